@@ -1,0 +1,84 @@
+"""Tasks, attempts and outcomes: one vocabulary for a shell command, a script, a Python function and an HTTP call.
+
+An attempt ends in exactly one outcome. A failure has a class, and each class has its own budget of retries, so that a
+lost machine never eats the author's retries.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TypeAlias
+
+import msgspec
+
+from interlock.model.fault import Fault
+from interlock.model.json import Json
+
+
+class FailureClass(StrEnum):
+    """Why an attempt failed."""
+
+    APPLICATION = "application"  # the work itself said no: an exit code, an exception, an HTTP status
+    TIMEOUT = "timeout"  # it ran longer than it may
+    LOST = "lost"  # its node or runner died without a word
+    PREEMPTED = "preempted"  # the place it ran in was taken away
+    OUT_OF_MEMORY = "out_of_memory"
+    LAUNCH = "launch"  # it never started
+    INVALID = "invalid"  # the request itself is wrong; trying again cannot help
+
+
+class Done(msgspec.Struct, frozen=True, tag="done"):
+    """The attempt succeeded with this value."""
+
+    value: Json = None
+
+
+class Failed(msgspec.Struct, frozen=True, tag="failed"):
+    """The attempt failed. `fault.instance` is filled in by the engine."""
+
+    failure: FailureClass
+    fault: Fault
+
+
+class Cancelled(msgspec.Struct, frozen=True, tag="cancelled"):
+    """The attempt was stopped because it was asked to. `abandoned`: its code may still be running in a thread."""
+
+    abandoned: bool = False
+
+
+class Snoozed(msgspec.Struct, frozen=True, tag="snoozed"):
+    """The attempt gave up its place for now and wants to be tried again in `delay_seconds`; costs no budget."""
+
+    delay_seconds: float
+
+
+Outcome: TypeAlias = Done | Failed | Cancelled | Snoozed
+
+
+class ShellTarget(msgspec.Struct, frozen=True, kw_only=True, tag="shell", omit_defaults=True):
+    """A command line for `/bin/sh -c`, with `arguments` as $1, $2, ... : the only place where a string meets a shell."""
+
+    command: str
+    arguments: tuple[str, ...] = ()
+    environment: dict[str, str] = {}
+    stdin: str | None = None
+
+
+class ScriptTarget(msgspec.Struct, frozen=True, kw_only=True, tag="script", omit_defaults=True):
+    """Source text for an interpreter: `language` is `python` or `js` (Node.js, as an ES module)."""
+
+    language: str
+    code: str
+    arguments: tuple[str, ...] = ()
+    environment: dict[str, str] = {}
+    stdin: str | None = None
+
+
+class PythonTarget(msgspec.Struct, frozen=True, kw_only=True, tag="python", omit_defaults=True):
+    """A Python callable, `package.module:function`, called with keyword arguments; sync or async."""
+
+    function: str
+    arguments: dict[str, Json] = {}
+
+
+Target: TypeAlias = ShellTarget | ScriptTarget | PythonTarget
