@@ -64,7 +64,7 @@ def uuid7(milliseconds: int, entropy: bytes) -> str:
 
 
 class Service(ABC):
-    """Something that is started and stopped. `start` returns when it works; `stop` may be called any number of times."""
+    """Something that is started and stopped. `start` returns when it works; `stop` may be called repeatedly."""
 
     @abstractmethod
     async def start(self) -> None: ...

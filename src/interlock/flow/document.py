@@ -18,7 +18,7 @@ class _Node(msgspec.Struct, frozen=True, kw_only=True):
     pass
 
 
-class DocumentHeader(_Node):
+class DocumentHeader(_Node, frozen=True, kw_only=True):
     """`document`: who this workflow is."""
 
     dsl: str
@@ -31,19 +31,19 @@ class DocumentHeader(_Node):
     metadata: dict[str, Json] = {}
 
 
-class Endpoint(_Node):
+class Endpoint(_Node, frozen=True, kw_only=True):
     """A literal URI (possibly an RFC 6570 template) or a `${ }` expression, with how to authenticate there."""
 
     uri: str
     authentication: Authentication | AuthenticationReference | None = None
 
 
-class ExternalResource(_Node):
+class ExternalResource(_Node, frozen=True, kw_only=True):
     endpoint: Endpoint
     name: str | None = None
 
 
-class Schema(_Node):
+class Schema(_Node, frozen=True, kw_only=True):
     """A JSON Schema: inline as `document`, or a resource to fetch."""
 
     format: str = "json"
@@ -51,67 +51,67 @@ class Schema(_Node):
     resource: ExternalResource | None = None
 
 
-class Input(_Node):
+class Input(_Node, frozen=True, kw_only=True):
     schema: Schema | None = None
     from_: Json | UnsetType = UNSET
 
 
-class Output(_Node):
+class Output(_Node, frozen=True, kw_only=True):
     schema: Schema | None = None
     as_: Json | UnsetType = UNSET
 
 
-class Export(_Node):
+class Export(_Node, frozen=True, kw_only=True):
     schema: Schema | None = None
     as_: Json | UnsetType = UNSET
 
 
-class Timeout(_Node):
+class Timeout(_Node, frozen=True, kw_only=True):
     """`after`: ISO 8601 text, a map of units, or a `${ }` expression."""
 
     after: Json
 
 
-class SecretReference(_Node):
+class SecretReference(_Node, frozen=True, kw_only=True):
     """`use: name` inside an authentication: its properties come from the secret of that name."""
 
     use: str
 
 
-class AuthenticationReference(_Node):
+class AuthenticationReference(_Node, frozen=True, kw_only=True):
     """`use: name`: an authentication of `use.authentications`."""
 
     use: str
 
 
-class Basic(_Node):
+class Basic(_Node, frozen=True, kw_only=True):
     username: str
     password: str
 
 
-class Bearer(_Node):
+class Bearer(_Node, frozen=True, kw_only=True):
     token: str
 
 
-class Digest(_Node):
+class Digest(_Node, frozen=True, kw_only=True):
     username: str
     password: str
 
 
-class OAuth2(_Node):
+class OAuth2(_Node, frozen=True, kw_only=True):
     """OAuth 2 and OpenID Connect alike: the properties as written."""
 
     properties: dict[str, Json]
 
 
-class Authentication(_Node):
+class Authentication(_Node, frozen=True, kw_only=True):
     """Exactly one scheme is meant; `scheme` names it: basic, bearer, digest, oauth2 or oidc."""
 
     scheme: str
     properties: Basic | Bearer | Digest | OAuth2 | SecretReference
 
 
-class ErrorDefinition(_Node):
+class ErrorDefinition(_Node, frozen=True, kw_only=True):
     type: str
     status: int
     instance: str | None = None
@@ -119,7 +119,7 @@ class ErrorDefinition(_Node):
     detail: str | None = None
 
 
-class ErrorFilter(_Node):
+class ErrorFilter(_Node, frozen=True, kw_only=True):
     type: str | None = None
     status: int | None = None
     instance: str | None = None
@@ -128,7 +128,7 @@ class ErrorFilter(_Node):
     others: dict[str, Json] = {}
 
 
-class RetryPolicy(_Node):
+class RetryPolicy(_Node, frozen=True, kw_only=True):
     """`backoff` is constant, exponential, linear, or None for constant. Durations as written."""
 
     when: str | None = None
@@ -142,12 +142,12 @@ class RetryPolicy(_Node):
     jitter_to: Json | None = None
 
 
-class EventFilter(_Node):
+class EventFilter(_Node, frozen=True, kw_only=True):
     with_: dict[str, Json]
     correlate: dict[str, dict[str, Json]] = {}
 
 
-class EventStrategy(_Node):
+class EventStrategy(_Node, frozen=True, kw_only=True):
     """Which events are waited for. `mode` is all, any or one; `until` is an expression or a strategy (with any)."""
 
     mode: str
@@ -155,7 +155,7 @@ class EventStrategy(_Node):
     until: str | EventStrategy | None = None
 
 
-class SubscriptionIterator(_Node):
+class SubscriptionIterator(_Node, frozen=True, kw_only=True):
     item: str = "item"
     at: str = "index"
     do: TaskList | None = None
@@ -166,7 +166,7 @@ class SubscriptionIterator(_Node):
 # -- tasks -----------------------------------------------------------------------------------------------------------
 
 
-class TaskBase(_Node):
+class TaskBase(_Node, frozen=True, kw_only=True):
     """What every task has. `then` is a directive or the name of a task in the same list."""
 
     if_: str | None = None
@@ -178,7 +178,7 @@ class TaskBase(_Node):
     metadata: dict[str, Json] = {}
 
 
-class CallHttp(TaskBase):
+class CallHttp(TaskBase, frozen=True, kw_only=True):
     method: str
     endpoint: Endpoint
     headers: dict[str, str] | str | None = None
@@ -188,7 +188,7 @@ class CallHttp(TaskBase):
     redirect: bool = False
 
 
-class CallOpenApi(TaskBase):
+class CallOpenApi(TaskBase, frozen=True, kw_only=True):
     document: ExternalResource
     operation_id: str
     parameters: dict[str, Json] = {}
@@ -197,30 +197,30 @@ class CallOpenApi(TaskBase):
     redirect: bool = False
 
 
-class CallProtocol(TaskBase):
+class CallProtocol(TaskBase, frozen=True, kw_only=True):
     """A call of grpc, asyncapi, a2a or mcp: `protocol` names which, `with_` holds its arguments as written."""
 
     protocol: str
     with_: dict[str, Json]
 
 
-class CallFunction(TaskBase):
+class CallFunction(TaskBase, frozen=True, kw_only=True):
     """A call of a function by name, `name:version@catalog`, URI or `python:module:function`."""
 
     function: str
     with_: dict[str, Json] = {}
 
 
-class Do(TaskBase):
+class Do(TaskBase, frozen=True, kw_only=True):
     do: TaskList
 
 
-class Emit(TaskBase):
+class Emit(TaskBase, frozen=True, kw_only=True):
     event: dict[str, Json]
     """The `with` of the event, as written."""
 
 
-class For(TaskBase):
+class For(TaskBase, frozen=True, kw_only=True):
     in_: str | list[Json]
     do: TaskList
     each: str = "item"
@@ -228,33 +228,33 @@ class For(TaskBase):
     while_: str | None = None
 
 
-class Fork(TaskBase):
+class Fork(TaskBase, frozen=True, kw_only=True):
     branches: TaskList
     compete: bool = False
 
 
-class Listen(TaskBase):
+class Listen(TaskBase, frozen=True, kw_only=True):
     to: EventStrategy
     read: str = "data"
     foreach: SubscriptionIterator | None = None
 
 
-class Raise(TaskBase):
+class Raise(TaskBase, frozen=True, kw_only=True):
     error: ErrorDefinition | str
 
 
-class ProcessTask(TaskBase):
+class ProcessTask(TaskBase, frozen=True, kw_only=True):
     """What the kinds of `run` share. `return_` is stdout, stderr, code, all or none."""
 
     await_: bool = True
     return_: str = "stdout"
 
 
-class RunContainer(ProcessTask):
+class RunContainer(ProcessTask, frozen=True, kw_only=True):
     container: dict[str, Json]
 
 
-class RunScript(ProcessTask):
+class RunScript(ProcessTask, frozen=True, kw_only=True):
     language: str
     code: str | None = None
     source: ExternalResource | None = None
@@ -263,35 +263,35 @@ class RunScript(ProcessTask):
     environment: dict[str, Json] = {}
 
 
-class RunShell(ProcessTask):
+class RunShell(ProcessTask, frozen=True, kw_only=True):
     command: str
     stdin: str | None = None
     arguments: tuple[str, ...] = ()
     environment: dict[str, Json] = {}
 
 
-class RunWorkflow(ProcessTask):
+class RunWorkflow(ProcessTask, frozen=True, kw_only=True):
     namespace: str
     name: str
     version: str
-    input: dict[str, Json] | UnsetType = UNSET
+    child_input: dict[str, Json] | UnsetType = UNSET
 
 
-class Set(TaskBase):
+class Set(TaskBase, frozen=True, kw_only=True):
     set: dict[str, Json] | str
 
 
-class SwitchCase(_Node):
+class SwitchCase(_Node, frozen=True, kw_only=True):
     name: str
     then: str
     when: str | None = None
 
 
-class Switch(TaskBase):
+class Switch(TaskBase, frozen=True, kw_only=True):
     cases: tuple[SwitchCase, ...]
 
 
-class Try(TaskBase):
+class Try(TaskBase, frozen=True, kw_only=True):
     try_: TaskList
     errors: ErrorFilter | None = None
     as_: str = "error"
@@ -302,7 +302,7 @@ class Try(TaskBase):
     catch_then: str | None = None
 
 
-class Wait(TaskBase):
+class Wait(TaskBase, frozen=True, kw_only=True):
     wait: Json
 
 
@@ -312,7 +312,7 @@ Task: TypeAlias = (
 )  # fmt: skip
 
 
-class NamedTask(_Node):
+class NamedTask(_Node, frozen=True, kw_only=True):
     name: str
     task: Task
 
@@ -320,7 +320,7 @@ class NamedTask(_Node):
 TaskList: TypeAlias = tuple[NamedTask, ...]
 
 
-class Extension(_Node):
+class Extension(_Node, frozen=True, kw_only=True):
     name: str
     extend: str
     when: str | None = None
@@ -328,11 +328,11 @@ class Extension(_Node):
     after: TaskList = ()
 
 
-class Catalog(_Node):
+class Catalog(_Node, frozen=True, kw_only=True):
     endpoint: Endpoint
 
 
-class Use(_Node):
+class Use(_Node, frozen=True, kw_only=True):
     """The reusable components, each by name."""
 
     authentications: dict[str, Authentication] = {}
@@ -345,7 +345,7 @@ class Use(_Node):
     catalogs: dict[str, Catalog] = {}
 
 
-class Schedule(_Node):
+class Schedule(_Node, frozen=True, kw_only=True):
     every: Json | None = None
     cron: str | None = None
     after: Json | None = None
@@ -353,7 +353,7 @@ class Schedule(_Node):
     read: str = "data"
 
 
-class Workflow(_Node):
+class Workflow(_Node, frozen=True, kw_only=True):
     """A whole document."""
 
     document: DocumentHeader

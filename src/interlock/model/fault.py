@@ -31,7 +31,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An error of a step or a run.
 
     `instance` is the JSON pointer of the step that raised it, such as `/do/0/tryGetPet/try/0/getPet`.
-    `code` is our own short name of the cause (`payload-too-large`, `expression-deadline`), None for the author's errors.
+    `code` is our own short name of the cause (`payload-too-large`, `expression-deadline`), None otherwise.
     """
 
     type: str

@@ -56,7 +56,7 @@ Outcome: TypeAlias = Done | Failed | Cancelled | Snoozed
 
 
 class ShellTarget(msgspec.Struct, frozen=True, kw_only=True, tag="shell", omit_defaults=True):
-    """A command line for `/bin/sh -c`, with `arguments` as $1, $2, ... : the only place where a string meets a shell."""
+    """A command line for `/bin/sh -c`, with `arguments` as $1, $2, ... . Only here a string meets a shell."""
 
     command: str
     arguments: tuple[str, ...] = ()
