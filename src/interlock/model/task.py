@@ -81,4 +81,30 @@ class PythonTarget(msgspec.Struct, frozen=True, kw_only=True, tag="python", omit
     arguments: dict[str, Json] = {}
 
 
-Target: TypeAlias = ShellTarget | ScriptTarget | PythonTarget
+class Credentials(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Resolved authentication of a request: `scheme` is basic (username, password) or bearer (token)."""
+
+    scheme: str
+    username: str = ""
+    password: str = ""
+    token: str = ""
+
+
+class HttpTarget(msgspec.Struct, frozen=True, kw_only=True, tag="http", omit_defaults=True):
+    """An HTTP request, ready to send: `uri` is expanded, absolute; `body` is sent as JSON unless it is text.
+
+    `output_format` is content (decoded body), response (request, status, headers, content) or raw (base64).
+    `redirect`: False makes any status outside 200-299 a failure, True outside 200-399 (OWS 1.0.3, call http).
+    """
+
+    method: str
+    uri: str
+    headers: dict[str, str] = {}
+    query: dict[str, str] = {}
+    body: Json | msgspec.UnsetType = msgspec.UNSET
+    output_format: str = "content"
+    redirect: bool = False
+    credentials: Credentials | None = None
+
+
+Target: TypeAlias = ShellTarget | ScriptTarget | PythonTarget | HttpTarget
