@@ -8,11 +8,11 @@ and only then performs its requests.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Final, TypeAlias, assert_never
+from typing import Final, assert_never
 
 from interlock.engine import faults, requests, steps
 from interlock.engine.bindings import Bindings
+from interlock.engine.cause import Cancel, Cause, Continue, Recover, Reopen, Resume, Settled, Start, Suspend, Tick
 from interlock.engine.machine import MAX_PAYLOAD_BYTES, Decision, Machine, StepFault
 from interlock.engine.state import ROOT, Frame, RunState, Scope
 from interlock.expr.evaluation import Answer, Pending
@@ -27,57 +27,6 @@ from interlock.model.task import Cancelled, Done, FailureClass, Outcome, Snoozed
 
 INLINE_STEPS: Final = 10_000
 """A decision commits its position at least this often, so that an endless loop can be cancelled and loses little."""
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """Begin a run that was accepted."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """An effect ended."""
-
-    effect: int
-    outcome: Outcome
-
-
-@dataclass(frozen=True, slots=True)
-class Tick:
-    """Time has passed: timers and deadlines may be due."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cancel:
-    reason: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Suspend:
-    pass
-
-
-@dataclass(frozen=True, slots=True)
-class Resume:
-    pass
-
-
-@dataclass(frozen=True, slots=True)
-class Reopen:
-    """Go on from the step at which the run faulted."""
-
-
-@dataclass(frozen=True, slots=True)
-class Recover:
-    """The run was taken over from a process that is gone: what was in flight in it is asked for again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Continue:
-    """Nothing new: go on where the last decision paused."""
-
-
-Cause: TypeAlias = Start | Settled | Tick | Cancel | Suspend | Resume | Reopen | Recover | Continue
 
 
 def decide(

@@ -25,7 +25,7 @@ def fold(state: RunState, history: Iterable[Event]) -> RunState:
     return state
 
 
-def apply(state: RunState, event: Event) -> None:  # noqa: C901 (one case per event, each a few lines)
+def apply(state: RunState, event: Event) -> None:
     """Change `state` by one event. Raises KeyError when the event does not fit the state: a damaged history."""
     match event:
         case events.Completed():

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, assert_never
+from typing import TypeVar
 
 import msgspec
 
+from interlock import errors
 from interlock.engine.bindings import Bindings
 from interlock.engine.machine import EffectRequest, Machine, StepFault
 from interlock.engine.state import Frame, RunState, Scope
@@ -16,7 +17,8 @@ from interlock.model import fault
 from interlock.model.fault import Fault
 from interlock.model.json import Json
 from interlock.model.task import Credentials, HttpTarget, PythonTarget, ScriptTarget, ShellTarget, Target
-from interlock import errors
+
+T = TypeVar("T")
 
 
 def build(m: Machine, scope: Scope, node: Node, frame: Frame) -> EffectRequest:
@@ -134,7 +136,7 @@ def _text(value: Json) -> str:
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
-def _convert(type_: type[Any], fields: dict[str, Json]) -> Any:
+def _convert(type_: type[T], fields: dict[str, Json]) -> T:
     try:
         return msgspec.convert(fields, type_)
     except msgspec.ValidationError as error:

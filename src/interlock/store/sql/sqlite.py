@@ -290,7 +290,7 @@ class SqliteDatabase:
 
     def _checkpoint(self, connection: sqlite3.Connection) -> None:
         with contextlib.suppress(OSError):
-            if not self._memory and os.stat(f"{self._path}-wal").st_size > _CHECKPOINT_BYTES:  # noqa: PTH116
+            if not self._memory and os.stat(f"{self._path}-wal").st_size > _CHECKPOINT_BYTES:
                 connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def _answer(self, group: list[_Member]) -> None:
