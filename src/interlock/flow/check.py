@@ -1,0 +1,70 @@
+"""The one door to a definition: text in, a typed workflow and every problem out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from interlock import errors
+from interlock.flow import document, parse, structure, yaml
+from interlock.flow.findings import Findings
+from interlock.flow.problem import Problem, Severity
+from interlock.model.json import Json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """What was read from one text.
+
+    `workflow` is None when there is an error; warnings leave it. `value` is the plain JSON of the document as written,
+    None when the text cannot be read. `problems` holds errors and warnings in the order of their places.
+    """
+
+    workflow: document.Workflow | None
+    value: Json
+    source: yaml.Source
+    problems: tuple[Problem, ...]
+    file: str | None = None
+
+    @property
+    def errors(self) -> tuple[Problem, ...]:
+        """The problems that forbid the document to be used."""
+        return tuple(problem for problem in self.problems if problem.severity is Severity.ERROR)
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """The problems that the document can be used with."""
+        return tuple(problem for problem in self.problems if problem.severity is Severity.WARNING)
+
+    def required(self) -> document.Workflow:
+        """Give the workflow. Raises InvalidDefinition, with all problems, when there is an error."""
+        self.raise_for_problems()
+        assert self.workflow is not None
+        return self.workflow
+
+    def raise_for_problems(self) -> None:
+        """Raise InvalidDefinition, with all problems, when there is an error."""
+        found = self.errors
+        if not found:
+            return
+        first = found[0]
+        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        place = f"{self.file or 'definition'}:{first.line}:{first.column}"
+        raise errors.InvalidDefinition(f"{place}: {first.message}{more}", self.problems)
+
+
+def load(text: str, file: str | None = None) -> Loaded:
+    """Read, check and type one workflow document in YAML or JSON. Never raises: see `Loaded.problems`.
+
+    `file` is only for messages.
+    """
+    source = yaml.read(text)
+    findings = Findings(source=source, file=file)
+    for flaw in source.flaws:
+        findings.problems.append(
+            Problem(code=flaw.code, message=flaw.message, path=flaw.path, line=flaw.line, column=flaw.column, file=file)
+        )
+    if source.is_complete:
+        structure.check(source.value, findings)
+    workflow = None if findings.has_errors() else parse.workflow(source.value)
+    problems = sorted(findings.problems, key=lambda problem: (problem.line, problem.column, problem.path))
+    return Loaded(workflow=workflow, value=source.value, source=source, problems=tuple(problems), file=file)
