@@ -107,13 +107,19 @@ class Text:
 
     def check(self, value: Json, path: str, findings: Findings) -> None:
         if not isinstance(value, str):
-            wrong_type(value, path, findings, self.expected, _quote_advice(value, path, findings))
+            wrong_type(value, path, findings, self.expected, self._advice_on(value, path, findings))
         elif self.accepts is not None and not self.accepts(value):
             advice, near = self.advice(value) if self.advice is not None else ("", None)
             message = f"{quoted(value)} is not {self.expected}{advice}"
             findings.add(self.code, message, path, found=value, expected=self.expected, nearest=near)
         else:
             findings.note(self.role, path, value)
+
+    def _advice_on(self, value: Json, path: str, findings: Findings) -> str:
+        written = findings.written(path)
+        if isinstance(value, bool | int | float) and self.advice and self.accepts and not self.accepts(written):
+            return self.advice(written)[0]
+        return _quote_advice(value, path, findings)
 
 
 @dataclass(frozen=True, slots=True)

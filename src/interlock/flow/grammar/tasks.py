@@ -124,8 +124,10 @@ _KINDS: Final[dict[str, dict[str, Shape]]] = {
     "try": {"try": TASK_LIST, "catch": _CATCH},
     "wait": {"wait": DURATION},
 }
+_AROUND: Final = dict.fromkeys(("retry", "retries", "catch", "on_error"), "to a `try` task around this one")
 _REQUIRED: Final = {"for": ("for", "do"), "try": ("try", "catch")}
 _HOMES: Final[dict[str, dict[str, str]]] = {
+    "do": dict.fromkeys(("foreach", "loop", "each", "in", "while"), "to `for`, which stands beside `do`"),
     "emit": {"event": "under `emit`"},
     "for": dict.fromkeys(_FOR.fields, "under `for`"),
     "fork": dict.fromkeys(_FORK.fields, "under `fork`"),
@@ -133,14 +135,17 @@ _HOMES: Final[dict[str, dict[str, str]]] = {
     "raise": {"error": "under `raise`"},
     "run": dict.fromkeys((*PROCESSES, "await", "return"), "under `run`"),
     "switch": {"when": "to a case of the switch"},
-    "try": dict.fromkeys(("errors", "as", "when", "exceptWhen", "retry"), "under `catch`"),
+    "try": {
+        **dict.fromkeys(("errors", "as", "when", "exceptWhen", "retry"), "under `catch`"),
+        "retries": "under `catch`, as `retry`",
+    },
 }
 _RECORDS: Final = {
     kind: Record(
         who=f"`{kind}`",
         fields={**fields, **_BASE},
         required=_REQUIRED.get(kind, (kind,)),
-        homes=_HOMES.get(kind, {}),
+        homes={**_AROUND, **_HOMES.get(kind, {})},
     )
     for kind, fields in _KINDS.items()
 }
@@ -149,7 +154,7 @@ _CALL_RECORDS: Final = {
         who=f"`call: {protocol}`",
         fields={"call": PLAIN_TEXT, "with": arguments, **_BASE},
         required=("call", "with"),
-        homes=dict.fromkeys(arguments.fields, "under `with`"),
+        homes={**_AROUND, **dict.fromkeys(arguments.fields, "under `with`")},
     )
     for protocol, arguments in CALLS.items()
 }
