@@ -84,8 +84,9 @@ def resume(
             if run is not None:
                 row = await app.find(options.namespace, run)
                 if row.status in (RunStatus.COMPLETED, RunStatus.CANCELLED, RunStatus.FAULTED):
-                    hint = f"; `interlock retry {row.id}` goes on from the failed step" * (row.status == "faulted")
-                    raise errors.Conflict(f"the run {row.id} has ended ({row.status}){hint}")
+                    hint = f"; `interlock retry {row.id}` goes on from the failed step"
+                    faulted = row.status is RunStatus.FAULTED
+                    raise errors.Conflict(f"the run {row.id} has ended ({row.status}){hint if faulted else ''}")
                 await app.resume(row)
                 await app.take(row)
                 return await attend(app, row, as_json=as_json)
@@ -138,7 +139,7 @@ async def attend(app: Interlock, row: RunRow, *, as_json: bool) -> int:
         following = asyncio.create_task(_follow(app, row, display))
         finishing = asyncio.create_task(app.finish(row.run))
         interrupting = asyncio.create_task(interrupted.wait())
-        tasks: set[asyncio.Task[object]] = {following, finishing, interrupting}  # type: ignore[arg-type]
+        tasks: set[asyncio.Task[object]] = {following, finishing, interrupting}
         try:
             await _first(tasks, following, finishing)
         finally:
