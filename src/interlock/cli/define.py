@@ -37,9 +37,7 @@ def validate(
 
     async def command() -> int:
         limits = context.settings().limits
-        allowed = Limits(
-            max_steps=limits.max_steps, max_branches=limits.max_branches, max_retries=limits.max_retries
-        )
+        allowed = Limits(max_steps=limits.max_steps, max_branches=limits.max_branches, max_retries=limits.max_retries)
         problems: list[Problem] = []
         for file in files:
             loaded = check.load(context.read_text(file), file, allowed=allowed)

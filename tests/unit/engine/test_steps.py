@@ -356,5 +356,7 @@ def test_input_that_does_not_fit_its_schema_faults_at_once() -> None:
 
 
 def test_bare_runtime_arguments_are_there() -> None:
-    text = "do: [{a: {set: {w: '${ $workflow.id }', r: '${ $runtime.name }', t: '${ $task.name }', i: '${ $input.x }'}}}]"
+    text = (
+        "do: [{a: {set: {w: '${ $workflow.id }', r: '${ $runtime.name }', t: '${ $task.name }', i: '${ $input.x }'}}}]"
+    )
     assert run(text, {"x": 1}) == {"w": "id", "r": "interlock", "t": "a", "i": 1}

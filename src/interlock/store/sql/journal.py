@@ -201,7 +201,7 @@ async def apply(transaction: Transaction, batch: Batch) -> Committed:
             "origin": new.origin,
             "owner": new.owner,
             "input": new.input,
-            "seq": batch.seq,
+            "seq": batch.seq + 1,
             "at": batch.at,
         }
         if not await transaction.run("run_accept", fields | accepted):
