@@ -6,10 +6,10 @@ import asyncio
 
 import msgspec
 import pytest
-from store.rows import accepting, batch, definition, new_run, node
 
 from interlock.model.states import RunStatus
 from interlock.store.ports import Committed, Store
+from store.rows import accepting, batch, definition, new_run, node
 
 
 async def test_commit_is_read_back_whole(store: Store) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import msgspec
-from store.rows import accepting, batch, new_task, node
 
 from interlock.engine import cause
 from interlock.model import fault
@@ -11,6 +10,7 @@ from interlock.model.fault import Fault
 from interlock.model.states import RunStatus, TaskState
 from interlock.model.task import Cancelled, Done, Failed, FailureClass
 from interlock.store.ports import LogLine, Store
+from store.rows import accepting, batch, new_task, node
 
 
 async def _enqueue(store: Store, count: int = 1, run: str = "r1") -> None:

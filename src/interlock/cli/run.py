@@ -56,7 +56,7 @@ def run(
             text, file = await _source(app, workflow)
             if not detach:
                 await app.bring_node()
-            namespace = options.namespace if options.namespace_given else None
+            namespace = options.namespace
             started = await app.start(
                 text, file=file, input=value, id=id, namespace=namespace, folder=Path.cwd(), detach=detach
             )
@@ -279,10 +279,10 @@ async def _source(app: Interlock, workflow: str) -> tuple[str, str | None]:
     if workflow == "-" or Path(workflow).exists() or "/" in workflow or workflow.endswith((".yaml", ".yml", ".json")):
         return context.read_text(workflow), workflow
     name, _, version = workflow.partition(":")
-    found = await app.store.journal.published(options.namespace, name, version or None)
+    found = await app.store.journal.published(options.namespace or "default", name, version or None)
     if found is None:
         raise errors.NotFound(
-            f"there is no file {workflow!r} and no published workflow of that name in {options.namespace!r}"
+            f"there is no file {workflow!r} and no published workflow of that name in {options.namespace or 'default'!r}"
         )
     return found.source, None
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from unit.engine.world import World, run
 
 from interlock.engine.cause import Cancel, Recover, Reopen, Resume, Suspend
 from interlock.model import fault
 from interlock.model.states import RunStatus
 from interlock.model.task import FailureClass
+from unit.engine.world import World, run
 
 
 def test_set_replaces_the_data() -> None:

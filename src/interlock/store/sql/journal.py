@@ -80,7 +80,7 @@ class SqlJournal:
                 status=status,
                 input=input_,
                 head=head,
-                scopes={scope: body for scope, body in scopes},
+                scopes=dict(scopes),
                 output=output,
                 fault=fault,
                 inbox=_inbox(inbox),
