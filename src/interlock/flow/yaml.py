@@ -342,7 +342,7 @@ class _Reader:
 
     def _flaw(self, code: str, message: str, mark: Mark) -> Flaw:
         path = ""
-        for frame in self.stack:
+        for frame in self.stack if len(self.stack) < MAX_DEPTH else ():
             key = len(frame.value) if isinstance(frame.value, list) else frame.key
             path = path if key is None else pointer.child(path, key)
         return Flaw(code=code, message=message, path=path, line=mark.line + 1, column=mark.column + 1)
