@@ -28,7 +28,10 @@ _NO_MODULES: Final = frozenset({"import", "include"})
 
 
 def parse(source: str) -> Node:
-    """Give the tree of a program. Raises ExpressionSyntax with the column of the first thing that cannot be there."""
+    """Give the tree of a program. Raises ExpressionSyntax with the column of the first thing that cannot be there.
+
+    Raises RecursionError for a chain of hundreds of operators.
+    """
     if not source.strip():
         raise ExpressionSyntax("the expression is empty", source, 0)
     tokens = _tokens(source)
@@ -37,8 +40,6 @@ def parse(source: str) -> Node:
         node: Node = parser.parse_program()
     except JqParseError as error:
         raise _located(error, source, tokens, parser.pos) from error
-    except RecursionError as error:
-        raise ExpressionSyntax("the expression nests too deeply", source) from error
     return node
 
 

@@ -1,0 +1,53 @@
+# What a developer does with this repository. Needs make and Python 3.11 or newer; everything else is installed into .venv.
+# Another interpreter: make env PYTHON=python3.13
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+# The rules of the language and of execution: every branch of them is tested.
+FULLY_COVERED := model expr flow
+FULLY_COVERED_FILES := engine/fold.py engine/steps*.py engine/decide.py
+
+.DEFAULT_GOAL := help
+.PHONY: help env demo test check format clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):.*##  *\(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+env: $(STAMP)  ## make .venv with Interlock and the development tools; quick when nothing changed
+
+# `--group` needs pip 25.1, and a new environment may come with an older one.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Interlock needs Python 3.11 or newer; try: make env PYTHON=python3.11" >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e . --group dev
+	@touch $(STAMP)
+
+demo: $(STAMP)  ## run the sample workflow: a report about this repository
+	$(BIN)/interlock run examples/repository-report.yaml --input '{"repository": "."}'
+
+test: $(STAMP)  ## run all tests and check the coverage
+	@rm -f .coverage .coverage.*
+	$(BIN)/python -m pytest -n 2 --cov --cov-report=
+	$(BIN)/coverage report --skip-covered --fail-under=95
+	@set -e; for part in $(FULLY_COVERED:%=%/*) $(FULLY_COVERED_FILES); do \
+	  echo "100 % of $$part"; \
+	  $(BIN)/coverage report --skip-covered --fail-under=100 --include="*/interlock/$$part"; \
+	done
+
+check: $(STAMP)  ## check format, lint, types and layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP)  ## rewrite the code in the project's format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:  ## remove the environment and what tools left behind
+	rm -rf $(VENV) .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage .coverage.* htmlcov

@@ -1,0 +1,225 @@
+"""The settings: one dataclass per aspect; each field says its meaning, unit, default, range and reason.
+
+A key is the name of its field without the unit (`deadline_seconds` is `expressions.deadline`), since the value carries
+the unit: durations are `2s`, `5m` or a number of seconds, sizes `64 KiB`, `10 MB` or a number of bytes.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
+
+from interlock.model import duration
+
+_T = TypeVar("_T")
+
+UNITS: Final = ("_seconds", "_bytes")
+"""The ends of field names that the keys leave out."""
+
+_SIZE: Final = re.compile(r"(\d+)\s*(B|kB|KB|MB|GB|KiB|MiB|GiB)?")
+_SIZE_BYTES: Final = {
+    "B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30,
+}  # fmt: skip
+_DESTINATION: Final = re.compile(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):(\d{1,5})")
+
+
+# -- readers: a value as written in a file, the environment or a flag, to its typed form; ValueError says what is wanted
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError("a text that is not empty")
+    return value
+
+
+def _count(value: object) -> int:
+    if isinstance(value, str) and re.fullmatch(r"-?\d+", value):
+        return int(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise ValueError("a whole number")
+
+
+def _seconds(value: object) -> float:
+    try:
+        return duration.parse(value)
+    except ValueError:
+        raise ValueError("a duration such as 500ms, 30s, 5m, 2h or a number of seconds") from None
+
+
+def _bytes(value: object) -> int:
+    if isinstance(value, str) and (match := _SIZE.fullmatch(value.strip())):
+        return int(match.group(1)) * _SIZE_BYTES[match.group(2) or "B"]
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise ValueError("a size such as 64 KiB, 10 MB or a number of bytes")
+
+
+def _names(value: object) -> tuple[str, ...]:
+    items = [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+    if not isinstance(items, list) or not all(isinstance(item, str) and item for item in items):
+        raise ValueError("a list of texts (in the environment and in flags: separated by commas)")
+    return tuple(items)
+
+
+def _allowed_addresses(value: object) -> bool | tuple[str, ...]:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.lower() in ("true", "false"):
+        return value.lower() == "true"
+    try:
+        names = _names(value)
+    except ValueError:
+        raise ValueError("true, false or a list of host names, addresses and networks") from None
+    for name in names:
+        if "/" in name:
+            try:
+                ipaddress.ip_network(name)
+            except ValueError as error:
+                raise ValueError(f"host names, addresses and networks ({error})") from None
+    return names
+
+
+def _destinations(value: object) -> Mapping[str, str]:
+    pairs = value
+    if isinstance(value, str):
+        pairs = dict(part.split("=", 1) for part in value.split(",") if "=" in part)
+    if not isinstance(pairs, Mapping) or not all(
+        isinstance(place, str) and (match := _DESTINATION.fullmatch(place)) and int(match.group(2)) < 65536
+        for place in pairs.values()
+    ):
+        raise ValueError('a map of host to address and port, such as {"api.example" = "127.0.0.1:8080"}')
+    return {host.lower(): place for host, place in pairs.items()}
+
+
+# -- the settings ----------------------------------------------------------------------------------------------------
+
+
+def _setting(
+    default: _T, read: Callable[[object], object], meaning: str, *, low: float | None = None, high: float | None = None
+) -> _T:
+    """Declare a field: its default, how its text is read, what it means and why, and its range (both ends belong)."""
+    rules = {"read": read, "meaning": meaning, "low": low, "high": high}
+    declared: Any = field(default_factory=lambda: default, metadata=rules)  # a factory, since a map may be a default
+    return declared  # type: ignore[no-any-return]  # dataclasses turns the field into its default
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Store:
+    url: str = _setting(
+        "sqlite:///.interlock/interlock.db", _text,
+        "Where runs are kept. A relative SQLite path starts in the working folder: a project's runs stay beside it.",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    sync_threads: int = _setting(
+        16, _count, low=1, high=1024,
+        meaning="Threads for Python steps that are not async; one that hangs keeps its thread, so more than the cores.",
+    )  # fmt: skip
+    slots: int = _setting(
+        os.cpu_count() or 1, _count, low=1, high=10_000,
+        meaning="Commands and scripts that run at the same time; the cores of the machine, which they usually fill.",
+    )  # fmt: skip
+    orphan_grace_seconds: float = _setting(
+        0.0, _seconds, high=86_400.0,
+        meaning="How long a command outlives its node, waiting for the next one to adopt it; 0 ends it at once, so that"
+        " a killed `interlock run` leaves nothing behind.",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Bounds of a definition, counted in its document and never in iterations."""
+
+    max_steps: int = _setting(
+        100, _count, low=1, high=100_000,
+        meaning="Tasks in one definition; a larger one is better split into workflows that call each other.",
+    )  # fmt: skip
+    max_branches: int = _setting(
+        20, _count, low=1, high=10_000,
+        meaning="Branches of one `fork`; each holds a scope in memory.",
+    )  # fmt: skip
+    max_retries: int = _setting(
+        10, _count, low=0, high=1_000,
+        meaning="The highest `retry.limit.attempt.count`; above it, waiting for an event is what is meant.",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expressions:
+    deadline_seconds: float = _setting(
+        2.0, _seconds, low=0.05, high=60.0,
+        meaning="How long one expression may run; a thousand times what a sensible one needs.",
+    )  # fmt: skip
+    memory_bytes: int = _setting(
+        512 * 2**20, _bytes, low=64 * 2**20,
+        meaning="Address space of an evaluator process; the interpreter alone takes a fifth of it.",
+    )  # fmt: skip
+    evaluators: int = _setting(
+        2, _count, low=2, high=64,
+        meaning="Processes for expressions that may be slow; at least two, so that one that hangs delays nobody.",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payload:
+    inline_bytes: int = _setting(
+        64 * 2**10, _bytes, low=0,
+        meaning="Values up to this size live in the run's own rows, larger ones once per run by their digest.",
+    )  # fmt: skip
+    max_bytes: int = _setting(
+        64 * 2**20, _bytes, low=2**10,
+        meaning="The largest value a step may hand on, and the largest answer an HTTP call reads; more fails the step.",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Logs:
+    max_bytes: int = _setting(
+        10 * 2**20, _bytes, low=2**10,
+        meaning="Output kept of one attempt; of more, the beginning and the end are kept.",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Http:
+    timeout_seconds: float = _setting(
+        60.0, _seconds, low=0.01, high=86_400.0,
+        meaning="From the look-up of the name to the last byte of the answer; a step's own `timeout` may be shorter.",
+    )  # fmt: skip
+    allow_private: bool | tuple[str, ...] = _setting(
+        False, _allowed_addresses,
+        "Which private, loopback and link-local places calls may reach: false, true, or host names, addresses and"
+        " networks. None by default: a definition must not be able to read the metadata service of a cloud.",
+    )  # fmt: skip
+    hosts: Mapping[str, str] = _setting(
+        {}, _destinations,
+        "For tests, with INTERLOCK_TESTING=1 only: host to `address:port`, called there without TLS.",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Python:
+    allow: tuple[str, ...] = _setting(
+        (), _names,
+        "Packages whose functions published definitions may call (`shop` allows shop and everything in it). None by"
+        " default, since publishing a definition must not mean running any code; `interlock run FILE` allows all.",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    store: Store = Store()
+    node: Node = Node()
+    limits: Limits = Limits()
+    expressions: Expressions = Expressions()
+    payload: Payload = Payload()
+    logs: Logs = Logs()
+    http: Http = Http()
+    python: Python = Python()

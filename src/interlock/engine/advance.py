@@ -1,0 +1,483 @@
+"""Drives runs: load, decide, commit, and only then act.
+
+One `LiveRun` per run that this node owns; its causes wait in a mailbox and are decided one after the other by a driver
+task that exists only while there is something to do. A run that waits for long keeps no state in memory.
+
+No effect starts before the commit that asked for it is durable, and nothing acts on a run whose commit was refused: a
+refusal means that another node owns it, and the run is dropped at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol, TypeVar
+
+import msgspec
+
+from interlock import errors, telemetry
+from interlock.engine import cause as causes
+from interlock.engine import state as states
+from interlock.engine.cause import Cause, Continue, Drain, Recover, Settled, Start, Tick
+from interlock.engine.decide import decide
+from interlock.engine.machine import MAX_PAYLOAD_BYTES, Decision
+from interlock.engine.rows import Rows
+from interlock.engine.state import RunState
+from interlock.expr.evaluation import Answer
+from interlock.expr.evaluation import Request as Evaluate
+from interlock.flow.compile import Graph
+from interlock.model.event import Event
+from interlock.model.payload import Payload
+from interlock.model.states import RunStatus
+from interlock.model.task import EffectRequest, Outcome, Place
+from interlock.service import Clock, Service
+from interlock.store.ports import Batch, Claimed, Committed, NewRun, NewTask, Store
+
+_SLICE_SECONDS: Final = 0.01  # a decision yields to the loop this often
+_POSITION_SECONDS: Final = 1.0  # and commits its position at least this often
+_PARK_SECONDS: Final = 5.0  # a run that waits longer than this keeps no state in memory
+_RETRY_SECONDS: Final = (0.1, 0.5, 1.0, 2.0, 5.0)  # between attempts to reach a store that is away
+
+POOL: Final = "local"
+
+T = TypeVar("T")
+
+
+class Graphs(Protocol):
+    """Gives the graph of a definition by its digest; compiled once and kept."""
+
+    async def graph(self, digest: str) -> Graph: ...
+
+
+class Evaluates(Protocol):
+    async def evaluate(self, request: Evaluate) -> Answer: ...
+
+
+class Performs(Protocol):
+    """Performs effects in this node."""
+
+    async def perform(self, request: EffectRequest, place: Place) -> Outcome:
+        """Give the outcome. Cancelling the call stops the work where it can be stopped."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class LiveRun:
+    """A run that this node owns. `state` None: parked, to be loaded when something happens."""
+
+    run: str
+    epoch: int
+    seq: int = 0
+    state: RunState | None = None
+    graph: Graph | None = None
+    place: Place | None = None
+    accept: NewRun | None = None
+    accept_large: dict[str, bytes] = field(default_factory=dict)
+    mailbox: deque[tuple[Cause, int]] = field(default_factory=deque)
+    seen: set[int] = field(default_factory=set)
+    driver: asyncio.Task[None] | None = None
+    effects: dict[int, asyncio.Task[None]] = field(default_factory=dict)
+    accepted: asyncio.Future[Committed] | None = None
+    gone: asyncio.Event = field(default_factory=asyncio.Event)
+    error: BaseException | None = None
+
+
+class Engine(Service):
+    """The runs of one node.
+
+    `patient`: wait for a store that is away for as long as it takes; else let the run's waiter see the error.
+    """
+
+    def __init__(
+        self,
+        node: str,
+        store: Store,
+        clock: Clock,
+        graphs: Graphs,
+        performer: Performs,
+        evaluators: Evaluates,
+        *,
+        rows: Rows | None = None,
+        patient: bool = True,
+        max_payload_bytes: int = MAX_PAYLOAD_BYTES,
+    ) -> None:
+        self._node = node
+        self._store = store
+        self._clock = clock
+        self._graphs = graphs
+        self._performer = performer
+        self._evaluators = evaluators
+        self.rows = rows or Rows()
+        self._patient = patient
+        self._max_payload_bytes = max_payload_bytes
+        self._runs: dict[str, LiveRun] = {}
+        self._timers: list[tuple[float, str]] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._pulling: asyncio.Task[None] | None = None
+        self._pull_again = False
+        self._unlisten: Callable[[], None] | None = None
+        self._stopping = False
+
+    # -- life ----------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        self._unlisten = self._store.bell.listen(self._bell)
+
+    async def drain(self, grace_seconds: float) -> None:
+        """Give every run back: its effects in flight are stopped and noted as such, so that the next owner repeats them
+        without counting them as lost. What does not end within the grace is left to `stop`."""
+        for live in list(self._runs.values()):
+            self._deliver(live, Drain(), 0)
+        drivers = [live.driver for live in self._runs.values() if live.driver is not None]
+        if drivers:
+            await asyncio.wait(drivers, timeout=grace_seconds)
+
+    async def stop(self) -> None:
+        """Stop deciding, then stop the effects in flight; the store keeps everything that happened."""
+        self._stopping = True
+        if self._unlisten is not None:
+            self._unlisten()
+            self._unlisten = None
+        if self._timer is not None:
+            self._timer.cancel()
+        tasks = [self._pulling] if self._pulling is not None else []
+        for live in list(self._runs.values()):
+            tasks += self._drop(live)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # -- runs in -------------------------------------------------------------------------------------------------
+
+    async def accept(self, new: NewRun, graph: Graph, input: Payload, history: Sequence[Event] = ()) -> Committed:
+        """Accept a run and begin it in the same commit. Durable when it returns APPLIED; EXISTS: the id is taken.
+
+        `history`: begin with the state that these events lead to (a fork of another run), already prepared in `new`.
+        """
+        state = states.new(new.run, new.namespace, new.id, input)
+        text, large = self.rows.input(input)
+        live = LiveRun(run=new.run, epoch=1, state=state, graph=graph)
+        live.accept, live.accept_large = _with_input(new, text), large
+        live.place = Place(run=new.run, namespace=new.namespace, id=new.id, folder=new.folder)
+        live.accepted = asyncio.get_running_loop().create_future()
+        self._runs[new.run] = live
+        self._deliver(live, Start(), 0)
+        return await live.accepted
+
+    async def adopt(self, claimed: Claimed) -> None:
+        """Go on with a run that this node now owns."""
+        live = LiveRun(run=claimed.run, epoch=claimed.epoch)
+        self._runs[claimed.run] = live
+        self._deliver(live, Recover() if claimed.was_live else Start(), 0)
+
+    async def adopt_reopened(self, run: str, epoch: int) -> None:
+        """Go on with a faulted run that was given to this node; its `reopen` waits in the inbox."""
+        live = LiveRun(run=run, epoch=epoch)
+        self._runs[run] = live
+        self._deliver(live, Continue(), 0)
+
+    async def wait(self, run: str) -> None:
+        """Wait until this node has nothing more to do with a run. Raises what made it give up, if anything did."""
+        live = self._runs.get(run)
+        if live is not None:
+            await live.gone.wait()
+            if live.error is not None:
+                raise live.error
+
+    @property
+    def runs(self) -> int:
+        """How many runs this node owns."""
+        return len(self._runs)
+
+    # -- causes --------------------------------------------------------------------------------------------------
+
+    def _bell(self) -> None:
+        if self._pulling is None or self._pulling.done():
+            self._pulling = asyncio.create_task(self._pull(), name="engine-inbox")
+        else:
+            self._pull_again = True
+
+    async def _pull(self) -> None:
+        """Deliver what is in the inbox of our runs."""
+        while not self._stopping:
+            self._pull_again = False
+            if not self._runs:
+                return
+            try:
+                rows = await self._store.journal.inbox(self._node)
+            except errors.Environment as error:
+                telemetry.emit("engine.inbox_failed", node=self._node, error=error)
+                return
+            for row in rows:
+                live = self._runs.get(row.run)
+                if live is not None and row.number not in live.seen and live.accept is None:
+                    self._deliver(live, causes.decode(row.cause), row.number)
+            if not self._pull_again:
+                return
+
+    def _deliver(self, live: LiveRun, cause: Cause, number: int) -> None:
+        if number:
+            live.seen.add(number)
+        live.mailbox.append((cause, number))
+        if live.driver is None and not self._stopping:
+            live.driver = asyncio.create_task(self._drive(live), name=f"run-{live.run}")
+
+    def _arm(self, wake_at: float, run: str) -> None:
+        heapq.heappush(self._timers, (wake_at, run))
+        if self._timers[0][1] == run:
+            self._set_timer()
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        delay = max(0.0, self._timers[0][0] - self._clock.now())
+        self._timer = asyncio.get_running_loop().call_later(delay, self._fire)
+
+    def _fire(self) -> None:
+        now = self._clock.now()
+        while self._timers and self._timers[0][0] <= now:
+            _, run = heapq.heappop(self._timers)
+            live = self._runs.get(run)
+            if live is not None:
+                self._deliver(live, Tick(), 0)
+        if self._timers:
+            self._set_timer()
+
+    # -- driving -------------------------------------------------------------------------------------------------
+
+    async def _drive(self, live: LiveRun) -> None:
+        """Decide and commit until the mailbox is empty."""
+        try:
+            if live.state is None:
+                await self._load(live)
+            while live.mailbox and live.run in self._runs:
+                await self._advance(live)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001 (whoever waits for the run is told; other runs go on)
+            telemetry.emit("run.dropped", run=live.run, error=error)
+            self._give_up(live, error)
+        finally:
+            live.driver = None
+        if live.run in self._runs:
+            self._rest(live)
+
+    async def _load(self, live: LiveRun) -> None:
+        stored = await self._patiently(lambda: self._store.journal.load(live.run))
+        if stored is None or stored.epoch != live.epoch:
+            raise errors.StaleEpoch(f"the run {live.run} belongs to another node")
+        live.graph = await self._graphs.graph(stored.definition)
+        live.place = Place(run=stored.run, namespace=stored.namespace, id=stored.id, folder=stored.folder)
+        live.state = await self.rows.load(stored, self._store.journal)
+        live.seq = stored.seq
+        for row in stored.inbox:
+            if row.number not in live.seen:
+                live.seen.add(row.number)
+                live.mailbox.append((causes.decode(row.cause), row.number))
+
+    async def _advance(self, live: LiveRun) -> None:
+        """Make one decision, in slices, and commit it."""
+        work = Decision()
+        consumed: list[int] = []
+        cause, number = live.mailbox.popleft()
+        started = self._clock.monotonic()
+        while True:
+            decision = await self._decide(live, cause)
+            _add(work, decision)
+            if number:
+                consumed.append(number)
+            if not decision.more:
+                break
+            if self._clock.monotonic() - started > _POSITION_SECONDS:
+                live.mailbox.appendleft((Continue(), 0))
+                break
+            await asyncio.sleep(0)
+            cause, number = self._interruption(live)
+        await self._commit(live, work, consumed)
+
+    def _interruption(self, live: LiveRun) -> tuple[Cause, int]:
+        """Give what a long decision must see now: a cause from outside, a deadline, or nothing but to go on."""
+        if live.mailbox:
+            return live.mailbox.popleft()
+        assert live.state is not None
+        wake_at = live.state.wake_at()
+        return (Tick() if wake_at is not None and wake_at <= self._clock.now() else Continue()), 0
+
+    async def _decide(self, live: LiveRun, cause: Cause) -> Decision:
+        """Decide about one cause; slow expressions are evaluated in between, elsewhere."""
+        assert live.graph is not None
+        assert live.state is not None
+        total = Decision()
+        answers: list[Answer] = []
+        while True:
+            end = self._clock.monotonic() + _SLICE_SECONDS
+            decision = decide(
+                live.graph,
+                live.state,
+                cause,
+                now=self._clock.now(),
+                uniform=self._clock.uniform,
+                answers=answers,
+                pause=lambda end=end: self._clock.monotonic() > end,  # type: ignore[misc]
+                max_payload_bytes=self._max_payload_bytes,
+            )
+            _add(total, decision)
+            if decision.pending is None:
+                return total
+            if decision.events:
+                answers = []
+            if decision.consumed:
+                cause = Continue()
+            answers.append(await self._evaluators.evaluate(decision.pending))
+
+    # -- committing ----------------------------------------------------------------------------------------------
+
+    async def _commit(self, live: LiveRun, work: Decision, consumed: list[int]) -> None:
+        state, place = live.state, live.place
+        assert state is not None
+        assert place is not None
+        if not work.events and not consumed and live.accept is None:
+            return
+        queued = [request for request in work.requests if request.queued]
+        batch = self.rows.batch(
+            state,
+            work.events,
+            epoch=live.epoch,
+            seq=live.seq,
+            at=self._clock.now(),
+            tasks=[self._task(place, request) for request in queued],
+            cancelled_tasks=[effect for effect, is_queued in work.interrupts.items() if is_queued],
+            consumed=consumed,
+            accept=live.accept,
+        )
+        if live.accept_large:
+            batch = _with_large(batch, live.accept_large)
+        committed = await self._patiently(lambda: self._store.journal.commit(batch))
+        if committed is Committed.STALE and await self._was_applied(live, batch):
+            committed = Committed.APPLIED
+        self._settle_acceptance(live, committed)
+        if committed is not Committed.APPLIED:
+            self._give_up(live, errors.StaleEpoch(f"the run {live.run} belongs to another node"))
+            return
+        live.seq += 1
+        live.seen.difference_update(consumed)
+        telemetry.emit("run.committed", run=live.run, namespace=place.namespace, id=place.id, events=work.events)
+        self._act(live, work)
+
+    def _settle_acceptance(self, live: LiveRun, committed: Committed) -> None:
+        live.accept = None
+        live.accept_large = {}
+        if live.accepted is not None and not live.accepted.done():
+            live.accepted.set_result(committed)
+
+    async def _was_applied(self, live: LiveRun, batch: Batch) -> bool:
+        """After a lost reply: say whether this very commit is the last one in the store."""
+        rows = await self._store.journal.history(live.run, batch.seq, 1)
+        return bool(rows) and rows[0].epoch == batch.epoch and rows[0].events == batch.history
+
+    def _act(self, live: LiveRun, work: Decision) -> None:
+        """Do what the durable decision asks for."""
+        for effect in work.interrupts:
+            task = live.effects.pop(effect, None)
+            if task is not None:
+                task.cancel()
+        for request in work.requests:
+            if not request.queued and request.effect not in work.interrupts:
+                live.effects[request.effect] = asyncio.create_task(
+                    self._perform(live, request), name=f"effect-{live.run}-{request.effect}"
+                )
+        assert live.state is not None
+        if live.state.ended:
+            self._finish(live)
+
+    async def _perform(self, live: LiveRun, request: EffectRequest) -> None:
+        assert live.place is not None
+        outcome = await self._performer.perform(request, live.place)
+        if live.effects.pop(request.effect, None) is not None:
+            self._deliver(live, Settled(request.effect, outcome), 0)
+
+    def _task(self, place: Place, request: EffectRequest) -> NewTask:
+        return NewTask(
+            task=self._clock.uuid(),
+            run=place.run,
+            effect=request.effect,
+            path=request.path,
+            pool=POOL,
+            priority=0,
+            target=request.target,
+            folder=place.folder,
+            idempotency_key=request.idempotency_key,
+            attempt=request.attempt,
+            any_exit_code=request.result in ("code", "all"),
+        )
+
+    # -- runs out ------------------------------------------------------------------------------------------------
+
+    def _rest(self, live: LiveRun) -> None:
+        """After a driver's work: arm the next timer; drop the state of a run that will wait for long."""
+        state = live.state
+        assert state is not None
+        wake_at = state.wake_at()
+        if wake_at is not None:
+            self._arm(wake_at, live.run)
+        far = wake_at is None or wake_at - self._clock.now() > _PARK_SECONDS
+        if far and not live.effects and state.status in (RunStatus.WAITING, RunStatus.SUSPENDED):
+            live.state = live.graph = None
+        if live.mailbox:  # something arrived while the driver ended
+            cause, number = live.mailbox.pop()
+            self._deliver(live, cause, number)
+
+    def _finish(self, live: LiveRun) -> None:
+        for task in self._drop(live):
+            if task is not asyncio.current_task():
+                task.cancel()
+
+    def _give_up(self, live: LiveRun, error: BaseException) -> None:
+        live.error = error
+        if live.accepted is not None and not live.accepted.done():
+            live.accepted.set_exception(error)
+        self._finish(live)
+
+    def _drop(self, live: LiveRun) -> list[asyncio.Task[None]]:
+        """Forget a run and give the tasks that still work for it."""
+        self._runs.pop(live.run, None)
+        tasks = list(live.effects.values())
+        live.effects.clear()
+        if live.driver is not None:
+            tasks.append(live.driver)
+        live.gone.set()
+        return tasks
+
+    async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Call the store, again and again while it is away; the caller of an impatient engine sees the error."""
+        attempt = 0
+        while True:
+            try:
+                return await call()
+            except errors.StoreUnavailable as error:
+                if not self._patient:
+                    raise
+                telemetry.emit("store.away", node=self._node, error=error)
+                await asyncio.sleep(_RETRY_SECONDS[min(attempt, len(_RETRY_SECONDS) - 1)])
+                attempt += 1
+
+
+def _add(total: Decision, part: Decision) -> None:
+    """Join two decisions about the same run into one commit."""
+    total.events += part.events
+    total.requests += part.requests
+    total.interrupts |= part.interrupts
+    total.more = part.more
+    if part.interrupts:
+        total.requests = [request for request in total.requests if request.effect not in part.interrupts]
+
+
+def _with_input(new: NewRun, text: bytes) -> NewRun:
+    return msgspec.structs.replace(new, input=text)
+
+
+def _with_large(batch: Batch, large: dict[str, bytes]) -> Batch:
+    return msgspec.structs.replace(batch, large={**batch.large, **large})

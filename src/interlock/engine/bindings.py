@@ -1,0 +1,115 @@
+"""What expressions see besides `.`: the runtime arguments of the specification, and the variables of loops and handlers.
+
+Which argument is available where follows the matrix of OWS 1.0.3, "Runtime expression arguments": an argument that does
+not exist at a place is an error there, not null. Only the names that an expression uses are built.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+import interlock
+from interlock import errors
+from interlock.engine.state import RunState, Scope
+from interlock.flow.compile import ForWork, Graph, Node, TryWork
+from interlock.model.json import Json
+from interlock.model.payload import Payload
+
+RUNTIME: Final[dict[str, Json]] = {"name": "interlock", "version": interlock.__version__, "metadata": {}}
+
+_ARGUMENTS: Final = frozenset({"context", "input", "output", "secrets", "task", "workflow", "runtime", "authorization"})
+
+
+class Bindings:
+    """The arguments at one place of one step. `None` for what that place does not have."""
+
+    __slots__ = ("_authorization", "_extra", "_graph", "_input", "_node", "_output", "_raw", "_raw_output", "_scope",
+                 "_since", "_state")  # fmt: skip
+
+    def __init__(
+        self,
+        graph: Graph,
+        state: RunState,
+        scope: Scope | None,
+        node: Node | None,
+        *,
+        raw: Payload | None = None,
+        since: float = 0.0,
+        input: Payload | None = None,
+        raw_output: Payload | None = None,
+        output: Payload | None = None,
+        extra: Mapping[str, Json] | None = None,
+        authorization: Json = None,
+    ) -> None:
+        self._graph, self._state, self._scope, self._node = graph, state, scope, node
+        self._raw, self._since, self._input = raw, since, input
+        self._raw_output, self._output, self._extra = raw_output, output, extra
+        self._authorization = authorization
+
+    def pick(self, names: frozenset[str]) -> dict[str, Json]:
+        """Give the arguments of these names. Raises ExpressionError for one that this place does not have."""
+        return {name: self._argument(name) for name in names}
+
+    def _argument(self, name: str) -> Json:
+        if self._extra is not None and name in self._extra:
+            return self._extra[name]
+        match name:
+            case "context" if self._scope is not None:
+                return self._scope.context.value
+            case "input" if self._input is not None:
+                return self._input.value
+            case "output" if self._output is not None:
+                return self._output.value
+            case "workflow":
+                return {
+                    "id": self._state.id,
+                    "definition": self._graph.definition,
+                    "input": self._state.input.value,
+                    "startedAt": moment(self._state.head.started_at),
+                }
+            case "runtime":
+                return RUNTIME
+            case "task" if self._node is not None:
+                return self._task(self._node)
+            case "authorization" if self._input is not None:
+                return self._authorization
+            case _:
+                return self._variable(name)
+
+    def _task(self, node: Node) -> Json:
+        return {
+            "name": node.name,
+            "reference": node.path,
+            "definition": node.definition,
+            "input": None if self._raw is None else self._raw.value,
+            "output": None if self._raw_output is None else self._raw_output.value,
+            "startedAt": moment(self._since),
+        }
+
+    def _variable(self, name: str) -> Json:
+        if self._scope is not None:
+            for scope in self._state.lineage(self._scope):
+                for frame in reversed(scope.frames):
+                    work = self._graph.nodes[frame.path].work
+                    if isinstance(work, ForWork) and frame.items is not None:
+                        if name == work.each:
+                            return frame.items.value[frame.index]
+                        if name == work.at:
+                            return frame.index
+                    if isinstance(work, TryWork) and frame.error is not None and frame.phase == "catch":
+                        if name == work.as_:
+                            return frame.error.described()
+        if name in _ARGUMENTS:
+            raise errors.ExpressionError(f"${name} is not available here")
+        raise errors.ExpressionError(f"${name} is not defined here")
+
+
+def moment(seconds: float) -> Json:
+    """Give a time as the specification's DateTime descriptor."""
+    whole = datetime.fromtimestamp(seconds, UTC)
+    return {
+        "iso8601": whole.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "epoch": {"seconds": int(seconds), "milliseconds": int(seconds * 1000)},
+    }

@@ -1,0 +1,74 @@
+"""What can happen to a run from outside: the causes of decisions.
+
+Those that come from other processes (settled, cancel, suspend, resume, reopen) travel as JSON in the run's inbox, with
+the tag `kind`; the store writes `settled` itself when an attempt ends.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+from interlock.model.task import Outcome
+
+
+class _Cause(msgspec.Struct, frozen=True, tag_field="kind"):
+    pass
+
+
+class Start(_Cause, frozen=True, tag="start"):
+    """Begin a run that was accepted."""
+
+
+class Settled(_Cause, frozen=True, tag="settled"):
+    """An effect ended."""
+
+    effect: int
+    outcome: Outcome
+
+
+class Tick(_Cause, frozen=True, tag="tick"):
+    """Time has passed: timers and deadlines may be due."""
+
+
+class Cancel(_Cause, frozen=True, tag="cancel"):
+    reason: str | None = None
+
+
+class Suspend(_Cause, frozen=True, tag="suspend"):
+    pass
+
+
+class Resume(_Cause, frozen=True, tag="resume"):
+    pass
+
+
+class Reopen(_Cause, frozen=True, tag="reopen"):
+    """Go on from the step at which the run faulted."""
+
+
+class Recover(_Cause, frozen=True, tag="recover"):
+    """The run was taken over from a process that is gone: what was in flight in it is asked for again."""
+
+
+class Drain(_Cause, frozen=True, tag="drain"):
+    """This node stops: what is in flight in it will be asked for again by the next owner, free of charge."""
+
+
+class Continue(_Cause, frozen=True, tag="continue"):
+    """Nothing new: go on where the last decision paused."""
+
+
+Cause: TypeAlias = Start | Settled | Tick | Cancel | Suspend | Resume | Reopen | Recover | Drain | Continue
+
+_decoder = msgspec.json.Decoder(Cause)
+
+
+def encode(cause: Cause) -> bytes:
+    return msgspec.json.encode(cause)
+
+
+def decode(text: bytes) -> Cause:
+    cause: Cause = _decoder.decode(text)
+    return cause

@@ -1,0 +1,344 @@
+"""Which events follow from a cause: the one entry to the pure core.
+
+`decide(graph, state, cause, ...)` applies the cause, then runs every step that needs nothing from outside, until all
+scopes wait or the run ended. It does no I/O, reads no clock and starts nothing: the shell commits the decision's events
+and only then performs its requests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final, assert_never
+
+from interlock.engine import faults, requests, steps
+from interlock.engine.bindings import Bindings
+from interlock.engine.cause import (
+    Cancel,
+    Cause,
+    Continue,
+    Drain,
+    Recover,
+    Reopen,
+    Resume,
+    Settled,
+    Start,
+    Suspend,
+    Tick,
+)
+from interlock.engine.machine import MAX_PAYLOAD_BYTES, Decision, Machine, StepFault
+from interlock.engine.state import ROOT, Frame, RunState, Scope
+from interlock.expr.evaluation import Answer, Pending
+from interlock.flow.compile import Graph, TryWork, WaitWork
+from interlock.model import event as events
+from interlock.model import fault, retry
+from interlock.model.event import LIST_END, RUN_END
+from interlock.model.fault import Fault
+from interlock.model.payload import Payload
+from interlock.model.states import RunStatus
+from interlock.model.task import Cancelled, Done, FailureClass, Outcome, Snoozed
+
+INLINE_STEPS: Final = 10_000
+"""A decision commits its position at least this often, so that an endless loop can be cancelled and loses little."""
+
+
+def decide(
+    graph: Graph,
+    state: RunState,
+    cause: Cause,
+    *,
+    now: float,
+    uniform: Callable[[float, float], float],
+    answers: Sequence[Answer] = (),
+    pause: Callable[[], bool] = lambda: False,
+    max_payload_bytes: int = MAX_PAYLOAD_BYTES,
+) -> Decision:
+    """Give what follows from `cause`, applied to `state`.
+
+    `answers` are the values of slow expressions asked for by the decision before this one (`pending`). `pause` is asked
+    between steps and makes the decision end early with `more`.
+    """
+    m = Machine(graph, state, now, uniform, answers, max_payload_bytes)
+    m.decision.consumed = False
+    try:
+        _apply(m, cause)
+        m.decision.consumed = True
+        if not isinstance(cause, Drain):
+            _run(m, pause)
+    except Pending as pending:
+        m.decision.pending = pending.request
+    return m.decision
+
+
+# -- causes ----------------------------------------------------------------------------------------------------------
+
+
+def _apply(m: Machine, cause: Cause) -> None:
+    if m.state.ended and not isinstance(cause, Reopen):
+        return
+    match cause:
+        case Start():
+            _start(m)
+        case Settled(effect=effect, outcome=outcome):
+            _settle(m, effect, outcome)
+        case Tick():
+            _tick(m)
+        case Cancel(reason=reason):
+            m.emit(events.Cancelled(at=m.now, reason=reason))
+        case Suspend():
+            if not m.state.head.suspended:
+                m.emit(events.Suspended(at=m.now))
+        case Resume():
+            if m.state.head.suspended:
+                m.emit(events.Resumed(at=m.now))
+            _tick(m)
+        case Reopen():
+            _reopen(m)
+        case Recover():
+            _recover(m)
+        case Drain():
+            _drain(m)
+        case Continue():
+            return
+        case _:
+            assert_never(cause)
+
+
+def _start(m: Machine) -> None:
+    """Begin: check the input, transform it, open the root scope. A wrong input faults the run at once."""
+    graph, raw = m.graph, m.state.input
+    bindings = Bindings(graph, m.state, None, None)
+    value, deadline, problem = raw, None, None
+    try:
+        steps.check(graph.input_schema, raw, "input")
+        if graph.input_from is not None:
+            value = m.payload(m.evaluate(graph.input_from, raw.value, bindings))
+        if graph.timeout is not None:
+            deadline = m.now + m.seconds(graph.timeout, value.value, bindings)
+    except StepFault as found:
+        problem = found.fault
+    m.emit(events.Started(at=m.now, value=value, first=graph.first, deadline=deadline))
+    if problem is not None:
+        m.emit(events.Faulted(at=m.now, scope=ROOT, path="", fault=problem.at("/")))
+
+
+def _settle(m: Machine, effect: int, outcome: Outcome) -> None:
+    waiting = m.state.waiting_frame(effect)
+    if waiting is None:
+        return  # superseded: its step was left, timed out or asked again
+    scope, frame = waiting
+    m.settling = effect
+    node = m.graph.nodes[frame.path]
+    match outcome:
+        case Done(value=value):
+            try:
+                output = m.payload(requests.shaped(node.work, value))
+                steps.complete(m, scope, node, frame, output)
+            except StepFault as found:
+                faults.raise_fault(m, scope, node.path, found.fault)
+        case Snoozed(delay_seconds=delay):
+            m.emit(events.Waited(at=m.now, scope=scope.id, path=node.path, until=m.now + delay))
+        case Cancelled():
+            error = Fault(
+                type=fault.RUNTIME, status=500, title="Cancelled", detail="the attempt was cancelled by itself"
+            )
+            faults.raise_fault(m, scope, node.path, error)
+        case _:
+            if not _try_again(m, scope, frame, outcome.failure, outcome.fault):
+                faults.raise_fault(m, scope, node.path, outcome.fault)
+
+
+def _try_again(m: Machine, scope: Scope, frame: Frame, failure: FailureClass, error: Fault) -> bool:
+    """Schedule one more attempt of an effect, if the budget of this class of failure allows it."""
+    node = m.graph.nodes[frame.path]
+    if not retry.allows(node.budgets, frame.retries, failure):
+        return False
+    number = frame.retries.get(failure, 0) + 1
+    m.emit(
+        events.AttemptFailed(
+            at=m.now,
+            scope=scope.id,
+            path=node.path,
+            effect=frame.effect,
+            failure=failure,
+            fault=error.at(node.path),
+            until=m.now + retry.attempt_delay(failure, number),
+        )
+    )
+    return True
+
+
+def _tick(m: Machine) -> None:
+    """Apply every timer that is due, deadlines of outer steps before those of inner ones."""
+    if m.state.head.suspended or m.state.status is RunStatus.PENDING:
+        return
+    if m.state.head.deadline is not None and m.state.head.deadline <= m.now:
+        error = faults.timeout("the workflow ran longer than its timeout").at("/")
+        m.emit(events.Faulted(at=m.now, scope=ROOT, path="", fault=error))
+        return
+    while (due := _first_due(m)) is not None:
+        scope, frame, kind = due
+        _expire(m, scope, frame, kind)
+        if m.state.ended:
+            return
+
+
+def _first_due(m: Machine) -> tuple[Scope, Frame, str] | None:
+    for scope in m.state.scopes.values():
+        if scope.done:
+            continue
+        for frame in scope.frames:
+            if frame.deadline is not None and frame.deadline <= m.now:
+                return scope, frame, "deadline"
+            if frame.round_deadline is not None and frame.round_deadline <= m.now:
+                return scope, frame, "round"
+            if frame.until is not None and frame.until <= m.now:
+                return scope, frame, "until"
+    return None
+
+
+def _expire(m: Machine, scope: Scope, frame: Frame, kind: str) -> None:
+    node = m.graph.nodes[frame.path]
+    if kind == "deadline":
+        error = faults.timeout(f"`{node.name}` ran longer than its timeout")
+        if not (frame.effect and _try_again(m, scope, frame, FailureClass.TIMEOUT, error)):
+            faults.raise_fault(m, scope, frame.path, error)
+        return
+    if kind == "round":
+        error = faults.timeout(f"one attempt of `{node.name}` ran longer than its limit")
+        faults.raise_fault(m, scope, frame.path, error, inside=True)
+        return
+    try:
+        match node.work:
+            case WaitWork():
+                steps.complete(m, scope, node, frame, frame.input)
+            case TryWork():
+                steps.retry_round(m, scope, node, frame, node.work)
+            case _:
+                requests.again(m, scope, node, frame)
+    except StepFault as found:
+        faults.raise_fault(m, scope, frame.path, found.fault)
+
+
+def _reopen(m: Machine) -> None:
+    if m.state.status is not RunStatus.FAULTED:
+        return
+    deadline = None
+    if m.state.head.deadline is not None:
+        deadline = m.now + (m.state.head.deadline - m.state.head.started_at)
+    m.emit(events.Reopened(at=m.now, deadline=deadline))
+    try:
+        steps.check(m.graph.input_schema, m.state.input, "input")
+    except StepFault as found:
+        m.emit(events.Faulted(at=m.now, scope=ROOT, path="", fault=found.fault.at("/")))
+
+
+def _recover(m: Machine) -> None:
+    """Ask again for the effects that were in flight in the process that is gone, within the budget of `lost`."""
+    if m.state.status is RunStatus.PENDING:
+        _start(m)
+        return
+    lost = sorted(effect for effect in m.state.effects if not _frame(m, effect)[1].queued)
+    m.emit(events.Recovered(at=m.now, lost=lost))
+    for scope in list(m.state.scopes.values()):
+        for frame in scope.frames:
+            node = m.graph.nodes[frame.path]
+            used = frame.retries.get(FailureClass.LOST, 0)
+            if frame.until is not None and used > node.budgets[FailureClass.LOST]:
+                detail = f"{used} processes died while they performed `{node.name}`"
+                error = Fault(type=fault.RUNTIME, status=500, title="Lost", detail=detail, code="lost")
+                faults.raise_fault(m, scope, node.path, error)
+                return
+    _tick(m)
+
+
+def _drain(m: Machine) -> None:
+    for effect in sorted(m.state.effects):
+        scope, frame = _frame(m, effect)
+        if not frame.queued:
+            m.emit(events.Waited(at=m.now, scope=scope.id, path=frame.path, until=m.now))
+            m.decision.interrupts[effect] = False
+
+
+def _frame(m: Machine, effect: int) -> tuple[Scope, Frame]:
+    scope = m.state.scopes[m.state.effects[effect]]
+    return scope, scope.frames[-1]
+
+
+# -- steps -----------------------------------------------------------------------------------------------------------
+
+
+def _run(m: Machine, pause: Callable[[], bool]) -> None:
+    """Run what is ready, scope by scope, until everything waits."""
+    ready = [scope.id for scope in m.state.scopes.values() if _is_ready(m, scope)]
+    count = 0
+    while ready and not m.state.ended and not m.state.head.suspended:
+        scope = m.state.scopes.get(ready[-1])
+        if scope is None or not _is_ready(m, scope):
+            ready.pop()
+            continue
+        before = len(m.decision.events)
+        _step(m, scope)
+        ready += _woken(m, m.decision.events[before:])
+        count += 1
+        if count >= INLINE_STEPS or (count % 16 == 0 and pause()):
+            m.decision.more = True
+            return
+
+
+def _is_ready(m: Machine, scope: Scope) -> bool:
+    return not scope.done and (scope.at is not None or steps.joins(m, scope))
+
+
+def _woken(m: Machine, news: Sequence[events.Event]) -> list[str]:
+    """Give the scopes that these events may have made ready: new branches, last first, and joining or catching parents."""
+    woken: list[str] = []
+    for event in news:
+        match event:
+            case events.Forked(base=base, branches=branches):
+                woken += [f"{base}.{number}" for number in reversed(range(len(branches)))]
+            case events.BranchEnded(scope=scope):
+                parent = m.state.scopes[scope].parent
+                assert parent is not None
+                woken.append(parent)
+            case events.Caught(scope=scope) | events.Tolerated(scope=scope):
+                woken.append(scope)
+            case _:
+                pass
+    return woken
+
+
+def _step(m: Machine, scope: Scope) -> None:
+    path = _origin(scope)
+    try:
+        if scope.at is None:
+            steps.join(m, scope)
+        elif scope.at == RUN_END:
+            _finish(m, scope.value)
+        elif scope.at != LIST_END:
+            steps.enter(m, scope, m.graph.nodes[scope.at])
+        elif scope.frames:
+            steps.leave(m, scope)
+        elif scope.id == ROOT:
+            _finish(m, scope.value)
+        else:
+            m.emit(events.BranchEnded(at=m.now, scope=scope.id))
+    except StepFault as found:
+        faults.raise_fault(m, scope, path, found.fault)
+
+
+def _origin(scope: Scope) -> str:
+    """Give the step that an error belongs to: the one to enter, else the innermost open one, else the run itself."""
+    if scope.at not in (None, LIST_END, RUN_END):
+        assert scope.at is not None
+        return scope.at
+    return scope.frames[-1].path if scope.frames and scope.at != RUN_END else ""
+
+
+def _finish(m: Machine, value: Payload) -> None:
+    """End the run well: OWS 1.0.3, "Data Flow", steps 10 and 11."""
+    output = value
+    if m.graph.output_as is not None:
+        bindings = Bindings(m.graph, m.state, m.state.scopes[ROOT], None)
+        output = m.payload(m.evaluate(m.graph.output_as, value.value, bindings))
+    steps.check(m.graph.output_schema, output, "output")
+    m.emit(events.Ended(at=m.now, output=output))

@@ -1,0 +1,226 @@
+"""What each event does to the state of a run. The only code that changes it.
+
+Pure and total: no graph, no clock, no decision. `fold` of the first n events therefore gives the state after them, which
+fork-from-step and the test suite rely on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import assert_never
+
+from interlock.engine import state as states
+from interlock.engine.state import Frame, RunState, Scope
+from interlock.model import event as events
+from interlock.model.event import Event
+from interlock.model.payload import NULL
+from interlock.model.states import RunStatus
+from interlock.model.task import FailureClass
+
+
+def fold(state: RunState, history: Iterable[Event]) -> RunState:
+    """Apply events in order; returns the same state for chaining."""
+    for event in history:
+        apply(state, event)
+    return state
+
+
+def apply(state: RunState, event: Event) -> None:
+    """Change `state` by one event. Raises KeyError when the event does not fit the state: a damaged history."""
+    match event:
+        case events.Completed():
+            _complete(state, event)
+        case events.Entered():
+            scope = _touch(state, event.scope)
+            frame = Frame(path=event.path, since=event.at, raw=scope.value, input_=event.input, deadline=event.deadline)
+            scope.frames.append(frame)
+            scope.value = frame.input
+            scope.at = event.first
+        case events.Requested():
+            scope = _touch(state, event.scope)
+            frame = scope.frames[-1]
+            frame.effect, frame.queued, frame.until = event.effect, event.queued, None
+            frame.deadline = event.deadline
+            state.effects[event.effect] = scope.id
+            state.head.serial = max(state.head.serial, event.effect)
+        case events.Skipped():
+            scope = _touch(state, event.scope)
+            scope.at = event.next
+            scope.laps += event.back
+        case events.Waited():
+            scope = _touch(state, event.scope)
+            frame = scope.frames[-1]
+            state.effects.pop(frame.effect, None)
+            frame.effect, frame.until = 0, event.until
+        case events.Looped():
+            _loop(state, event)
+        case events.Forked():
+            _fork(state, event)
+        case events.BranchEnded():
+            scope = _touch(state, event.scope)
+            scope.at, scope.done = None, True
+        case events.Tolerated():
+            scope = _close(state, event.scope, event.path)
+            scope.value, scope.at = NULL, event.next
+            scope.laps += event.back
+            state.head.partial = True
+        case events.AttemptFailed():
+            scope = _touch(state, event.scope)
+            frame = scope.frames[-1]
+            state.effects.pop(frame.effect, None)
+            frame.effect, frame.until = 0, event.until
+            frame.retries = frame.retries | {event.failure: frame.retries.get(event.failure, 0) + 1}
+        case events.Caught():
+            scope, frame = _unwind(state, event.scope, event.path)
+            frame.phase, frame.error, frame.until, frame.round_deadline = "catch", event.fault, None, None
+            scope.value, scope.at = frame.input, event.first
+        case events.RetryScheduled():
+            scope, frame = _unwind(state, event.scope, event.path)
+            frame.phase, frame.error, frame.until, frame.round_deadline = "backoff", event.fault, event.until, None
+            scope.value, scope.at = frame.input, None
+        case events.Retried():
+            scope, frame = _unwind(state, event.scope, event.path)
+            frame.phase, frame.until, frame.round = "", None, event.round
+            frame.round_deadline = event.deadline
+            scope.value, scope.at = frame.input, event.first
+        case events.Started():
+            state.status = RunStatus.RUNNING
+            state.head.started_at, state.head.deadline = event.at, event.deadline
+            state.scopes[states.ROOT] = states.root_scope(event.value, event.first)
+            state.touched.add(states.ROOT)
+        case events.Faulted():
+            state.status, state.fault = RunStatus.FAULTED, event.fault
+            state.head.failed_scope, state.head.failed_path = event.scope, event.path
+            state.effects.clear()
+            _touch(state, event.scope)
+        case events.Ended():
+            state.status, state.output = RunStatus.COMPLETED, event.output
+            _clear(state)
+        case events.Cancelled():
+            state.status = RunStatus.CANCELLED
+            _clear(state)
+        case events.Suspended():
+            state.head.suspended = True
+        case events.Resumed():
+            state.head.suspended = False
+        case events.Reopened():
+            _reopen(state, event)
+        case events.Recovered():
+            for effect in event.lost:
+                scope, frame = _waiting(state, effect)
+                del state.effects[effect]
+                frame.retries = frame.retries | {FailureClass.LOST: frame.retries.get(FailureClass.LOST, 0) + 1}
+                frame.effect, frame.until = 0, event.at
+                state.touched.add(scope.id)
+        case events.Copied():
+            return
+        case _:
+            assert_never(event)
+
+
+def _touch(state: RunState, scope: str) -> Scope:
+    state.touched.add(scope)
+    return state.scopes[scope]
+
+
+def _complete(state: RunState, event: events.Completed) -> None:
+    scope = _close(state, event.scope, event.path)
+    scope.value, scope.at = event.output, event.next
+    scope.laps += event.back
+    if event.context is not None:
+        scope.context = event.context
+
+
+def _close(state: RunState, scope_id: str, path: str) -> Scope:
+    """Close the step `path`, and all that is open inside it, if it was opened at all."""
+    scope = _touch(state, scope_id)
+    depth = next((i for i, frame in enumerate(scope.frames) if frame.path == path), None)
+    if depth is not None:
+        _drop(state, scope, depth)
+    return scope
+
+
+def _unwind(state: RunState, scope_id: str, path: str) -> tuple[Scope, Frame]:
+    """Close all that is open inside the open step `path`, but not the step itself."""
+    scope = _touch(state, scope_id)
+    depth = next(i for i, frame in enumerate(scope.frames) if frame.path == path)
+    _drop(state, scope, depth + 1)
+    return scope, scope.frames[depth]
+
+
+def _drop(state: RunState, scope: Scope, depth: int) -> None:
+    for frame in scope.frames[depth:]:
+        state.effects.pop(frame.effect, None)
+        for branch in range(frame.branches):
+            _remove(state, f"{frame.base}.{branch}")
+    del scope.frames[depth:]
+
+
+def _remove(state: RunState, scope_id: str) -> None:
+    scope = state.scopes.pop(scope_id)
+    _drop(state, scope, 0)
+    state.touched.discard(scope_id)
+    state.removed.add(scope_id)
+
+
+def _clear(state: RunState) -> None:
+    for scope_id in list(state.scopes):
+        state.removed.add(scope_id)
+    state.scopes.clear()
+    state.effects.clear()
+    state.touched.clear()
+
+
+def _loop(state: RunState, event: events.Looped) -> None:
+    scope = _touch(state, event.scope)
+    frame = scope.frames[-1]
+    if event.items is not None:
+        frame.items = event.items
+    frame.index = event.index
+    scope.at = event.first
+
+
+def _fork(state: RunState, event: events.Forked) -> None:
+    scope = _touch(state, event.scope)
+    frame = scope.frames[-1]
+    frame.base, frame.branches = event.base, len(event.branches)
+    scope.at = None
+    state.head.serial = event.base
+    for number, path in enumerate(event.branches):
+        child = f"{event.base}.{number}"
+        state.scopes[child] = Scope(
+            id=child, value=frame.input, context=scope.context, at=path, parent=scope.id, frames=[]
+        )
+        state.touched.add(child)
+
+
+def _reopen(state: RunState, event: events.Reopened) -> None:
+    """Put the failed step back to where it is entered, and every effect that was stopped to where it is asked for."""
+    scope_id, path = state.head.failed_scope, state.head.failed_path
+    assert scope_id is not None
+    assert path is not None
+    failed = _touch(state, scope_id)
+    depth = next((i for i, frame in enumerate(failed.frames) if frame.path == path), None)
+    if depth is not None:
+        _reenter(state, failed, depth)
+    for scope in state.scopes.values():
+        if scope.frames and scope.frames[-1].effect:
+            _reenter(state, scope, len(scope.frames) - 1)
+        for frame in scope.frames:
+            frame.deadline = None if frame.deadline is None else event.at + (frame.deadline - frame.since)
+    state.status, state.fault = RunStatus.RUNNING, None
+    state.head.failed_scope = state.head.failed_path = None
+    state.head.deadline = event.deadline
+
+
+def _reenter(state: RunState, scope: Scope, depth: int) -> None:
+    frame = scope.frames[depth]
+    raw, path = frame.raw, frame.path
+    _drop(state, scope, depth)
+    scope.value, scope.at = raw, path
+    state.touched.add(scope.id)
+
+
+def _waiting(state: RunState, effect: int) -> tuple[Scope, Frame]:
+    scope = state.scopes[state.effects[effect]]
+    return scope, scope.frames[-1]

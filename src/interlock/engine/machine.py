@@ -1,0 +1,157 @@
+"""What the pure steps share: the graph, the state, the moment, and what comes out of a decision.
+
+Every rule computes first and emits then, so that a computation that needs a slow expression (`Pending`) can be dropped
+and made again from the same state once its answer is there. `emit` is the only way to change the state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from interlock import errors
+from interlock.engine import fold
+from interlock.engine.bindings import Bindings
+from interlock.engine.state import Frame, RunState, Scope
+from interlock.expr.evaluation import Answer, Evaluation
+from interlock.expr.evaluation import Request as Evaluate
+from interlock.expr.jq import Expression
+from interlock.expr.template import Template
+from interlock.flow.compile import Graph, Node
+from interlock.model import duration, fault
+from interlock.model.event import BranchEnded, Event, Looped, Requested, Waited
+from interlock.model.fault import Fault
+from interlock.model.json import Json
+from interlock.model.payload import Payload
+from interlock.model.task import EffectRequest
+
+MAX_PAYLOAD_BYTES: Final = 64 * 1024 * 1024
+
+
+class StepFault(Exception):
+    """A step failed while it was computed. Internal to the pure core: always caught there."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(str(fault))
+        self.fault = fault
+
+
+@dataclass(slots=True)
+class Decision:
+    """What follows from one cause.
+
+    events       what happened, already applied to the state
+    requests     effects to perform after the commit
+    interrupts   effects in flight that nobody waits for any more, to stop after the commit; True: through the queue
+    pending      an expression to evaluate elsewhere first; then decide again with its answer added
+    consumed     False while the cause itself still waits for that answer
+    more         there is more to do at once: the decision only paused to let others run
+    """
+
+    events: list[Event] = field(default_factory=list)
+    requests: list[EffectRequest] = field(default_factory=list)
+    interrupts: dict[int, bool] = field(default_factory=dict)
+    pending: Evaluate | None = None
+    consumed: bool = True
+    more: bool = False
+
+
+# These never close a step, so no effect in flight can lose its waiter by them.
+_OPENING: Final = (Requested, Waited, Looped, BranchEnded)
+
+
+class Machine:
+    """One decision in the making."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        state: RunState,
+        now: float,
+        uniform: Callable[[float, float], float],
+        answers: Sequence[Answer] = (),
+        max_payload_bytes: int = MAX_PAYLOAD_BYTES,
+    ) -> None:
+        self.graph = graph
+        self.state = state
+        self.now = now
+        self.uniform = uniform
+        self.decision = Decision()
+        self.evaluation = Evaluation(answers)
+        self.settling = 0
+        """The effect whose outcome is being applied: it has ended by itself and needs no interruption."""
+        self._max_payload_bytes = max_payload_bytes
+
+    def emit(self, event: Event) -> None:
+        """Apply an event, record it, and note the effects that nobody waits for after it."""
+        in_flight = self._in_flight() if self.state.effects and not isinstance(event, _OPENING) else {}
+        fold.apply(self.state, event)
+        self.decision.events.append(event)
+        self.evaluation = Evaluation(())
+        for effect, queued in in_flight.items():
+            if effect not in self.state.effects and effect != self.settling:
+                self.decision.interrupts[effect] = queued
+
+    def _in_flight(self) -> dict[int, bool]:
+        return {effect: self.state.scopes[scope].frames[-1].queued for effect, scope in self.state.effects.items()}
+
+    def evaluate(self, what: Expression | Template, data: Json, bindings: Bindings) -> Json:
+        """Give the value of an expression or a template. Raises StepFault, or Pending for a slow one."""
+        try:
+            arguments: Mapping[str, Json] = bindings.pick(what.arguments) if what.arguments else {}
+            if isinstance(what, Template):
+                return what.evaluate(self.evaluation, data, arguments)
+            return self.evaluation.run(what, data, arguments)
+        except errors.ExpressionError as error:
+            code = None if error.code == "expression" else error.code
+            raise StepFault(
+                Fault(type=fault.EXPRESSION, status=400, title="Expression failed", detail=str(error), code=code)
+            ) from None
+
+    def seconds(self, what: Template, data: Json, bindings: Bindings) -> float:
+        """Give the seconds of a duration in the document, literal or expression. Raises StepFault."""
+        value = self.evaluate(what, data, bindings)
+        try:
+            return duration.parse(value)
+        except ValueError as error:
+            raise StepFault(
+                Fault(type=fault.EXPRESSION, status=400, title="Not a duration", detail=str(error))
+            ) from None
+
+    def payload(self, value: Json) -> Payload:
+        """Give the payload of a value that a step made. Raises StepFault when it is larger than allowed."""
+        payload = value if isinstance(value, Payload) else Payload(value)
+        if payload.size > self._max_payload_bytes:
+            raise StepFault(
+                Fault(
+                    type=fault.RUNTIME,
+                    status=500,
+                    title="Value too large",
+                    detail=f"the value has {payload.size} bytes, {self._max_payload_bytes} are allowed (payload.max)",
+                    code="payload-too-large",
+                )
+            )
+        return payload
+
+    def bindings(
+        self,
+        scope: Scope,
+        node: Node,
+        frame: Frame,
+        *,
+        output: Payload | None = None,
+        extra: Mapping[str, Json] | None = None,
+    ) -> Bindings:
+        """Give the arguments for the definition of an open step; `output` is its transformed output, where it has one."""
+        return Bindings(
+            self.graph,
+            self.state,
+            scope,
+            node,
+            raw=frame.raw,
+            since=frame.since,
+            input=frame.input,
+            output=output,
+            extra=extra,
+        )

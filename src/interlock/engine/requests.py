@@ -1,0 +1,172 @@
+"""From a step to the effect it asks for: the target with every expression evaluated, and its idempotency key."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+
+from interlock import errors
+from interlock.engine.bindings import Bindings
+from interlock.engine.machine import Machine, StepFault
+from interlock.engine.state import Frame, RunState, Scope
+from interlock.expr import uri_template
+from interlock.flow.compile import HttpWork, Node, ProcessWork, PythonWork
+from interlock.model import event as events
+from interlock.model import fault
+from interlock.model.fault import Fault
+from interlock.model.json import Json
+from interlock.model.task import Credentials, EffectRequest, HttpTarget, PythonTarget, ScriptTarget, ShellTarget, Target
+
+T = TypeVar("T")
+
+
+def build(m: Machine, scope: Scope, node: Node, frame: Frame) -> EffectRequest:
+    """Give the effect that an opened, or about to be opened, step asks for. Raises StepFault, Pending."""
+    bindings = m.bindings(scope, node, frame)
+    data = frame.input.value
+    queued, isolated, result = False, False, ""
+    target: Target
+    match node.work:
+        case HttpWork():
+            target = _http(m, node.work, data, bindings)
+        case PythonWork(function=function, arguments=arguments):
+            target = _convert(PythonTarget, {"function": function, "arguments": m.evaluate(arguments, data, bindings)})
+            isolated = node.work.isolated
+        case ProcessWork(kind=kind, language=language, fields=fields):
+            target = _process(kind, language, m.evaluate(fields, data, bindings))
+            queued, result = True, node.work.result
+        case _:
+            raise AssertionError(f"{node.path} asks for no effect")
+    key = _idempotency_key(m, scope, node, frame, bindings)
+    return EffectRequest(
+        effect=m.state.head.serial + 1,
+        path=node.path,
+        target=target,
+        idempotency_key=key,
+        queued=queued,
+        attempt=1 + sum(frame.retries.values()),
+        isolated=isolated,
+        result=result,
+    )
+
+
+def emit(m: Machine, scope: Scope, request: EffectRequest, deadline: float | None) -> None:
+    """Ask for the effect: it is performed once the decision is durable."""
+    m.emit(
+        events.Requested(
+            at=m.now,
+            scope=scope.id,
+            path=request.path,
+            effect=request.effect,
+            queued=request.queued,
+            deadline=deadline,
+        )
+    )
+    m.decision.requests.append(request)
+
+
+def again(m: Machine, scope: Scope, node: Node, frame: Frame) -> None:
+    """Ask once more for the effect of an open step: a retry, with the step's timeout counted anew."""
+    request = build(m, scope, node, frame)
+    deadline = None
+    if node.timeout is not None:
+        deadline = m.now + m.seconds(node.timeout, frame.input.value, m.bindings(scope, node, frame))
+    emit(m, scope, request, deadline)
+
+
+def shaped(work: object, value: Json) -> Json:
+    """Give the raw output of a step from what its effect gave: OWS `return` for processes."""
+    if not isinstance(work, ProcessWork):
+        return value
+    match work.result:
+        case "all":
+            return value
+        case "none":
+            return None
+        case part:
+            return value[part]
+
+
+def _http(m: Machine, work: HttpWork, data: Json, bindings: Bindings) -> HttpTarget:
+    if isinstance(work.uri, str):
+        try:
+            uri = uri_template.expand(work.uri, data)
+        except errors.ExpressionError as error:
+            raise StepFault(
+                Fault(type=fault.EXPRESSION, status=400, title="URI template failed", detail=str(error))
+            ) from None
+    else:
+        uri = m.evaluate(work.uri, data, bindings)
+    fields: dict[str, Json] = {
+        "method": work.method,
+        "uri": uri,
+        "headers": _texts(m.evaluate(work.headers, data, bindings)),
+        "query": _texts(m.evaluate(work.query, data, bindings)),
+        "output_format": work.output_format,
+        "redirect": work.redirect,
+    }
+    if work.body is not None:
+        fields["body"] = m.evaluate(work.body, data, bindings)
+    if work.credentials is not None:
+        fields["credentials"] = _convert(Credentials, m.evaluate(work.credentials, data, bindings))
+    return _convert(HttpTarget, fields)
+
+
+def _process(kind: str, language: str, fields: dict[str, Json]) -> Target:
+    fields = fields | {
+        "arguments": [_text(argument) for argument in fields["arguments"]],
+        "environment": _texts(fields["environment"]),
+    }
+    if "stdin" in fields:
+        fields["stdin"] = _text(fields["stdin"])
+    if kind == "shell":
+        return _convert(ShellTarget, fields)
+    return _convert(ScriptTarget, fields | {"language": language})
+
+
+def _texts(value: Json) -> Json:
+    if isinstance(value, dict):
+        return {key: _text(item) for key, item in value.items() if item is not None}
+    return value
+
+
+def _text(value: Json) -> str:
+    """Give an argument as text: strings as they are, the rest as JSON."""
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def _convert(type_: type[T], fields: dict[str, Json]) -> T:
+    try:
+        return msgspec.convert(fields, type_)
+    except msgspec.ValidationError as error:
+        raise StepFault(
+            Fault(type=fault.EXPRESSION, status=400, title="Wrong type of value", detail=str(error))
+        ) from None
+
+
+def _idempotency_key(m: Machine, scope: Scope, node: Node, frame: Frame, bindings: Bindings) -> str:
+    """Give the key of a step's effect: the same over attempts, crashes and retries by hand, another for each visit."""
+    if node.idempotency_key is not None:
+        return _text(m.evaluate(node.idempotency_key, frame.input.value, bindings))
+    marks = _marks(m.state, scope, frame)
+    return f"{m.state.run}{node.path}" + (f"?{marks}" if marks else "")
+
+
+def _marks(state: RunState, scope: Scope, frame: Frame) -> str:
+    """Give the loop indexes, `try` rounds and backward jumps that tell this visit of a step from the others."""
+    marks = []
+    for current in state.lineage(scope):
+        for open_ in reversed(current.frames):
+            if open_.path == frame.path:
+                continue
+            if open_.items is not None:
+                marks.append(f"loop={open_.index}")
+            if open_.round:
+                marks.append(f"round={open_.round}")
+        if current.laps:
+            marks.append(f"lap={current.laps}")
+    return "&".join(reversed(marks))
+
+
+__all__ = ["again", "build", "emit", "shaped"]

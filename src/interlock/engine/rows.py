@@ -1,0 +1,136 @@
+"""Between a run in memory and its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from interlock.engine import fold
+from interlock.engine import state as states
+from interlock.engine.state import ROOT, Head, RunState, Scope
+from interlock.model import payload
+from interlock.model.event import Event
+from interlock.model.fault import Fault
+from interlock.model.payload import Codec, Payload
+from interlock.model.states import RunStatus
+from interlock.store.ports import Batch, HistoryRow, Journal, StoredRun
+
+_fault = msgspec.json.Decoder(Fault)
+
+
+class Rows:
+    """Encodes and decodes the rows of runs; texts above `inline_bytes` are stored by reference."""
+
+    def __init__(self, inline_bytes: int = payload.INLINE_BYTES) -> None:
+        self._head: Codec[Head] = Codec(Head, inline_bytes)
+        self._scope: Codec[Scope] = Codec(Scope, inline_bytes)
+        self._events: Codec[Sequence[Event]] = Codec(list[Event], inline_bytes)
+        self._payload: Codec[Payload] = Codec(Payload, inline_bytes)
+
+    # -- out -----------------------------------------------------------------------------------------------------
+
+    def batch(self, state: RunState, events: Sequence[Event], *, epoch: int, seq: int, at: float, **more: Any) -> Batch:
+        """Give the commit of what changed in `state` since the last one, and note that it is written."""
+        large: dict[str, bytes] = {}
+        scopes: dict[str, bytes | None] = {scope: None for scope in state.removed if scope != ROOT}
+        for scope_id in state.touched:
+            if scope_id != ROOT and scope_id in state.scopes:
+                scopes[scope_id] = _collect(self._scope.encode(state.scopes[scope_id]), large)
+        state.head.root = state.scopes.get(ROOT)
+        head = _collect(self._head.encode(state.head), large)
+        history = _collect(self._events.encode(events), large) if events else b""
+        output = None if state.output is None else _collect(self._payload.encode(state.output), large)
+        state.touched.clear()
+        state.removed.clear()
+        state.status = state.live_status()
+        return Batch(
+            run=state.run,
+            epoch=epoch,
+            seq=seq,
+            at=at,
+            history=history,
+            status=state.status,
+            wake_at=state.wake_at(),
+            head=head,
+            scopes=scopes,
+            large=large,
+            output=output,
+            fault=None if state.fault is None else msgspec.json.encode(state.fault),
+            partial=state.head.partial,
+            started_at=state.head.started_at or None,
+            ended=state.ended,
+            **more,
+        )
+
+    def input(self, value: Payload) -> tuple[bytes, dict[str, bytes]]:
+        """Give the row text of a run's input, and the large text it may refer to."""
+        text, large = self._payload.encode(value)
+        return text, dict(large)
+
+    # -- in ------------------------------------------------------------------------------------------------------
+
+    async def load(self, stored: StoredRun, journal: Journal) -> RunState:
+        """Give the state of a stored run; its large values are read too."""
+        references: dict[str, list[Payload]] = {}
+        input_ = _wanted(self._payload.decode(stored.input), references)
+        head = _wanted(self._head.decode(stored.head), references) if stored.head else Head()
+        scopes = {}
+        if head.root is not None:
+            scopes[ROOT] = head.root
+        for scope_id, body in stored.scopes.items():
+            scopes[scope_id] = _wanted(self._scope.decode(body), references)
+        output = None if stored.output is None else _wanted(self._payload.decode(stored.output), references)
+        await _resolve(stored.run, references, journal)
+        state = states.new(stored.run, stored.namespace, stored.id, input_)
+        state.status, state.head, state.scopes, state.output = stored.status, head, scopes, output
+        state.fault = None if stored.fault is None else _fault.decode(stored.fault)
+        if head.failed_scope is not None:
+            state.status = RunStatus.FAULTED  # until its `reopen`, which waits in the inbox, is applied
+        if not state.ended:
+            state.effects = _effects(scopes.values())
+        return state
+
+    async def events(self, run: str, rows: Iterable[HistoryRow], journal: Journal) -> list[Event]:
+        """Give the events of history rows, with their large values."""
+        references: dict[str, list[Payload]] = {}
+        events: list[Event] = []
+        for row in rows:
+            events += _wanted(self._events.decode(row.events), references)
+        await _resolve(run, references, journal)
+        return events
+
+    async def value(self, run: str, text: bytes, journal: Journal) -> Payload:
+        """Give the payload of a row text such as a run's output."""
+        references: dict[str, list[Payload]] = {}
+        found: Payload = _wanted(self._payload.decode(text), references)
+        await _resolve(run, references, journal)
+        return found
+
+    def folded(self, state: RunState, events: Iterable[Event]) -> tuple[bytes, dict[str, bytes]]:
+        """Give the rows (head and scopes) that `events` lead to from a fresh state; for checks against stored rows."""
+        fold.fold(state, events)
+        state.head.root = state.scopes.get(ROOT)
+        head = self._head.encode(state.head)[0]
+        return head, {key: self._scope.encode(scope)[0] for key, scope in state.scopes.items() if key != ROOT}
+
+
+def _collect(encoded: tuple[bytes, Mapping[str, bytes]], large: dict[str, bytes]) -> bytes:
+    large |= encoded[1]
+    return encoded[0]
+
+
+def _wanted(decoded: tuple[Any, Mapping[str, list[Payload]]], references: dict[str, list[Payload]]) -> Any:
+    for digest, payloads in decoded[1].items():
+        references.setdefault(digest, []).extend(payloads)
+    return decoded[0]
+
+
+async def _resolve(run: str, references: dict[str, list[Payload]], journal: Journal) -> None:
+    if references:
+        payload.resolve(references, await journal.texts(run, list(references)))
+
+
+def _effects(scopes: Iterable[Scope]) -> dict[int, str]:
+    return {scope.frames[-1].effect: scope.id for scope in scopes if scope.frames and scope.frames[-1].effect}

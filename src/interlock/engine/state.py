@@ -1,0 +1,157 @@
+"""The state of a run: its open scopes, and in each the stack of open steps.
+
+A scope is one thread of control: the root, or a branch of a fork. Its frames are the open steps from the outermost list
+to the innermost step; its `at` says what comes next:
+
+    a path       the step to enter, with `value` as its raw input
+    LIST_END     the innermost list is done; `value` is its output
+    RUN_END      `then: end` was reached; `value` is the output of the run before `output.as`
+    None         the scope waits: for an effect, for a moment, for its branches, or (a branch) for its siblings
+
+A scope's row is rewritten only when the scope changed; `touched` and `removed` collect that between commits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from interlock.model.fault import Fault
+from interlock.model.payload import NULL, Payload
+from interlock.model.states import ENDED_RUN, RunStatus
+
+ROOT = ""
+
+
+class Frame(msgspec.Struct, kw_only=True, omit_defaults=True, rename={"input_": "input"}):
+    """One open step. Times are UTC seconds."""
+
+    path: str
+    since: float
+    raw: Payload
+    input_: Payload | None = None  # None: the raw input was not transformed
+    deadline: float | None = None  # the step's own timeout
+    until: float | None = None  # a wait, a back-off
+    effect: int = 0  # the number of the effect in flight, 0 for none
+    queued: bool = False  # the effect went through the queue: its task row is the truth
+    retries: dict[str, int] = {}  # retries used by failure class
+    items: Payload | None = None  # for
+    index: int = 0  # for
+    phase: str = ""  # try: "" runs its list, "backoff" waits to run it again, "catch" runs the handlers
+    round: int = 0  # try: how often the list was begun again
+    round_deadline: float | None = None  # try: limit.attempt.duration
+    error: Fault | None = None  # try: what was caught
+    base: int = 0  # fork: the number in its branches' scope ids
+    branches: int = 0  # fork: how many
+
+    @property
+    def input(self) -> Payload:
+        return self.raw if self.input_ is None else self.input_
+
+
+class Scope(msgspec.Struct, kw_only=True, omit_defaults=True):
+    id: str
+    value: Payload
+    context: Payload
+    at: str | None = None
+    parent: str | None = None
+    frames: list[Frame] = []
+    laps: int = 0  # jumps back by `then`: tells apart the visits of one step in idempotency keys
+    done: bool = False  # a branch that ended; its value waits for the join
+
+
+class Head(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What a run is besides its scopes; one row with the root scope."""
+
+    started_at: float = 0.0
+    serial: int = 0
+    """The last number given to an effect or a fork; the same number never means two things in one run."""
+    deadline: float | None = None
+    partial: bool = False
+    suspended: bool = False
+    failed_scope: str | None = None
+    failed_path: str | None = None
+    root: Scope | None = None
+
+
+class RunState(msgspec.Struct, kw_only=True):
+    """A run in memory. `input` is the raw input, written once when the run is accepted."""
+
+    run: str
+    namespace: str
+    id: str
+    input: Payload
+    status: RunStatus = RunStatus.PENDING
+    head: Head
+    scopes: dict[str, Scope]
+    output: Payload | None = None
+    fault: Fault | None = None
+    effects: dict[int, str] = {}
+    """Which scope waits for which effect: an index over the frames, rebuilt when a run is loaded."""
+    touched: set[str] = set()
+    removed: set[str] = set()
+
+    @property
+    def ended(self) -> bool:
+        return self.status in ENDED_RUN
+
+    def waiting_frame(self, effect: int) -> tuple[Scope, Frame] | None:
+        """Give the scope and the frame that wait for an effect, None when nothing does any more."""
+        scope = self.scopes.get(self.effects.get(effect, "?"))
+        if scope is None or not scope.frames or scope.frames[-1].effect != effect:
+            return None
+        return scope, scope.frames[-1]
+
+    def lineage(self, scope: Scope) -> Iterator[Scope]:
+        """Give the scope itself, then its parents up to the root."""
+        current: Scope | None = scope
+        while current is not None:
+            yield current
+            current = None if current.parent is None else self.scopes[current.parent]
+
+    def wake_at(self) -> float | None:
+        """Give the earliest moment at which time alone moves the run on, None when none does."""
+        if self.ended or self.head.suspended:
+            return None
+        moments = [self.head.deadline] if self.head.deadline is not None else []
+        for scope in self.scopes.values():
+            if scope.done:
+                continue
+            for frame in scope.frames:
+                moments += [m for m in (frame.deadline, frame.until, frame.round_deadline) if m is not None]
+        return min(moments, default=None)
+
+    def live_status(self) -> RunStatus:
+        """Give running while an effect is in flight or a step is ready, waiting when every open step waits."""
+        if self.ended or self.status is RunStatus.PENDING:
+            return self.status
+        if self.head.suspended:
+            return RunStatus.SUSPENDED
+        busy = bool(self.effects) or any(scope.at is not None for scope in self.scopes.values())
+        return RunStatus.RUNNING if busy else RunStatus.WAITING
+
+
+def new(run: str, namespace: str, id: str, input: Payload) -> RunState:
+    """Give the state of a run that has not begun."""
+    return RunState(
+        run=run,
+        namespace=namespace,
+        id=id,
+        input=input,
+        head=Head(),
+        scopes={},
+        effects={},
+        touched=set(),
+        removed=set(),
+    )
+
+
+def root_scope(value: Payload, first: str) -> Scope:
+    return Scope(id=ROOT, value=value, context=EMPTY, at=first, frames=[])
+
+
+EMPTY = Payload({})
+"""The context that a run begins with; see decision 2 of docs/explanation/ambiguities.md."""
+
+__all__ = ["EMPTY", "NULL", "ROOT", "Frame", "Head", "RunState", "Scope", "new", "root_scope"]

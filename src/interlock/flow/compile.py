@@ -1,0 +1,554 @@
+"""From the typed tree to the graph that the engine walks: every name resolved, every expression compiled.
+
+A graph is flat: nodes by JSON pointer, each with the position that follows it. Lists, branches and handlers are named by
+the position of their first node. Compiling assumes a document without errors (`check.load` said so); what cannot be
+executed yet is refused by name here too, so that nothing is ever accepted and then ignored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Final, TypeAlias, TypeVar
+
+import jsonschema_rs
+from msgspec import UNSET, UnsetType
+
+from interlock import errors
+from interlock.expr import template
+from interlock.expr.jq import Expression
+from interlock.expr.template import Template
+from interlock.flow import document as doc
+from interlock.flow.document import Workflow
+from interlock.model import duration, retry
+from interlock.model.event import LIST_END, RUN_END
+from interlock.model.json import Json
+from interlock.model.task import FailureClass
+
+_NAMED_ELSEWHERE: Final = "@"
+_T = TypeVar("_T")
+
+
+class NotExecutable(errors.Invalid):
+    """The document uses something that validates but cannot be executed yet; the message names it."""
+
+
+# -- what a node does ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetWork:
+    value: Template
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    name: str
+    when: Expression | None
+    next: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SwitchWork:
+    cases: tuple[Case, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RaiseWork:
+    error: Template
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitWork:
+    duration: Template
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoWork:
+    first: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FunctionWork:
+    """A function of `use.functions`: its task runs with the evaluated arguments as its raw input."""
+
+    arguments: Template
+    first: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForWork:
+    each: str
+    at: str
+    items: Expression | Template
+    while_: Expression | None
+    first: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForkWork:
+    branches: tuple[str, ...]
+    compete: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPlan:
+    when: Expression | None
+    except_when: Expression | None
+    delay: Template | None
+    backoff: str | None
+    count: int | None
+    attempt_duration: Template | None
+    total_duration: Template | None
+    jitter: tuple[Template, Template] | None
+    longest_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TryWork:
+    """`catch_first` is LIST_END when there are no handlers; `catch_next` is where `catch.then` leads, if given."""
+
+    first: str
+    filter: Mapping[str, Json]
+    as_: str
+    when: Expression | None
+    except_when: Expression | None
+    retry: RetryPlan | None
+    catch_first: str
+    catch_next: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpWork:
+    method: str
+    uri: Template | str
+    """A template of an expression, or the text of a URI template."""
+    headers: Template
+    query: Template
+    body: Template | None
+    output_format: str
+    redirect: bool
+    credentials: Template | None
+    """An object with `scheme` and the scheme's properties."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PythonWork:
+    """A function of the catalog (`name` or `name:version@default`) or `package.module:function`."""
+
+    function: str
+    arguments: Template
+    isolated: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessWork:
+    """`kind` is shell or script; `fields` evaluates to the fields of the target; `result` is OWS `return`."""
+
+    kind: str
+    language: str
+    fields: Template
+    result: str
+
+
+Work: TypeAlias = (
+    SetWork | SwitchWork | RaiseWork | WaitWork | DoWork | FunctionWork | ForWork | ForkWork | TryWork
+    | HttpWork | PythonWork | ProcessWork
+)  # fmt: skip
+
+
+# -- nodes and graphs ------------------------------------------------------------------------------------------------
+
+
+class Checker:
+    """A compiled JSON Schema."""
+
+    __slots__ = ("_validator",)
+
+    def __init__(self, schema: Json) -> None:
+        self._validator = jsonschema_rs.validator_for(schema)
+
+    def complaint(self, value: Json) -> str | None:
+        """Say what is wrong with `value`, the first three points, or None when it fits."""
+        if self._validator.is_valid(value):
+            return None
+        found = [
+            f"{'/' + '/'.join(str(part) for part in error.instance_path) if error.instance_path else 'value'}: "
+            f"{error.message}"
+            for error, _ in zip(self._validator.iter_errors(value), range(3), strict=False)
+        ]
+        return "; ".join(found)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """One step of the graph.
+
+    `next` is where the run goes after it (its `then` resolved); `follow` is the next in line, for cases that say
+    `continue`. Both are positions (see model.event).
+    """
+
+    path: str
+    name: str
+    kind: str
+    work: Work
+    next: str
+    follow: str
+    order: int = 0
+    """Its place in its list; a jump to a place that is not behind it is a jump back."""
+    definition: Json = None
+    if_: Expression | None = None
+    input_schema: Checker | None = None
+    input_from: Expression | Template | None = None
+    output_as: Expression | Template | None = None
+    output_schema: Checker | None = None
+    export_as: Expression | Template | None = None
+    export_schema: Checker | None = None
+    timeout: Template | None = None
+    tolerates: bool = False
+    budgets: Mapping[FailureClass, int] = field(default_factory=lambda: retry.WORKFLOW_BUDGETS)
+    idempotency_key: Expression | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Graph:
+    """An executable workflow."""
+
+    namespace: str
+    name: str
+    version: str
+    nodes: Mapping[str, Node]
+    first: str
+    definition: Json
+    input_schema: Checker | None
+    input_from: Expression | Template | None
+    output_as: Expression | Template | None
+    output_schema: Checker | None
+    timeout: Template | None
+
+
+def compile(workflow: Workflow, definition: Json) -> Graph:
+    """Give the graph of a checked document; `definition` is the same document as plain JSON.
+
+    Raises NotExecutable for what validates but cannot be executed yet.
+    """
+    return _Compiler(workflow, definition).graph()
+
+
+def target_position(directive: str | None, follow: str, targets: Mapping[str, str]) -> str:
+    """Give the position that a flow directive leads to (OWS 1.0.3, "Flow Directive")."""
+    match directive:
+        case None | "continue":
+            return follow
+        case "exit":
+            return LIST_END
+        case "end":
+            return RUN_END
+        case name:
+            return targets[name]
+
+
+class _Compiler:
+    def __init__(self, workflow: Workflow, definition: Json) -> None:
+        self._workflow = workflow
+        self._definition = definition
+        self._nodes: dict[str, Node] = {}
+        self._functions: list[str] = []  # the functions being expanded, to refuse recursion
+
+    def graph(self) -> Graph:
+        workflow = self._workflow
+        self._refuse_unbuilt()
+        first = self._list(workflow.do, "/do", self._definition.get("do"))
+        return Graph(
+            namespace=workflow.document.namespace,
+            name=workflow.document.name,
+            version=workflow.document.version,
+            nodes=self._nodes,
+            first=first,
+            definition=self._definition,
+            input_schema=_checker(workflow.input.schema if workflow.input else None, "/input"),
+            input_from=_expression_or_template(workflow.input.from_ if workflow.input else UNSET),
+            output_as=_expression_or_template(workflow.output.as_ if workflow.output else UNSET),
+            output_schema=_checker(workflow.output.schema if workflow.output else None, "/output"),
+            timeout=self._timeout(workflow.timeout),
+        )
+
+    def _refuse_unbuilt(self) -> None:
+        if self._workflow.use.extensions:
+            raise _unbuilt("/use/extensions", "extensions")
+        if self._workflow.language != "jq":
+            raise _unbuilt("/evaluate/language", f"the expression language {self._workflow.language!r}")
+
+    # -- lists ---------------------------------------------------------------------------------------------------
+
+    def _list(self, tasks: doc.TaskList, path: str, definition: Json) -> str:
+        """Compile a task list and give the position of its first node, LIST_END when it is empty."""
+        paths = [f"{path}/{number}/{_escape(named.name)}" for number, named in enumerate(tasks)]
+        targets = {named.name: node_path for named, node_path in zip(tasks, paths, strict=True)}
+        for number, named in enumerate(tasks):
+            follow = paths[number + 1] if number + 1 < len(paths) else LIST_END
+            self._node(named, paths[number], follow, targets, definition[number][named.name], number)
+        return paths[0] if paths else LIST_END
+
+    def _node(
+        self,
+        named: doc.NamedTask,
+        path: str,
+        follow: str,
+        targets: Mapping[str, str],
+        definition: Json,
+        order: int = 0,
+    ) -> None:
+        task = named.task
+        extension = task.metadata.get("interlock", {})
+        kind, work = self._work(task, path, follow, targets, definition)
+        self._nodes[path] = Node(
+            path=path,
+            name=named.name,
+            kind=kind,
+            work=work,
+            next=target_position(task.then, follow, targets),
+            follow=follow,
+            order=order,
+            definition=definition,
+            if_=None if task.if_ is None else template.expression(task.if_),
+            input_schema=_checker(task.input.schema if task.input else None, path),
+            input_from=_expression_or_template(task.input.from_ if task.input else UNSET),
+            output_as=_expression_or_template(task.output.as_ if task.output else UNSET),
+            output_schema=_checker(task.output.schema if task.output else None, path),
+            export_as=_expression_or_template(task.export.as_ if task.export else UNSET),
+            export_schema=_checker(task.export.schema if task.export else None, path),
+            timeout=self._timeout(task.timeout),
+            tolerates=extension.get("on_error") == "continue",
+            budgets=retry.budgets(extension.get("retry", {})),
+            idempotency_key=_optional(template.expression, extension.get("idempotency_key")),
+        )
+
+    # -- kinds ---------------------------------------------------------------------------------------------------
+
+    def _work(
+        self, task: doc.Task, path: str, follow: str, targets: Mapping[str, str], definition: Json
+    ) -> tuple[str, Work]:
+        match task:
+            case doc.Set():
+                return "set", SetWork(value=_template(task.set))
+            case doc.Switch():
+                cases = tuple(
+                    Case(
+                        name=case.name,
+                        when=_optional(template.expression, case.when),
+                        next=target_position(case.then, follow, targets),
+                    )
+                    for case in task.cases
+                )
+                return "switch", SwitchWork(cases=cases)
+            case doc.Raise():
+                return "raise", RaiseWork(error=self._error(task.error))
+            case doc.Wait():
+                return "wait", WaitWork(duration=_template(task.wait))
+            case doc.Do():
+                return "do", DoWork(first=self._list(task.do, f"{path}/do", definition["do"]))
+            case doc.For():
+                return "for", self._for(task, path, definition)
+            case doc.Fork():
+                return "fork", self._fork(task, path, definition)
+            case doc.Try():
+                return "try", self._try(task, path, follow, targets, definition)
+            case doc.CallHttp():
+                return "call", self._http(task, path)
+            case doc.CallFunction():
+                return "call", self._function(task, path)
+            case doc.RunShell() | doc.RunScript():
+                return "run", self._process(task, path)
+            case _:
+                raise _unbuilt(path, _kind_of(task))
+
+    def _for(self, task: doc.For, path: str, definition: Json) -> ForWork:
+        items: Expression | Template = (
+            template.expression(task.in_) if isinstance(task.in_, str) else _template(task.in_)
+        )
+        return ForWork(
+            each=task.each,
+            at=task.at,
+            items=items,
+            while_=_optional(template.expression, task.while_),
+            first=self._list(task.do, f"{path}/do", definition["do"]),
+        )
+
+    def _fork(self, task: doc.Fork, path: str, definition: Json) -> ForkWork:
+        branches = []
+        for number, named in enumerate(task.branches):
+            branch = f"{path}/fork/branches/{number}/{_escape(named.name)}"
+            self._node(named, branch, LIST_END, {}, definition["fork"]["branches"][number][named.name])
+            branches.append(branch)
+        return ForkWork(branches=tuple(branches), compete=task.compete)
+
+    def _try(self, task: doc.Try, path: str, follow: str, targets: Mapping[str, str], definition: Json) -> TryWork:
+        filter_: dict[str, Json] = {}
+        if task.errors is not None:
+            named = {key: getattr(task.errors, key) for key in ("type", "status", "instance", "title", "detail")}
+            filter_ = {key: value for key, value in named.items() if value is not None}
+        handlers = LIST_END
+        if task.catch_do:
+            handlers = self._list(task.catch_do, f"{path}/catch/do", definition["catch"]["do"])
+        return TryWork(
+            first=self._list(task.try_, f"{path}/try", definition["try"]),
+            filter=filter_,
+            as_=task.as_,
+            when=_optional(template.expression, task.when),
+            except_when=_optional(template.expression, task.except_when),
+            retry=self._retry(task),
+            catch_first=handlers,
+            catch_next=None if task.catch_then is None else target_position(task.catch_then, follow, targets),
+        )
+
+    def _retry(self, task: doc.Try) -> RetryPlan | None:
+        policy = self._workflow.use.retries[task.retry] if isinstance(task.retry, str) else task.retry
+        if policy is None:
+            return None
+        jitter = None
+        if policy.jitter_from is not None:
+            jitter = (_template(policy.jitter_from), _template(policy.jitter_to))
+        longest = task.metadata.get("interlock", {}).get("max_interval")
+        return RetryPlan(
+            when=_optional(template.expression, policy.when),
+            except_when=_optional(template.expression, policy.except_when),
+            delay=_optional(_template, policy.delay),
+            backoff=policy.backoff,
+            count=policy.attempt_count,
+            attempt_duration=_optional(_template, policy.attempt_duration),
+            total_duration=_optional(_template, policy.limit_duration),
+            jitter=jitter,
+            longest_seconds=None if longest is None else duration.parse(longest),
+        )
+
+    def _error(self, error: doc.ErrorDefinition | str) -> Template:
+        definition = self._workflow.use.errors[error] if isinstance(error, str) else error
+        fields = {key: getattr(definition, key) for key in ("type", "status", "instance", "title", "detail")}
+        return _template({key: value for key, value in fields.items() if value is not None})
+
+    def _http(self, task: doc.CallHttp, path: str) -> HttpWork:
+        uri = task.endpoint.uri
+        return HttpWork(
+            method=task.method.upper(),
+            uri=_template(uri) if template.is_expression(uri) else uri,
+            headers=_template(task.headers or {}),
+            query=_template(task.query or {}),
+            body=None if isinstance(task.body, UnsetType) else _template(task.body),
+            output_format=task.output_format,
+            redirect=task.redirect,
+            credentials=self._credentials(task.endpoint.authentication, path),
+        )
+
+    def _credentials(
+        self, authentication: doc.Authentication | doc.AuthenticationReference | None, path: str
+    ) -> Template | None:
+        if isinstance(authentication, doc.AuthenticationReference):
+            authentication = self._workflow.use.authentications[authentication.use]
+        if authentication is None:
+            return None
+        match authentication.properties:
+            case doc.Basic(username=username, password=password):
+                return _template({"scheme": "basic", "username": username, "password": password})
+            case doc.Bearer(token=token):
+                return _template({"scheme": "bearer", "token": token})
+            case doc.SecretReference():
+                raise _unbuilt(path, "authentication from a secret")
+            case _:
+                raise _unbuilt(path, f"{authentication.scheme} authentication")
+
+    def _function(self, task: doc.CallFunction, path: str) -> FunctionWork | PythonWork:
+        function = self._workflow.use.functions.get(task.function)
+        isolated = bool(task.metadata.get("interlock", {}).get("isolated", False))
+        if function is None:
+            name, at, catalog = task.function.partition(_NAMED_ELSEWHERE)
+            if (at and catalog != "default") or ("://" in name):
+                raise _unbuilt(path, f"the function {task.function!r} of another catalog")
+            return PythonWork(
+                function=task.function.removeprefix("python:"), arguments=_template(task.with_), isolated=isolated
+            )
+        if task.function in self._functions:
+            raise errors.Invalid(f"{path}: the function {task.function!r} calls itself")
+        self._functions.append(task.function)
+        inner = f"{path}/call/0/{_escape(task.function)}"
+        named = doc.NamedTask(name=task.function, task=function)
+        self._node(named, inner, LIST_END, {}, self._definition["use"]["functions"][task.function])
+        self._functions.pop()
+        return FunctionWork(arguments=_template(task.with_), first=inner)
+
+    def _process(self, task: doc.RunShell | doc.RunScript, path: str) -> ProcessWork:
+        if not task.await_:
+            raise _unbuilt(path, "run with `await: false`")
+        fields: dict[str, Json] = {"arguments": list(task.arguments), "environment": task.environment}
+        if task.stdin is not None:
+            fields["stdin"] = task.stdin
+        if isinstance(task, doc.RunShell):
+            fields["command"] = task.command
+            return ProcessWork(kind="shell", language="", fields=_template(fields), result=task.return_)
+        if task.code is None:
+            raise _unbuilt(path, "a script from a `source`")
+        if task.language not in ("python", "js"):
+            raise _unbuilt(path, f"the script language {task.language!r}")
+        return ProcessWork(
+            kind="script",
+            language=task.language,
+            fields=_template(fields | {"code": task.code}),
+            result=task.return_,
+        )
+
+    def _timeout(self, timeout: doc.Timeout | str | None) -> Template | None:
+        if timeout is None:
+            return None
+        named = self._workflow.use.timeouts[timeout] if isinstance(timeout, str) else timeout
+        return _template(named.after)
+
+
+def _escape(name: str) -> str:
+    return name.replace("~", "~0").replace("/", "~1")
+
+
+def _optional(make: Callable[[Json], _T], value: Json) -> _T | None:
+    return None if value is None else make(value)
+
+
+@lru_cache(maxsize=4096)
+def _text_template(text: str) -> Template:
+    return template.compile(text)
+
+
+def _template(value: Json) -> Template:
+    return _text_template(value) if isinstance(value, str) else template.compile(value)
+
+
+def _expression_or_template(value: Json | UnsetType) -> Expression | Template | None:
+    """`input.from`, `output.as`, `export.as`: a string is an expression by type, an object a template."""
+    if isinstance(value, UnsetType) or value is None:
+        return None
+    return template.expression(value) if isinstance(value, str) else template.compile(value)
+
+
+def _checker(schema: doc.Schema | None, path: str) -> Checker | None:
+    if schema is None:
+        return None
+    if schema.resource is not None:
+        raise _unbuilt(path, "a schema from a `resource`")
+    return Checker(schema.document)
+
+
+def _kind_of(task: doc.Task) -> str:
+    match task:
+        case doc.CallOpenApi():
+            return "call openapi"
+        case doc.CallProtocol(protocol=protocol):
+            return f"call {protocol}"
+        case doc.RunContainer():
+            return "run container"
+        case doc.RunWorkflow():
+            return "run workflow"
+        case _:
+            return type(task).__name__.lower()
+
+
+def _unbuilt(path: str, what: str) -> NotExecutable:
+    return NotExecutable(f"{path}: {what} cannot be executed yet; `interlock validate` lists all such places")

@@ -1,0 +1,210 @@
+"""What happened in a run: the events of its history, in order.
+
+The engine changes a run's state only by applying these, so that folding the history gives the state. An event therefore
+carries the results of decisions (the next position, the moment to wake, the data), never what must be decided again.
+`at` is UTC seconds. `scope` names the scope that the event happened in, `path` the step as a JSON pointer.
+
+Positions: a step's path; `LIST_END` when the list of the scope's innermost open step is done; `RUN_END` when `then: end`
+was reached.
+"""
+
+from __future__ import annotations
+
+from typing import Final, TypeAlias
+
+import msgspec
+
+from interlock.model.fault import Fault
+from interlock.model.payload import Payload
+from interlock.model.task import FailureClass
+
+LIST_END: Final = ""
+RUN_END: Final = "end"
+
+
+class _Event(msgspec.Struct, frozen=True, kw_only=True, array_like=False, omit_defaults=True):
+    at: float
+
+
+class Started(_Event, frozen=True, kw_only=True, tag="started"):
+    """The run began with `value` (its input after `input.from`) at the step `first`."""
+
+    value: Payload
+    first: str
+    deadline: float | None = None
+
+
+class Entered(_Event, frozen=True, kw_only=True, tag="entered"):
+    """A step was opened. `input` is None when the raw input was not transformed. `first`: where its own list begins."""
+
+    scope: str
+    path: str
+    input: Payload | None = None
+    deadline: float | None = None
+    first: str | None = None
+
+
+class Requested(_Event, frozen=True, kw_only=True, tag="requested"):
+    """The open step asked for an effect, numbered within the run. `queued`: through the queue, not in the node."""
+
+    scope: str
+    path: str
+    effect: int
+    queued: bool = False
+    deadline: float | None = None
+
+
+class Waited(_Event, frozen=True, kw_only=True, tag="waited"):
+    """The open step waits until a moment."""
+
+    scope: str
+    path: str
+    until: float
+
+
+class Looped(_Event, frozen=True, kw_only=True, tag="looped"):
+    """A `for` began the iteration `index`; `items` comes with the first."""
+
+    scope: str
+    path: str
+    index: int
+    first: str
+    items: Payload | None = None
+
+
+class Forked(_Event, frozen=True, kw_only=True, tag="forked"):
+    """A `fork` opened the scopes `base.0`, `base.1`, ... at its branches."""
+
+    scope: str
+    path: str
+    base: int
+    branches: list[str]
+
+
+class BranchEnded(_Event, frozen=True, kw_only=True, tag="branch-ended"):
+    """The list of a branch's scope is done; its value stays there until the fork completes."""
+
+    scope: str
+
+
+class Completed(_Event, frozen=True, kw_only=True, tag="completed"):
+    """A step ended well. `since`: it was opened and ended in one go. `back`: `next` lies before it in its list."""
+
+    scope: str
+    path: str
+    output: Payload
+    next: str
+    context: Payload | None = None
+    since: float | None = None
+    back: bool = False
+
+
+class Skipped(_Event, frozen=True, kw_only=True, tag="skipped"):
+    """The `if` of a step was false: its raw input goes on to `next`."""
+
+    scope: str
+    path: str
+    next: str
+    back: bool = False
+
+
+class Tolerated(_Event, frozen=True, kw_only=True, tag="tolerated"):
+    """A step failed and its author said `on_error: continue`: the output is null and the run is partial."""
+
+    scope: str
+    path: str
+    fault: Fault
+    next: str
+    back: bool = False
+
+
+class AttemptFailed(_Event, frozen=True, kw_only=True, tag="attempt-failed"):
+    """An attempt failed and will be made again at `until`, within the budget of its failure class."""
+
+    scope: str
+    path: str
+    effect: int
+    failure: FailureClass
+    fault: Fault
+    until: float
+
+
+class Caught(_Event, frozen=True, kw_only=True, tag="caught"):
+    """A `try` caught an error; its handlers begin at `first`. Everything open inside the `try` is closed."""
+
+    scope: str
+    path: str
+    fault: Fault
+    first: str
+
+
+class RetryScheduled(_Event, frozen=True, kw_only=True, tag="retry-scheduled"):
+    """A `try` caught an error and will run its list again at `until`."""
+
+    scope: str
+    path: str
+    fault: Fault
+    until: float
+
+
+class Retried(_Event, frozen=True, kw_only=True, tag="retried"):
+    """A `try` began its list again: round `round`, counted from 1 for the first retry."""
+
+    scope: str
+    path: str
+    round: int
+    first: str
+    deadline: float | None = None
+
+
+class Faulted(_Event, frozen=True, kw_only=True, tag="faulted"):
+    """The run failed at the step `path` of `scope`. What was open stays as it was, for `retry`."""
+
+    scope: str
+    path: str
+    fault: Fault
+
+
+class Ended(_Event, frozen=True, kw_only=True, tag="ended"):
+    """The run completed with this output."""
+
+    output: Payload
+
+
+class Cancelled(_Event, frozen=True, kw_only=True, tag="cancelled"):
+    """The run was cancelled."""
+
+    reason: str | None = None
+
+
+class Suspended(_Event, frozen=True, kw_only=True, tag="suspended"):
+    """Nothing new starts until the run is resumed."""
+
+
+class Resumed(_Event, frozen=True, kw_only=True, tag="resumed"):
+    """The run goes on after a suspension."""
+
+
+class Reopened(_Event, frozen=True, kw_only=True, tag="reopened"):
+    """A faulted run goes on from the step that failed, under a new epoch and, where it had one, a new deadline."""
+
+    deadline: float | None = None
+
+
+class Recovered(_Event, frozen=True, kw_only=True, tag="recovered"):
+    """Another process took the run over; the effects named were in flight in the one that is gone and are due again."""
+
+    lost: list[int] = []
+
+
+class Copied(_Event, frozen=True, kw_only=True, tag="copied"):
+    """The history up to here is that of the run `origin`; this run goes its own way from now on."""
+
+    origin: str
+
+
+Event: TypeAlias = (
+    Started | Entered | Requested | Waited | Looped | Forked | BranchEnded | Completed | Skipped | Tolerated
+    | AttemptFailed | Caught | RetryScheduled | Retried | Faulted | Ended | Cancelled | Suspended | Resumed
+    | Reopened | Recovered | Copied
+)  # fmt: skip

@@ -1,0 +1,287 @@
+"""The journal on SQL: one compare-and-append per commit, fenced by the run's epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from interlock.model import versions
+from interlock.store.ports import (
+    Batch,
+    Committed,
+    Definition,
+    HistoryRow,
+    InboxRow,
+    NewTask,
+    StoredRun,
+)
+from interlock.store.sql.transaction import Database, Row, Transaction
+
+_PART_BYTES: Final = 1024 * 1024
+"""A large text is written in parts of this size, each in a transaction of its own, so that it delays nobody's commit."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+class SqlJournal:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    # -- commits -------------------------------------------------------------------------------------------------
+
+    async def commit(self, batch: Batch) -> Committed:
+        for digest, text in batch.large.items():
+            await self._store_large(batch.run, digest, text, batch.at)
+
+        async def work(transaction: Transaction) -> Committed:
+            return await apply(transaction, batch)
+
+        return await self._database.write(work)
+
+    async def _store_large(self, run: str, digest: str, text: bytes, at: float) -> None:
+        """Store a large text; one that is there already, whole, costs a read."""
+        parts = -(-len(text) // _PART_BYTES)
+
+        async def stored(transaction: Transaction) -> bool:
+            count, expected = (await transaction.rows("large_count", {"run": run, "digest": digest}))[0]
+            return bool(count == expected)
+
+        if await self._database.read(stored):
+            return
+        for part in range(parts):
+            body = text[part * _PART_BYTES : (part + 1) * _PART_BYTES]
+            row = {"run": run, "digest": digest, "part": part, "parts": parts, "body": body, "at": at}
+
+            async def work(transaction: Transaction, row: dict[str, object] = row) -> None:
+                await transaction.run("large_add", row)
+
+            await self._database.write(work, counted=False)
+
+    # -- reading a run -------------------------------------------------------------------------------------------
+
+    async def load(self, run: str) -> StoredRun | None:
+        async def work(transaction: Transaction) -> StoredRun | None:
+            rows = await transaction.rows("run_load", {"run": run})
+            if not rows:
+                return None
+            key, namespace, id_, definition, folder, epoch, seq, status, input_, head, output, fault = rows[0]
+            scopes = await transaction.rows("scopes_of_run", {"run": run})
+            inbox = await transaction.rows("inbox_of_run", {"run": run})
+            return StoredRun(
+                run=key,
+                namespace=namespace,
+                id=id_,
+                definition=definition,
+                folder=folder,
+                epoch=epoch,
+                seq=seq,
+                status=status,
+                input=input_,
+                head=head,
+                scopes={scope: body for scope, body in scopes},
+                output=output,
+                fault=fault,
+                inbox=_inbox(inbox),
+            )
+
+        return await self._database.read(work)
+
+    async def texts(self, run: str, digests: Sequence[str]) -> dict[str, bytes]:
+        async def work(transaction: Transaction) -> dict[str, bytes]:
+            found = {}
+            for digest in digests:
+                parts = await transaction.rows("large_parts", {"run": run, "digest": digest})
+                if parts and len(parts) == parts[0][1]:
+                    found[digest] = b"".join(body for _, _, body in parts)
+            return found
+
+        return await self._database.read(work)
+
+    async def inbox(self, node: str) -> list[InboxRow]:
+        async def work(transaction: Transaction) -> list[InboxRow]:
+            return _inbox(await transaction.rows("inbox_of_node", {"node": node}))
+
+        return await self._database.read(work)
+
+    async def history(self, run: str, after: int, limit: int) -> list[HistoryRow]:
+        async def work(transaction: Transaction) -> list[HistoryRow]:
+            rows = await transaction.rows("history_page", {"run": run, "after": after, "limit": limit})
+            return [HistoryRow(seq=seq, at=at, epoch=epoch, events=events) for seq, at, epoch, events in rows]
+
+        return await self._database.read(work)
+
+    # -- causes from outside -------------------------------------------------------------------------------------
+
+    async def post(self, run: str, cause_id: str, cause: bytes, actor: str, now: float) -> bool:
+        async def work(transaction: Transaction) -> bool:
+            if not await transaction.rows("run_is_open", {"run": run}):
+                return False
+            changed = await transaction.run("inbox_add", {"run": run, "cause_id": cause_id, "cause": cause})
+            if changed:
+                await audit(transaction, now, actor, cause_id.partition(":")[0], run)
+            return True
+
+        return await self._database.write(work)
+
+    async def reopen(self, run: str, node: str | None, actor: str, now: float) -> int | None:
+        async def work(transaction: Transaction) -> int | None:
+            rows = await transaction.rows("run_reopen", {"run": run, "node": node})
+            if not rows:
+                return None
+            cause = _encode({"kind": "reopen"})
+            await transaction.run("inbox_add", {"run": run, "cause_id": f"reopen:{rows[0][0]}", "cause": cause})
+            await audit(transaction, now, actor, "retry", run)
+            epoch: int = rows[0][0]
+            return epoch
+
+        return await self._database.write(work)
+
+    # -- definitions ---------------------------------------------------------------------------------------------
+
+    async def define(self, definition: Definition) -> None:
+        async def work(transaction: Transaction) -> None:
+            await _put_definition(transaction, definition)
+
+        await self._database.write(work, counted=False)
+
+    async def definition(self, digest: str) -> Definition | None:
+        async def work(transaction: Transaction) -> Definition | None:
+            rows = await transaction.rows("definition_get", {"digest": digest})
+            return _definition((*rows[0], None)) if rows else None
+
+        return await self._database.read(work)
+
+    async def publish(self, definition: Definition, actor: str, now: float) -> str:
+        async def work(transaction: Transaction) -> str:
+            await _put_definition(transaction, definition)
+            name = {"namespace": definition.namespace, "name": definition.name, "version": definition.version}
+            if await transaction.run("published_put", name | {"digest": definition.digest, "at": now}):
+                await audit(transaction, now, actor, "publish", f"{definition.namespace}/{definition.name}")
+            digest: str = (await transaction.rows("published_get", name))[0][0]
+            return digest
+
+        return await self._database.write(work)
+
+    async def published(self, namespace: str, name: str, version: str | None) -> Definition | None:
+        async def work(transaction: Transaction) -> Definition | None:
+            chosen = version
+            if chosen is None:
+                rows = await transaction.rows("published_versions", {"namespace": namespace, "name": name})
+                chosen = versions.newest([row[0] for row in rows])
+            rows = await transaction.rows("published_get", {"namespace": namespace, "name": name, "version": chosen})
+            return _definition(rows[0]) if rows else None
+
+        return await self._database.read(work)
+
+
+async def apply(transaction: Transaction, batch: Batch) -> Committed:
+    """Apply one batch inside a transaction. Changes nothing when it gives STALE or EXISTS."""
+    fields = {
+        "run": batch.run,
+        "status": batch.status,
+        "wake_at": batch.wake_at,
+        "head": batch.head,
+        "output": batch.output,
+        "fault": batch.fault,
+        "partial": int(batch.partial),
+        "started_at": batch.started_at,
+        "ended_at": batch.at if batch.ended else None,
+    }
+    if batch.accept is not None:
+        new = batch.accept
+        accepted = {
+            "namespace": new.namespace,
+            "id": new.id,
+            "definition": new.definition,
+            "workflow": new.workflow,
+            "version": new.version,
+            "folder": new.folder,
+            "origin": new.origin,
+            "owner": new.owner,
+            "input": new.input,
+            "seq": batch.seq,
+            "at": batch.at,
+        }
+        if not await transaction.run("run_accept", fields | accepted):
+            return Committed.EXISTS
+    elif not await transaction.run(
+        "run_advance", fields | {"epoch": batch.epoch, "seq": batch.seq, "release": int(batch.release)}
+    ):
+        return Committed.STALE
+    await _append(transaction, batch)
+    return Committed.APPLIED
+
+
+async def _append(transaction: Transaction, batch: Batch) -> None:
+    run = batch.run
+    if batch.history:
+        await transaction.run(
+            "history_add",
+            {"run": run, "seq": batch.seq + 1, "at": batch.at, "epoch": batch.epoch, "events": batch.history},
+        )
+    for scope, body in batch.scopes.items():
+        if body is None:
+            await transaction.run("scope_delete", {"run": run, "scope": scope})
+        else:
+            await transaction.run("scope_put", {"run": run, "scope": scope, "body": body})
+    for effect in batch.cancelled_tasks:
+        key = {"run": run, "effect": effect}
+        if not await transaction.run("task_cancel_ready", key | {"at": batch.at}):
+            await transaction.run("task_cancel_running", key)
+    for task in batch.tasks:
+        await transaction.run("task_add", _task(task, batch.at))
+    for number in batch.consumed:
+        await transaction.run("inbox_consume", {"run": run, "number": number})
+    if batch.ended:
+        await transaction.run("inbox_clear", {"run": run})
+
+
+def _task(task: NewTask, at: float) -> dict[str, object]:
+    return {
+        "task": task.task,
+        "run": task.run,
+        "effect": task.effect,
+        "path": task.path,
+        "pool": task.pool,
+        "priority": task.priority,
+        "attempt": task.attempt,
+        "target": _encode(task.target),
+        "folder": task.folder,
+        "idempotency_key": task.idempotency_key,
+        "any_exit_code": int(task.any_exit_code),
+        "at": at,
+    }
+
+
+async def audit(transaction: Transaction, at: float, actor: str, action: str, target: str) -> None:
+    """Record who changed what."""
+    await transaction.run("audit_add", {"at": at, "actor": actor, "action": action, "target": target, "detail": None})
+
+
+async def _put_definition(transaction: Transaction, definition: Definition) -> None:
+    await transaction.run(
+        "definition_put",
+        {
+            "digest": definition.digest,
+            "namespace": definition.namespace,
+            "name": definition.name,
+            "version": definition.version,
+            "source": definition.source,
+        },
+    )
+
+
+def _definition(row: Row) -> Definition:
+    digest, namespace, name, version, source, published_at = row
+    return Definition(
+        digest=digest, namespace=namespace, name=name, version=version, source=source, published_at=published_at
+    )
+
+
+def _inbox(rows: Sequence[Row]) -> list[InboxRow]:
+    return [InboxRow(number=number, run=run, cause=cause) for number, run, cause in rows]
+
+
+__all__ = ["SqlJournal", "apply", "audit"]

@@ -1,0 +1,14 @@
+DROP TABLE audit;
+DROP TABLE logs;
+DROP TABLE nodes;
+DROP TABLE leases;
+DROP TABLE tasks;
+DROP TABLE inbox;
+DROP TABLE large_values;
+DROP TABLE history;
+DROP TABLE scopes;
+DROP TABLE runs;
+DROP TABLE published;
+DROP TABLE definitions;
+DROP TABLE migrations;
+DROP TABLE meta;

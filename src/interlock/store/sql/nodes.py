@@ -1,0 +1,128 @@
+"""Nodes on SQL: their leases, and what becomes of the runs and tasks of the dead."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from interlock.store.ports import Claimed, NodeRow
+from interlock.store.sql import queue
+from interlock.store.sql.transaction import Database, Row, Transaction
+
+NODE: Final = "node"
+
+
+class SqlNodes:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def join(self, node: NodeRow, ttl_seconds: float) -> None:
+        async def work(transaction: Transaction) -> None:
+            await transaction.run(
+                "node_join",
+                {
+                    "node": node.node,
+                    "host": node.host,
+                    "boot": node.boot,
+                    "pid": node.pid,
+                    "started": node.started,
+                    "roles": node.roles,
+                    "version": node.version,
+                    "pinned": int(node.pinned),
+                    "at": node.joined_at,
+                },
+            )
+            await transaction.run(
+                "lease_put",
+                {
+                    "kind": NODE,
+                    "name": node.node,
+                    "holder": node.node,
+                    "fence": 1,
+                    "place": "",
+                    "expires_at": node.joined_at + ttl_seconds,
+                },
+            )
+
+        await self._database.write(work, counted=False)
+
+    async def leave(self, node: str, now: float) -> None:
+        async def work(transaction: Transaction) -> None:
+            await _end(transaction, node, now)
+
+        await self._database.write(work, counted=False)
+
+    async def bury(self, node: str, now: float) -> int:
+        async def work(transaction: Transaction) -> int:
+            return await _end(transaction, node, now)
+
+        return await self._database.write(work, counted=False)
+
+    async def live(self, now: float) -> list[NodeRow]:
+        return await self._by_lease(now, alive=True)
+
+    async def expired(self, now: float) -> list[NodeRow]:
+        return await self._by_lease(now, alive=False)
+
+    async def _by_lease(self, now: float, *, alive: bool) -> list[NodeRow]:
+        async def work(transaction: Transaction) -> list[NodeRow]:
+            rows = await transaction.rows("nodes_by_lease", {"now": now, "alive": int(alive)})
+            return [_node(row) for row in rows]
+
+        return await self._database.read(work)
+
+    async def claim_runs(self, node: str, limit: int, *, only: str | None = None) -> list[Claimed]:
+        async def work(transaction: Transaction) -> list[Claimed]:
+            if only is not None:
+                rows = await transaction.rows("run_claim", {"node": node, "run": only})
+            else:
+                rows = await transaction.rows("runs_claim", {"node": node, "limit": limit})
+            return [_claimed(row) for row in rows]
+
+        return await self._database.write(work, counted=False)
+
+    async def owned(self, node: str) -> list[Claimed]:
+        async def work(transaction: Transaction) -> list[Claimed]:
+            return [_claimed(row) for row in await transaction.rows("runs_owned", {"node": node})]
+
+        return await self._database.read(work)
+
+
+async def renew(transaction: Transaction, node: str, node_ttl: float, attempt_ttl: float, now: float) -> bool:
+    """Prolong a node's lease and those of its attempts; False when the node was given up for dead."""
+    alive = await transaction.run(
+        "lease_extend", {"kind": NODE, "name": node, "holder": node, "expires_at": now + node_ttl}
+    )
+    if not alive:
+        return False
+    await transaction.run("leases_extend", {"holder": node, "kind": queue.ATTEMPT, "expires_at": now + attempt_ttl})
+    return True
+
+
+async def _end(transaction: Transaction, node: str, now: float) -> int:
+    """End a node's lease: its attempts are lost and its runs free, all in one transaction."""
+    await transaction.run("lease_end", {"kind": NODE, "name": node})
+    await transaction.run("node_leave", {"node": node, "at": now})
+    for row in await transaction.rows("leases_of_holder", {"holder": node, "kind": queue.ATTEMPT}):
+        await queue.lose(transaction, row[0], node, now)
+    return await transaction.run("runs_free_of", {"node": node})
+
+
+def _node(row: Row) -> NodeRow:
+    node, host, boot, pid, started, roles, version, joined_at, pinned, expires_at = row
+    return NodeRow(
+        node=node,
+        host=host,
+        boot=boot,
+        pid=pid,
+        started=started,
+        roles=roles,
+        version=version,
+        joined_at=joined_at,
+        pinned=bool(pinned),
+        expires_at=expires_at,
+    )
+
+
+def _claimed(row: Row) -> Claimed:
+    run, epoch, wake_at, was_live = row
+    return Claimed(run=run, epoch=epoch, wake_at=wake_at, was_live=bool(was_live))

@@ -1,0 +1,4 @@
+INSERT INTO leases (kind, name, holder, fence, place, expires_at)
+VALUES (:kind, :name, :holder, :fence, :place, :expires_at)
+ON CONFLICT (kind, name) DO UPDATE
+SET holder = excluded.holder, fence = excluded.fence, place = excluded.place, expires_at = excluded.expires_at

@@ -1,0 +1,2 @@
+-- Index leases_held.
+SELECT name FROM leases WHERE holder = :holder AND kind = :kind

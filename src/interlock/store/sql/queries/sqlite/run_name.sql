@@ -1,0 +1,2 @@
+-- Primary key.
+SELECT namespace, id FROM runs WHERE run = :run

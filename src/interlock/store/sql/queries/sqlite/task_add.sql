@@ -1,0 +1,4 @@
+INSERT INTO tasks (task, run, effect, path, pool, priority, state, attempt, target, folder, idempotency_key,
+                   any_exit_code, created_at)
+VALUES (:task, :run, :effect, :path, :pool, :priority, 'ready', :attempt, :target, :folder, :idempotency_key,
+        :any_exit_code, :at)

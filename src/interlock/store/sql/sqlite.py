@@ -1,0 +1,476 @@
+"""The SQLite driver: one writer thread with group commit, readers, an OS lock between processes, migrations.
+
+Between processes the writers queue on `flock` of `<file>.lock`, which is taken before `BEGIN IMMEDIATE`: SQLite's own busy
+handler sleeps and polls, so that under load some process waits for seconds, while the lock wakes them in turn. Only its
+holder checkpoints, so no two processes ever reset the write-ahead log at once (and readers are opened read-only), which
+also keeps clear of the WAL-reset defect of SQLite before 3.51.3.
+
+A group is what is queued when the writer is free. One fsync makes all of it durable. A member that fails is found by
+repeating the group one by one, so that it fails alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import signal
+import sqlite3
+import threading
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from interlock import errors
+from interlock.store.sql import statements
+from interlock.store.sql.transaction import Row, Transaction
+
+T = TypeVar("T")
+
+_GROUP_MEMBERS: Final = 500  # more would delay the first member for little gain
+_QUEUED_MEMBERS: Final = 5_000  # back-pressure: callers wait for room beyond this
+_BUSY_MILLISECONDS: Final = 10_000  # only foreign tools hold SQLite's own lock; ours queue on the OS lock
+_CHECKPOINT_BYTES: Final = 4 * 1024 * 1024  # the log is folded back into the file above this size
+_ACTIVE_SECONDS: Final = 2.0  # after a change by others the next ones are looked for often
+_POLL_ACTIVE_SECONDS: Final = 0.02
+_POLL_IDLE_SECONDS: Final = 0.25
+_READERS: Final = 2
+_APPLICATION_ID: Final = 0x494E544B  # "INTK": marks the file as ours
+
+
+class SqliteTransaction:
+    """Runs named statements on one connection. Its coroutines never suspend."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._statements = statements.load("sqlite")
+
+    async def run(self, statement: str, parameters: Mapping[str, object]) -> int:
+        return self._connection.execute(self._statements[statement], parameters).rowcount
+
+    async def many(self, statement: str, parameters: Sequence[Mapping[str, object]]) -> None:
+        self._connection.executemany(self._statements[statement], parameters)
+
+    async def rows(self, statement: str, parameters: Mapping[str, object]) -> list[Row]:
+        return self._connection.execute(self._statements[statement], parameters).fetchall()
+
+
+@dataclass(slots=True)
+class _Member:
+    work: Callable[[Transaction], Awaitable[Any]]
+    future: asyncio.Future[Any]
+    counted: bool
+    result: Any = None
+    error: BaseException | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Fault:
+    """INTERLOCK_FAULT=commit:<n>:before|after: die at the n-th group transaction of this process."""
+
+    number: int
+    after: bool
+
+
+class SqliteDatabase:
+    """One SQLite file (or memory) and everything this process needs to use it."""
+
+    def __init__(self, path: str, ring: Callable[[], None], environ: Mapping[str, str] | None = None) -> None:
+        self._path = path
+        self._ring = ring
+        self._memory = path == ":memory:"
+        self._fault = _fault_of(os.environ if environ is None else environ)
+        self._transactions = 0
+        self._queue: deque[_Member] = deque()
+        self._condition = threading.Condition()
+        self._room = asyncio.Event()
+        self._closing = False
+        self._thread: threading.Thread | None = None
+        self._readers: ThreadPoolExecutor | None = None
+        self._local = threading.local()
+        self._reading: list[sqlite3.Connection] = []
+        self._connection: sqlite3.Connection | None = None
+        self._lock: OsLock | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._version = 0
+        self.worst_wait_seconds = 0.0
+        """The longest that this process waited for the lock between processes."""
+
+    # -- life ----------------------------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Open or create the file, bring its schema up to date and start the writer.
+
+        Raises StoreUnavailable, StoreCorrupt or StoreFull with what to do.
+        """
+        self._loop = asyncio.get_running_loop()
+        if self._memory:
+            with translated(self._path):
+                self._connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+                migrate(self._connection)
+            return
+        await asyncio.to_thread(self._open_file)
+        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="interlock-reader")
+        self._thread = threading.Thread(target=self._write_for_ever, name="interlock-writer", daemon=True)
+        self._thread.start()
+
+    def _open_file(self) -> None:
+        file = Path(self._path)
+        with translated(self._path):
+            try:
+                file.parent.mkdir(parents=True, exist_ok=True)
+                self._lock = OsLock(f"{self._path}.lock")
+            except OSError as error:
+                raise errors.StoreUnavailable(f"cannot open the store {self._path}: {error}") from error
+            with self._lock.held():
+                self._connection = connect(self._path)
+                migrate(self._connection)
+            self._version = self._data_version()
+
+    async def close(self) -> None:
+        """Finish what is queued, then close everything. Safe to call twice."""
+        if self._thread is not None:
+            with self._condition:
+                self._closing = True
+                self._condition.notify()
+            await asyncio.to_thread(self._thread.join)
+            self._thread = None
+        if self._readers is not None:
+            self._readers.shutdown(wait=True)
+            for reader in self._reading:
+                reader.close()
+            self._reading.clear()
+            self._readers = None
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with self._lock.held() if self._lock is not None else contextlib.nullcontext():
+                connection.close()
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    async def read(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+        if self._memory:
+            assert self._connection is not None
+            return await work(SqliteTransaction(self._connection))
+        if self._readers is None:
+            raise errors.StoreUnavailable(f"the store {self._path} is closed")
+        assert self._loop is not None
+        return await self._loop.run_in_executor(self._readers, self._read, work)
+
+    def _read(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        with translated(self._path):
+            if connection is None:
+                connection = connect(self._path, read_only=True)
+                self._local.connection = connection
+                self._reading.append(connection)
+            connection.execute("BEGIN")
+            try:
+                return drive(work(SqliteTransaction(connection)))
+            finally:
+                connection.execute("COMMIT")
+
+    # -- writing -------------------------------------------------------------------------------------------------
+
+    async def write(self, work: Callable[[Transaction], Awaitable[T]], *, counted: bool = True) -> T:
+        if self._memory:
+            return await self._write_in_memory(work, counted)
+        if self._connection is None:
+            raise errors.StoreUnavailable(f"the store {self._path} is closed")
+        while len(self._queue) >= _QUEUED_MEMBERS:
+            self._room.clear()
+            await self._room.wait()
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        with self._condition:
+            self._queue.append(_Member(work, future, counted))
+            self._condition.notify()
+        # A caller that is cancelled must not learn less than the truth: the transaction goes on without it.
+        return await asyncio.shield(future)
+
+    async def _write_in_memory(self, work: Callable[[Transaction], Awaitable[T]], counted: bool) -> T:
+        assert self._connection is not None
+        member = _Member(work, asyncio.get_running_loop().create_future(), counted)
+        self._transact([member])
+        assert self._loop is not None
+        self._loop.call_soon(self._ring)
+        if member.error is not None:
+            member.future.cancel()
+            raise member.error
+        member.future.cancel()
+        result: T = member.result
+        return result
+
+    def _write_for_ever(self) -> None:
+        active_until = 0.0
+        while True:
+            with self._condition:
+                if not self._queue:
+                    if self._closing:
+                        return
+                    active = time.monotonic() < active_until
+                    self._condition.wait(_POLL_ACTIVE_SECONDS if active else _POLL_IDLE_SECONDS)
+                group = self._take_group()
+            if group:
+                self._transact(group)
+                self._answer(group)
+                active_until = time.monotonic() + _ACTIVE_SECONDS
+            if self._changed_by_others():
+                active_until = time.monotonic() + _ACTIVE_SECONDS
+                self._call_on_loop(self._ring)
+
+    def _take_group(self) -> list[_Member]:
+        """Take what is queued, up to the limit; a member that keeps apart makes a group of its own."""
+        group: list[_Member] = []
+        while self._queue and len(group) < _GROUP_MEMBERS:
+            if not self._queue[0].counted:
+                if not group:
+                    group.append(self._queue.popleft())
+                return group
+            group.append(self._queue.popleft())
+        return group
+
+    def _transact(self, group: list[_Member]) -> None:
+        """Commit a group in one transaction; when that fails, each member in one of its own."""
+        try:
+            self._commit(group)
+            return
+        except Exception as error:  # noqa: BLE001 (told to the member that caused it, below)
+            if len(group) == 1:
+                group[0].error = error
+                return
+        for member in group:
+            try:
+                self._commit([member])
+            except Exception as error:  # noqa: BLE001 (told to the member that caused it)
+                member.error = error
+
+    def _commit(self, group: list[_Member]) -> None:
+        connection = self._connection
+        assert connection is not None
+        with translated(self._path), self._locked():
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                transaction = SqliteTransaction(connection)
+                for member in group:
+                    member.result = drive(member.work(transaction))
+                self._die_if_told(group, after=False)
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+            self._die_if_told(group, after=True)
+            self._checkpoint(connection)
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        if self._lock is None:
+            yield
+            return
+        started = time.monotonic()
+        with self._lock.held():
+            self.worst_wait_seconds = max(self.worst_wait_seconds, time.monotonic() - started)
+            yield
+
+    def _die_if_told(self, group: list[_Member], *, after: bool) -> None:
+        if self._fault is None or not group[0].counted:
+            return
+        if not after:
+            self._transactions += 1
+        if self._transactions == self._fault.number and self._fault.after is after:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def _checkpoint(self, connection: sqlite3.Connection) -> None:
+        with contextlib.suppress(OSError):
+            if not self._memory and os.stat(f"{self._path}-wal").st_size > _CHECKPOINT_BYTES:
+                connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+    def _answer(self, group: list[_Member]) -> None:
+        def resolve() -> None:
+            for member in group:
+                if member.future.done():
+                    continue
+                if member.error is not None:
+                    member.future.set_exception(member.error)
+                else:
+                    member.future.set_result(member.result)
+            self._room.set()
+            self._ring()
+
+        self._call_on_loop(resolve)
+
+    def _call_on_loop(self, function: Callable[[], None]) -> None:
+        assert self._loop is not None
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            self._loop.call_soon_threadsafe(function)
+
+    def _changed_by_others(self) -> bool:
+        version = self._data_version()
+        changed, self._version = version != self._version, version
+        return changed
+
+    def _data_version(self) -> int:
+        assert self._connection is not None
+        value: int = self._connection.execute("PRAGMA data_version").fetchone()[0]
+        return value
+
+
+class SqlitePulse:
+    """A write connection of its own for lease renewals, for use from a thread that user code cannot starve."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._lock = OsLock(f"{path}.lock")
+        self._connection = connect(path)
+
+    def write(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+        """Run `work` in a transaction of its own, now, in this thread."""
+        with translated(self._path), self._lock.held():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                result = drive(work(SqliteTransaction(self._connection)))
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+            return result
+
+    def close(self) -> None:
+        with self._lock.held():
+            self._connection.close()
+        self._lock.close()
+
+
+class OsLock:
+    """The lock between the processes that share a file. The kernel releases it when its holder dies."""
+
+    def __init__(self, path: str) -> None:
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
+def connect(path: str, *, read_only: bool = False) -> sqlite3.Connection:
+    """Open a connection as Interlock needs it: WAL, full durability, checkpoints only on request."""
+    mode = "ro" if read_only else "rwc"
+    uri = Path(path).absolute().as_uri()
+    connection = sqlite3.connect(f"{uri}?mode={mode}", uri=True, isolation_level=None, check_same_thread=False)
+    try:
+        connection.execute(f"PRAGMA busy_timeout={_BUSY_MILLISECONDS}")
+        if not read_only:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=FULL")
+            connection.execute("PRAGMA wal_autocheckpoint=0")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring the schema up to date, one transaction per migration. Refuses a file that is not ours or is newer."""
+    tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if tables and "migrations" not in tables:
+        raise errors.StoreCorrupt("the file is an SQLite database but not an Interlock store; choose another path")
+    applied = {row[0] for row in connection.execute("SELECT name FROM migrations")} if tables else set()
+    known = statements.migrations("sqlite")
+    if newer := applied - known.keys():
+        raise errors.StoreCorrupt(
+            f"the store was written by a newer Interlock (migration {max(newer)}); install that version or a later one"
+        )
+    for name, (up, _) in known.items():
+        if name not in applied:
+            _apply(connection, up, "INSERT INTO migrations VALUES (?, ?)", (name, time.time()))
+    connection.execute(f"PRAGMA application_id={_APPLICATION_ID}")
+
+
+def revert(connection: sqlite3.Connection, name: str) -> None:
+    """Undo one migration; its down script removes what its up script made."""
+    _, down = statements.migrations("sqlite")[name]
+    first = name == min(statements.migrations("sqlite"))
+    _apply(connection, down, "" if first else "DELETE FROM migrations WHERE name = ?", (name,))
+
+
+def _apply(connection: sqlite3.Connection, script: str, record: str, parameters: tuple[object, ...]) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for statement in script.split(";\n"):
+            if statement.strip():
+                connection.execute(statement)
+        if record:
+            connection.execute(record, parameters)
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+
+
+def drive(coroutine: Awaitable[T]) -> T:
+    """Run a coroutine that never suspends to its end."""
+    try:
+        coroutine.send(None)  # type: ignore[attr-defined]
+    except StopIteration as stop:
+        value: T = stop.value
+        return value
+    raise RuntimeError("a transaction on SQLite must not wait for anything but its own statements")
+
+
+@contextlib.contextmanager
+def translated(path: str) -> Iterator[None]:
+    """Turn SQLite's errors into ours."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise _translation(path, error) from error
+
+
+def _translation(path: str, error: sqlite3.Error) -> Exception:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    text = str(error)
+    match code:
+        case sqlite3.SQLITE_FULL | sqlite3.SQLITE_IOERR:
+            return errors.StoreFull(
+                f"no space for the store {path} ({text}); free some space and run `interlock resume --all`"
+            )
+        case sqlite3.SQLITE_NOTADB | sqlite3.SQLITE_CORRUPT:
+            return errors.StoreCorrupt(
+                f"the store {path} is not a readable SQLite file ({text}); restore a copy or choose another path"
+            )
+        case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM | sqlite3.SQLITE_AUTH:
+            return errors.StoreUnavailable(f"cannot open the store {path} ({text}); check the folder and its rights")
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            return errors.StoreUnavailable(f"the store {path} is locked by a program other than Interlock ({text})")
+        case _:
+            return error
+
+
+def _fault_of(environ: Mapping[str, str]) -> _Fault | None:
+    """Read INTERLOCK_FAULT, which is honoured only with INTERLOCK_TESTING=1."""
+    text = environ.get("INTERLOCK_FAULT")
+    if not text or environ.get("INTERLOCK_TESTING") != "1":
+        return None
+    try:
+        kind, number, moment = text.split(":")
+        if kind != "commit" or moment not in ("before", "after"):
+            raise ValueError(text)
+        return _Fault(int(number), moment == "after")
+    except ValueError:
+        raise errors.InvalidSettings(f"INTERLOCK_FAULT={text} is not commit:<n>:before or commit:<n>:after") from None

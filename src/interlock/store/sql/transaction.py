@@ -1,0 +1,40 @@
+"""What the shared Python of the SQL stores asks of a driver: named statements inside one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
+
+T = TypeVar("T")
+Row = Sequence[Any]
+"""A row as the database gave it; the caller names its columns at once. `Any`: the boundary of the driver."""
+
+
+class Transaction(Protocol):
+    async def run(self, statement: str, parameters: Mapping[str, object]) -> int:
+        """Execute a statement and give the number of rows changed."""
+        ...
+
+    async def many(self, statement: str, parameters: Sequence[Mapping[str, object]]) -> None:
+        """Execute a statement once for each set of parameters."""
+        ...
+
+    async def rows(self, statement: str, parameters: Mapping[str, object]) -> list[Row]:
+        """Execute a statement and give its rows."""
+        ...
+
+
+class Database(Protocol):
+    """Runs functions in transactions."""
+
+    async def write(self, work: Callable[[Transaction], Awaitable[T]], *, counted: bool = True) -> T:
+        """Run `work` in a write transaction, possibly shared with others; durable when it returns.
+
+        `work` must not change anything when it raises or returns a refusal; one that raises fails alone. `counted` False
+        keeps the transaction apart from the group and from the count of INTERLOCK_FAULT.
+        """
+        ...
+
+    async def read(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+        """Run `work` in a read transaction; it may see a slightly older state."""
+        ...

@@ -1,0 +1,115 @@
+"""Read-only answers for people: listings, one run, its tasks, its output. Paged by key."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from interlock import errors
+from interlock.model.states import RunStatus, TaskState
+from interlock.store.ports import LogLine, RunRow, TaskRow
+from interlock.store.sql.transaction import Database, Row, Transaction
+
+_SHORTEST_PREFIX: Final = 4
+
+
+class SqlViews:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def run(self, namespace: str, id: str) -> RunRow | None:
+        async def work(transaction: Transaction) -> RunRow | None:
+            rows = await transaction.rows("run_find", {"namespace": namespace, "id": id})
+            if not rows and len(id) >= _SHORTEST_PREFIX:
+                rows = await transaction.rows(
+                    "run_find_prefix", {"namespace": namespace, "id": id, "id_end": id + "\U0010ffff"}
+                )
+            if len(rows) > 1:
+                raise errors.Conflict(
+                    f"{id!r} begins the ids of several runs, such as {rows[0][2]} and {rows[1][2]}; write more of it"
+                )
+            return _run(rows[0]) if rows else None
+
+        return await self._database.read(work)
+
+    async def runs(
+        self, namespace: str | None, status: Sequence[str], workflow: str | None, before: str | None, limit: int
+    ) -> list[RunRow]:
+        parameters = {
+            "namespace": namespace,
+            "status": f",{','.join(status)}," if status else "",
+            "workflow": workflow,
+            "before": before,
+            "limit": limit,
+        }
+
+        async def work(transaction: Transaction) -> list[RunRow]:
+            return [_run(row) for row in await transaction.rows("run_list", parameters)]
+
+        return await self._database.read(work)
+
+    async def tasks(self, run: str) -> list[TaskRow]:
+        async def work(transaction: Transaction) -> list[TaskRow]:
+            return [_task(row) for row in await transaction.rows("tasks_of_run", {"run": run})]
+
+        return await self._database.read(work)
+
+    async def logs(self, run: str, after: int, limit: int, path: str | None) -> list[LogLine]:
+        async def work(transaction: Transaction) -> list[LogLine]:
+            rows = await transaction.rows("log_page", {"run": run, "after": after, "limit": limit, "path": path})
+            return [
+                LogLine(number=number, path=path_, attempt=attempt, at=at, stream=stream, text=text)
+                for number, path_, attempt, at, stream, text in rows
+            ]
+
+        return await self._database.read(work)
+
+    async def counts(self) -> dict[str, int]:
+        names = ("runs", "live runs", "commits", "tasks", "inbox", "log pieces", "definitions")
+
+        async def work(transaction: Transaction) -> dict[str, int]:
+            row = (await transaction.rows("counts", {}))[0]
+            return dict(zip(names, row, strict=True))
+
+        return await self._database.read(work)
+
+
+def _run(row: Row) -> RunRow:
+    (run, namespace, id_, workflow, version, definition, status, partial, epoch, seq, owner, folder, created_at,
+     started_at, ended_at, wake_at, output, fault, input_, origin) = row  # fmt: skip
+    return RunRow(
+        run=run,
+        namespace=namespace,
+        id=id_,
+        workflow=workflow,
+        version=version,
+        definition=definition,
+        status=RunStatus(status),
+        partial=bool(partial),
+        epoch=epoch,
+        seq=seq,
+        owner=owner,
+        folder=folder,
+        created_at=created_at,
+        started_at=started_at,
+        ended_at=ended_at,
+        wake_at=wake_at,
+        output=output,
+        fault=fault,
+        input=input_,
+        origin=origin,
+    )
+
+
+def _task(row: Row) -> TaskRow:
+    task, run, effect, path, pool, state, attempt, holder = row
+    return TaskRow(
+        task=task,
+        run=run,
+        effect=effect,
+        path=path,
+        pool=pool,
+        state=TaskState(state),
+        attempt=attempt,
+        holder=holder,
+    )
