@@ -5,27 +5,10 @@ from pathlib import Path
 import pytest
 
 from interlock.flow import check, yaml
-from interlock.flow.problem import Severity
+from interlock.flow.codes import CODES
 
 _TABLE = yaml.read(Path(__file__).with_name("problems.yaml").read_text("utf-8"))
 _HEADER = "document: {dsl: 1.0.3, namespace: shop, name: order, version: 1.0.0}\n"
-
-CODES = """
-duplicate-key key-not-text not-json recursive-alias several-documents too-deep too-many-aliases unknown-alias
-unknown-tag yaml-syntax
-
-empty exclusive-properties ignored-property invalid-duration invalid-expression invalid-host invalid-name invalid-uri
-invalid-value invalid-version missing-name missing-property out-of-range several-in-one-item several-task-kinds
-unknown-property unknown-task-kind wrong-type
-
-circular-function duplicate-task embedded-expression empty-expression empty-filter empty-list expression
-expression-in-shell invalid-cron invalid-metadata invalid-schema invalid-task-name invalid-variable-name
-literal-expression lonely-race merge-key name-too-long no-branches no-steps not-executable-yet reserved-name
-retry-delay-too-long several-defaults summary-too-long timeout-too-long timeout-too-short too-many-branches
-too-many-retries too-many-steps unknown-authentication unknown-catalog unknown-error unknown-function unknown-metadata
-unknown-retry unknown-secret unknown-target unknown-timeout unknown-variable unreachable unsupported-dsl
-unsupported-language unused
-""".split()
 
 _TASKS = "".join(f"  - t{n}: {{set: {{x: 1}}}}\n" for n in range(101))
 _BRANCHES = "".join(f"          - t{n}: {{set: {{x: 1}}}}\n" for n in range(21))
@@ -48,10 +31,15 @@ _LARGE = [
 _LEVELS = zip("abcde", "bcdef", strict=True)
 _ALIASES = "".join(f"{name}: &{name} [{', '.join(['*' + below] * 10)}]\n" for below, name in _LEVELS)
 _WHOLE = [
-    {"code": "too-many-aliases", "at": "6:43", "path": "/f/9", "text": f"a: &a [1, 2, 3, 4, 5, 6, 7, 8, 9]\n{_ALIASES}"},
+    {
+        "code": "too-many-aliases",
+        "at": "5:40",
+        "path": "/e/8",
+        "text": f"a: &a [1, 2, 3, 4, 5, 6, 7, 8, 9]\n{_ALIASES}",
+    },
     {
         "code": "summary-too-long",
-        "at": "1:78",
+        "at": "1:79",
         "path": "/document/summary",
         "text": "document: {dsl: 1.0.3, namespace: shop, name: order, version: 1.0.0, summary: "
         f"{'s' * 1001}}}\ndo:\n  - a: {{set: {{x: 1}}}}\n",
@@ -88,8 +76,4 @@ def test_the_one_warning_has_its_code_and_place_and_leaves_the_workflow(row):
 def test_every_code_has_a_document_that_shows_it():
     """WF-02"""
     assert {row["code"] for row in _ERRORS + _WARNINGS} == set(CODES)
-
-
-def test_the_table_is_as_large_as_it_claims():
     assert len(_ERRORS) > 150
-    assert all(problem.severity is Severity.ERROR for row in _ERRORS for problem in check.load(row["text"]).errors)
