@@ -65,7 +65,7 @@ def test_names_that_are_defined_are_found():
             "  - c: {call: 'approval:1.0.0@default'}\n  - d: {call: g}\n"
             "  - e: {try: [{x: {raise: {error: e}}}], catch: {retry: r}}\n"
             "  - f: {call: http, with: {method: get, endpoint: {uri: http://x, authentication: {use: a}}}}\n"
-            "use:\n  authentications: {a: {basic: {use: s}}}\n  errors: {e: {type: http://x, status: 400}}\n"
+            "use:\n  authentications: {a: {bearer: {token: x}}}\n  errors: {e: {type: http://x, status: 400}}\n"
             "  functions: {f: {call: g}, g: {call: h}, h: {set: {x: '${ $anything }'}}}\n"
             "  retries: {r: {when: $failure.status == 503}}\n  secrets: [s, t]\n  timeouts: {t: {after: PT1S}}\n"
         )
@@ -128,7 +128,7 @@ def test_templates_are_looked_at_in_every_depth():
 
 
 def test_loose_mode_says_nothing_about_texts_that_may_be_expressions():
-    assert _problems("do:\n  - a: {set: {x: .y}}\nevaluate: {mode: loose}\n") == []
+    assert _codes("do:\n  - a: {set: {x: .y}}\nevaluate: {mode: loose}\n") == ["not-executable-yet"]
 
 
 def test_plain_texts_and_scripts_are_not_taken_for_expressions():
@@ -248,6 +248,7 @@ def test_limits_are_settings():
         "{on_error: continue}",
         "{on_error: fail}",
         "{idempotency_key: '${ .order.id }'}",
+        "{idempotency_key: .order.id}",
         "{max_interval: PT5M}",
         "{max_interval: 30}",
         "{retry: {application: 3, timeout: 0, lost: 1, preempted: 10, out_of_memory: 1, launch: 3, invalid: 0}}",
