@@ -21,9 +21,9 @@ import msgspec
 from interlock import errors, telemetry
 from interlock.engine import cause as causes
 from interlock.engine import state as states
-from interlock.engine.cause import Cause, Continue, Recover, Settled, Start, Tick
+from interlock.engine.cause import Cause, Continue, Drain, Recover, Settled, Start, Tick
 from interlock.engine.decide import decide
-from interlock.engine.machine import MAX_PAYLOAD_BYTES, Decision, EffectRequest
+from interlock.engine.machine import MAX_PAYLOAD_BYTES, Decision
 from interlock.engine.rows import Rows
 from interlock.engine.state import RunState
 from interlock.expr.evaluation import Answer
@@ -32,7 +32,7 @@ from interlock.flow.compile import Graph
 from interlock.model.event import Event
 from interlock.model.payload import Payload
 from interlock.model.states import RunStatus
-from interlock.model.task import Outcome
+from interlock.model.task import EffectRequest, Outcome, Place
 from interlock.service import Clock, Service
 from interlock.store.ports import Batch, Claimed, Committed, NewRun, NewTask, Store
 
@@ -54,16 +54,6 @@ class Graphs(Protocol):
 
 class Evaluates(Protocol):
     async def evaluate(self, request: Evaluate) -> Answer: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a run's effects happen: its identity and the folder that it was started in."""
-
-    run: str
-    namespace: str
-    id: str
-    folder: str
 
 
 class Performs(Protocol):
@@ -136,6 +126,15 @@ class Engine(Service):
     async def start(self) -> None:
         self._unlisten = self._store.bell.listen(self._bell)
 
+    async def drain(self, grace_seconds: float) -> None:
+        """Give every run back: its effects in flight are stopped and noted as such, so that the next owner repeats them
+        without counting them as lost. What does not end within the grace is left to `stop`."""
+        for live in list(self._runs.values()):
+            self._deliver(live, Drain(), 0)
+        drivers = [live.driver for live in self._runs.values() if live.driver is not None]
+        if drivers:
+            await asyncio.wait(drivers, timeout=grace_seconds)
+
     async def stop(self) -> None:
         """Stop deciding, then stop the effects in flight; the store keeps everything that happened."""
         self._stopping = True
@@ -162,7 +161,7 @@ class Engine(Service):
         text, large = self.rows.input(input)
         live = LiveRun(run=new.run, epoch=1, state=state, graph=graph)
         live.accept, live.accept_large = _with_input(new, text), large
-        live.place = Place(new.run, new.namespace, new.id, new.folder)
+        live.place = Place(run=new.run, namespace=new.namespace, id=new.id, folder=new.folder)
         live.accepted = asyncio.get_running_loop().create_future()
         self._runs[new.run] = live
         self._deliver(live, Start(), 0)
@@ -271,7 +270,7 @@ class Engine(Service):
         if stored is None or stored.epoch != live.epoch:
             raise errors.StaleEpoch(f"the run {live.run} belongs to another node")
         live.graph = await self._graphs.graph(stored.definition)
-        live.place = Place(stored.run, stored.namespace, stored.id, stored.folder)
+        live.place = Place(run=stored.run, namespace=stored.namespace, id=stored.id, folder=stored.folder)
         live.state = await self.rows.load(stored, self._store.journal)
         live.seq = stored.seq
         for row in stored.inbox:

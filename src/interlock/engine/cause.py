@@ -52,11 +52,15 @@ class Recover(_Cause, frozen=True, tag="recover"):
     """The run was taken over from a process that is gone: what was in flight in it is asked for again."""
 
 
+class Drain(_Cause, frozen=True, tag="drain"):
+    """This node stops: what is in flight in it will be asked for again by the next owner, free of charge."""
+
+
 class Continue(_Cause, frozen=True, tag="continue"):
     """Nothing new: go on where the last decision paused."""
 
 
-Cause: TypeAlias = Start | Settled | Tick | Cancel | Suspend | Resume | Reopen | Recover | Continue
+Cause: TypeAlias = Start | Settled | Tick | Cancel | Suspend | Resume | Reopen | Recover | Drain | Continue
 
 _decoder = msgspec.json.Decoder(Cause)
 

@@ -12,7 +12,19 @@ from typing import Final, assert_never
 
 from interlock.engine import faults, requests, steps
 from interlock.engine.bindings import Bindings
-from interlock.engine.cause import Cancel, Cause, Continue, Recover, Reopen, Resume, Settled, Start, Suspend, Tick
+from interlock.engine.cause import (
+    Cancel,
+    Cause,
+    Continue,
+    Drain,
+    Recover,
+    Reopen,
+    Resume,
+    Settled,
+    Start,
+    Suspend,
+    Tick,
+)
 from interlock.engine.machine import MAX_PAYLOAD_BYTES, Decision, Machine, StepFault
 from interlock.engine.state import ROOT, Frame, RunState, Scope
 from interlock.expr.evaluation import Answer, Pending
@@ -50,7 +62,8 @@ def decide(
     try:
         _apply(m, cause)
         m.decision.consumed = True
-        _run(m, pause)
+        if not isinstance(cause, Drain):
+            _run(m, pause)
     except Pending as pending:
         m.decision.pending = pending.request
     return m.decision
@@ -82,6 +95,8 @@ def _apply(m: Machine, cause: Cause) -> None:
             _reopen(m)
         case Recover():
             _recover(m)
+        case Drain():
+            _drain(m)
         case Continue():
             return
         case _:
@@ -234,6 +249,14 @@ def _recover(m: Machine) -> None:
                 faults.raise_fault(m, scope, node.path, error)
                 return
     _tick(m)
+
+
+def _drain(m: Machine) -> None:
+    for effect in sorted(m.state.effects):
+        scope, frame = _frame(m, effect)
+        if not frame.queued:
+            m.emit(events.Waited(at=m.now, scope=scope.id, path=frame.path, until=m.now))
+            m.decision.interrupts[effect] = False
 
 
 def _frame(m: Machine, effect: int) -> tuple[Scope, Frame]:

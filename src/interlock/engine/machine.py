@@ -24,7 +24,7 @@ from interlock.model.event import BranchEnded, Event, Looped, Requested, Waited
 from interlock.model.fault import Fault
 from interlock.model.json import Json
 from interlock.model.payload import Payload
-from interlock.model.task import Target
+from interlock.model.task import EffectRequest
 
 MAX_PAYLOAD_BYTES: Final = 64 * 1024 * 1024
 
@@ -35,23 +35,6 @@ class StepFault(Exception):
     def __init__(self, fault: Fault) -> None:
         super().__init__(str(fault))
         self.fault = fault
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EffectRequest:
-    """An effect to perform once the decision is durable.
-
-    `attempt` counts executions of the step from 1. `result` is OWS `return` for processes, "" for others.
-    """
-
-    effect: int
-    path: str
-    target: Target
-    idempotency_key: str
-    queued: bool
-    attempt: int
-    isolated: bool = False
-    result: str = ""
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ import msgspec
 
 from interlock import errors
 from interlock.engine.bindings import Bindings
-from interlock.engine.machine import EffectRequest, Machine, StepFault
+from interlock.engine.machine import Machine, StepFault
 from interlock.engine.state import Frame, RunState, Scope
 from interlock.expr import uri_template
 from interlock.flow.compile import HttpWork, Node, ProcessWork, PythonWork
@@ -16,7 +16,7 @@ from interlock.model import event as events
 from interlock.model import fault
 from interlock.model.fault import Fault
 from interlock.model.json import Json
-from interlock.model.task import Credentials, HttpTarget, PythonTarget, ScriptTarget, ShellTarget, Target
+from interlock.model.task import Credentials, EffectRequest, HttpTarget, PythonTarget, ScriptTarget, ShellTarget, Target
 
 T = TypeVar("T")
 

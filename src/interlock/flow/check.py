@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from interlock import errors
-from interlock.flow import document, parse, structure, yaml
+from interlock.flow import document, lint, parse, structure, yaml
 from interlock.flow.findings import Findings
+from interlock.flow.meaning import executable, expressions, interlock, limits, references, schemas, targets
 from interlock.flow.problem import Problem, Severity
 from interlock.model.json import Json
+
+_DEFAULT_LIMITS: Final = limits.Limits()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,19 +56,42 @@ class Loaded:
         raise errors.InvalidDefinition(f"{place}: {first.message}{more}", self.problems)
 
 
-def load(text: str, file: str | None = None) -> Loaded:
+def load(text: str, file: str | None = None, *, allowed: limits.Limits = _DEFAULT_LIMITS) -> Loaded:
     """Read, check and type one workflow document in YAML or JSON. Never raises: see `Loaded.problems`.
 
-    `file` is only for messages.
+    `file` is only for messages. Both stages look at the whole document, so that every problem is told at once.
     """
     source = yaml.read(text)
     findings = Findings(source=source, file=file)
-    for flaw in source.flaws:
-        findings.problems.append(
-            Problem(code=flaw.code, message=flaw.message, path=flaw.path, line=flaw.line, column=flaw.column, file=file)
-        )
+    _note_flaws(source, findings)
     if source.is_complete:
-        structure.check(source.value, findings)
+        _check(source.value, findings, allowed)
     workflow = None if findings.has_errors() else parse.workflow(source.value)
     problems = sorted(findings.problems, key=lambda problem: (problem.line, problem.column, problem.path))
     return Loaded(workflow=workflow, value=source.value, source=source, problems=tuple(problems), file=file)
+
+
+def _check(value: Json, findings: Findings, allowed: limits.Limits) -> None:
+    structure.check(value, findings)
+    targets.check(findings)
+    references.check(value, findings)
+    interlock.check(findings, allowed)
+    expressions.check(value, findings)
+    limits.check(value, findings, allowed)
+    schemas.check(findings)
+    executable.check(value, findings)
+    lint.check(value, findings)
+
+
+def _note_flaws(source: yaml.Source, findings: Findings) -> None:
+    for flaw in source.flaws:
+        findings.problems.append(
+            Problem(
+                code=flaw.code,
+                message=flaw.message,
+                path=flaw.path,
+                line=flaw.line,
+                column=flaw.column,
+                file=findings.file,
+            )
+        )

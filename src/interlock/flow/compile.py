@@ -471,7 +471,7 @@ class _Compiler:
         if task.function in self._functions:
             raise errors.Invalid(f"{path}: the function {task.function!r} calls itself")
         self._functions.append(task.function)
-        inner = f"{path}/{_escape(task.function)}"
+        inner = f"{path}/call/0/{_escape(task.function)}"
         named = doc.NamedTask(name=task.function, task=function)
         self._node(named, inner, LIST_END, {}, self._definition["use"]["functions"][task.function])
         self._functions.pop()

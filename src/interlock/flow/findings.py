@@ -1,27 +1,54 @@
-"""What one look at a document brings together: its problems, each at its place, and the expressions met on the way."""
+"""What one look at a document brings together: its problems, each at its place, and the places that mean something."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
+from enum import Enum, auto
 
 from interlock.flow import yaml
 from interlock.flow.problem import Problem, Severity
 from interlock.model.json import Json
 
 
+class Role(Enum):
+    """What a value is, beyond its shape: what the second stage of validation looks at."""
+
+    EXPRESSION = auto()  # a text that is jq by its place: `if`, `when`, `in`
+    TEMPLATE = auto()  # a value in which texts `${ }`, at any depth, are jq
+    COMMAND = auto()  # a command line for a shell
+    VARIABLE = auto()  # the name that a loop or a catch gives to a value
+    DIRECTIVE = auto()  # where the flow goes on: continue, exit, end or a task of the same list
+    TASK = auto()
+    TASK_LIST = auto()
+    DURATION = auto()
+    TIMEOUT = auto()
+    RETRY = auto()
+    SCHEMA = auto()
+    SCHEME = auto()  # the properties of an authentication scheme
+    AUTHENTICATION_NAME = auto()
+    ERROR_NAME = auto()
+    RETRY_NAME = auto()
+    SECRET_NAME = auto()
+    TIMEOUT_NAME = auto()
+
+
 @dataclass(slots=True)
 class Findings:
-    """Collects problems in the order they are met. Without a `source` every problem stands at line 1, column 1.
+    """Collects problems and places in the order they are met. Without a `source` problems stand at line 1, column 1.
 
-    `expressions` are texts that are jq by their place in the language (`if`, `when`, `in`); `templates` are values in
-    which a text `${ }` at any depth is jq. Both are listed with the JSON pointer of the value.
+    A place is a JSON pointer with the value there. Places are noted whether or not what they hold is valid.
     """
 
     source: yaml.Source | None = None
     file: str | None = None
     problems: list[Problem] = field(default_factory=list)
-    expressions: list[tuple[str, str]] = field(default_factory=list)
-    templates: list[tuple[str, Json]] = field(default_factory=list)
+    places: dict[Role, list[tuple[str, Json]]] = field(default_factory=lambda: defaultdict(list))
+
+    def note(self, role: Role | None, path: str, value: Json) -> None:
+        """Remember a place for the second stage; None has no second stage."""
+        if role is not None:
+            self.places[role].append((path, value))
 
     def add(
         self,

@@ -13,8 +13,11 @@ from msgspec import UNSET
 
 from interlock.flow import document
 from interlock.flow.document import TaskList
-from interlock.flow.shapes import fits
-from interlock.flow.structure import CALLS, PROCESSES, SCHEMES, kinds_of
+from interlock.flow.grammar.authentication import SCHEMES
+from interlock.flow.grammar.calls import CALLS
+from interlock.flow.grammar.processes import PROCESSES
+from interlock.flow.grammar.shapes import fits
+from interlock.flow.grammar.tasks import kinds_of
 from interlock.model.json import Json
 
 

@@ -108,3 +108,29 @@ class HttpTarget(msgspec.Struct, frozen=True, kw_only=True, tag="http", omit_def
 
 
 Target: TypeAlias = ShellTarget | ScriptTarget | PythonTarget | HttpTarget
+
+
+class EffectRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """An effect of a step, to perform once the decision that asked for it is durable.
+
+    `attempt` counts executions of the step from 1. `queued`: through the queue, not in the node. `result` is OWS `return`
+    for processes, "" for others.
+    """
+
+    effect: int
+    path: str
+    target: Target
+    idempotency_key: str
+    queued: bool
+    attempt: int
+    isolated: bool = False
+    result: str = ""
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose effects these are, and the folder that the run was started in."""
+
+    run: str
+    namespace: str
+    id: str
+    folder: str

@@ -239,6 +239,10 @@ class LogLine(_Row, frozen=True, kw_only=True):
 
 
 class Queue(Protocol):
+    async def ready(self, pool: str) -> bool:
+        """Say whether a pool has a task to claim: a read, so that looking costs nobody a transaction."""
+        ...
+
     async def claim(
         self, node: str, pool: str, slots: int, limit: int, ttl_seconds: float, now: float, *, own: bool
     ) -> list[ClaimedTask]:

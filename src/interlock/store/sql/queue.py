@@ -24,6 +24,12 @@ class SqlQueue:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    async def ready(self, pool: str) -> bool:
+        async def work(transaction: Transaction) -> bool:
+            return bool(await transaction.rows("task_ready", {"pool": pool}))
+
+        return await self._database.read(work)
+
     async def claim(
         self, node: str, pool: str, slots: int, limit: int, ttl_seconds: float, now: float, *, own: bool
     ) -> list[ClaimedTask]:

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from typing import Protocol
 
 from interlock.flow import nearest, pointer
-from interlock.flow.findings import Findings
+from interlock.flow.findings import Findings, Role
+from interlock.flow.problem import Severity
 from interlock.model.json import Json
 
 
@@ -84,41 +86,40 @@ def wrong_type(value: Json, path: str, findings: Findings, expected: str, advice
 
 @dataclass(frozen=True, slots=True)
 class Anything:
-    """Any value. `is_template`: texts `${ }` in it, at any depth, are expressions."""
+    """Any value: a template unless it is said to be plain data."""
 
-    is_template: bool = True
+    role: Role | None = Role.TEMPLATE
     expected: str = "any value"
 
     def check(self, value: Json, path: str, findings: Findings) -> None:
-        if self.is_template:
-            findings.templates.append((path, value))
+        findings.note(self.role, path, value)
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text that `accepts` takes, or any text. The answer to one that it refuses has `code` and `advice`.
-
-    `is_expression`: the text is jq by its place. `is_template`: it is jq when written as `${ }`.
-    """
+    """A text that `accepts` takes, or any text. The answer to one that it refuses has `code` and `advice`."""
 
     expected: str = "text"
     accepts: Callable[[str], bool] | None = None
     code: str = "invalid-value"
     advice: Callable[[str], tuple[str, str | None]] | None = None
-    is_expression: bool = False
-    is_template: bool = False
+    role: Role | None = None
 
     def check(self, value: Json, path: str, findings: Findings) -> None:
         if not isinstance(value, str):
-            wrong_type(value, path, findings, self.expected, _quote_advice(value, path, findings))
+            wrong_type(value, path, findings, self.expected, self._advice_on(value, path, findings))
         elif self.accepts is not None and not self.accepts(value):
             advice, near = self.advice(value) if self.advice is not None else ("", None)
             message = f"{quoted(value)} is not {self.expected}{advice}"
             findings.add(self.code, message, path, found=value, expected=self.expected, nearest=near)
-        elif self.is_expression:
-            findings.expressions.append((path, value))
-        elif self.is_template:
-            findings.templates.append((path, value))
+        else:
+            findings.note(self.role, path, value)
+
+    def _advice_on(self, value: Json, path: str, findings: Findings) -> str:
+        written = findings.written(path)
+        if isinstance(value, bool | int | float) and self.advice and self.accepts and not self.accepts(written):
+            return self.advice(written)[0]
+        return _quote_advice(value, path, findings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +232,7 @@ class Either:
     text: Shape | None = None
     mapping: Shape | None = None
     items: Shape | None = None
+    role: Role | None = None
 
     def check(self, value: Json, path: str, findings: Findings) -> None:
         shape = None
@@ -241,31 +243,48 @@ class Either:
         elif isinstance(value, list):
             shape = self.items
         if shape is not None:
+            findings.note(self.role, path, value)
             shape.check(value, path, findings)
         else:
             wrong_type(value, path, findings, self.expected)
 
 
-@dataclass(frozen=True, slots=True)
-class Later:
-    """A shape that is named before it is made, for grammars that contain themselves."""
+class Forward:
+    """A shape that is used before it is made, for a grammar that contains itself; `become` is called once."""
 
-    make: Callable[[], Shape]
+    def __init__(self) -> None:
+        self._shape: Shape | None = None
+
+    def become(self, shape: Shape) -> None:
+        """Say what shape this is."""
+        self._shape = shape
 
     @property
     def expected(self) -> str:
-        return self.make().expected
+        return self._made().expected
 
     def check(self, value: Json, path: str, findings: Findings) -> None:
-        self.make().check(value, path, findings)
+        self._made().check(value, path, findings)
+
+    def _made(self) -> Shape:
+        assert self._shape is not None, "the grammar is used only after all of it was made"
+        return self._shape
+
+
+class Further(Enum):
+    """What becomes of names that a record does not know."""
+
+    REFUSED = auto()
+    IGNORED = auto()  # the schema takes them and nothing looks at them: worth a warning
+    EVALUATED = auto()  # they are the author's own, and templates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """A map with known names. `who` names it in messages.
 
-    `required` names must be there. Of each group in `one_of` exactly one name must be there. An open record takes
-    further names as they are; a closed one refuses them. `needs`: a name that is of use only beside another.
+    `required` names must be there. Of each group in `one_of` exactly one name must be there. `needs`: a name that is of
+    use only beside another. `homes`: where names belong that are often written here, as "under `with`".
     """
 
     who: str
@@ -273,48 +292,55 @@ class Record:
     required: tuple[str, ...] = ()
     one_of: tuple[tuple[str, ...], ...] = ()
     needs: Mapping[str, str] = field(default_factory=dict)
+    homes: Mapping[str, str] = field(default_factory=dict)
     minimum: int = 0
-    is_open: bool = False
-    is_template: bool = False
-    """Whether `${ }` in names that an open record does not know are expressions."""
+    further: Further = Further.REFUSED
+    role: Role | None = None
     expected: str = "a map"
 
     def check(self, value: Json, path: str, findings: Findings) -> None:
         if not isinstance(value, dict):
             wrong_type(value, path, findings, self.expected)
             return
+        findings.note(self.role, path, value)
         meant = self._check_items(value, path, findings)
         self._check_presence(value, meant, path, findings)
 
     def _check_items(self, value: dict[str, Json], path: str, findings: Findings) -> set[str]:
         """Check what is there, and give the absent names that unknown ones were probably meant to be."""
         meant: set[str] = set()
-        fields = self.fields
         for key, item in value.items():
-            shape = fields.get(key)
+            shape = self.fields.get(key)
             if shape is not None:
                 shape.check(item, pointer.child(path, key), findings)
-            elif not self.is_open:
+            elif self.further is Further.EVALUATED:
+                findings.note(Role.TEMPLATE, pointer.child(path, key), item)
+            else:
                 near = self._refuse(key, value, path, findings)
                 meant.update({near} if near else ())
-            elif self.is_template:
-                findings.templates.append((pointer.child(path, key), item))
         return meant
 
     def _refuse(self, key: str, value: dict[str, Json], path: str, findings: Findings) -> str | None:
-        near = nearest.name(key, [name for name in self.fields if name not in value])
-        names = listed(list(self.fields), "and")
-        advice = f"; did you mean `{near}`?" if near else f"; it knows {names}"
+        home = self.homes.get(key)
+        near = None if home else nearest.name(key, [name for name in self.fields if name not in value])
+        if home:
+            advice = f"; it belongs {home}"
+        elif near:
+            advice = f"; did you mean `{near}`?"
+        else:
+            advice = f"; it knows {listed(list(self.fields), 'and')}"
+        is_refused = self.further is Further.REFUSED
         findings.add(
-            "unknown-property",
+            "unknown-property" if is_refused else "ignored-property",
             f"{self.who} has no `{key}`{advice}",
             pointer.child(path, key),
             at_key=True,
+            severity=Severity.ERROR if is_refused else Severity.WARNING,
             found=key,
             expected=", ".join(self.fields),
             nearest=near,
         )
-        return near
+        return near if is_refused else None
 
     def _check_presence(self, value: dict[str, Json], meant: set[str], path: str, findings: Findings) -> None:
         for name in self.required:

@@ -107,6 +107,8 @@ def about_duration(text: str) -> tuple[str, str | None]:
 
 def about_endpoint(text: str) -> tuple[str, str | None]:
     """Give advice on a text that is neither URI nor expression."""
+    if "${" in text and "\n" in text:
+        return "; the specification wants an expression on one line here", None
     if "${" in text:
         return "; an expression must fill the whole text: ${ ... } and nothing around it", None
     return "; a URI has no white space", None

@@ -1,0 +1,381 @@
+"""What people do with runs, over one open store: start, publish, follow, cancel, suspend, resume, retry, fork.
+
+async with Interlock.open(settings) as app:
+    started = await app.start(text, file="order.yaml", input={"order": 1})
+    await app.finish(started.run)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import getpass
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from interlock import errors
+from interlock.app import graphs
+from interlock.app.graphs import Graphs
+from interlock.app.node import Node
+from interlock.config import Settings
+from interlock.engine import cause as causes
+from interlock.engine import recovery
+from interlock.engine import state as states
+from interlock.engine.fold import apply
+from interlock.engine.rows import Rows
+from interlock.flow import check
+from interlock.flow.check import Loaded
+from interlock.model import event as events
+from interlock.model.event import Event
+from interlock.model.json import Json
+from interlock.model.payload import Payload
+from interlock.model.states import ENDED_RUN, RunStatus
+from interlock.service import Clock, SystemClock
+from interlock.store.open import open_store
+from interlock.store.ports import Batch, Committed, Definition, NewRun, RunRow, Store
+
+_PAGE: Final = 500
+_LONGEST_ID: Final = 128
+_FOLLOW_SECONDS: Final = 1.0  # the net under the bell
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """A run that was accepted. `fresh` False: a run with this id, definition and input was there before."""
+
+    run: str
+    namespace: str
+    id: str
+    fresh: bool
+
+
+class Interlock:
+    """An open store and, once `bring_node` was called, a node of this process."""
+
+    def __init__(self, settings: Settings, store: Store, clock: Clock, functions: Mapping[str, str]) -> None:
+        self.settings = settings
+        self.store = store
+        self.clock = clock
+        self.rows = Rows(settings.payload.inline_bytes)
+        self.graphs = Graphs(store, settings.limits)
+        self.node: Node | None = None
+        self._functions = functions
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def open(
+        cls, settings: Settings, *, clock: Clock | None = None, functions: Mapping[str, str] | None = None
+    ) -> AsyncIterator[Interlock]:
+        """Open the store that the settings name; close it, and the node if one was brought, at the end."""
+        store = await open_store(settings.store.url)
+        app = cls(settings, store, clock or SystemClock(), functions or {})
+        try:
+            yield app
+        finally:
+            if app.node is not None:
+                await app.node.stop()
+            await store.close()
+
+    # -- nodes ---------------------------------------------------------------------------------------------------
+
+    async def bring_node(self, *, pinned: bool = True, allow_all_python: bool = True) -> Node:
+        """Start a node in this process; once."""
+        if self.node is None:
+            node = Node(
+                self.settings,
+                self.store,
+                self.clock,
+                self.graphs,
+                pinned=pinned,
+                allow_all_python=allow_all_python,
+                functions=self._functions,
+            )
+            await node.start()
+            self.node = node
+        return self.node
+
+    async def sweep(self) -> None:
+        """Free what dead nodes owned."""
+        await recovery.sweep(self.store, self.clock, but=None if self.node is None else self.node.row.node)
+
+    async def stranded(self) -> list[RunRow]:
+        """Give the runs that have not ended and that no living process owns."""
+        await self.sweep()
+        alive = {node.node for node in await self.store.nodes.live(self.clock.now())}
+        open_ = [RunStatus.PENDING, RunStatus.RUNNING, RunStatus.WAITING]
+        rows = await self.store.views.runs(None, open_, None, None, _PAGE)
+        return [row for row in rows if row.owner not in alive]
+
+    async def has_engine(self) -> bool:
+        """Say whether a live node executes runs for others."""
+        await self.sweep()
+        return any(not node.pinned for node in await self.store.nodes.live(self.clock.now()))
+
+    # -- definitions ---------------------------------------------------------------------------------------------
+
+    async def publish(self, text: str, file: str | None) -> Definition:
+        """Fix a document's `name:version` to its text. Raises InvalidDefinition, Conflict when another text has it."""
+        loaded = _executable(text, file)
+        stored = graphs.definition(text, loaded)
+        self.graphs.add(stored.digest, text)
+        for function in _python_functions(loaded.value):
+            module = function.removeprefix("python:").partition(":")[0]
+            if not any(module == allowed or module.startswith(f"{allowed}.") for allowed in self.settings.python.allow):
+                raise errors.Invalid(
+                    f"publishing {stored.name} needs the right to run {function!r}; name its module in python.allow"
+                )
+        digest = await self.store.journal.publish(stored, actor(), self.clock.now())
+        if digest != stored.digest:
+            name = f"{stored.namespace}/{stored.name}:{stored.version}"
+            raise errors.Conflict(
+                f"{name} was published before with another text (digest {digest[:12]}, this one {stored.digest[:12]}); "
+                "raise document.version"
+            )
+        return stored
+
+    # -- starting ------------------------------------------------------------------------------------------------
+
+    async def start(
+        self,
+        text: str,
+        *,
+        file: str | None = None,
+        input: Json = None,
+        id: str | None = None,
+        namespace: str | None = None,
+        folder: Path | None = None,
+        detach: bool = False,
+    ) -> Started:
+        """Accept a run of a document. With a node in this process the run begins here, else it waits for one.
+
+        The same id, definition and input give the run that is there. Raises InvalidDefinition, Conflict.
+        """
+        loaded = _executable(text, file)
+        stored = graphs.definition(text, loaded)
+        graph = self.graphs.add(stored.digest, text)
+        await self.store.journal.define(stored)
+        run = self.clock.uuid()
+        new = NewRun(
+            run=run,
+            namespace=namespace or stored.namespace,
+            id=_checked_id(id) or run,
+            definition=stored.digest,
+            workflow=stored.name,
+            version=stored.version,
+            input=b"",
+            folder=str((folder or Path.cwd()).absolute()),
+            owner=None,
+        )
+        value = Payload(input)
+        if self.node is not None and not detach:
+            owned = msgspec.structs.replace(new, owner=self.node.row.node)
+            committed = await self.node.engine.accept(owned, graph, value)
+        else:
+            committed = await self._accept_only(new, value)
+        if committed is Committed.EXISTS:
+            return await self._existing(new, value)
+        return Started(run=run, namespace=new.namespace, id=new.id, fresh=True)
+
+    async def _accept_only(self, new: NewRun, value: Payload) -> Committed:
+        """Store a run that whichever node can will begin."""
+        text, large = self.rows.input(value)
+        state = states.new(new.run, new.namespace, new.id, value)
+        batch = self.rows.batch(
+            state,
+            (),
+            epoch=1,
+            seq=0,
+            at=self.clock.now(),
+            accept=msgspec.structs.replace(new, input=text),
+        )
+        return await self.store.journal.commit(msgspec.structs.replace(batch, head=b"", large=large))
+
+    async def _existing(self, new: NewRun, value: Payload) -> Started:
+        row = await self.find(new.namespace, new.id)
+        assert row.input is not None
+        there = await self.rows.value(row.run, row.input, self.store.journal)
+        if row.definition != new.definition or there != value:
+            raise errors.Conflict(
+                f"the run {new.id!r} exists with definition {row.definition[:12]} and input {there.digest[:12]}; "
+                f"asked for were definition {new.definition[:12]} and input {value.digest[:12]}; choose another id"
+            )
+        return Started(run=row.run, namespace=row.namespace, id=row.id, fresh=False)
+
+    # -- finding and following -----------------------------------------------------------------------------------
+
+    async def find(self, namespace: str, id: str) -> RunRow:
+        """Give a run by id or unique prefix. Raises NotFound."""
+        row = await self.store.views.run(namespace, id)
+        if row is None:
+            raise errors.NotFound(
+                f"no run {id!r} in the namespace {namespace!r}; `interlock list` shows those there are"
+            )
+        return row
+
+    async def history(self, run: str, after: int = 0) -> list[Event]:
+        """Give the events of a run, from the commit `after` on."""
+        found: list[Event] = []
+        while rows := await self.store.journal.history(run, after, _PAGE):
+            found += await self.rows.events(run, rows, self.store.journal)
+            after = rows[-1].seq
+        return found
+
+    async def follow(self, row: RunRow, after: int = 0) -> AsyncIterator[tuple[int, list[Event]]]:
+        """Give the commits of a run as they happen, with their seq, until it has ended."""
+        rung = asyncio.Event()
+        end = self.store.bell.listen(rung.set)
+        try:
+            while True:
+                rung.clear()
+                rows = await self.store.journal.history(row.run, after, _PAGE)
+                for item in rows:
+                    after = item.seq
+                    yield item.seq, await self.rows.events(row.run, [item], self.store.journal)
+                if rows:
+                    continue
+                now = await self.find(row.namespace, row.id)
+                if now.seq <= after and now.status in ENDED_RUN | {RunStatus.SUSPENDED}:
+                    return
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(rung.wait(), _FOLLOW_SECONDS)
+        finally:
+            end()
+
+    # -- changing ------------------------------------------------------------------------------------------------
+
+    async def cancel(self, row: RunRow, reason: str | None) -> bool:
+        """Ask for a run to be cancelled; False when it has ended. A run that no live node owns is cancelled here."""
+        return await self._tell(row, "cancel", causes.Cancel(reason))
+
+    async def suspend(self, row: RunRow) -> bool:
+        return await self._tell(row, "suspend", causes.Suspend())
+
+    async def resume(self, row: RunRow) -> bool:
+        """Lift a suspension; a run that is not suspended is left as it is."""
+        return await self._tell(row, "resume", causes.Resume())
+
+    async def _tell(self, row: RunRow, name: str, cause: causes.Cause) -> bool:
+        cause_id = f"{name}:{self.clock.uuid()}"
+        return await self.store.journal.post(row.run, cause_id, causes.encode(cause), actor(), self.clock.now())
+
+    async def take(self, row: RunRow) -> bool:
+        """Let this process's node go on with a run that no live node owns. False: another one has it, or it ended."""
+        node = await self.bring_node()
+        await recovery.sweep(self.store, self.clock, but=node.row.node)
+        claimed = await self.store.nodes.claim_runs(node.row.node, 1, only=row.run)
+        for run in claimed:
+            await node.engine.adopt(run)
+        return bool(claimed)
+
+    async def retry(self, row: RunRow) -> bool:
+        """Go on with a faulted run from the step that failed, in this process's node. False: it is not faulted."""
+        node = await self.bring_node()
+        epoch = await self.store.journal.reopen(row.run, node.row.node, actor(), self.clock.now())
+        if epoch is None:
+            return False
+        await node.engine.adopt_reopened(row.run, epoch)
+        return True
+
+    async def fork(self, row: RunRow, step: str, id: str | None) -> Started:
+        """Start a new run with a copy of another one's history up to before the last time it entered `step`.
+
+        `step`: a path such as /do/2/ship, or a name that only one step has. Raises NotFound when it was never entered.
+        """
+        journal = self.store.journal
+        graph = await self.graphs.graph(row.definition)
+        history = await self.history(row.run)
+        path = _step_path(graph.nodes, step)
+        prefix = _before(history, path)
+        if prefix is None:
+            raise errors.NotFound(f"the run {row.id} never entered {path}; `interlock show {row.id}` lists its steps")
+        assert row.input is not None
+        value = await self.rows.value(row.run, row.input, journal)
+        run = self.clock.uuid()
+        text, large = self.rows.input(value)
+        new = NewRun(
+            run=run,
+            namespace=row.namespace,
+            id=_checked_id(id) or run,
+            definition=row.definition,
+            workflow=row.workflow,
+            version=row.version,
+            input=text,
+            folder=row.folder,
+            owner=None,
+            origin=row.id,
+        )
+        state = states.new(run, new.namespace, new.id, value)
+        now = self.clock.now()
+        copied = [*prefix, events.Copied(at=now, origin=row.id)]
+        for event in copied:
+            apply(state, event)
+        batch: Batch = self.rows.batch(state, copied, epoch=1, seq=0, at=now, accept=new)
+        batch = msgspec.structs.replace(batch, large={**batch.large, **large})
+        if await journal.commit(batch) is Committed.EXISTS:
+            raise errors.Conflict(f"the run {new.id!r} exists; choose another id")
+        return Started(run=run, namespace=new.namespace, id=new.id, fresh=True)
+
+    async def finish(self, run: str) -> None:
+        """Wait until this process's node is done with a run. Raises what stopped it."""
+        if self.node is not None:
+            await self.node.watch(run)
+
+
+def actor() -> str:
+    """Give the name that changes are recorded under: the user of this process."""
+    try:
+        return f"user:{getpass.getuser()}"
+    except (KeyError, OSError):  # a process without a name for its user id
+        return "user:unknown"
+
+
+def _executable(text: str, file: str | None) -> Loaded:
+    loaded = check.load(text, file)
+    loaded.raise_for_problems()
+    unbuilt = [problem for problem in loaded.warnings if problem.code == "not-executable-yet"]
+    if unbuilt:
+        raise errors.InvalidDefinition("this document uses what this version cannot execute yet", tuple(unbuilt))
+    return loaded
+
+
+def _checked_id(id: str | None) -> str | None:
+    if id is not None and not (0 < len(id) <= _LONGEST_ID and id.isprintable()):
+        raise errors.Invalid(f"the run id {id[:40]!r} is not 1 to {_LONGEST_ID} printable characters")
+    return id
+
+
+def _python_functions(value: Json) -> list[str]:
+    """Give every `call: python:...` in a document."""
+    if isinstance(value, list):
+        return [name for item in value for name in _python_functions(item)]
+    if not isinstance(value, dict):
+        return []
+    called = value.get("call")
+    found = [called] if isinstance(called, str) and called.startswith("python:") else []
+    return found + [name for item in value.values() for name in _python_functions(item)]
+
+
+def _step_path(nodes: Mapping[str, object], step: str) -> str:
+    if step in nodes:
+        return step
+    found = [path for path in nodes if path.rsplit("/", 1)[-1] == step]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise errors.Invalid(f"several steps are called {step!r}: {', '.join(found)}; write the path")
+    raise errors.NotFound(f"the workflow has no step {step!r}; its steps are {', '.join(nodes)}")
+
+
+def _before(history: Sequence[Event], path: str) -> list[Event] | None:
+    """Give the events before the last one that began the step `path`, None when none did."""
+    begins = [
+        number
+        for number, event in enumerate(history)
+        if (isinstance(event, events.Entered) or (isinstance(event, events.Completed) and event.since is not None))
+        and event.path == path
+    ]
+    return list(history[: begins[-1]]) if begins else None

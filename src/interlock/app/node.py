@@ -1,0 +1,137 @@
+"""One node: every service of a process that executes runs, started and stopped in order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from typing import Final
+
+from interlock import errors
+from interlock.app.graphs import Graphs
+from interlock.app.performer import Performer
+from interlock.config import Settings
+from interlock.dispatch.dispatcher import Dispatcher
+from interlock.dispatch.logbook import Logbook
+from interlock.engine import identity
+from interlock.engine.advance import POOL, Engine
+from interlock.engine.membership import Membership
+from interlock.engine.recovery import Recovery
+from interlock.engine.rows import Rows
+from interlock.expr.evaluators import Evaluators
+from interlock.net.client import Client
+from interlock.pool.in_process import InProcessPool
+from interlock.pool.local import LocalPool
+from interlock.service import Clock, Service
+from interlock.store.ports import NodeRow, Store
+
+_DRAIN_SECONDS: Final = 5.0
+
+
+class Node(Service):
+    """Executes runs. `pinned`: only those it is given, and it leaves with them; it brings patience with no store."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        clock: Clock,
+        graphs: Graphs,
+        *,
+        pinned: bool,
+        allow_all_python: bool,
+        functions: Mapping[str, str],
+    ) -> None:
+        self.row: NodeRow = identity.here(clock, "engine,dispatcher", pinned=pinned)
+        node = self.row.node
+        self.lost: asyncio.Event = asyncio.Event()
+        self._client = Client(settings.http, settings.payload.max_bytes)
+        self._evaluators = Evaluators(
+            processes=settings.expressions.evaluators,
+            deadline_seconds=settings.expressions.deadline_seconds,
+            memory_bytes=settings.expressions.memory_bytes,
+        )
+        self._logbook = Logbook(store, clock, settings.logs.max_bytes)
+        self._local = LocalPool(slots=settings.node.slots)
+        self._in_process = InProcessPool(threads=settings.node.sync_threads)
+        self._membership = Membership(self.row, store, clock, self._lose)
+        self.engine = Engine(
+            node,
+            store,
+            clock,
+            graphs,
+            Performer(
+                self._client,
+                self._in_process,
+                self._local,
+                self._logbook,
+                allow=None if allow_all_python else settings.python.allow,
+                functions=functions,
+            ),
+            self._evaluators,
+            rows=Rows(settings.payload.inline_bytes),
+            patient=not pinned,
+            max_payload_bytes=settings.payload.max_bytes,
+        )
+        self._dispatcher = Dispatcher(
+            node,
+            store,
+            clock,
+            POOL,
+            self._local,
+            self._logbook,
+            slots=settings.node.slots,
+            own=pinned,
+            orphan_grace_seconds=0.0 if pinned else settings.node.orphan_grace_seconds,
+        )
+        self._recovery = Recovery(node, store, clock)
+        self._stack = AsyncExitStack()
+        self._started = False
+
+    async def start(self) -> None:
+        """Start every service; those that others need come first and stop last."""
+        self._stack.push_async_callback(self._client.close)
+        services: list[Service] = [
+            self._membership,
+            self._evaluators,
+            self._local,
+            self._in_process,
+            self._logbook,
+            self.engine,
+            self._dispatcher,
+            self._recovery,
+        ]
+        try:
+            for service in services:
+                await service.start()
+                self._stack.push_async_callback(service.stop)
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        self._started = True
+
+    async def stop(self) -> None:
+        """Give the runs back, then stop everything."""
+        if self._started:
+            self._started = False
+            if not self.lost.is_set():
+                await self.engine.drain(_DRAIN_SECONDS)
+            await self._stack.aclose()
+
+    def _lose(self) -> None:
+        """The lease is lost: nothing may be written any more."""
+        self.lost.set()
+
+    async def watch(self, run: str) -> None:
+        """Wait until a run has ended here. Raises LeaseLost, or what made this node give the run up."""
+        waiting = asyncio.create_task(self.engine.wait(run))
+        losing = asyncio.create_task(self.lost.wait())
+        try:
+            await asyncio.wait({waiting, losing}, return_when=asyncio.FIRST_COMPLETED)
+            if waiting.done():
+                waiting.result()
+            else:
+                raise errors.LeaseLost(f"this node lost its lease; `interlock resume {run}` goes on with the run")
+        finally:
+            waiting.cancel()
+            losing.cancel()

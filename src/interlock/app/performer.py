@@ -1,0 +1,107 @@
+"""Performs the effects that happen in the node itself: HTTP requests and Python functions."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Final
+
+from interlock import errors
+from interlock.dispatch.logbook import Logbook
+from interlock.effects import http
+from interlock.model import fault
+from interlock.model.fault import Fault
+from interlock.model.task import (
+    Cancelled,
+    EffectRequest,
+    Failed,
+    FailureClass,
+    HttpTarget,
+    Outcome,
+    Place,
+    PythonTarget,
+)
+from interlock.net.client import Client
+from interlock.pool.launcher import Launch, Launcher
+
+_STOP_SECONDS: Final = 5.0  # a cancelled function has this long to be stopped before the node goes on without it
+
+
+class Performer:
+    """Gives each effect to what performs it, and always an outcome back."""
+
+    def __init__(
+        self,
+        client: Client,
+        in_process: Launcher,
+        isolated: Launcher,
+        logbook: Logbook,
+        *,
+        allow: tuple[str, ...] | None,
+        functions: Mapping[str, str],
+    ) -> None:
+        """`allow`: prefixes of modules that may be called, None for all. `functions`: the default catalog, by name."""
+        self._client = client
+        self._in_process = in_process
+        self._isolated = isolated
+        self._logbook = logbook
+        self._allow = allow
+        self._functions = functions
+
+    async def perform(self, request: EffectRequest, place: Place) -> Outcome:
+        match request.target:
+            case HttpTarget() as target:
+                return await http.perform(target, request.idempotency_key, self._client)
+            case PythonTarget() as target:
+                return await self._call(target, request, place)
+            case target:
+                raise AssertionError(f"a {type(target).__name__} goes through the queue")
+
+    async def _call(self, target: PythonTarget, request: EffectRequest, place: Place) -> Outcome:
+        function = self._functions.get(target.function) or self._functions.get(target.function.partition(":")[0])
+        if function is None and ":" not in target.function:
+            known = ", ".join(sorted(self._functions)) or "none"
+            return _invalid(f"the catalog has no function {target.function!r} (it has: {known}); see python.functions")
+        function = function or target.function
+        if not self._allows(function):
+            return _invalid(f"python.allow does not name the module of {function!r}")
+        launcher = self._isolated if request.isolated else self._in_process
+        launch = Launch(
+            attempt=f"{place.run}.{request.effect}",
+            target=PythonTarget(function=function, arguments=target.arguments),
+            folder=place.folder,
+            environment={
+                "INTERLOCK_RUN": place.id,
+                "INTERLOCK_STEP": request.path,
+                "INTERLOCK_ATTEMPT": str(request.attempt),
+                "INTERLOCK_IDEMPOTENCY_KEY": request.idempotency_key,
+            },
+        )
+
+        def on_output(stream: str, text: str) -> None:
+            self._logbook.write(place.run, request.path, request.attempt, stream, text)
+
+        try:
+            running = await launcher.launch(launch, on_output)
+        except errors.InterlockError as error:
+            return _invalid(str(error))
+        try:
+            return await running.outcome()
+        except asyncio.CancelledError:
+            await asyncio.shield(asyncio.wait_for(running.cancel(), _STOP_SECONDS))
+            if await running.outcome() == Cancelled(abandoned=True):
+                on_output("interlock", "abandoned: the function's thread still runs; its result will be refused\n")
+            raise
+
+    def _allows(self, function: str) -> bool:
+        if self._allow is None:
+            return True
+        module = function.partition(":")[0]
+        return any(module == prefix or module.startswith(prefix.rstrip(".") + ".") for prefix in self._allow)
+
+
+def _invalid(detail: str) -> Failed:
+    return Failed(
+        failure=FailureClass.INVALID,
+        fault=Fault(type=fault.CONFIGURATION, status=400, title="Function not available", detail=detail),
+    )

@@ -1,0 +1,60 @@
+"""Who a node is, and whether another one on this host is still there.
+
+A process is named by host, boot and start time besides its pid, so that a pid that was given to another process since, or
+a host that was restarted, is never mistaken for life.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import interlock
+from interlock.service import Clock
+from interlock.store.ports import NodeRow
+
+_STARTED_FIELD = 21  # of /proc/<pid>/stat, counted from 0, after the command's closing parenthesis minus two
+
+
+def here(clock: Clock, roles: str, *, pinned: bool) -> NodeRow:
+    """Describe this process as a node. `pinned`: it serves only the run that it was started for."""
+    pid = os.getpid()
+    return NodeRow(
+        node=clock.uuid(),
+        host=socket.gethostname(),
+        boot=_boot(),
+        pid=pid,
+        started=started(pid) or 0.0,
+        roles=roles,
+        version=interlock.__version__,
+        joined_at=clock.now(),
+        pinned=pinned,
+    )
+
+
+def is_dead(node: NodeRow) -> bool:
+    """Say whether a node of this host is certainly gone. False when it lives, or cannot be seen from here."""
+    if node.host != socket.gethostname():
+        return False
+    boot = _boot()
+    if not boot or not node.boot:
+        return False
+    return node.boot != boot or started(node.pid) != node.started
+
+
+def started(pid: int) -> float | None:
+    """Give when a process started, in ticks since boot; None when there is none, or only its corpse."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    fields = text.rpartition(")")[2].split()
+    return None if fields[0] in "ZX" else float(fields[_STARTED_FIELD - 2])
+
+
+def _boot() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""

@@ -1,0 +1,94 @@
+"""A node's lease: renewed from a thread of its own, lost when it cannot be.
+
+    joined --beat every 3 s--> joined        the store moved the lease's end to (time of sending + 10 s)
+    joined --beat refused----> lost          somebody gave this node up for dead: its runs belong to others now
+    joined --no beat for 8 s-> lost          2 s before the lease ends, whatever the store may think
+    joined --loop deaf 120 s-> no more beats alive but deaf is dead: the lease runs out by itself
+
+The holder counts from the moment it sent a renewal, on the monotonic clock. The thread has its own connection, so that
+user code on the loop, even one that never yields, does not stop it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Final
+
+from interlock import errors, telemetry
+from interlock.service import Clock, Service
+from interlock.store.ports import NodeRow, Pulse, Store
+
+BEAT_SECONDS: Final = 3.0
+NODE_TTL_SECONDS: Final = 10.0
+ATTEMPT_TTL_SECONDS: Final = 60.0
+_MARGIN_SECONDS: Final = 2.0
+_DEAF_SECONDS: Final = 120.0
+_TURN_SECONDS: Final = 1.0
+
+
+class Membership(Service):
+    """Joins the store as a node and keeps the lease; `lost` is called on the loop when that fails for good."""
+
+    def __init__(self, node: NodeRow, store: Store, clock: Clock, lost: Callable[[], None]) -> None:
+        self.node = node
+        self._store = store
+        self._clock = clock
+        self._lost = lost
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._turned = 0.0
+        self._turning: asyncio.TimerHandle | None = None
+        self._joined = False
+
+    async def start(self) -> None:
+        await self._store.nodes.join(self.node, NODE_TTL_SECONDS)
+        self._joined = True
+        loop = asyncio.get_running_loop()
+        self._turn(loop)
+        pulse = await asyncio.to_thread(self._store.pulse, self.node.node)
+        if pulse is not None:
+            self._thread = threading.Thread(
+                target=self._beat_for_ever, args=(pulse, loop), name="interlock-lease", daemon=True
+            )
+            self._thread.start()
+
+    async def stop(self) -> None:
+        """Give the lease, the runs and the attempts back."""
+        if self._turning is not None:
+            self._turning.cancel()
+        self._stopping.set()
+        if self._thread is not None:
+            await asyncio.to_thread(self._thread.join)
+            self._thread = None
+        if self._joined:
+            self._joined = False
+            await self._store.nodes.leave(self.node.node, self._clock.now())
+
+    def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._turned = self._clock.monotonic()
+        self._turning = loop.call_later(_TURN_SECONDS, self._turn, loop)
+
+    def _beat_for_ever(self, pulse: Pulse, loop: asyncio.AbstractEventLoop) -> None:
+        confirmed = self._clock.monotonic()
+        try:
+            while not self._stopping.wait(BEAT_SECONDS):
+                sent = self._clock.monotonic()
+                if sent - self._turned > _DEAF_SECONDS:
+                    telemetry.emit("node.deaf", node=self.node.node, seconds=sent - self._turned)
+                    continue
+                refused = False
+                try:
+                    if pulse.beat(NODE_TTL_SECONDS, ATTEMPT_TTL_SECONDS, self._clock.now()):
+                        confirmed = sent
+                    else:
+                        refused = True
+                except errors.Environment as error:
+                    telemetry.emit("node.beat_failed", node=self.node.node, error=error)
+                if refused or self._clock.monotonic() - confirmed > NODE_TTL_SECONDS - _MARGIN_SECONDS:
+                    self._joined = False
+                    loop.call_soon_threadsafe(self._lost)
+                    return
+        finally:
+            pulse.close()

@@ -1,0 +1,100 @@
+"""What this version executes: everything else that the specification knows is valid, and warned about.
+
+`validate` accepts such documents; `run` and `publish` refuse every document with a warning `not-executable-yet`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from interlock.flow import nearest, pointer
+from interlock.flow.findings import Findings, Role
+from interlock.flow.grammar.calls import CALLS
+from interlock.flow.grammar.shapes import listed, quoted
+from interlock.flow.meaning import cron, references
+from interlock.model.json import Json
+
+CODE: Final = "not-executable-yet"
+_CALLS: Final = frozenset({"http"})
+_SCHEMES: Final = frozenset({"basic", "bearer"})
+_SCRIPT_LANGUAGES: Final = ("python", "js")
+_DSL: Final = "1.0"
+
+
+def check(value: Json, findings: Findings) -> None:
+    """Warn about every construct that is valid but not executable yet; note what never can be executed."""
+    root: dict[str, Json] = value if isinstance(value, dict) else {}
+    _check_version(root, findings)
+    _check_schedule(root, findings)
+    for path, thing in _not_yet(root, findings):
+        findings.warn(CODE, f"{thing} is valid, but this version cannot execute it yet", path, at_key=True)
+    for path, task in findings.places[Role.TASK]:
+        _check_script(path, task, findings)
+
+
+def _not_yet(root: dict[str, Json], findings: Findings) -> Iterator[tuple[str, str]]:
+    if "schedule" in root:
+        yield "/schedule", "`schedule`"
+    use = root.get("use")
+    components: dict[str, Json] = use if isinstance(use, dict) else {}
+    if components.get("extensions"):
+        yield "/use/extensions", "an extension"
+    catalogs = components.get("catalogs")
+    for name in catalogs if isinstance(catalogs, dict) else ():
+        if name != references.DEFAULT_CATALOG:
+            yield pointer.child("/use/catalogs", name), "a catalog of your own"
+    for path, task in findings.places[Role.TASK]:
+        yield from _not_yet_in_task(path, task)
+    for path, function in references.function_calls(findings):
+        catalog = references.catalog_of(function)
+        if references.is_uri(function):
+            yield path, "a function named by its URI"
+        elif catalog not in (None, references.DEFAULT_CATALOG):
+            yield path, f"a function of the catalog {quoted(str(catalog))}"
+    for path, _ in findings.places[Role.SCHEME]:
+        if pointer.last(path) not in _SCHEMES:
+            yield path, f"authentication `{pointer.last(path)}`"
+
+
+def _not_yet_in_task(path: str, task: dict[str, Json]) -> Iterator[tuple[str, str]]:
+    protocol = task.get("call")
+    if isinstance(protocol, str) and protocol in CALLS and protocol not in _CALLS:
+        yield f"{path}/call", f"`call: {protocol}`"
+    for kind in ("emit", "listen"):
+        if kind in task:
+            yield f"{path}/{kind}", f"`{kind}`"
+    run = task.get("run")
+    if not isinstance(run, dict):
+        return
+    for process in ("container", "workflow"):
+        if process in run:
+            yield f"{path}/run/{process}", f"`run: {process}`"
+    if run.get("await") is False:
+        yield f"{path}/run/await", "`await: false`"
+
+
+def _check_version(root: dict[str, Json], findings: Findings) -> None:
+    header = root.get("document")
+    dsl = header.get("dsl") if isinstance(header, dict) else None
+    if isinstance(dsl, str) and not dsl.startswith(f"{_DSL.split('.')[0]}."):
+        message = f"the document is written for version {quoted(dsl)} of the language; this is {_DSL}"
+        findings.add("unsupported-dsl", message, "/document/dsl", found=dsl, expected=_DSL)
+
+
+def _check_schedule(root: dict[str, Json], findings: Findings) -> None:
+    schedule = root.get("schedule")
+    expression = schedule.get("cron") if isinstance(schedule, dict) else None
+    if isinstance(expression, str) and (flaw := cron.flaw(expression)):
+        findings.add("invalid-cron", f"{quoted(expression)}: {flaw}", "/schedule/cron", found=expression)
+
+
+def _check_script(path: str, task: dict[str, Json], findings: Findings) -> None:
+    run = task.get("run")
+    script = run.get("script") if isinstance(run, dict) else None
+    language = script.get("language") if isinstance(script, dict) else None
+    if isinstance(language, str) and language not in _SCRIPT_LANGUAGES:
+        near = nearest.name(language, _SCRIPT_LANGUAGES)
+        advice = f"; did you mean `{near}`?" if near else ""
+        message = f"scripts are written in {listed(_SCRIPT_LANGUAGES)}, not in {quoted(language)}{advice}"
+        findings.add("unsupported-language", message, f"{path}/run/script/language", found=language, nearest=near)

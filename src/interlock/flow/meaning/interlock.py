@@ -1,0 +1,103 @@
+"""`metadata.interlock` of a task: what the specification lacks, in the place that it leaves free."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from interlock.flow import nearest, pointer
+from interlock.flow.findings import Findings, Role
+from interlock.flow.grammar.shapes import kind_of, listed, quoted
+from interlock.flow.meaning.limits import Limits
+from interlock.model import duration
+from interlock.model.json import Json
+from interlock.model.task import FailureClass
+
+KEYS: Final = (
+    "compensate", "requires", "pool", "priority", "retry", "await", "isolated", "on_error", "concurrency", "rate",
+    "idempotency_key", "cache", "max_interval",
+)  # fmt: skip
+"""Every key there will be; those without a check below are not built yet."""
+
+
+def check(findings: Findings, limits: Limits) -> None:
+    """Note unknown, wrong and not yet built keys, and list their templates."""
+    for path, task in findings.places[Role.TASK]:
+        metadata = task.get("metadata")
+        if isinstance(metadata, dict) and "interlock" in metadata:
+            _check_metadata(f"{path}/metadata/interlock", metadata["interlock"], findings, limits)
+
+
+def _check_metadata(path: str, content: Json, findings: Findings, limits: Limits) -> None:
+    if not isinstance(content, dict):
+        findings.add("invalid-metadata", f"`interlock` must be a map, not {kind_of(content)}", path, at_key=True)
+        return
+    for key, value in content.items():
+        place = pointer.child(path, key)
+        if key not in KEYS:
+            near = nearest.name(key, KEYS)
+            advice = f"; did you mean `{near}`?" if near else f"; it knows {listed(list(KEYS), 'and')}"
+            message = f"`metadata.interlock` has no `{key}`{advice}"
+            findings.add("unknown-metadata", message, place, at_key=True, found=key, nearest=near)
+        elif key in _CHECKS:
+            _CHECKS[key](place, value, findings, limits)
+        else:
+            message = f"`metadata.interlock.{key}` is known but not built yet"
+            findings.warn("not-executable-yet", message, place, at_key=True)
+
+
+def _refuse(place: str, value: Json, expected: str, findings: Findings) -> None:
+    message = f"`{pointer.last(place)}` must be {expected}, not {kind_of(value)}"
+    findings.add("invalid-metadata", message, place, at_key=True, expected=expected)
+
+
+def _check_isolated(place: str, value: Json, findings: Findings, _: Limits) -> None:
+    if not isinstance(value, bool):
+        _refuse(place, value, "true or false", findings)
+
+
+def _check_on_error(place: str, value: Json, findings: Findings, _: Limits) -> None:
+    if value not in ("continue", "fail"):
+        _refuse(place, value, "`continue` or `fail`", findings)
+
+
+def _check_idempotency_key(place: str, value: Json, findings: Findings, _: Limits) -> None:
+    if isinstance(value, str) and value:
+        findings.note(Role.TEMPLATE, place, value)
+    else:
+        _refuse(place, value, "text or an expression `${ ... }`", findings)
+
+
+def _check_max_interval(place: str, value: Json, findings: Findings, _: Limits) -> None:
+    try:
+        duration.parse(value)
+    except (ValueError, OverflowError):
+        _refuse(place, value, "a duration such as PT5M", findings)
+
+
+def _check_retry(place: str, value: Json, findings: Findings, limits: Limits) -> None:
+    if not isinstance(value, dict):
+        _refuse(place, value, "a map of failure classes to numbers of retries", findings)
+        return
+    classes = [str(failure) for failure in FailureClass]
+    for failure, count in value.items():
+        budget = pointer.child(place, failure)
+        if failure not in classes:
+            near = nearest.name(failure, classes)
+            advice = f"; did you mean `{near}`?" if near else f"; there are {listed(classes, 'and')}"
+            message = f"no failure class is called {quoted(failure)}{advice}"
+            findings.add("unknown-metadata", message, budget, at_key=True, found=failure, nearest=near)
+        elif isinstance(count, bool) or not isinstance(count, int) or count < 0:
+            _refuse(budget, count, "a number of retries, 0 or more", findings)
+        elif count > limits.max_retries:
+            message = f"{count} retries; {limits.max_retries} are allowed"
+            findings.add("too-many-retries", message, budget, found=str(count))
+
+
+_CHECKS: Final[dict[str, Callable[[str, Json, Findings, Limits], None]]] = {
+    "isolated": _check_isolated,
+    "on_error": _check_on_error,
+    "idempotency_key": _check_idempotency_key,
+    "max_interval": _check_max_interval,
+    "retry": _check_retry,
+}

@@ -1,0 +1,34 @@
+"""The JSON Schemas inside of a document: that each is one, before the first payload meets it."""
+
+from __future__ import annotations
+
+from interlock.flow import pointer
+from interlock.flow.findings import Findings, Role
+from interlock.model.json import Json
+
+
+def check(findings: Findings) -> None:
+    """Note inline schemas that are not valid JSON Schema, or that refer to documents elsewhere."""
+    for path, schema in findings.places[Role.SCHEMA]:
+        if "document" in schema and _is_json(schema.get("format", "json")):
+            _check_document(f"{path}/document", schema["document"], findings)
+
+
+def _is_json(format_: Json) -> bool:
+    return isinstance(format_, str) and format_.split(":")[0] == "json"
+
+
+def _check_document(path: str, document: Json, findings: Findings) -> None:
+    import jsonschema_rs  # noqa: PLC0415 - 50 ms to import; most documents have no schema
+
+    def refuse(uri: str) -> Json:
+        raise ValueError(f"{uri} is not fetched; write the schema here")
+
+    try:
+        jsonschema_rs.validator_for(document, retriever=refuse)
+    except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError) as error:
+        place = path
+        for key in getattr(error, "instance_path", ()):
+            place = pointer.child(place, key)
+        reason = getattr(error, "message", None) or str(error)
+        findings.add("invalid-schema", f"this is no JSON Schema: {reason}", place, at_key=place == path)

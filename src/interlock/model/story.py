@@ -1,0 +1,229 @@
+"""The story of a run, told from its events: which steps there were, how each stands, what it gave.
+
+One projection serves the live tree, `show`, the dashboard and the lifecycle event names of the specification. It keeps
+one line per step of the definition; a step that is visited again (in a loop, by a backward jump, in another round of a
+`try`) counts its visits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from interlock.model import event as events
+from interlock.model.event import Event
+from interlock.model.fault import Fault
+from interlock.model.payload import Payload
+from interlock.model.states import RunStatus, StepStatus
+
+
+@dataclass(slots=True, kw_only=True)
+class Step:
+    """One step as it stands after its latest visit. Times are UTC seconds."""
+
+    path: str
+    status: StepStatus = StepStatus.RUNNING
+    began: float = 0.0
+    ended: float | None = None
+    visits: int = 0
+    attempts: int = 0
+    output: Payload | None = None
+    fault: Fault | None = None
+    until: float | None = None
+    index: int | None = None
+    items: int | None = None
+    next: str | None = None
+    queued: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.path.rsplit("/", 1)[-1].replace("~1", "/").replace("~0", "~")
+
+    @property
+    def depth(self) -> int:
+        """How many steps enclose this one."""
+        return sum(1 for _ in enclosing(self.path))
+
+
+@dataclass(slots=True)
+class Story:
+    """A run as told by its events; feed them in order with `tell`."""
+
+    status: RunStatus = RunStatus.PENDING
+    began: float | None = None
+    ended: float | None = None
+    partial: bool = False
+    output: Payload | None = None
+    fault: Fault | None = None
+    steps: dict[str, Step] = field(default_factory=dict)
+
+    def tell(self, news: Iterable[Event]) -> None:
+        for event in news:
+            self._tell(event)
+
+    def _tell(self, event: Event) -> None:
+        match event:
+            case events.Entered():
+                step = self._visit(event.path, event.at)
+                step.status = StepStatus.RUNNING
+            case events.Completed():
+                if event.since is not None:
+                    self._visit(event.path, event.since)
+                self._end(event.path, StepStatus.COMPLETED, event.at)
+                step = self.steps[event.path]
+                step.output, step.next = event.output, event.next
+            case events.Skipped():
+                self._visit(event.path, event.at)
+                self._end(event.path, StepStatus.SKIPPED, event.at)
+            case events.Requested():
+                step = self.steps[event.path]
+                step.attempts += 1
+                step.status, step.until, step.queued = StepStatus.RUNNING, None, event.queued
+            case events.Waited():
+                step = self.steps[event.path]
+                step.status, step.until = StepStatus.WAITING, event.until
+            case events.Looped():
+                step = self.steps[event.path]
+                step.index = event.index
+                if event.items is not None:
+                    step.items = len(event.items.value)
+            case events.AttemptFailed():
+                step = self.steps[event.path]
+                step.status, step.until, step.fault = StepStatus.WAITING, event.until, event.fault
+            case events.Tolerated():
+                if event.path not in self.steps:
+                    self._visit(event.path, event.at)
+                self._end(event.path, StepStatus.FAULTED, event.at)
+                self.steps[event.path].fault = event.fault
+                self.partial = True
+            case events.Caught() | events.RetryScheduled():
+                self._blame(event.fault, event.at)
+                self._close_inside(event.path, event.at)
+                step = self.steps[event.path]
+                step.fault = event.fault
+                if isinstance(event, events.RetryScheduled):
+                    step.status, step.until = StepStatus.WAITING, event.until
+            case events.Retried():
+                step = self.steps[event.path]
+                step.status, step.until = StepStatus.RUNNING, None
+            case events.Started():
+                self.status, self.began = RunStatus.RUNNING, event.at
+            case events.Faulted():
+                self.status, self.ended, self.fault = RunStatus.FAULTED, event.at, event.fault
+                self._blame(event.fault, event.at)
+            case events.Ended():
+                self.status, self.ended, self.output = RunStatus.COMPLETED, event.at, event.output
+            case events.Cancelled():
+                self.status, self.ended = RunStatus.CANCELLED, event.at
+                self._close_inside("", event.at)
+            case events.Suspended():
+                self.status = RunStatus.SUSPENDED
+            case events.Resumed():
+                self.status = RunStatus.RUNNING
+            case events.Reopened():
+                self.status, self.ended, self.fault = RunStatus.RUNNING, None, None
+            case events.Recovered() | events.Forked() | events.BranchEnded() | events.Copied():
+                return
+
+    def _visit(self, path: str, at: float) -> Step:
+        step = self.steps.get(path)
+        if step is None:
+            step = self.steps[path] = Step(path=path)
+        step.began, step.ended, step.until, step.fault, step.output = at, None, None, None, None
+        step.visits += 1
+        step.attempts = 0
+        step.index = step.items = None
+        return step
+
+    def _end(self, path: str, status: StepStatus, at: float) -> None:
+        step = self.steps[path]
+        step.status, step.ended, step.until = status, at, None
+        self._close_inside(path, at)
+
+    def _close_inside(self, path: str, at: float) -> None:
+        """Mark what was still open inside a step that is left."""
+        for step in self.steps.values():
+            if step.ended is None and step.path != path and step.path.startswith(path + "/"):
+                step.status, step.ended, step.until = StepStatus.CANCELLED, at, None
+
+    def _blame(self, fault: Fault, at: float) -> None:
+        """Mark the step that an error came from, which may never have been opened."""
+        path = fault.instance
+        if path is None or not path.strip("/"):
+            return
+        if path not in self.steps:
+            self._visit(path, at)
+        step = self.steps[path]
+        step.status, step.ended, step.fault, step.until = StepStatus.FAULTED, at, fault, None
+
+    def ordered(self) -> list[Step]:
+        """Give the steps with each one's inner steps behind it, in the order of their first visit."""
+        children: dict[str, list[Step]] = {}
+        for step in self.steps.values():
+            parent = next(enclosing(step.path), "")
+            children.setdefault(parent, []).append(step)
+
+        def below(path: str) -> Iterator[Step]:
+            for child in children.get(path, ()):
+                yield child
+                yield from below(child.path)
+
+        return list(below(""))
+
+
+def enclosing(path: str) -> Iterator[str]:
+    """Give the paths of the steps around a step, innermost first."""
+    parts = path.split("/")[1:]
+    # A step's name follows its index in a list; what stands between two steps are the words of the construct.
+    ends: list[int] = []
+    for number in range(1, len(parts)):
+        if parts[number - 1].isdigit() and (not ends or ends[-1] != number - 1):
+            ends.append(number)
+    for end in reversed(ends[:-1]):
+        yield "/" + "/".join(parts[: end + 1])
+
+
+LIFECYCLE: Final[dict[type[Event], str]] = {
+    events.Started: "workflow.started",
+    events.Ended: "workflow.completed",
+    events.Faulted: "workflow.faulted",
+    events.Cancelled: "workflow.cancelled",
+    events.Suspended: "workflow.suspended",
+    events.Resumed: "workflow.resumed",
+    events.Reopened: "workflow.resumed",
+    events.Recovered: "workflow.recovered",
+    events.Copied: "workflow.forked",
+    events.Entered: "step.started",
+    events.Requested: "step.requested",
+    events.Waited: "step.waiting",
+    events.Looped: "step.iterated",
+    events.Forked: "step.forked",
+    events.BranchEnded: "step.branch-ended",
+    events.Completed: "step.completed",
+    events.Skipped: "step.skipped",
+    events.Tolerated: "step.faulted",
+    events.AttemptFailed: "step.attempt-failed",
+    events.Caught: "step.caught",
+    events.RetryScheduled: "step.retry-scheduled",
+    events.Retried: "step.retried",
+}
+"""The names under which people and other systems see our events."""
+
+
+def lifecycle(history: Iterable[Event]) -> Iterator[tuple[str, Event]]:
+    """Give the named events of a history in causal order; one that did two things is told as two.
+
+    A step that was opened and completed in one go is told as started and completed; an error is told as the fault of its
+    step before what was done about it.
+    """
+    for event in history:
+        if isinstance(event, events.Completed) and event.since is not None:
+            yield "step.started", event
+        if isinstance(event, events.Caught | events.RetryScheduled | events.Faulted) and _of_step(event.fault):
+            yield "step.faulted", event
+        yield LIFECYCLE[type(event)], event
+
+
+def _of_step(fault: Fault) -> bool:
+    return fault.instance is not None and bool(fault.instance.strip("/"))
