@@ -207,13 +207,12 @@ class Interlock:
 
     # -- finding and following -----------------------------------------------------------------------------------
 
-    async def find(self, namespace: str, id: str) -> RunRow:
-        """Give a run by id or unique prefix. Raises NotFound."""
+    async def find(self, namespace: str | None, id: str) -> RunRow:
+        """Give a run by id or unique prefix; `namespace` None for any. Raises NotFound, Conflict."""
         row = await self.store.views.run(namespace, id)
         if row is None:
-            raise errors.NotFound(
-                f"no run {id!r} in the namespace {namespace!r}; `interlock list` shows those there are"
-            )
+            where = "" if namespace is None else f" in the namespace {namespace!r}"
+            raise errors.NotFound(f"there is no run {id!r}{where}; `interlock list` shows those there are")
         return row
 
     async def history(self, run: str, after: int = 0) -> list[Event]:

@@ -26,8 +26,7 @@ class Options:
     """The options that stand before the command."""
 
     store: str | None = None
-    namespace: str = "default"
-    namespace_given: bool = False
+    namespace: str | None = None
     debug: bool = False
 
 

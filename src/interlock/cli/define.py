@@ -12,7 +12,8 @@ from interlock import errors
 from interlock.cli import context
 from interlock.cli.context import answer, note
 from interlock.flow import check, diagram, report
-from interlock.flow.meaning import Limits
+from interlock.flow.meaning.limits import Limits
+from interlock.flow.problem import Problem
 
 
 class Format(StrEnum):
@@ -36,15 +37,16 @@ def validate(
 
     async def command() -> int:
         limits = context.settings().limits
-        problems = []
+        allowed = Limits(max_steps=limits.max_steps, max_branches=limits.max_branches, max_retries=limits.max_retries)
+        problems: list[Problem] = []
         for file in files:
-            loaded = check.load(context.read_text(file), file, Limits.of(limits))
+            loaded = check.load(context.read_text(file), file, allowed=allowed)
             problems += loaded.problems
         failed = any(problem.severity == "error" for problem in problems)
         if format is Format.JSON:
-            answer(report.as_json(problems))
+            answer(report.json(problems).decode())
         elif problems:
-            answer(report.text(problems))
+            answer(report.text(problems).rstrip())
         else:
             answer(f"{len(files)} file{'s' if len(files) != 1 else ''} valid")
         return errors.Invalid.exit_code if failed else 0

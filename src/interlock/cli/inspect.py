@@ -37,7 +37,6 @@ def list_(
     workflow: Annotated[str | None, typer.Option("--workflow", help="Only runs of this workflow.")] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="How many at most.")] = 50,
     before: Annotated[str | None, typer.Option("--before", help="The next page: those older than this run.")] = None,
-    all: Annotated[bool, typer.Option("--all-namespaces", help="Of every namespace.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """List runs, newest first."""
@@ -49,8 +48,7 @@ def list_(
                 raise errors.Invalid(f"{wanted!r} is no status of a run; they are {', '.join(known)}")
         async with context.opened() as app:
             older = None if before is None else (await app.find(options.namespace, before)).run
-            namespace = None if all or not options.namespace_given else options.namespace
-            rows = await app.store.views.runs(namespace, status or [], workflow, older, limit)
+            rows = await app.store.views.runs(options.namespace, status or [], workflow, older, limit)
             if as_json:
                 answer(json.encode([described(row, None, _fault(row)) for row in rows]).decode())
             elif rows:

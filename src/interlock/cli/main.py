@@ -36,7 +36,7 @@ def _options(
 ) -> None:
     options = context.options
     options.store, options.debug = store, debug
-    options.namespace, options.namespace_given = namespace or "default", namespace is not None
+    options.namespace = namespace
 
 
 app.command("run")(run.run)

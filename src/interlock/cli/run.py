@@ -56,7 +56,7 @@ def run(
             text, file = await _source(app, workflow)
             if not detach:
                 await app.bring_node()
-            namespace = options.namespace if options.namespace_given else None
+            namespace = options.namespace
             started = await app.start(
                 text, file=file, input=value, id=id, namespace=namespace, folder=Path.cwd(), detach=detach
             )
@@ -84,8 +84,9 @@ def resume(
             if run is not None:
                 row = await app.find(options.namespace, run)
                 if row.status in (RunStatus.COMPLETED, RunStatus.CANCELLED, RunStatus.FAULTED):
-                    hint = f"; `interlock retry {row.id}` goes on from the failed step" * (row.status == "faulted")
-                    raise errors.Conflict(f"the run {row.id} has ended ({row.status}){hint}")
+                    hint = f"; `interlock retry {row.id}` goes on from the failed step"
+                    faulted = row.status is RunStatus.FAULTED
+                    raise errors.Conflict(f"the run {row.id} has ended ({row.status}){hint if faulted else ''}")
                 await app.resume(row)
                 await app.take(row)
                 return await attend(app, row, as_json=as_json)
@@ -138,7 +139,7 @@ async def attend(app: Interlock, row: RunRow, *, as_json: bool) -> int:
         following = asyncio.create_task(_follow(app, row, display))
         finishing = asyncio.create_task(app.finish(row.run))
         interrupting = asyncio.create_task(interrupted.wait())
-        tasks: set[asyncio.Task[object]] = {following, finishing, interrupting}  # type: ignore[arg-type]
+        tasks: set[asyncio.Task[object]] = {following, finishing, interrupting}
         try:
             await _first(tasks, following, finishing)
         finally:
@@ -278,10 +279,10 @@ async def _source(app: Interlock, workflow: str) -> tuple[str, str | None]:
     if workflow == "-" or Path(workflow).exists() or "/" in workflow or workflow.endswith((".yaml", ".yml", ".json")):
         return context.read_text(workflow), workflow
     name, _, version = workflow.partition(":")
-    found = await app.store.journal.published(options.namespace, name, version or None)
+    found = await app.store.journal.published(options.namespace or "default", name, version or None)
     if found is None:
         raise errors.NotFound(
-            f"there is no file {workflow!r} and no published workflow of that name in {options.namespace!r}"
+            f"there is no file {workflow!r} and no published workflow of that name in {options.namespace or 'default'!r}"
         )
     return found.source, None
 

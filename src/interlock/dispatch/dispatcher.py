@@ -72,9 +72,9 @@ class Dispatcher(Loop):
 
     async def round(self) -> bool:
         if self._running:
-            for task in await self._store.queue.cancelled(self._node):
-                if task in self._running:
-                    await self._running[task].cancel()
+            for unwanted in await self._store.queue.cancelled(self._node):
+                if unwanted in self._running:
+                    await self._running[unwanted].cancel()
         free = self._slots - len(self._attempts)
         if free <= 0 or not await self._store.queue.ready(self._pool):
             return False

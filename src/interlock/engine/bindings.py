@@ -98,9 +98,9 @@ class Bindings:
                             return frame.items.value[frame.index]
                         if name == work.at:
                             return frame.index
-                    if isinstance(work, TryWork) and frame.error is not None and frame.phase == "catch":
-                        if name == work.as_:
-                            return frame.error.described()
+                    if isinstance(work, TryWork) and frame.phase == "catch" and name == work.as_:
+                        assert frame.error is not None
+                        return frame.error.described()
         if name in _ARGUMENTS:
             raise errors.ExpressionError(f"${name} is not available here")
         raise errors.ExpressionError(f"${name} is not defined here")

@@ -349,8 +349,11 @@ class RunRow(_Row, frozen=True, kw_only=True):
 
 
 class Views(Protocol):
-    async def run(self, namespace: str, id: str) -> RunRow | None:
-        """Give a run by its id, or by a prefix of it of at least 4 characters that is unique."""
+    async def run(self, namespace: str | None, id: str) -> RunRow | None:
+        """Give a run by its id, or by a prefix of it of at least 4 characters; `namespace` None for any.
+
+        Raises Conflict when several runs fit.
+        """
         ...
 
     async def runs(

@@ -80,7 +80,7 @@ class SqlJournal:
                 status=status,
                 input=input_,
                 head=head,
-                scopes={scope: body for scope, body in scopes},
+                scopes=dict(scopes),
                 output=output,
                 fault=fault,
                 inbox=_inbox(inbox),
@@ -201,7 +201,7 @@ async def apply(transaction: Transaction, batch: Batch) -> Committed:
             "origin": new.origin,
             "owner": new.owner,
             "input": new.input,
-            "seq": batch.seq,
+            "seq": batch.seq + 1,
             "at": batch.at,
         }
         if not await transaction.run("run_accept", fields | accepted):

@@ -17,7 +17,7 @@ class SqlViews:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def run(self, namespace: str, id: str) -> RunRow | None:
+    async def run(self, namespace: str | None, id: str) -> RunRow | None:
         async def work(transaction: Transaction) -> RunRow | None:
             rows = await transaction.rows("run_find", {"namespace": namespace, "id": id})
             if not rows and len(id) >= _SHORTEST_PREFIX:
@@ -25,8 +25,9 @@ class SqlViews:
                     "run_find_prefix", {"namespace": namespace, "id": id, "id_end": id + "\U0010ffff"}
                 )
             if len(rows) > 1:
+                first, second = (f"{row[2]} in {row[1]}" for row in rows)
                 raise errors.Conflict(
-                    f"{id!r} begins the ids of several runs, such as {rows[0][2]} and {rows[1][2]}; write more of it"
+                    f"{id!r} fits several runs, such as {first} and {second}; write more of the id, or --namespace"
                 )
             return _run(rows[0]) if rows else None
 

@@ -50,7 +50,7 @@ CREATE TABLE runs (
   head BLOB NOT NULL,
   output BLOB,
   fault BLOB,
-  UNIQUE (namespace, id)
+  UNIQUE (id, namespace)
 );
 CREATE INDEX runs_free ON runs (run) WHERE owner IS NULL AND ended_at IS NULL;
 CREATE INDEX runs_owned ON runs (owner) WHERE owner IS NOT NULL AND ended_at IS NULL;

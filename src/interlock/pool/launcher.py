@@ -1,0 +1,45 @@
+"""The protocol between those who ask for an attempt and the place that runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol, TypeAlias
+
+import msgspec
+
+from interlock.model.task import Outcome, Target
+
+OnOutput: TypeAlias = Callable[[str, str], None]
+"""Called on the event loop with the stream (`stdout`, `stderr`) and a piece of text, in order."""
+
+
+class Launch(msgspec.Struct, frozen=True, kw_only=True):
+    """One attempt to run.
+
+    `attempt` is unique for all time (it names the spool folder). `folder`: where it starts. `environment` is added to the
+    pool's clean base. `orphan_grace_seconds`: how long it may outlive its node. `any_exit_code`: every exit is a result.
+    """
+
+    attempt: str
+    target: Target
+    folder: str
+    environment: dict[str, str] = {}
+    timeout_seconds: float | None = None
+    orphan_grace_seconds: float = 0.0
+    any_exit_code: bool = False
+
+
+class Running(Protocol):
+    """An attempt that was launched."""
+
+    async def outcome(self) -> Outcome:
+        """Give the outcome once it has ended; any number of callers, any number of times."""
+        ...
+
+    async def cancel(self) -> None:
+        """Stop it, with everything it started; returns when it has ended or cannot be stopped. Safe to call twice."""
+        ...
+
+
+class Launcher(Protocol):
+    async def launch(self, launch: Launch, on_output: OnOutput) -> Running: ...

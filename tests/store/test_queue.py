@@ -1,0 +1,128 @@
+"""Conformance of the queue: leased, fenced, outcomes told in the transaction that ends the attempt."""
+
+from __future__ import annotations
+
+import msgspec
+
+from interlock.engine import cause
+from interlock.model import fault
+from interlock.model.fault import Fault
+from interlock.model.states import RunStatus, TaskState
+from interlock.model.task import Cancelled, Done, Failed, FailureClass
+from interlock.store.ports import LogLine, Store
+from store.rows import accepting, batch, new_task, node
+
+
+async def _enqueue(store: Store, count: int = 1, run: str = "r1") -> None:
+    tasks = [new_task(f"{run}-t{number}", run, number) for number in range(1, count + 1)]
+    await store.journal.commit(accepting(run, tasks=tasks))
+
+
+async def test_ready_task_is_claimed_once(store: Store) -> None:
+    assert not await store.queue.ready("local")
+    await _enqueue(store)
+    assert await store.queue.ready("local")
+    first = await store.queue.claim("n1", "local", 4, 4, 60.0, 100.0, own=False)
+    assert [(task.task, task.fence, task.run_id) for task in first] == [("r1-t1", 1, "r1")]
+    assert await store.queue.claim("n2", "local", 4, 4, 60.0, 100.0, own=False) == []
+
+
+async def test_pool_never_holds_more_leases_than_slots(store: Store) -> None:
+    await _enqueue(store, 5)
+    first = await store.queue.claim("n1", "local", 3, 2, 60.0, 100.0, own=False)
+    second = await store.queue.claim("n2", "local", 3, 9, 60.0, 100.0, own=False)
+    assert (len(first), len(second)) == (2, 1)
+    await store.queue.settle(first[0].task, 1, Done(1), 101.0)
+    assert len(await store.queue.claim("n2", "local", 3, 9, 60.0, 100.0, own=False)) == 1
+
+
+async def test_urgent_tasks_go_first(store: Store) -> None:
+    tasks = [new_task("a", effect=1), new_task("b", effect=2, priority=5), new_task("c", effect=3)]
+    await store.journal.commit(accepting(tasks=tasks))
+    order = [(await store.queue.claim("n1", "local", 9, 1, 60.0, 1.0, own=False))[0].task for _ in range(3)]
+    assert order == ["b", "a", "c"]
+
+
+async def test_own_node_claims_only_tasks_of_its_runs(store: Store) -> None:
+    await _enqueue(store)
+    assert await store.queue.claim("n2", "local", 4, 4, 60.0, 100.0, own=True) == []
+    assert len(await store.queue.claim("n1", "local", 4, 4, 60.0, 100.0, own=True)) == 1
+
+
+async def test_outcome_reaches_the_run_once(store: Store) -> None:
+    await _enqueue(store)
+    await store.queue.claim("n1", "local", 4, 4, 60.0, 100.0, own=False)
+    assert await store.queue.settle("r1-t1", 1, Done({"code": 0}), 101.0)
+    assert not await store.queue.settle("r1-t1", 1, Done({"code": 1}), 102.0)
+    rows = await store.journal.inbox("n1")
+    assert [cause.decode(row.cause) for row in rows] == [cause.Settled(1, Done({"code": 0}))]
+    assert [task.state for task in await store.views.tasks("r1")] == [TaskState.DONE]
+
+
+async def test_stale_fence_changes_nothing(store: Store) -> None:
+    await _enqueue(store)
+    await store.queue.claim("n1", "local", 4, 4, 60.0, 100.0, own=False)
+    assert not await store.queue.settle("r1-t1", 7, Done(1), 101.0)
+    assert await store.journal.inbox("n1") == []
+    assert [task.holder for task in await store.views.tasks("r1")] == ["n1"]
+
+
+async def test_expired_attempt_is_lost_and_its_run_is_told(store: Store) -> None:
+    await _enqueue(store)
+    await store.queue.claim("n1", "local", 4, 4, 60.0, 100.0, own=False)
+    assert await store.queue.expire(159.0) == 0
+    assert await store.queue.expire(160.0) == 1
+    found = cause.decode((await store.journal.inbox("n1"))[0].cause)
+    assert isinstance(found, cause.Settled)
+    assert isinstance(found.outcome, Failed)
+    assert found.outcome.failure is FailureClass.LOST
+    assert not await store.queue.settle("r1-t1", 1, Done(1), 161.0)
+
+
+async def test_extended_attempt_is_not_lost(store: Store) -> None:
+    await _enqueue(store)
+    await store.queue.claim("n1", "local", 4, 4, 60.0, 100.0, own=False)
+    await store.queue.extend("n1", 60.0, 150.0)
+    assert await store.queue.expire(160.0) == 0
+
+
+async def test_attempts_of_a_buried_node_are_lost(store: Store) -> None:
+    await store.nodes.join(node("n1"), 10.0)
+    await store.nodes.join(node("n2"), 10.0)
+    await _enqueue(store, 2)
+    await store.queue.claim("n2", "local", 4, 1, 60.0, 100.0, own=False)
+    await store.nodes.bury("n2", 111.0)
+    assert len(await store.journal.inbox("n1")) == 1
+    assert [task.state for task in await store.views.tasks("r1")] == [TaskState.FAILED, TaskState.READY]
+
+
+async def test_task_that_nobody_waits_for_is_dropped_or_named_to_its_holder(store: Store) -> None:
+    await _enqueue(store, 2)
+    await store.queue.claim("n1", "local", 4, 1, 60.0, 100.0, own=False)
+    await store.journal.commit(batch(seq=1, cancelled_tasks=[1, 2]))
+    assert await store.queue.cancelled("n1") == ["r1-t1"]
+    assert await store.queue.cancelled("n2") == []
+    assert not await store.queue.ready("local")
+    assert await store.queue.settle("r1-t1", 1, Cancelled(), 101.0)
+    assert await store.journal.inbox("n1") == []
+    assert await store.queue.cancelled("n1") == []
+
+
+async def test_outcome_for_an_ended_run_frees_the_slot_and_tells_nobody(store: Store) -> None:
+    await _enqueue(store)
+    await store.queue.claim("n1", "local", 1, 1, 60.0, 100.0, own=False)
+    await store.journal.commit(batch(seq=1, ended=True, status=RunStatus.FAULTED))
+    error = Failed(FailureClass.APPLICATION, Fault(type=fault.RUNTIME, status=500))
+    assert await store.queue.settle("r1-t1", 1, error, 101.0)
+    assert (await store.views.counts())["inbox"] == 0
+
+
+async def test_output_is_kept_in_order_and_bounded_per_attempt(store: Store) -> None:
+    await _enqueue(store)
+    line = LogLine(number=0, path="/do/0/a", attempt=1, at=1.0, stream="stdout", text="0123456789")
+    await store.queue.log("r1", [line] * 3, 25)
+    await store.queue.log("r1", [line, msgspec.structs.replace(line, path="/do/1/b", text="other")], 25)
+    found = await store.views.logs("r1", 0, 100, None)
+    assert [row.text[:10] for row in found] == ["0123456789", "0123456789", "[the outpu", "other"]
+    assert [row.text for row in await store.views.logs("r1", found[0].number, 1, None)] == ["0123456789"]
+    assert [row.text for row in await store.views.logs("r1", 0, 9, "/do/1/b")] == ["other"]

@@ -1,0 +1,136 @@
+"""A world of one run for tests of the pure core: no store, no clock but its own.
+
+Every decision is checked for what the shell relies on: folding the history gives the state, and the rows of the state can
+be read back. Slow expressions are answered as an evaluator would.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Any
+
+from interlock.engine import decide as core
+from interlock.engine import state as states
+from interlock.engine.cause import Cause, Settled, Start, Tick
+from interlock.engine.machine import Decision
+from interlock.engine.rows import Rows
+from interlock.expr import evaluation
+from interlock.flow import check
+from interlock.flow import compile as flow_compile
+from interlock.model.event import Event
+from interlock.model.fault import RUNTIME, Fault
+from interlock.model.payload import Payload
+from interlock.model.task import Cancelled, Done, EffectRequest, Failed, FailureClass, Snoozed
+
+HEADER = "document: {dsl: 1.0.3, namespace: default, name: tested, version: 1.0.0}\n"
+
+
+class World:
+    """One run of one document; `requests` are the effects that wait for an outcome, by the name of their step."""
+
+    def __init__(self, text: str, input: Any = None, **options: Any) -> None:
+        source = HEADER + textwrap.dedent(text)
+        loaded = check.load(source, "tested.yaml")
+        self.graph = flow_compile.compile(loaded.required(), loaded.value)
+        self.now = 1000.0
+        self.jitter = 0.5
+        self.options = options
+        self.state = states.new("run", "default", "id", Payload({} if input is None else input))
+        self.history: list[Event] = []
+        self.requests: dict[str, EffectRequest] = {}
+        self.interrupts: dict[int, bool] = {}
+        self.decisions = 0
+
+    def decide(self, cause: Cause) -> list[Event]:
+        """Apply a cause as the shell does and give the events that followed."""
+        news: list[Event] = []
+        answers: list[evaluation.Answer] = []
+        while True:
+            decision = self._decide(cause, answers)
+            news += decision.events
+            if decision.pending is not None:
+                if decision.events:
+                    answers = []
+                answers.append(evaluation.answer(decision.pending))
+                cause = core.Continue() if decision.consumed else cause
+                continue
+            if not decision.more:
+                break
+            cause = core.Continue()
+        self._check()
+        return news
+
+    def _decide(self, cause: Cause, answers: list[evaluation.Answer]) -> Decision:
+        decision = core.decide(
+            self.graph,
+            self.state,
+            cause,
+            now=self.now,
+            uniform=lambda low, high: low + (high - low) * self.jitter,
+            answers=answers,
+            **self.options,
+        )
+        self.decisions += 1
+        self.history += decision.events
+        for effect in decision.interrupts:
+            self.requests = {name: request for name, request in self.requests.items() if request.effect != effect}
+        self.interrupts |= decision.interrupts
+        for request in decision.requests:
+            self.requests[request.path.rsplit("/", 1)[-1]] = request
+        return decision
+
+    def _check(self) -> None:
+        rows = Rows()
+        fresh = states.new("run", "default", "id", self.state.input)
+        folded = rows.folded(fresh, self.history)
+        stored = rows.folded(self.state, [])
+        assert folded == stored
+        assert fresh.effects == ({} if self.state.ended else self.state.effects)
+        assert fresh.output == self.state.output
+        assert fresh.fault == self.state.fault
+
+    # -- what tests do -------------------------------------------------------------------------------------------
+
+    def start(self) -> list[Event]:
+        return self.decide(Start())
+
+    def done(self, step: str, value: Any = None) -> list[Event]:
+        return self.decide(Settled(self.requests.pop(step).effect, Done(value)))
+
+    def failed(
+        self, step: str, failure: FailureClass = FailureClass.APPLICATION, fault: Fault | None = None
+    ) -> list[Event]:
+        error = fault or Fault(type=RUNTIME, status=500, title="Broken", detail="it broke")
+        return self.decide(Settled(self.requests.pop(step).effect, Failed(failure, error)))
+
+    def snoozed(self, step: str, seconds: float) -> list[Event]:
+        return self.decide(Settled(self.requests.pop(step).effect, Snoozed(seconds)))
+
+    def cancelled(self, step: str) -> list[Event]:
+        return self.decide(Settled(self.requests.pop(step).effect, Cancelled()))
+
+    def later(self, seconds: float) -> list[Event]:
+        self.now += seconds
+        return self.decide(Tick())
+
+    @property
+    def output(self) -> Any:
+        assert self.state.fault is None, self.state.fault
+        assert self.state.output is not None, self.state.live_status()
+        return self.state.output.value
+
+    @property
+    def fault(self) -> Fault:
+        assert self.state.fault is not None
+        return self.state.fault
+
+    def names(self) -> list[str]:
+        """The steps that completed, in order."""
+        return [event.path.rsplit("/", 1)[-1] for event in self.history if type(event).__name__ == "Completed"]
+
+
+def run(text: str, input: Any = None) -> Any:
+    """Run a document without effects and give its output."""
+    world = World(text, input)
+    world.start()
+    return world.output
