@@ -35,11 +35,11 @@ def read_log(*, repository: str = ".", output: str | None = None, hottest: int =
     total = int(git.text(top, "rev-list", "--count", "--no-merges", head) or 0) if head else 0
     folder = Path(output) if output else Path(".interlock", "reports", f"{name}-{measures.day(now)}")
     return {
-        "repository": top,
-        "name": name,
-        "head": head,
-        "branch": git.text(top, "symbolic-ref", "--short", "--quiet", "HEAD"),
         "commits": total,
+        "branch": git.text(top, "symbolic-ref", "--short", "--quiet", "HEAD"),
+        "name": name,
+        "repository": top,
+        "head": head,
         "examined": len(times),
         "first": min(times, default=now),
         "last": max(times, default=now),
