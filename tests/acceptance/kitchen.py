@@ -6,7 +6,7 @@ import json
 import random
 from typing import Any
 
-FUNCTIONS = '''
+FUNCTIONS = """
 import asyncio
 
 def double(n):
@@ -15,7 +15,7 @@ def double(n):
 async def pause(n, seconds):
     await asyncio.sleep(seconds)
     return {"n": n + 1}
-'''
+"""
 
 
 class Kitchen:
