@@ -31,15 +31,15 @@ def read_log(*, repository: str = ".", output: str | None = None, hottest: int =
     name = Path(top).name.removesuffix(".git") or "repository"
     now = int(time.time())
     head = git.text(top, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
-    times = [commit.time for commit in git.history(top, head, _MAX_COMMITS)] if head else []
+    times = git.times(top, head, _MAX_COMMITS) if head else []
     total = int(git.text(top, "rev-list", "--count", "--no-merges", head) or 0) if head else 0
     folder = Path(output) if output else Path(".interlock", "reports", f"{name}-{measures.day(now)}")
     return {
-        "repository": top,
-        "name": name,
-        "head": head,
-        "branch": git.text(top, "symbolic-ref", "--short", "--quiet", "HEAD"),
         "commits": total,
+        "branch": git.text(top, "symbolic-ref", "--short", "--quiet", "HEAD"),
+        "name": name,
+        "repository": top,
+        "head": head,
         "examined": len(times),
         "first": min(times, default=now),
         "last": max(times, default=now),
@@ -120,15 +120,23 @@ def hot_files(*, log: Mapping[str, Any]) -> Row:
     }
 
 
-def weigh(*, log: Mapping[str, Any], measured: Mapping[str, Any], thresholds: Mapping[str, Any]) -> Row:
+def weigh(
+    *,
+    log: Mapping[str, Any],
+    measured: Mapping[str, Any],
+    thresholds: Mapping[str, Any],
+    overrides: Mapping[str, Any] | None = None,
+) -> Row:
     """Compare the measures with the thresholds: `reasons` has the worst first, `alarms` and `warnings` count them.
 
-    `thresholds` maps a measure to `{attention, alarm}`; for `tests` less is worse, for all others more is.
+    `thresholds` maps a measure to `{attention, alarm}`, and `overrides` replaces those of the measures it names; for
+    `tests` less is worse, for all others more is.
     """
+    limits = {**thresholds, **(overrides or {})}
     reasons = []
     for measure, value, shown, sentence in _weighed(log, measured):
         for level in ("alarm", "attention"):
-            limit = thresholds.get(measure, {}).get(level)
+            limit = limits.get(measure, {}).get(level)
             if limit is not None and (value < limit if measure == "tests" else value > limit):
                 bound = f"{'below' if measure == 'tests' else 'above'} {shown.format(limit)}"
                 text = sentence.format(shown.format(value))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from interlock.flow import yaml
+from interlock.flow.codes import CODES
 from interlock.flow.problem import Problem, Severity
 from interlock.model.json import Json
 
@@ -64,6 +65,7 @@ class Findings:
         excerpt: str | None = None,
     ) -> None:
         """Note a problem of the value at `path`; `at_key` points to the key that names it instead."""
+        assert code in CODES, code
         line, column = self._position(path, at_key=at_key)
         self.problems.append(
             Problem(

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeAlias
 
 from yaml import CSafeLoader
-from yaml.error import MarkedYAMLError, YAMLError
+from yaml.error import YAMLError
 from yaml.events import (
     AliasEvent,
     CollectionEndEvent,
@@ -127,12 +127,10 @@ def read(text: str) -> Source:
         reader.read()
     except _Stop as stop:
         return _unreadable(text, stop.flaw)
-    except MarkedYAMLError as error:
-        if "invalid Unicode character escape" in str(error.problem) and (joined := _joined_surrogates(text)) != text:
+    except YAMLError as error:
+        if "invalid Unicode character escape" in str(error) and (joined := _joined_surrogates(text)) != text:
             return read(joined)
         return _unreadable(text, _syntax_flaw(text, error))
-    except YAMLError as error:
-        return _unreadable(text, Flaw(code="yaml-syntax", message=str(error), path="", line=1, column=1))
     return Source(text=text, value=reader.value, place=reader.place, flaws=tuple(reader.flaws))
 
 
@@ -342,7 +340,7 @@ class _Reader:
 
     def _flaw(self, code: str, message: str, mark: Mark) -> Flaw:
         path = ""
-        for frame in self.stack:
+        for frame in self.stack if len(self.stack) < MAX_DEPTH else ():
             key = len(frame.value) if isinstance(frame.value, list) else frame.key
             path = path if key is None else pointer.child(path, key)
         return Flaw(code=code, message=message, path=path, line=mark.line + 1, column=mark.column + 1)
@@ -373,20 +371,20 @@ def _unprintable_flaw(text: str, match: re.Match[str]) -> Flaw:
     return Flaw(code="yaml-syntax", message=message, path="", line=line, column=column)
 
 
-def _syntax_flaw(text: str, error: MarkedYAMLError) -> Flaw:
-    mark = error.problem_mark or error.context_mark
-    line, column = _counted(mark)
+def _syntax_flaw(text: str, error: YAMLError) -> Flaw:
+    begun: Mark | None = getattr(error, "context_mark", None)
+    line, column = _counted(getattr(error, "problem_mark", None) or begun)
     lines = text.splitlines()
     written = lines[line - 1] if line <= len(lines) else ""
-    message = error.problem or str(error)
+    message: str = getattr(error, "problem", None) or str(error)
     if "\t" in written[: len(written) - len(written.lstrip())]:
         message = "a tab stands in the indentation; YAML is indented with spaces"
     elif written[column - 1 : column] in ("@", "`", "%"):
         message = f"a text cannot begin with `{written[column - 1]}` unless it is quoted"
     elif "mapping values are not allowed" in message:
         message = "a `:` followed by a space is not expected here; quote the text, or check the indentation"
-    elif "unexpected end of stream" in message and error.context_mark is not None:
-        message = f"the text that begins on line {error.context_mark.line + 1} is never closed"
+    elif "unexpected end of stream" in message and begun is not None:
+        message = f"the text that begins on line {begun.line + 1} is never closed"
     return Flaw(code="yaml-syntax", message=message, path="", line=line, column=column)
 
 

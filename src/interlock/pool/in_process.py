@@ -17,7 +17,7 @@ from interlock.model import fault
 from interlock.model.fault import Fault
 from interlock.model.json import Json
 from interlock.model.task import Cancelled, Failed, FailureClass, Outcome, PythonTarget
-from interlock.pool import functions
+from interlock.flow import functions
 from interlock.pool.launcher import Launch, OnOutput, Running
 from interlock.service import Service
 

@@ -13,6 +13,7 @@ import pytest
 import interlock.demo
 from interlock import errors
 from interlock.demo import charts, page, report
+from interlock.flow import check, compile
 from repositories import DAY, NOW, Repository
 
 ROOT = Path(__file__).parents[3]
@@ -220,6 +221,8 @@ def test_measures_are_weighed_by_their_thresholds(measure: str, value: float, le
     assert [(reason["measure"], reason["level"]) for reason in weighed["reasons"]] == [
         (measure, level) for level in levels
     ]
+    calmed = report.weigh(log=log, measured=measured, thresholds=THRESHOLDS, overrides={measure: {"attention": 1e9}})
+    assert calmed["reasons"] == [] or measure == "tests"
     assert (weighed["alarms"], weighed["warnings"]) == (levels.count("alarm"), levels.count("attention"))
 
 
@@ -266,3 +269,17 @@ def test_the_example_is_the_workflow_that_is_shipped() -> None:
     shipped = Path(interlock.demo.__file__).with_name("repository-report.yaml")
 
     assert (ROOT / "examples" / "repository-report.yaml").read_bytes() == shipped.read_bytes()
+
+
+def test_the_workflow_is_a_definition_without_problems() -> None:
+    text = (ROOT / "examples" / "repository-report.yaml").read_text("utf-8")
+
+    loaded = check.load(text)
+
+    assert loaded.problems == ()
+    graph = compile.compile(loaded.required(), loaded.value)
+    steps = {node.work.function.rpartition(":")[2] for node in graph.nodes.values() if hasattr(node.work, "function")}
+    assert steps == {
+        "read_log", "churn", "authors", "size", "tests", "hot_files", "weigh", "inspect_file", "write_report",
+    }  # fmt: skip
+    assert all(callable(getattr(report, step)) for step in steps)

@@ -107,11 +107,19 @@ def about_duration(text: str) -> tuple[str, str | None]:
 
 def about_endpoint(text: str) -> tuple[str, str | None]:
     """Give advice on a text that is neither URI nor expression."""
-    if "${" in text and "\n" in text:
+    if "\n" in text:
         return "; the specification wants an expression on one line here", None
     if "${" in text:
         return "; an expression must fill the whole text: ${ ... } and nothing around it", None
     return "; a URI has no white space", None
+
+
+def about_expression(text: str) -> tuple[str, str | None]:
+    """Give advice on a text that is not one expression, and the expression that it was probably meant to be."""
+    if "${" in text or "\n" in text:
+        return about_endpoint(text)[0], None
+    near = f"${{ {text.strip()} }}"
+    return f"; did you mean `{near}`?", near
 
 
 def _iso(seconds: float) -> str:

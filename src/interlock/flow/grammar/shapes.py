@@ -110,7 +110,7 @@ class Text:
             wrong_type(value, path, findings, self.expected, self._advice_on(value, path, findings))
         elif self.accepts is not None and not self.accepts(value):
             advice, near = self.advice(value) if self.advice is not None else ("", None)
-            message = f"{quoted(value)} is not {self.expected}{advice}"
+            message = f"{quoted(value)} is not {self.expected}{advice}" if value else f"{label(path)} is empty"
             findings.add(self.code, message, path, found=value, expected=self.expected, nearest=near)
         else:
             findings.note(self.role, path, value)
@@ -347,7 +347,7 @@ class Record:
             if name not in value and name not in meant:
                 self._miss(f"{self.who} needs `{name}`", path, findings, name)
         for group in self.one_of:
-            there = [name for name in group if name in value]
+            there = [name for name in value if name in group]
             if len(there) > 1:
                 message = f"{self.who} has {listed(there, 'and')}; only one of them may stand"
                 findings.add("exclusive-properties", message, pointer.child(path, there[1]), at_key=True)

@@ -12,7 +12,11 @@ TEXT: Final = Text(role=Role.TEMPLATE)
 PLAIN_TEXT: Final = Text()
 JQ: Final = Text("an expression", role=Role.EXPRESSION)
 EXPRESSION: Final = Text(
-    "an expression `${ ... }` on one line", patterns.is_expression, "invalid-expression", role=Role.TEMPLATE
+    "an expression `${ ... }`",
+    patterns.is_expression,
+    "invalid-expression",
+    patterns.about_expression,
+    role=Role.TEMPLATE,
 )
 LITERAL: Final = Text(
     "literal text", patterns.is_literal, "invalid-value", lambda _: ("; the schema takes no expression here", None)

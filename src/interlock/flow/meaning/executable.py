@@ -36,6 +36,9 @@ def check(value: Json, findings: Findings) -> None:
 def _not_yet(root: dict[str, Json], findings: Findings) -> Iterator[tuple[str, str]]:
     if "schedule" in root:
         yield "/schedule", "`schedule`"
+    evaluate = root.get("evaluate")
+    if isinstance(evaluate, dict) and evaluate.get("mode") == "loose":
+        yield "/evaluate/mode", "the mode `loose`"
     use = root.get("use")
     components: dict[str, Json] = use if isinstance(use, dict) else {}
     if components.get("extensions"):
@@ -52,9 +55,14 @@ def _not_yet(root: dict[str, Json], findings: Findings) -> Iterator[tuple[str, s
             yield path, "a function named by its URI"
         elif catalog not in (None, references.DEFAULT_CATALOG):
             yield path, f"a function of the catalog {quoted(str(catalog))}"
-    for path, _ in findings.places[Role.SCHEME]:
+    for path, properties in findings.places[Role.SCHEME]:
         if pointer.last(path) not in _SCHEMES:
             yield path, f"authentication `{pointer.last(path)}`"
+        elif isinstance(properties, dict) and "use" in properties:
+            yield f"{path}/use", "an authentication from a secret"
+    for path, schema in findings.places[Role.SCHEMA]:
+        if "resource" in schema:
+            yield f"{path}/resource", "a schema from a resource"
 
 
 def _not_yet_in_task(path: str, task: dict[str, Json]) -> Iterator[tuple[str, str]]:
@@ -70,6 +78,9 @@ def _not_yet_in_task(path: str, task: dict[str, Json]) -> Iterator[tuple[str, st
     for process in ("container", "workflow"):
         if process in run:
             yield f"{path}/run/{process}", f"`run: {process}`"
+    script = run.get("script")
+    if isinstance(script, dict) and "source" in script:
+        yield f"{path}/run/script/source", "a script from a source"
     if run.get("await") is False:
         yield f"{path}/run/await", "`await: false`"
 

@@ -23,7 +23,7 @@ ARGUMENTS: Final = ("context", "input", "output", "secrets", "task", "workflow",
 LANGUAGES: Final = ("jq",)
 
 _VARIABLE: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*\Z")
-_LOOKS_LIKE_ONE: Final = re.compile(rf"(?:\.|\$(?:{'|'.join(ARGUMENTS)}|item|index|error)\b)[\w.\[\]$]*\Z")
+_LOOKS_LIKE_ONE: Final = re.compile(rf"(?:\.(?=[a-zA-Z_])|\$(?:{'|'.join(ARGUMENTS)}|item|index|error)\b)[\w.\[\]$]*\Z")
 _SHELL_VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _EXCERPT_WIDTH: Final = 100
 
@@ -181,7 +181,7 @@ def _check_text(
             '`${ }` inside longer text is not evaluated; make the whole text one expression: ${ "... \\(.name) ..." }'
         )
         findings.warn("embedded-expression", message, path)
-    elif is_strict and _LOOKS_LIKE_ONE.match(text) and len(text) > 1:
+    elif is_strict and _LOOKS_LIKE_ONE.match(text):
         near = f"${{ {text} }}"
         findings.warn(
             "literal-expression", f"{quoted(text)} is plain text here; did you mean `{near}`?", path, nearest=near

@@ -21,7 +21,7 @@ KEYS: Final = (
 
 
 def check(findings: Findings, limits: Limits) -> None:
-    """Note unknown, wrong and not yet built keys, and list their templates."""
+    """Note unknown, wrong and not yet built keys, and list their expressions."""
     for path, task in findings.places[Role.TASK]:
         metadata = task.get("metadata")
         if isinstance(metadata, dict) and "interlock" in metadata:
@@ -62,10 +62,10 @@ def _check_on_error(place: str, value: Json, findings: Findings, _: Limits) -> N
 
 
 def _check_idempotency_key(place: str, value: Json, findings: Findings, _: Limits) -> None:
-    if isinstance(value, str) and value:
-        findings.note(Role.TEMPLATE, place, value)
+    if isinstance(value, str):
+        findings.note(Role.EXPRESSION, place, value)
     else:
-        _refuse(place, value, "text or an expression `${ ... }`", findings)
+        _refuse(place, value, "an expression", findings)
 
 
 def _check_max_interval(place: str, value: Json, findings: Findings, _: Limits) -> None:

@@ -78,8 +78,7 @@ def _directives(findings: Findings) -> list[tuple[str, str]]:
 def _check_directive(
     path: str, target: str, lists: dict[str, list[_Entry]], tasks: set[str], findings: Findings
 ) -> bool:
-    owner = next(candidate for candidate in _parents(path) if candidate in tasks or not candidate)
-    list_path = pointer.parent(pointer.parent(owner))
+    list_path = pointer.parent(pointer.parent(_owner(path, tasks)))
     names = [entry.name for entry in lists.get(list_path, ())]
     is_fork = _is_fork(list_path, tasks)
     if target in names and not is_fork:
@@ -100,10 +99,11 @@ def _check_directive(
     return False
 
 
-def _parents(path: str) -> Iterator[str]:
-    while path:
+def _owner(path: str, tasks: set[str]) -> str:
+    """Give the task that a directive belongs to: the innermost around it, since a nested one has its own."""
+    while path and path not in tasks:
         path = pointer.parent(path)
-        yield path
+    return path
 
 
 def _is_fork(list_path: str, tasks: set[str]) -> bool:

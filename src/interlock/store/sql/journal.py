@@ -80,7 +80,7 @@ class SqlJournal:
                 status=status,
                 input=input_,
                 head=head,
-                scopes=dict(scopes),
+                scopes={row[0]: row[1] for row in scopes},
                 output=output,
                 fault=fault,
                 inbox=_inbox(inbox),

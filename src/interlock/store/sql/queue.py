@@ -75,6 +75,12 @@ class SqlQueue:
         return await self._database.read(work)
 
     async def expire(self, now: float) -> int:
+        async def look(transaction: Transaction) -> bool:
+            return bool(await transaction.rows("leases_expired", {"kind": ATTEMPT, "now": now}))
+
+        if not await self._database.read(look):
+            return 0
+
         async def work(transaction: Transaction) -> int:
             rows = await transaction.rows("leases_expired", {"kind": ATTEMPT, "now": now})
             for task, holder in rows:
