@@ -8,7 +8,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from acceptance.kitchen import Kitchen
-
 from interlock import config
 from interlock.app.interlock import Interlock
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from acceptance.shell import Shell, alive, until
 
 HEADER = "document: {dsl: 1.0.3, namespace: default, name: long, version: 1.0.0}\n"

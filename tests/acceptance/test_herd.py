@@ -14,7 +14,6 @@ from pathlib import Path
 from acceptance import ledger
 from acceptance.kitchen import FUNCTIONS
 from acceptance.shell import SOURCE
-
 from interlock.store.open import open_store
 
 COUNT = 50

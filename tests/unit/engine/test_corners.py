@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from unit.engine.world import World, run
 
 from interlock.engine import cause as causes
 from interlock.engine import fold
@@ -16,6 +15,7 @@ from interlock.model import fault
 from interlock.model.payload import Payload
 from interlock.model.states import RunStatus
 from interlock.model.task import Done, FailureClass, HttpTarget, ScriptTarget, ShellTarget
+from unit.engine.world import World, run
 
 # -- data flow -------------------------------------------------------------------------------------------------------
 
