@@ -18,8 +18,8 @@ LABEL_SIZE: Final = 11.0
 _LABEL_HEIGHT: Final = 18.0
 _APART: Final = 26.0  # between two boxes of a layer
 _SWEEPS: Final = 4
-_PASSES: Final = 8
-_STRAIGHT: Final = 4.0  # how much more the vertices of long ways count, so that these stay straight
+_PASSES: Final = 4
+_BOX_WEIGHT: Final = 1000.0  # how much more a task counts than a bend: the main way stays straight, others give way
 
 
 @dataclass(slots=True, kw_only=True)
@@ -169,21 +169,20 @@ def _number(layer: list[Vertex]) -> None:
 
 
 def _set_x(layers: Sequence[list[Vertex]]) -> None:
+    """Move each layer under the one above, then over the one below, in turns; a list is left below where it is entered."""
     for layer in layers:
         _fit(layer, [0.0] * len(layer))
-    for number in range(_PASSES):
-        downwards = number % 2 == 0
-        for layer in layers if downwards else reversed(layers):
-            _fit(layer, [_wanted(vertex, downwards=downwards) for vertex in layer])
-    _fit(layers[0], [_wanted(vertex, downwards=False) for vertex in layers[0]])
-    _fit(layers[-1], [layers[0][0].x])  # ways leave a list below where they enter it
+    for _ in range(_PASSES):
+        for layer in layers:
+            _fit(layer, [_middle(vertex.above, vertex.x) for vertex in layer])
+        layers[-1][0].x = layers[0][0].x
+        for layer in reversed(layers):
+            _fit(layer, [_middle(vertex.below, vertex.x) for vertex in layer])
+    layers[-1][0].x = layers[0][0].x
 
 
-def _wanted(vertex: Vertex, *, downwards: bool) -> float:
-    near = vertex.above if downwards else vertex.below
-    if not near:
-        return vertex.x
-    return sum(other.x for other in near) / len(near)
+def _middle(near: Sequence[Vertex], otherwise: float) -> float:
+    return sum(vertex.x for vertex in near) / len(near) if near else otherwise
 
 
 def _fit(layer: list[Vertex], wanted: Sequence[float]) -> None:
@@ -194,7 +193,7 @@ def _fit(layer: list[Vertex], wanted: Sequence[float]) -> None:
         offsets.append(offsets[-1] + left.right + apart + right.left)
     pools: list[tuple[float, float, int]] = []  # (mean place, weight, number of vertices)
     for vertex, place_, offset in zip(layer, wanted, offsets, strict=True):
-        mean, weight, count = place_ - offset, _STRAIGHT if vertex.is_bend else 1.0, 1
+        mean, weight, count = place_ - offset, 1.0 if vertex.is_bend else _BOX_WEIGHT, 1
         while pools and pools[-1][0] > mean:
             other, other_weight, other_count = pools.pop()
             mean = (mean * weight + other * other_weight) / (weight + other_weight)
@@ -206,13 +205,15 @@ def _fit(layer: list[Vertex], wanted: Sequence[float]) -> None:
 
 
 def _set_y(layers: Sequence[list[Vertex]], gap: float) -> None:
-    y = 0.0
+    y = height_above = 0.0
     for number, layer in enumerate(layers):
         height = max(vertex.height for vertex in layer)
         if number:
             is_label_near = any(vertex.label for vertex in [*layer, *layers[number - 1]])
             widest = max(abs(vertex.x - other.x) for vertex in layer for other in [*vertex.above, vertex])
-            y += (gap * 0.55 if is_label_near else gap) + min(widest / 16, 24.0)  # a flat curve reads badly
+            is_entry = number == 1 and height_above == 0.0  # inside a frame, below its title
+            y += (gap * 0.55 if is_label_near or is_entry else gap) + min(widest / 16, 24.0)  # a flat curve reads badly
         for vertex in layer:
             vertex.y = y
         y += height
+        height_above = height

@@ -117,22 +117,30 @@ class _Sides:
     left: float
     right: float
 
+    def take(self, label: str, *, is_right: bool) -> tuple[float, float]:
+        """Give the x of a new lane and that of the middle of its label."""
+        reach = text_width(label, LABEL_SIZE) + 6 if label else 0.0
+        if is_right:
+            lane = self.right + _LANE
+            self.right = lane + reach
+            return lane, lane + 5 + reach / 2
+        lane = self.left - _LANE
+        self.left = lane - reach
+        return lane, lane - 5 - reach / 2
+
 
 def _way_back(blocks: list[Block], vertices: list[Vertex], way: Way, placed: Placed, sides: _Sides) -> list[Shape]:
     """Draw a way back at the nearer side; where other boxes lie between, it runs through the gaps of the layers."""
     source, target = vertices[way.source], vertices[way.target]
-    is_right = source is placed.layers[source.layer][-1] and source is not placed.layers[source.layer][0]
-    reach = text_width(way.label, LABEL_SIZE) + 6 if way.label else 0.0
-    if is_right:
-        lane = sides.right + _LANE
-        sides.right = lane + reach
-        text_x = lane + 5 + reach / 2
+    layer = placed.layers[source.layer]
+    caught_at = blocks[way.source].caught_anchor - blocks[way.source].anchor if way.caught else None
+    is_right = caught_at is not None or (source is layer[-1] and source is not layer[0])
+    lane, text_x = sides.take(way.label, is_right=is_right)
+    if caught_at is None:
+        leaving = _side_points(source, placed, lane, is_right=is_right, is_end=True)
     else:
-        lane = sides.left - _LANE
-        sides.left = lane - reach
-        text_x = lane - 5 - reach / 2
-    leaving = _side_points(source, placed, lane, is_right=is_right, at_end=True)
-    arriving = _side_points(target, placed, lane, is_right=is_right, at_end=False)
+        leaving = _gap_points(source, source.x + caught_at, _bottom(placed, source), lane)
+    arriving = _side_points(target, placed, lane, is_right=is_right, is_end=False)
     line = Line.CAUGHT if way.caught else Line.BACK
     shapes: list[Shape] = [Path(points=(*leaving, *reversed(arriving)), line=line, side=True)]
     if way.label:
@@ -141,19 +149,21 @@ def _way_back(blocks: list[Block], vertices: list[Vertex], way: Way, placed: Pla
     return shapes
 
 
-def _side_points(vertex: Vertex, placed: Placed, lane: float, *, is_right: bool, at_end: bool) -> list[Point]:
-    """Give the points from a vertex out to the lane."""
-    outermost = placed.layers[vertex.layer][-1 if is_right else 0]
+def _side_points(vertex: Vertex, placed: Placed, lane: float, *, is_right: bool, is_end: bool) -> list[Point]:
+    """Give the points from a vertex, near its end or its beginning, out to the lane."""
+    if vertex is not placed.layers[vertex.layer][-1 if is_right else 0]:
+        x = vertex.x + (10 if is_right else -10)
+        if is_end:
+            return _gap_points(vertex, x, _bottom(placed, vertex), lane)
+        return [(x, vertex.y), (x, vertex.y - 12), (lane, vertex.y - 12)]
     edge = vertex.x + vertex.right if is_right else vertex.x - vertex.left
-    if vertex is outermost:
-        y = vertex.y + (vertex.height - 12 if at_end else 12)
-        return [(edge, y), (lane, y)]
-    x = vertex.x + (10 if is_right else -10)
-    if at_end:
-        y = _bottom(placed, vertex) + 10
-        return [(x, vertex.y + vertex.height), (x, y), (lane, y)]
-    y = vertex.y - 12
-    return [(x, vertex.y), (x, y), (lane, y)]
+    y = vertex.y + (vertex.height - 12 if is_end else 12)
+    return [(edge, y), (lane, y)]
+
+
+def _gap_points(vertex: Vertex, x: float, bottom: float, lane: float) -> list[Point]:
+    """Give the points from the bottom of a vertex through the gap below its layer out to the lane."""
+    return [(x, vertex.y + vertex.height), (x, bottom + 10), (lane, bottom + 10)]
 
 
 # -- tasks -----------------------------------------------------------------------------------------------------------

@@ -149,7 +149,7 @@ def sections(task: doc.Task) -> tuple[Section, ...]:
 def caption(named: doc.NamedTask) -> Caption:
     """Give what is written on the box of a task."""
     kind, detail, family = _description(named.task)
-    condition = shortened(named.task.if_ or "")
+    condition = shortened(_bare(named.task.if_ or ""))
     return Caption(name=shortened(named.name), kind=kind, detail=shortened(detail), condition=condition, family=family)
 
 
@@ -184,8 +184,12 @@ def _description(task: doc.Task) -> tuple[str, str, Family]:
         case doc.Raise(error=error):
             return "raise", error if isinstance(error, str) else _error_text(error.type, error.status), Family.FAILURE
         case doc.For(each=each, in_=items, while_=condition):
-            source = items if isinstance(items, str) else json.dumps(items, ensure_ascii=False)
-            return "for", f"each {each} in {source}" + (f", while {condition}" if condition else ""), Family.GROUP
+            source = _bare(items) if isinstance(items, str) else json.dumps(items, ensure_ascii=False)
+            return (
+                "for",
+                f"each {each} in {source}" + (f", while {_bare(condition)}" if condition else ""),
+                Family.GROUP,
+            )
         case doc.Fork(compete=compete):
             return "fork", "the first to finish wins" if compete else "", Family.GROUP
         case doc.Try():
@@ -216,8 +220,8 @@ def _retry_text(task: doc.Try) -> str:
 
 def _catch_text(task: doc.Try) -> str:
     what = "" if task.errors is None else _error_text(task.errors.type or "", task.errors.status)
-    when = f"when {task.when}" if task.when else ""
-    unless = f"unless {task.except_when}" if task.except_when else ""
+    when = f"when {_bare(task.when)}" if task.when else ""
+    unless = f"unless {_bare(task.except_when)}" if task.except_when else ""
     return shortened(" ".join(part for part in ("catch", what or "any error", when, unless) if part))
 
 
@@ -230,6 +234,11 @@ def _amount(value: Json) -> str:
     if isinstance(value, dict):
         return " ".join(f"{amount} {unit}" for unit, amount in value.items())
     return str(value)
+
+
+def _bare(expression: str) -> str:
+    """Give an expression without `${ }`."""
+    return expression.strip().removeprefix("${").removesuffix("}").strip() if "${" in expression else expression
 
 
 def shortened(text: str) -> str:
