@@ -88,6 +88,12 @@ def history(repository: str, head: str, max_commits: int, path: str | None = Non
             process.kill()
 
 
+def times(repository: str, head: str, max_commits: int) -> list[int]:
+    """Give the times of the commits that `history` gives, without the work of comparing files."""
+    found = text(repository, "log", "--no-merges", f"--max-count={max_commits}", "--format=%at", head, "--")
+    return [int(line) for line in (found or "").split()]
+
+
 def sizes(repository: str, head: str) -> dict[str, int]:
     """Give the bytes of each file at `head` by path; links and submodules are left out."""
     listed = _run(repository, "ls-tree", "-r", "-z", "-l", "--full-tree", head).stdout

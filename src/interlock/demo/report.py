@@ -31,7 +31,7 @@ def read_log(*, repository: str = ".", output: str | None = None, hottest: int =
     name = Path(top).name.removesuffix(".git") or "repository"
     now = int(time.time())
     head = git.text(top, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
-    times = [commit.time for commit in git.history(top, head, _MAX_COMMITS)] if head else []
+    times = git.times(top, head, _MAX_COMMITS) if head else []
     total = int(git.text(top, "rev-list", "--count", "--no-merges", head) or 0) if head else 0
     folder = Path(output) if output else Path(".interlock", "reports", f"{name}-{measures.day(now)}")
     return {

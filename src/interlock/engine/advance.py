@@ -37,6 +37,7 @@ from interlock.service import Clock, Service
 from interlock.store.ports import Batch, Claimed, Committed, NewRun, NewTask, Store
 
 _SLICE_SECONDS: Final = 0.01  # a decision yields to the loop this often
+_GAP_SECONDS: Final = 0.005  # and then leaves it, and the interpreter, to others for this long
 _POSITION_SECONDS: Final = 1.0  # and commits its position at least this often
 _PARK_SECONDS: Final = 5.0  # a run that waits longer than this keeps no state in memory
 _RETRY_SECONDS: Final = (0.1, 0.5, 1.0, 2.0, 5.0)  # between attempts to reach a store that is away
@@ -294,7 +295,7 @@ class Engine(Service):
             if self._clock.monotonic() - started > _POSITION_SECONDS:
                 live.mailbox.appendleft((Continue(), 0))
                 break
-            await asyncio.sleep(0)
+            await asyncio.sleep(_GAP_SECONDS)
             cause, number = self._interruption(live)
         await self._commit(live, work, consumed)
 

@@ -13,11 +13,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
+from interlock.flow import functions
 from interlock.model import fault
 from interlock.model.fault import Fault
 from interlock.model.json import Json
 from interlock.model.task import Cancelled, Failed, FailureClass, Outcome, PythonTarget
-from interlock.flow import functions
 from interlock.pool.launcher import Launch, OnOutput, Running
 from interlock.service import Service
 

@@ -8,8 +8,9 @@ standard output. Both ways are frames: four bytes of length, big-endian, then JS
     running --input closed (the node is gone)--> after the orphan grace as for a cancel, with nobody to tell
     waiting --input closed--> done
 
-We are started as a session of our own, and are the subreaper of what we start: a grandchild whose parent ended becomes our child, even
-one that made a session of its own, so that it can be found and ended. Should we be killed, the kernel kills our child.
+We are started as a session of our own, and are the subreaper of what we start: a grandchild whose parent ended becomes
+our child, even one that made a session of its own, so that it can be found and ended. Should we be killed, the kernel
+kills our child.
 """
 
 from __future__ import annotations

@@ -111,7 +111,6 @@ CREATE TABLE tasks (
   UNIQUE (run, effect)
 );
 CREATE INDEX tasks_ready ON tasks (pool, priority DESC, task) WHERE state = 'ready';
-CREATE INDEX tasks_cancelled ON tasks (task) WHERE state = 'running' AND cancel = 1;
 
 -- A slot, a node's life: whatever expires. Occupancy is the count of live rows; there is no counter to leak.
 CREATE TABLE leases (
