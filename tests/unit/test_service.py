@@ -60,7 +60,7 @@ def test_observer_that_raises_is_detached_and_not_felt(capsys: pytest.CaptureFix
     telemetry.attach(broken)
     telemetry.emit("something")
     telemetry.emit("something")
-    assert capsys.readouterr().err.count("broken observer") == 1
+    assert capsys.readouterr().err.count("RuntimeError: broken observer") == 1
 
 
 def test_uuids_are_version_7_and_sort_by_time() -> None:
