@@ -13,7 +13,6 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
-from store.rows import accepting, batch, new_task, node
 
 from interlock import errors
 from interlock.store.open import open_store
@@ -21,6 +20,7 @@ from interlock.store.ports import Committed
 from interlock.store.sql import sqlite, statements
 from interlock.store.sql.store import SqliteStore
 from interlock.store.sql.transaction import Transaction
+from store.rows import accepting, batch, new_task, node
 
 SOURCE = Path(__file__).parents[2] / "src"
 

@@ -223,8 +223,14 @@ class Interlock:
             after = rows[-1].seq
         return found
 
-    async def follow(self, row: RunRow, after: int = 0) -> AsyncIterator[tuple[int, list[Event]]]:
-        """Give the commits of a run as they happen, with their seq, until it has ended."""
+    async def follow(
+        self, row: RunRow, after: int = 0, *, resuming: bool = False
+    ) -> AsyncIterator[tuple[int, list[Event]]]:
+        """Give the commits of a run as they happen, with their seq, until it has ended or is suspended.
+
+        `resuming`: it is suspended now, and a request to resume it is on its way.
+        """
+        resting = ENDED_RUN | {RunStatus.SUSPENDED}
         rung = asyncio.Event()
         end = self.store.bell.listen(rung.set)
         try:
@@ -233,11 +239,15 @@ class Interlock:
                 rows = await self.store.journal.history(row.run, after, _PAGE)
                 for item in rows:
                     after = item.seq
-                    yield item.seq, await self.rows.events(row.run, [item], self.store.journal)
+                    news = await self.rows.events(row.run, [item], self.store.journal)
+                    resuming = resuming and not (
+                        item.seq > row.seq and any(isinstance(event, events.Resumed) for event in news)
+                    )
+                    yield item.seq, news
                 if rows:
                     continue
                 now = await self.find(row.namespace, row.id)
-                if now.seq <= after and now.status in ENDED_RUN | {RunStatus.SUSPENDED}:
+                if now.seq <= after and now.status in (ENDED_RUN if resuming else resting):
                     return
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(rung.wait(), _FOLLOW_SECONDS)

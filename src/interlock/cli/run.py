@@ -89,7 +89,8 @@ def resume(
                     raise errors.Conflict(f"the run {row.id} has ended ({row.status}){hint if faulted else ''}")
                 await app.resume(row)
                 await app.take(row)
-                return await attend(app, row, as_json=as_json)
+                suspended = row.status is RunStatus.SUSPENDED
+                return await attend(app, row, as_json=as_json, resuming=suspended)
             return await _resume_all(app, as_json)
 
     context.execute(command)
@@ -128,7 +129,7 @@ def fork(
     context.execute(command)
 
 
-async def attend(app: Interlock, row: RunRow, *, as_json: bool) -> int:
+async def attend(app: Interlock, row: RunRow, *, as_json: bool, resuming: bool = False) -> int:
     """Follow a run to its end, show it, and give the exit code. Ctrl-C asks what is to become of it."""
     title = f"{row.workflow} · {glyphs.short(row.id)} · {app.store.url}"
     interrupted = asyncio.Event()
@@ -136,7 +137,7 @@ async def attend(app: Interlock, row: RunRow, *, as_json: bool) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, interrupted.set)
     with live.display(title, app.clock.now, quiet=as_json) as display:
-        following = asyncio.create_task(_follow(app, row, display))
+        following = asyncio.create_task(_follow(app, row, display, resuming))
         finishing = asyncio.create_task(app.finish(row.run))
         interrupting = asyncio.create_task(interrupted.wait())
         tasks: set[asyncio.Task[object]] = {following, finishing, interrupting}
@@ -167,11 +168,11 @@ async def _first(
             return
 
 
-async def _follow(app: Interlock, row: RunRow, display: live.Display) -> None:
+async def _follow(app: Interlock, row: RunRow, display: live.Display, resuming: bool) -> None:
     """Show the run's events; take the run over when the process that executes it dies."""
     taking = asyncio.create_task(_take_when_free(app, row))
     try:
-        async for _, news in app.follow(row):
+        async for _, news in app.follow(row, resuming=resuming):
             display.tell(news)
     finally:
         taking.cancel()
