@@ -6,11 +6,12 @@ import hashlib
 from collections import OrderedDict
 from typing import Final
 
-from interlock import config, errors
+from interlock import errors
 from interlock.flow import check
 from interlock.flow import compile as flow_compile
 from interlock.flow.check import Loaded
 from interlock.flow.compile import Graph
+from interlock.flow.meaning import limits
 from interlock.store.ports import Definition, Store
 
 _KEPT: Final = 256
@@ -31,9 +32,8 @@ def definition(text: str, loaded: Loaded) -> Definition:
 class Graphs:
     """Compiled definitions of one store, the most recently used ones kept."""
 
-    def __init__(self, store: Store, limits: config.Limits) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
-        self._limits = limits
         self._graphs: OrderedDict[str, Graph] = OrderedDict()
 
     async def graph(self, digest: str) -> Graph:
@@ -44,12 +44,10 @@ class Graphs:
         stored = await self._store.journal.definition(digest)
         if stored is None:
             raise errors.NotFound(f"the definition {digest} is not in the store")
-        return self.add(digest, stored.source)
+        return self.add(digest, check.load(stored.source, allowed=limits.ACCEPTED))
 
-    def add(self, digest: str, source: str) -> Graph:
-        """Compile a definition and keep it under its digest."""
-        loaded = check.load(source)
-        loaded.raise_for_problems()
+    def add(self, digest: str, loaded: Loaded) -> Graph:
+        """Compile a definition and keep it under its digest. Raises InvalidDefinition."""
         graph = flow_compile.compile(loaded.required(), loaded.value)
         self._graphs[digest] = graph
         while len(self._graphs) > _KEPT:

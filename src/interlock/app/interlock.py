@@ -29,6 +29,7 @@ from interlock.engine.fold import apply
 from interlock.engine.rows import Rows
 from interlock.flow import check
 from interlock.flow.check import Loaded
+from interlock.flow.meaning import executable, limits
 from interlock.model import event as events
 from interlock.model.event import Event
 from interlock.model.json import Json
@@ -40,17 +41,23 @@ from interlock.store.ports import Batch, Committed, Definition, NewRun, RunRow, 
 
 _PAGE: Final = 500
 _LONGEST_ID: Final = 128
+_SCHEDULE: Final = "/schedule"
 _FOLLOW_SECONDS: Final = 1.0  # the net under the bell
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
-    """A run that was accepted. `fresh` False: a run with this id, definition and input was there before."""
+    """A run that was accepted.
+
+    `fresh` False: a run with this id, definition and input was there before. `has_schedule`: the document has one, which
+    a run started by hand does not follow; it runs once, now.
+    """
 
     run: str
     namespace: str
     id: str
     fresh: bool
+    has_schedule: bool = False
 
 
 class Interlock:
@@ -61,7 +68,7 @@ class Interlock:
         self.store = store
         self.clock = clock
         self.rows = Rows(settings.payload.inline_bytes)
-        self.graphs = Graphs(store, settings.limits)
+        self.graphs = Graphs(store)
         self.node: Node | None = None
         self._functions = functions
 
@@ -119,9 +126,9 @@ class Interlock:
 
     async def publish(self, text: str, file: str | None) -> Definition:
         """Fix a document's `name:version` to its text. Raises InvalidDefinition, Conflict when another text has it."""
-        loaded = _executable(text, file)
+        loaded = self._executable(text, file)
         stored = graphs.definition(text, loaded)
-        self.graphs.add(stored.digest, text)
+        self.graphs.add(stored.digest, loaded)
         for function in _python_functions(loaded.value):
             module = function.removeprefix("python:").partition(":")[0]
             if not any(module == allowed or module.startswith(f"{allowed}.") for allowed in self.settings.python.allow):
@@ -136,6 +143,15 @@ class Interlock:
                 "raise document.version"
             )
         return stored
+
+    def _executable(self, text: str, file: str | None, *, but: str | None = None) -> Loaded:
+        """Load a document that this version can execute; `but`: the one place where it may say what is not built."""
+        loaded = check.load(text, file, allowed=limits.configured(self.settings.limits))
+        loaded.raise_for_problems()
+        unbuilt = [problem for problem in loaded.warnings if problem.code == executable.CODE and problem.path != but]
+        if unbuilt:
+            raise errors.InvalidDefinition("this document uses what this version cannot execute yet", tuple(unbuilt))
+        return loaded
 
     # -- starting ------------------------------------------------------------------------------------------------
 
@@ -154,9 +170,9 @@ class Interlock:
 
         The same id, definition and input give the run that is there. Raises InvalidDefinition, Conflict.
         """
-        loaded = _executable(text, file)
+        loaded = self._executable(text, file, but=_SCHEDULE)
         stored = graphs.definition(text, loaded)
-        graph = self.graphs.add(stored.digest, text)
+        graph = self.graphs.add(stored.digest, loaded)
         await self.store.journal.define(stored)
         run = self.clock.uuid()
         new = NewRun(
@@ -178,7 +194,8 @@ class Interlock:
             committed = await self._accept_only(new, value)
         if committed is Committed.EXISTS:
             return await self._existing(new, value)
-        return Started(run=run, namespace=new.namespace, id=new.id, fresh=True)
+        has_schedule = loaded.required().schedule is not None
+        return Started(run=run, namespace=new.namespace, id=new.id, fresh=True, has_schedule=has_schedule)
 
     async def _accept_only(self, new: NewRun, value: Payload) -> Committed:
         """Store a run that whichever node can will begin."""
@@ -340,15 +357,6 @@ def actor() -> str:
         return f"user:{getpass.getuser()}"
     except (KeyError, OSError):  # a process without a name for its user id
         return "user:unknown"
-
-
-def _executable(text: str, file: str | None) -> Loaded:
-    loaded = check.load(text, file)
-    loaded.raise_for_problems()
-    unbuilt = [problem for problem in loaded.warnings if problem.code == "not-executable-yet"]
-    if unbuilt:
-        raise errors.InvalidDefinition("this document uses what this version cannot execute yet", tuple(unbuilt))
-    return loaded
 
 
 def _checked_id(id: str | None) -> str | None:

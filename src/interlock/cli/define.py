@@ -12,7 +12,7 @@ from interlock import errors
 from interlock.cli import context
 from interlock.cli.context import answer, note
 from interlock.flow import check, diagram, report
-from interlock.flow.meaning.limits import Limits
+from interlock.flow.meaning import limits
 from interlock.flow.problem import Problem
 
 
@@ -36,8 +36,7 @@ def validate(
     """Check workflow files and list every problem with its place and what to do."""
 
     async def command() -> int:
-        limits = context.settings().limits
-        allowed = Limits(max_steps=limits.max_steps, max_branches=limits.max_branches, max_retries=limits.max_retries)
+        allowed = limits.configured(context.settings().limits)
         problems: list[Problem] = []
         for file in files:
             loaded = check.load(context.read_text(file), file, allowed=allowed)
@@ -62,7 +61,8 @@ def graph(
     """Draw a workflow."""
 
     async def command() -> int:
-        workflow = check.load(context.read_text(file), file).required()
+        allowed = limits.configured(context.settings().limits)
+        workflow = check.load(context.read_text(file), file, allowed=allowed).required()
         text = diagram.mermaid(workflow) if format is GraphFormat.MERMAID else diagram.svg(workflow)
         if out is None:
             answer(text)

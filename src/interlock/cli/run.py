@@ -60,7 +60,8 @@ def run(
             started = await app.start(
                 text, file=file, input=value, id=id, namespace=namespace, folder=Path.cwd(), detach=detach
             )
-            _warn_of_schedule(text)
+            if started.has_schedule:
+                note("the document has a schedule; `run` runs it once, now")
             if detach:
                 return await _detached(app, started, as_json)
             if not started.fresh and not as_json:
@@ -308,8 +309,3 @@ def _input_file(path: str) -> Json:
         flaw = source.flaws[0]
         raise errors.Invalid(f"{path}:{flaw.line}:{flaw.column}: {flaw.message}")
     return source.value
-
-
-def _warn_of_schedule(text: str) -> None:
-    if "\nschedule:" in text:
-        note("the document has a schedule; `run` runs it once, now")

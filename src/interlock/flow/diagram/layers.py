@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from graphlib import TopologicalSorter
 from itertools import pairwise
 from typing import Final
 
@@ -57,10 +58,13 @@ class Placed:
 
 
 def place(vertices: Sequence[Vertex], ways: Sequence[Way], first: int, last: int, gap: float) -> Placed:
-    """Set layer, x and y of every vertex. `first` and `last` get a layer of their own; `gap` is between layers."""
-    back = _ways_back(len(vertices), ways, first)
+    """Set layer, x and y of every vertex. `first` and `last` get a layer of their own; `gap` is between layers.
+
+    Some ways must lead from the first vertex to every other but the last, as they do in a checked document.
+    """
+    back = _ways_back(ways, first)
     forward = [way for way in ways if way not in back]
-    _set_layers(vertices, forward, first, last)
+    _set_layers(vertices, forward, last)
     bends = {way: _bends(vertices[way.source], vertices[way.target], way.label) for way in forward}
     layers = _layers([*vertices, *(bend for chain in bends.values() for bend in chain)])
     for _ in range(_SWEEPS):
@@ -73,59 +77,41 @@ def place(vertices: Sequence[Vertex], ways: Sequence[Way], first: int, last: int
     return Placed(layers=tuple(map(tuple, layers)), bends=bends, back=tuple(back))
 
 
-def _ways_back(count: int, ways: Sequence[Way], first: int) -> list[Way]:
-    """Give the ways that close a circle in a walk from the first vertex, then from those it does not reach."""
+def _ways_back(ways: Sequence[Way], first: int) -> list[Way]:
+    """Give the ways that close a circle in a walk from the first vertex; the walk meets every vertex."""
     leaving: dict[int, list[Way]] = {}
-    for item in sorted(ways, key=lambda item: (item.source, item.target)):
-        leaving.setdefault(item.source, []).append(item)
+    for way in sorted(ways, key=lambda way: (way.source, way.target)):
+        leaving.setdefault(way.source, []).append(way)
     back: list[Way] = []
-    entered: set[int] = set()
-    for root in [first, *range(count)]:
-        if root in entered:
-            continue
-        entered.add(root)
-        open_ = {root}
-        stack = [(root, iter(leaving.get(root, ())))]
-        while stack:
-            vertex, left = stack[-1]
-            way: Way | None = next(left, None)
-            if way is None:
-                stack.pop()
-                open_.discard(vertex)
-            elif way.target in open_:
+    entered, open_ = {first}, {first}
+    stack = [(first, iter(leaving.get(first, ())))]
+    while stack:
+        vertex, left = stack[-1]
+        for way in left:
+            if way.target in open_:
                 back.append(way)
             elif way.target not in entered:
                 entered.add(way.target)
                 open_.add(way.target)
                 stack.append((way.target, iter(leaving.get(way.target, ()))))
+                break
+        else:
+            stack.pop()
+            open_.discard(vertex)
     return back
 
 
-def _set_layers(vertices: Sequence[Vertex], forward: Sequence[Way], first: int, last: int) -> None:
-    """Set each layer to the longest path from the first vertex; a way with a label is two layers long.
-
-    What nothing leads to comes below the vertex before it.
-    """
-    arriving: dict[int, list[Way]] = {}
+def _set_layers(vertices: Sequence[Vertex], forward: Sequence[Way], last: int) -> None:
+    """Set each layer to the longest path from the first vertex; a way with a label is two layers long."""
+    arriving: dict[int, list[Way]] = {number: [] for number in range(len(vertices))}
     for way in forward:
-        arriving.setdefault(way.target, []).append(way)
-    known: dict[int, int] = {}
-
-    def layer_of(number: int) -> int:
-        if number not in known:
-            if number == first:
-                known[number] = 0
-            elif number not in arriving:
-                known[number] = layer_of(number - 1) + 1 if number > 0 else 1
-            else:
-                known[number] = max(layer_of(way.source) + (2 if way.label else 1) for way in arriving[number])
-        return known[number]
-
-    for number, vertex in enumerate(vertices):
-        vertex.layer = layer_of(number)
-        vertex.order = float(number)
-    others = [vertex.layer for number, vertex in enumerate(vertices) if number != last]
-    vertices[last].layer = max(vertices[last].layer, max(others) + 1)
+        arriving[way.target].append(way)
+    sources = {number: [way.source for way in ways] for number, ways in arriving.items()}
+    for number in TopologicalSorter(sources).static_order():
+        lengths = [vertices[way.source].layer + (2 if way.label else 1) for way in arriving[number]]
+        vertices[number].layer = max(lengths, default=0)
+        vertices[number].order = float(number)
+    vertices[last].layer = max(vertex.layer for vertex in vertices if vertex is not vertices[last]) + 1
 
 
 def _bends(source: Vertex, target: Vertex, label: str) -> tuple[Vertex, ...]:

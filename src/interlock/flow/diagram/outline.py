@@ -11,6 +11,7 @@ from interlock.flow import document as doc
 from interlock.model.json import Json
 
 _OTHERWISE: Final = "otherwise"
+_SKIPPED: Final = "skipped"  # by its `if`; then the next in line follows, whatever `then` says
 _LONGEST: Final = 44  # characters of a detail; more would make a box wider than it helps
 
 
@@ -82,10 +83,13 @@ def flows(tasks: doc.TaskList) -> list[Flow]:
     merged: dict[tuple[int, Target, bool], list[str]] = {}
     for number, named in enumerate(tasks):
         follow: Target = number + 1 if number + 1 < len(tasks) else Place.EXIT
-        for flow in _ways(number, named.task, follow, numbers):
-            labels = merged.setdefault((flow.source, flow.target, flow.caught), [])
-            if flow.label:
-                labels.append(flow.label)
+        ways = _ways(number, named.task, follow, numbers)
+        if named.task.if_ is not None and all(way.target != follow or way.caught for way in ways):
+            ways.append(Flow(source=number, target=follow, label=_SKIPPED))
+        for way in ways:
+            labels = merged.setdefault((way.source, way.target, way.caught), [])
+            if way.label:
+                labels.append(way.label)
     return [
         Flow(source=source, target=target, label=" / ".join(labels), caught=caught)
         for (source, target, caught), labels in merged.items()
@@ -102,11 +106,11 @@ def _ways(number: int, task: doc.Task, follow: Target, numbers: dict[str, int]) 
                 )
                 for case in cases
             ]
-            if task.if_ is not None or all(case.when for case in cases):
+            if all(case.when for case in cases):
                 ways.append(Flow(source=number, target=then, label=_OTHERWISE))
             return ways
         case doc.Raise():
-            return [] if task.if_ is None else [Flow(source=number, target=then, label=_OTHERWISE)]
+            return []
         case doc.Try(catch_then=str(directive)):
             caught = Flow(source=number, target=_target(directive, follow, numbers), caught=True)
             return [Flow(source=number, target=then), caught]
