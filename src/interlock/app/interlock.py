@@ -27,7 +27,6 @@ from interlock.engine import recovery
 from interlock.engine import state as states
 from interlock.engine.fold import apply
 from interlock.engine.rows import Rows
-from interlock.flow import check
 from interlock.flow.check import Loaded
 from interlock.model import event as events
 from interlock.model.event import Event
@@ -45,34 +44,35 @@ _FOLLOW_SECONDS: Final = 1.0  # the net under the bell
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
-    """A run that was accepted. `fresh` False: a run with this id, definition and input was there before."""
+    """A run that was accepted. `fresh` False: a run with this id, definition and input was there before.
+
+    `scheduled`: the document has a schedule, which a single run does not follow.
+    """
 
     run: str
     namespace: str
     id: str
     fresh: bool
+    scheduled: bool = False
 
 
 class Interlock:
     """An open store and, once `bring_node` was called, a node of this process."""
 
-    def __init__(self, settings: Settings, store: Store, clock: Clock, functions: Mapping[str, str]) -> None:
+    def __init__(self, settings: Settings, store: Store, clock: Clock) -> None:
         self.settings = settings
         self.store = store
         self.clock = clock
         self.rows = Rows(settings.payload.inline_bytes)
-        self.graphs = Graphs(store, settings.limits)
+        self.graphs = Graphs(store)
         self.node: Node | None = None
-        self._functions = functions
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def open(
-        cls, settings: Settings, *, clock: Clock | None = None, functions: Mapping[str, str] | None = None
-    ) -> AsyncIterator[Interlock]:
+    async def open(cls, settings: Settings, *, clock: Clock | None = None) -> AsyncIterator[Interlock]:
         """Open the store that the settings name; close it, and the node if one was brought, at the end."""
         store = await open_store(settings.store.url)
-        app = cls(settings, store, clock or SystemClock(), functions or {})
+        app = cls(settings, store, clock or SystemClock())
         try:
             yield app
         finally:
@@ -92,7 +92,6 @@ class Interlock:
                 self.graphs,
                 pinned=pinned,
                 allow_all_python=allow_all_python,
-                functions=self._functions,
             )
             await node.start()
             self.node = node
@@ -119,9 +118,9 @@ class Interlock:
 
     async def publish(self, text: str, file: str | None) -> Definition:
         """Fix a document's `name:version` to its text. Raises InvalidDefinition, Conflict when another text has it."""
-        loaded = _executable(text, file)
+        loaded = self._executable(text, file)
         stored = graphs.definition(text, loaded)
-        self.graphs.add(stored.digest, text)
+        self.graphs.add(stored.digest, loaded)
         for function in _python_functions(loaded.value):
             module = function.removeprefix("python:").partition(":")[0]
             if not any(module == allowed or module.startswith(f"{allowed}.") for allowed in self.settings.python.allow):
@@ -136,6 +135,14 @@ class Interlock:
                 "raise document.version"
             )
         return stored
+
+    def _executable(self, text: str, file: str | None) -> Loaded:
+        loaded = graphs.load(text, file, self.settings.limits)
+        loaded.raise_for_problems()
+        unbuilt = [problem for problem in loaded.warnings if problem.code == "not-executable-yet"]
+        if unbuilt:
+            raise errors.InvalidDefinition("this document uses what this version cannot execute yet", tuple(unbuilt))
+        return loaded
 
     # -- starting ------------------------------------------------------------------------------------------------
 
@@ -154,9 +161,9 @@ class Interlock:
 
         The same id, definition and input give the run that is there. Raises InvalidDefinition, Conflict.
         """
-        loaded = _executable(text, file)
+        loaded = self._executable(text, file)
         stored = graphs.definition(text, loaded)
-        graph = self.graphs.add(stored.digest, text)
+        graph = self.graphs.add(stored.digest, loaded)
         await self.store.journal.define(stored)
         run = self.clock.uuid()
         new = NewRun(
@@ -176,9 +183,11 @@ class Interlock:
             committed = await self.node.engine.accept(owned, graph, value)
         else:
             committed = await self._accept_only(new, value)
+        scheduled = loaded.required().schedule is not None
         if committed is Committed.EXISTS:
-            return await self._existing(new, value)
-        return Started(run=run, namespace=new.namespace, id=new.id, fresh=True)
+            there = await self._existing(new, value)
+            return Started(run=there.run, namespace=there.namespace, id=there.id, fresh=False, scheduled=scheduled)
+        return Started(run=run, namespace=new.namespace, id=new.id, fresh=True, scheduled=scheduled)
 
     async def _accept_only(self, new: NewRun, value: Payload) -> Committed:
         """Store a run that whichever node can will begin."""
@@ -194,7 +203,7 @@ class Interlock:
         )
         return await self.store.journal.commit(msgspec.structs.replace(batch, head=b"", large=large))
 
-    async def _existing(self, new: NewRun, value: Payload) -> Started:
+    async def _existing(self, new: NewRun, value: Payload) -> RunRow:
         row = await self.find(new.namespace, new.id)
         assert row.input is not None
         there = await self.rows.value(row.run, row.input, self.store.journal)
@@ -203,7 +212,7 @@ class Interlock:
                 f"the run {new.id!r} exists with definition {row.definition[:12]} and input {there.digest[:12]}; "
                 f"asked for were definition {new.definition[:12]} and input {value.digest[:12]}; choose another id"
             )
-        return Started(run=row.run, namespace=row.namespace, id=row.id, fresh=False)
+        return row
 
     # -- finding and following -----------------------------------------------------------------------------------
 
@@ -287,7 +296,7 @@ class Interlock:
         journal = self.store.journal
         graph = await self.graphs.graph(row.definition)
         history = await self.history(row.run)
-        path = _step_path(graph.nodes, step)
+        path = step_path(graph.nodes, step)
         prefix = _before(history, path)
         if prefix is None:
             raise errors.NotFound(f"the run {row.id} never entered {path}; `interlock show {row.id}` lists its steps")
@@ -332,15 +341,6 @@ def actor() -> str:
         return "user:unknown"
 
 
-def _executable(text: str, file: str | None) -> Loaded:
-    loaded = check.load(text, file)
-    loaded.raise_for_problems()
-    unbuilt = [problem for problem in loaded.warnings if problem.code == "not-executable-yet"]
-    if unbuilt:
-        raise errors.InvalidDefinition("this document uses what this version cannot execute yet", tuple(unbuilt))
-    return loaded
-
-
 def _checked_id(id: str | None) -> str | None:
     if id is not None and not (0 < len(id) <= _LONGEST_ID and id.isprintable()):
         raise errors.Invalid(f"the run id {id[:40]!r} is not 1 to {_LONGEST_ID} printable characters")
@@ -358,7 +358,8 @@ def _python_functions(value: Json) -> list[str]:
     return found + [name for item in value.values() for name in _python_functions(item)]
 
 
-def _step_path(nodes: Mapping[str, object], step: str) -> str:
+def step_path(nodes: Mapping[str, object], step: str) -> str:
+    """Give the path of a step that is named by its path or its name. Raises Invalid, NotFound, which name those there are."""
     if step in nodes:
         return step
     found = [path for path in nodes if path.rsplit("/", 1)[-1] == step]
