@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+
 from acceptance import ledger
 from acceptance.shell import Shell
-
 from interlock import config
 from interlock.app.interlock import Interlock
 

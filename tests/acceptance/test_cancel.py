@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from acceptance.shell import Shell, alive, until
 
 HEADER = "document: {dsl: 1.0.3, namespace: default, name: long, version: 1.0.0}\n"
 
-FUNCTIONS = '''
+FUNCTIONS = """
 import asyncio, os, time
 
 def _note(name):
@@ -32,13 +33,13 @@ def stubborn():
     time.sleep(4)
     _note("late")
     return {"late": True}
-'''
+"""
 
 STEPS = {
     "shell": """run: {shell: {command: 'echo $$ > pid; (sleep 61 & echo $! > grandchild; wait) & setsid sleep 62 & wait'}}""",
     "async": "call: 'python:functions:patient'",
     "isolated": "{call: 'python:functions:patient', metadata: {interlock: {isolated: true}}}",
-    "script": "run: {script: {language: python, code: 'import os, time; open(\"pid\", \"w\").write(str(os.getpid())); time.sleep(63)'}}",
+    "script": 'run: {script: {language: python, code: \'import os, time; open("pid", "w").write(str(os.getpid())); time.sleep(63)\'}}',
 }
 
 
@@ -144,7 +145,10 @@ def test_sync_step_is_refused_its_result_and_shown_as_abandoned(shell: Shell) ->
 def test_suspended_run_ends_its_command_with_5_and_resumes_once(shell: Shell) -> None:
     """WF-17: resuming twice repeats nothing."""
     shell.write("f.py", "def note(n):\n    open('ledger', 'a').write(f'{n}\\n')\n    return n\n")
-    steps = "".join(f"  - s{n}: {{call: 'python:f:note', with: {{n: {n}}}}}\n  - w{n}: {{wait: {{milliseconds: 400}}}}\n" for n in range(4))
+    steps = "".join(
+        f"  - s{n}: {{call: 'python:f:note', with: {{n: {n}}}}}\n  - w{n}: {{wait: {{milliseconds: 400}}}}\n"
+        for n in range(4)
+    )
     shell.write("long.yaml", HEADER + "do:\n" + steps)
     with shell.started("run", "long.yaml", "--id", "victim") as process:
         until(lambda: len(shell.ledger()) >= 1)
@@ -155,5 +159,3 @@ def test_suspended_run_ends_its_command_with_5_and_resumes_once(shell: Shell) ->
     again = shell.run("resume", "victim")
     assert (again.code, "has ended" in again.err) == (2, True)
     assert shell.ledger() == ["0", "1", "2", "3"]
-
-

@@ -97,9 +97,7 @@ async def test_hostile_expression_ends_at_its_deadline_and_leaves_others_quick(
 
 async def test_endless_loop_ends_at_its_timeout(interlock: Interlock) -> None:
     """WF-16"""
-    endless = (
-        HEADER + "timeout: {after: PT0.3S}\ndo:\n  - a: {set: {n: 1}}\n  - b: {switch: [{again: {then: a}}]}\n"
-    )
+    endless = HEADER + "timeout: {after: PT0.3S}\ndo:\n  - a: {set: {n: 1}}\n  - b: {switch: [{again: {then: a}}]}\n"
     row = await asyncio.wait_for(finished(interlock, endless), 10)
     assert row.status is RunStatus.FAULTED
     assert row.fault is not None
@@ -172,7 +170,15 @@ async def test_twenty_branches_run_at_the_same_time(interlock: Interlock, tmp_pa
 
 async def test_expressions_in_data_are_inert(interlock: Interlock, tmp_path: Path) -> None:
     """OP-07, WF-13: what looks like an expression, or like a command, stays text."""
-    hostile = ["${ .secret }", "$(touch pwned)", "`touch pwned`", "'; touch pwned; '", '"; touch pwned #', "a\nb", "\u0000"[:0]]
+    hostile = [
+        "${ .secret }",
+        "$(touch pwned)",
+        "`touch pwned`",
+        "'; touch pwned; '",
+        '"; touch pwned #',
+        "a\nb",
+        "\u0000"[:0],
+    ]
     text = (
         HEADER
         + "do:\n  - keep: {set: {seen: '${ .items }'}}\n"
@@ -180,5 +186,7 @@ async def test_expressions_in_data_are_inert(interlock: Interlock, tmp_path: Pat
     )
     started = await interlock.start(text, input={"items": hostile, "secret": "s"}, folder=tmp_path)
     await interlock.finish(started.run)
-    assert await output(interlock, await interlock.find(None, started.id)) == "".join(f"{item}|" for item in hostile[:6])
+    assert await output(interlock, await interlock.find(None, started.id)) == "".join(
+        f"{item}|" for item in hostile[:6]
+    )
     assert not (tmp_path / "pwned").exists()

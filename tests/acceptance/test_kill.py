@@ -5,16 +5,17 @@ from __future__ import annotations
 import signal
 
 import pytest
+
 from acceptance.shell import Shell
 
 STEPS = 20
 
-FUNCTIONS = '''
+FUNCTIONS = """
 def work(number):
     with open("ledger", "a") as ledger:
         ledger.write(f"{number}\\n")
     return {"sum": number}
-'''
+"""
 
 DOCUMENT = "document: {dsl: 1.0.3, namespace: default, name: twenty, version: 1.0.0}\ndo:\n" + "".join(
     f"  - step{number}: {{call: 'python:functions:work', with: {{number: {number}}}}}\n" for number in range(STEPS)

@@ -71,6 +71,15 @@ async def test_large_texts_are_kept_in_parts_and_read_back(store: Store) -> None
     assert await store.journal.texts("r2", ["digest"]) == {}
 
 
+async def test_large_texts_that_no_commit_refers_to_are_swept(store: Store) -> None:
+    await store.journal.commit(accepting(large={"kept": b"x"}))
+    await store.journal.commit(batch(seq=7, large={"left": b"y"}))
+    assert await store.journal.texts("r1", ["left"]) == {"left": b"y"}
+    assert await store.journal.sweep(107.0) == 0
+    assert await store.journal.sweep(108.0) == 1
+    assert await store.journal.texts("r1", ["kept", "left"]) == {"kept": b"x"}
+
+
 async def test_scope_is_replaced_and_removed(store: Store) -> None:
     await store.journal.commit(accepting(scopes={"1.0": b"a", "1.1": b"b"}))
     await store.journal.commit(batch(seq=1, scopes={"1.0": b"c", "1.1": None}))

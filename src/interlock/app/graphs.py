@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 from collections import OrderedDict
 from typing import Final
 
-from interlock import config, errors
+from interlock import errors
 from interlock.flow import check
 from interlock.flow import compile as flow_compile
 from interlock.flow.check import Loaded
 from interlock.flow.compile import Graph
-from interlock.flow.meaning.limits import Limits
+from interlock.flow.meaning import limits
 from interlock.store.ports import Definition, Store
 
 _KEPT: Final = 256
-_ANY: Final = Limits(max_steps=sys.maxsize, max_branches=sys.maxsize, max_retries=sys.maxsize)
-"""For what is stored: it was accepted once, and its runs go on whatever the limits are by now."""
-
-
-def load(text: str, file: str | None, limits: config.Limits) -> Loaded:
-    """Read and check a document under the limits of the settings; see `check.load`."""
-    allowed = Limits(max_steps=limits.max_steps, max_branches=limits.max_branches, max_retries=limits.max_retries)
-    return check.load(text, file, allowed=allowed)
 
 
 def definition(text: str, loaded: Loaded) -> Definition:
@@ -53,7 +44,7 @@ class Graphs:
         stored = await self._store.journal.definition(digest)
         if stored is None:
             raise errors.NotFound(f"the definition {digest} is not in the store")
-        return self.add(digest, check.load(stored.source, allowed=_ANY))
+        return self.add(digest, check.load(stored.source, allowed=limits.ACCEPTED))
 
     def add(self, digest: str, loaded: Loaded) -> Graph:
         """Compile a definition and keep it under its digest. Raises InvalidDefinition."""

@@ -27,7 +27,9 @@ from interlock.engine import recovery
 from interlock.engine import state as states
 from interlock.engine.fold import apply
 from interlock.engine.rows import Rows
+from interlock.flow import check
 from interlock.flow.check import Loaded
+from interlock.flow.meaning import executable, limits
 from interlock.model import event as events
 from interlock.model.event import Event
 from interlock.model.json import Json
@@ -39,21 +41,23 @@ from interlock.store.ports import Batch, Committed, Definition, NewRun, RunRow, 
 
 _PAGE: Final = 500
 _LONGEST_ID: Final = 128
+_SCHEDULE: Final = "/schedule"
 _FOLLOW_SECONDS: Final = 1.0  # the net under the bell
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
-    """A run that was accepted. `fresh` False: a run with this id, definition and input was there before.
+    """A run that was accepted.
 
-    `scheduled`: the document has a schedule, which a single run does not follow.
+    `fresh` False: a run with this id, definition and input was there before. `has_schedule`: the document has one, which
+    a run started by hand does not follow; it runs once, now.
     """
 
     run: str
     namespace: str
     id: str
     fresh: bool
-    scheduled: bool = False
+    has_schedule: bool = False
 
 
 class Interlock:
@@ -136,10 +140,11 @@ class Interlock:
             )
         return stored
 
-    def _executable(self, text: str, file: str | None) -> Loaded:
-        loaded = graphs.load(text, file, self.settings.limits)
+    def _executable(self, text: str, file: str | None, *, but: str | None = None) -> Loaded:
+        """Load a document that this version can execute; `but`: the one place where it may say what is not built."""
+        loaded = check.load(text, file, allowed=limits.configured(self.settings.limits))
         loaded.raise_for_problems()
-        unbuilt = [problem for problem in loaded.warnings if problem.code == "not-executable-yet"]
+        unbuilt = [problem for problem in loaded.warnings if problem.code == executable.CODE and problem.path != but]
         if unbuilt:
             raise errors.InvalidDefinition("this document uses what this version cannot execute yet", tuple(unbuilt))
         return loaded
@@ -161,7 +166,7 @@ class Interlock:
 
         The same id, definition and input give the run that is there. Raises InvalidDefinition, Conflict.
         """
-        loaded = self._executable(text, file)
+        loaded = self._executable(text, file, but=_SCHEDULE)
         stored = graphs.definition(text, loaded)
         graph = self.graphs.add(stored.digest, loaded)
         await self.store.journal.define(stored)
@@ -183,11 +188,10 @@ class Interlock:
             committed = await self.node.engine.accept(owned, graph, value)
         else:
             committed = await self._accept_only(new, value)
-        scheduled = loaded.required().schedule is not None
         if committed is Committed.EXISTS:
-            there = await self._existing(new, value)
-            return Started(run=there.run, namespace=there.namespace, id=there.id, fresh=False, scheduled=scheduled)
-        return Started(run=run, namespace=new.namespace, id=new.id, fresh=True, scheduled=scheduled)
+            return await self._existing(new, value)
+        has_schedule = loaded.required().schedule is not None
+        return Started(run=run, namespace=new.namespace, id=new.id, fresh=True, has_schedule=has_schedule)
 
     async def _accept_only(self, new: NewRun, value: Payload) -> Committed:
         """Store a run that whichever node can will begin."""
@@ -203,7 +207,7 @@ class Interlock:
         )
         return await self.store.journal.commit(msgspec.structs.replace(batch, head=b"", large=large))
 
-    async def _existing(self, new: NewRun, value: Payload) -> RunRow:
+    async def _existing(self, new: NewRun, value: Payload) -> Started:
         row = await self.find(new.namespace, new.id)
         assert row.input is not None
         there = await self.rows.value(row.run, row.input, self.store.journal)
@@ -212,7 +216,7 @@ class Interlock:
                 f"the run {new.id!r} exists with definition {row.definition[:12]} and input {there.digest[:12]}; "
                 f"asked for were definition {new.definition[:12]} and input {value.digest[:12]}; choose another id"
             )
-        return row
+        return Started(run=row.run, namespace=row.namespace, id=row.id, fresh=False)
 
     # -- finding and following -----------------------------------------------------------------------------------
 
@@ -232,8 +236,14 @@ class Interlock:
             after = rows[-1].seq
         return found
 
-    async def follow(self, row: RunRow, after: int = 0) -> AsyncIterator[tuple[int, list[Event]]]:
-        """Give the commits of a run as they happen, with their seq, until it has ended."""
+    async def follow(
+        self, row: RunRow, after: int = 0, *, resuming: bool = False
+    ) -> AsyncIterator[tuple[int, list[Event]]]:
+        """Give the commits of a run as they happen, with their seq, until it has ended or is suspended.
+
+        `resuming`: it is suspended now, and a request to resume it is on its way.
+        """
+        resting = ENDED_RUN | {RunStatus.SUSPENDED}
         rung = asyncio.Event()
         end = self.store.bell.listen(rung.set)
         try:
@@ -242,11 +252,15 @@ class Interlock:
                 rows = await self.store.journal.history(row.run, after, _PAGE)
                 for item in rows:
                     after = item.seq
-                    yield item.seq, await self.rows.events(row.run, [item], self.store.journal)
+                    news = await self.rows.events(row.run, [item], self.store.journal)
+                    resuming = resuming and not (
+                        item.seq > row.seq and any(isinstance(event, events.Resumed) for event in news)
+                    )
+                    yield item.seq, news
                 if rows:
                     continue
                 now = await self.find(row.namespace, row.id)
-                if now.seq <= after and now.status in ENDED_RUN | {RunStatus.SUSPENDED}:
+                if now.seq <= after and now.status in (ENDED_RUN if resuming else resting):
                     return
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(rung.wait(), _FOLLOW_SECONDS)
@@ -359,7 +373,7 @@ def _python_functions(value: Json) -> list[str]:
 
 
 def step_path(nodes: Mapping[str, object], step: str) -> str:
-    """Give the path of a step that is named by its path or its name. Raises Invalid, NotFound, which name those there are."""
+    """Give the path of a step that is named by its path or its name. Raises Invalid, NotFound, which list the names."""
     if step in nodes:
         return step
     found = [path for path in nodes if path.rsplit("/", 1)[-1] == step]

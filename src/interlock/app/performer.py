@@ -58,11 +58,10 @@ class Performer:
                 raise AssertionError(f"a {type(target).__name__} goes through the queue")
 
     async def _call(self, target: PythonTarget, request: EffectRequest, place: Place) -> Outcome:
-        function = self._functions.get(target.function) or self._functions.get(target.function.partition(":")[0])
-        if function is None and ":" not in target.function:
+        function = self._resolved(target.function)
+        if function is None:
             known = ", ".join(sorted(self._functions)) or "none"
-            return _invalid(f"the catalog has no function {target.function!r} (it has: {known}); see python.functions")
-        function = function or target.function
+            return _invalid(f"the catalog has no function {target.function!r}; those of python.functions are: {known}")
         if not self._allows(function):
             return _invalid(f"python.allow does not name the module of {function!r}")
         launcher = self._isolated if request.isolated else self._in_process
@@ -92,6 +91,13 @@ class Performer:
             if await running.outcome() == Cancelled(abandoned=True):
                 on_output("interlock", "abandoned: the function's thread still runs; its result will be refused\n")
             raise
+
+    def _resolved(self, name: str) -> str | None:
+        """Give `package.module:function` for a name of the catalog, `name:version@default`, or for itself."""
+        if "@" not in name and ":" in name:
+            return name
+        plain = name.partition("@")[0]
+        return self._functions.get(plain) or self._functions.get(plain.partition(":")[0])
 
     def _allows(self, function: str) -> bool:
         if self._allow is None:

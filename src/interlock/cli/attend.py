@@ -57,12 +57,17 @@ class Interruption:
                 signal.signal(number, handler)
 
 
-async def attend(app: Interlock, row: RunRow, interruption: Interruption, *, as_json: bool) -> int:
-    """Follow a run to its end, show it, and give the exit code. Raises what keeps this process from executing it."""
+async def attend(
+    app: Interlock, row: RunRow, interruption: Interruption, *, as_json: bool, resuming: bool = False
+) -> int:
+    """Follow a run to its end, show it, and give the exit code. Raises what keeps this process from executing it.
+
+    `resuming`: it is suspended now, and a request to resume it is on its way.
+    """
     title = f"{row.workflow} · {glyphs.short(row.id)} · {app.store.url}"
     graph = await app.graphs.graph(row.definition)
     display = live.display(title, graph, app.clock.now, quiet=as_json)
-    staying = asyncio.create_task(_stay(app, row, display))
+    staying = asyncio.create_task(_stay(app, row, display, resuming))
     try:
         with display:
             await _either(staying, interruption.heard)
@@ -82,9 +87,9 @@ async def attend(app: Interlock, row: RunRow, interruption: Interruption, *, as_
 # -- staying ---------------------------------------------------------------------------------------------------------
 
 
-async def _stay(app: Interlock, row: RunRow, display: live.Display) -> None:
+async def _stay(app: Interlock, row: RunRow, display: live.Display, resuming: bool) -> None:
     """Show and execute a run until it has ended."""
-    tasks = (asyncio.create_task(_execute(app, row)), asyncio.create_task(_show(app, row, display)))
+    tasks = (asyncio.create_task(_execute(app, row, resuming)), asyncio.create_task(_show(app, row, display, resuming)))
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
         for task in done:
@@ -94,17 +99,18 @@ async def _stay(app: Interlock, row: RunRow, display: live.Display) -> None:
             await _end(task)
 
 
-async def _show(app: Interlock, row: RunRow, display: live.Display) -> None:
-    async for _, news in app.follow(row):
+async def _show(app: Interlock, row: RunRow, display: live.Display, resuming: bool) -> None:
+    async for _, news in app.follow(row, resuming=resuming):
         display.tell(news)
 
 
-async def _execute(app: Interlock, row: RunRow) -> None:
+async def _execute(app: Interlock, row: RunRow, resuming: bool) -> None:
     """See the run through in this process's node whenever no other living process owns it."""
     while True:
         await app.finish(row.run)
         now = await app.find(row.namespace, row.id)
-        if now.status in ENDED_RUN or now.status is RunStatus.SUSPENDED:
+        resting = now.status is RunStatus.SUSPENDED and not (resuming and now.seq == row.seq)
+        if now.status in ENDED_RUN or resting:
             return
         if not await app.take(now):
             await asyncio.sleep(_TAKE_SECONDS)

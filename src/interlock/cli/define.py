@@ -5,19 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 from interlock import errors
-from interlock.app import graphs
 from interlock.cli import context
 from interlock.cli.output import answer, note
-from interlock.flow import diagram, report
+from interlock.flow import check, diagram, report
+from interlock.flow.meaning import limits
 from interlock.flow.problem import Problem, Severity
 
 
 async def validate(files: list[str], *, as_json: bool) -> int:
     """List every problem of the files; exit code 2 when one of them is an error."""
-    limits = context.settings().limits
+    allowed = limits.configured(context.settings().limits)
     problems: list[Problem] = []
     for file in files:
-        problems += graphs.load(context.read_text(file), file, limits).problems
+        problems += check.load(context.read_text(file), file, allowed=allowed).problems
     if as_json:
         answer(report.json(problems).decode())
     elif problems:
@@ -30,7 +30,9 @@ async def validate(files: list[str], *, as_json: bool) -> int:
 
 async def graph(file: str, *, svg: bool, out: Path | None) -> int:
     """Draw a workflow. Raises InvalidDefinition."""
-    workflow = graphs.load(context.read_text(file), file, context.settings().limits).required()
+    workflow = check.load(
+        context.read_text(file), file, allowed=limits.configured(context.settings().limits)
+    ).required()
     text = diagram.svg(workflow) if svg else diagram.mermaid(workflow)
     if out is None:
         answer(text.rstrip("\n"))

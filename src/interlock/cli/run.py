@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from typing import Final
@@ -18,8 +17,6 @@ from interlock.model.states import ENDED_RUN, RunStatus
 from interlock.store.ports import RunRow
 
 _PAGE: Final = 500
-_PATIENCE_SECONDS: Final = 5.0
-_LOOK_SECONDS: Final = 0.1
 
 
 async def run(workflow: str, *, input: str | None, id: str | None, detach: bool, as_json: bool) -> int:
@@ -33,7 +30,7 @@ async def run(workflow: str, *, input: str | None, id: str | None, detach: bool,
         started = await app.start(
             text, file=file, input=value, id=id, namespace=options.namespace, folder=folder, detach=detach
         )
-        if started.scheduled:
+        if started.has_schedule:
             note("the document has a schedule; `run` runs it once, now")
         if detach:
             return await _detached(app, started, as_json)
@@ -55,8 +52,10 @@ async def resume(run: str | None, *, all: bool, as_json: bool) -> int:
             raise errors.Conflict(
                 f"the run {row.id} has ended ({row.status}){hint if row.status is RunStatus.FAULTED else ''}"
             )
-        await _lift(app, row)
-        return await attend(app, row, interruption, as_json=as_json)
+        await app.resume(row)
+        await app.take(row)
+        suspended = row.status is RunStatus.SUSPENDED
+        return await attend(app, row, interruption, as_json=as_json, resuming=suspended)
 
 
 async def retry(run: str, *, as_json: bool) -> int:
@@ -84,18 +83,6 @@ async def _executing() -> AsyncIterator[tuple[Interlock, Interruption]]:
     with Interruption().listening() as interruption:
         async with context.opened() as app:
             yield app, interruption
-
-
-async def _lift(app: Interlock, row: RunRow) -> None:
-    """Lift a suspension, in the process that owns the run or, where none does, in this one."""
-    await app.resume(row)
-    await app.take(row)
-    until = app.clock.monotonic() + _PATIENCE_SECONDS
-    while row.status is RunStatus.SUSPENDED and app.clock.monotonic() < until:
-        now = await app.find(row.namespace, row.id)
-        if now.status is not RunStatus.SUSPENDED:
-            return
-        await asyncio.sleep(_LOOK_SECONDS)
 
 
 async def _detached(app: Interlock, started: Started, as_json: bool) -> int:

@@ -79,6 +79,7 @@ class LiveRun:
     accept_large: dict[str, bytes] = field(default_factory=dict)
     mailbox: deque[tuple[Cause, int]] = field(default_factory=deque)
     seen: set[int] = field(default_factory=set)
+    armed: float | None = None
     driver: asyncio.Task[None] | None = None
     effects: dict[int, asyncio.Task[None]] = field(default_factory=dict)
     accepted: asyncio.Future[Committed] | None = None
@@ -121,6 +122,7 @@ class Engine(Service):
         self._pull_again = False
         self._unlisten: Callable[[], None] | None = None
         self._stopping = False
+        self._draining = False
 
     # -- life ----------------------------------------------------------------------------------------------------
 
@@ -130,6 +132,9 @@ class Engine(Service):
     async def drain(self, grace_seconds: float) -> None:
         """Give every run back: its effects in flight are stopped and noted as such, so that the next owner repeats them
         without counting them as lost. What does not end within the grace is left to `stop`."""
+        self._draining = True
+        if self._timer is not None:
+            self._timer.cancel()
         for live in list(self._runs.values()):
             self._deliver(live, Drain(), 0)
         drivers = [live.driver for live in self._runs.values() if live.driver is not None]
@@ -203,7 +208,7 @@ class Engine(Service):
 
     async def _pull(self) -> None:
         """Deliver what is in the inbox of our runs."""
-        while not self._stopping:
+        while not self._stopping and not self._draining:
             self._pull_again = False
             if not self._runs:
                 return
@@ -226,9 +231,11 @@ class Engine(Service):
         if live.driver is None and not self._stopping:
             live.driver = asyncio.create_task(self._drive(live), name=f"run-{live.run}")
 
-    def _arm(self, wake_at: float, run: str) -> None:
-        heapq.heappush(self._timers, (wake_at, run))
-        if self._timers[0][1] == run:
+    def _arm(self, wake_at: float, live: LiveRun) -> None:
+        """Wake a run at a moment. An earlier entry of it stays in the heap and is passed over when its time comes."""
+        live.armed = wake_at
+        heapq.heappush(self._timers, (wake_at, live.run))
+        if self._timers[0][1] == live.run:
             self._set_timer()
 
     def _set_timer(self) -> None:
@@ -240,9 +247,10 @@ class Engine(Service):
     def _fire(self) -> None:
         now = self._clock.now()
         while self._timers and self._timers[0][0] <= now:
-            _, run = heapq.heappop(self._timers)
+            wake_at, run = heapq.heappop(self._timers)
             live = self._runs.get(run)
-            if live is not None:
+            if live is not None and live.armed == wake_at:
+                live.armed = None
                 self._deliver(live, Tick(), 0)
         if self._timers:
             self._set_timer()
@@ -263,7 +271,7 @@ class Engine(Service):
             self._give_up(live, error)
         finally:
             live.driver = None
-        if live.run in self._runs:
+        if live.run in self._runs and not self._draining:
             self._rest(live)
 
     async def _load(self, live: LiveRun) -> None:
@@ -422,14 +430,11 @@ class Engine(Service):
         state = live.state
         assert state is not None
         wake_at = state.wake_at()
-        if wake_at is not None:
-            self._arm(wake_at, live.run)
+        if wake_at is not None and wake_at != live.armed:
+            self._arm(wake_at, live)
         far = wake_at is None or wake_at - self._clock.now() > _PARK_SECONDS
         if far and not live.effects and state.status in (RunStatus.WAITING, RunStatus.SUSPENDED):
             live.state = live.graph = None
-        if live.mailbox:  # something arrived while the driver ended
-            cause, number = live.mailbox.pop()
-            self._deliver(live, cause, number)
 
     def _finish(self, live: LiveRun) -> None:
         for task in self._drop(live):
@@ -458,7 +463,7 @@ class Engine(Service):
         while True:
             try:
                 return await call()
-            except errors.StoreUnavailable as error:
+            except (errors.StoreUnavailable, errors.StoreFull) as error:
                 if not self._patient:
                     raise
                 telemetry.emit("store.away", node=self._node, error=error)

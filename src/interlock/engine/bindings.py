@@ -6,6 +6,7 @@ not exist at a place is an error there, not null. Only the names that an express
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
@@ -13,7 +14,8 @@ from typing import Final
 import interlock
 from interlock import errors
 from interlock.engine.state import RunState, Scope
-from interlock.flow.compile import ForWork, Graph, Node, TryWork
+from interlock.expr.evaluation import Evaluation, Pending
+from interlock.flow.compile import ForWork, Graph, HttpWork, Node, TryWork
 from interlock.model.json import Json
 from interlock.model.payload import Payload
 
@@ -25,8 +27,7 @@ _ARGUMENTS: Final = frozenset({"context", "input", "output", "secrets", "task", 
 class Bindings:
     """The arguments at one place of one step. `None` for what that place does not have."""
 
-    __slots__ = ("_authorization", "_extra", "_graph", "_input", "_node", "_output", "_raw", "_raw_output", "_scope",
-                 "_since", "_state")  # fmt: skip
+    __slots__ = ("_extra", "_graph", "_input", "_node", "_output", "_raw", "_raw_output", "_scope", "_since", "_state")
 
     def __init__(
         self,
@@ -41,12 +42,10 @@ class Bindings:
         raw_output: Payload | None = None,
         output: Payload | None = None,
         extra: Mapping[str, Json] | None = None,
-        authorization: Json = None,
     ) -> None:
         self._graph, self._state, self._scope, self._node = graph, state, scope, node
         self._raw, self._since, self._input = raw, since, input
         self._raw_output, self._output, self._extra = raw_output, output, extra
-        self._authorization = authorization
 
     def pick(self, names: frozenset[str]) -> dict[str, Json]:
         """Give the arguments of these names. Raises ExpressionError for one that this place does not have."""
@@ -74,7 +73,7 @@ class Bindings:
             case "task" if self._node is not None:
                 return self._task(self._node)
             case "authorization" if self._input is not None:
-                return self._authorization
+                return self._authorization(self._input)
             case _:
                 return self._variable(name)
 
@@ -87,6 +86,20 @@ class Bindings:
             "output": None if self._raw_output is None else self._raw_output.value,
             "startedAt": moment(self._since),
         }
+
+    def _authorization(self, input: Payload) -> Json:
+        """Give how the step's request authenticates itself, null when it does not."""
+        work = None if self._node is None else self._node.work
+        if not isinstance(work, HttpWork) or work.credentials is None:
+            return None
+        try:
+            found = work.credentials.evaluate(Evaluation(), input.value, self.pick(work.credentials.arguments))
+        except Pending:
+            raise errors.ExpressionError("$authorization needs a slow expression; use a simpler one") from None
+        if found["scheme"] == "basic":
+            pair = f"{found['username']}:{found['password']}".encode()
+            return {"scheme": "Basic", "parameter": base64.b64encode(pair).decode()}
+        return {"scheme": "Bearer", "parameter": found["token"]}
 
     def _variable(self, name: str) -> Json:
         if self._scope is not None:

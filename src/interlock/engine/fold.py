@@ -68,7 +68,7 @@ def apply(state: RunState, event: Event) -> None:
             scope = _touch(state, event.scope)
             frame = scope.frames[-1]
             state.effects.pop(frame.effect, None)
-            frame.effect, frame.until = 0, event.until
+            frame.effect, frame.until, frame.deadline = 0, event.until, None
             frame.retries = frame.retries | {event.failure: frame.retries.get(event.failure, 0) + 1}
         case events.Caught():
             scope, frame = _unwind(state, event.scope, event.path)
@@ -110,7 +110,7 @@ def apply(state: RunState, event: Event) -> None:
                 scope, frame = _waiting(state, effect)
                 del state.effects[effect]
                 frame.retries = frame.retries | {FailureClass.LOST: frame.retries.get(FailureClass.LOST, 0) + 1}
-                frame.effect, frame.until = 0, event.at
+                frame.effect, frame.until, frame.deadline = 0, event.at, None
                 state.touched.add(scope.id)
         case events.Copied():
             return

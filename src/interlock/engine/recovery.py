@@ -12,17 +12,25 @@ from interlock.store.ports import Store
 SCAN_SECONDS: Final = 2.0  # with a lease of 10 s, a run is taken over within 15 s
 
 
+_SWEEP_SECONDS: Final = 3600.0
+_UNREFERRED_SECONDS: Final = 86400.0  # a commit follows its large values within seconds; a day is beyond doubt
+
+
 class Recovery(Loop):
-    """Buries dead nodes, and ends attempts whose lease ran out."""
+    """Buries dead nodes, ends attempts whose lease ran out, and sweeps large values that no commit came to refer to."""
 
     def __init__(self, node: str, store: Store, clock: Clock) -> None:
         super().__init__("recovery", SCAN_SECONDS)
         self._node = node
         self._store = store
         self._clock = clock
+        self._swept = clock.monotonic()
 
     async def round(self) -> bool:
         await sweep(self._store, self._clock, but=self._node)
+        if self._clock.monotonic() - self._swept > _SWEEP_SECONDS:
+            self._swept = self._clock.monotonic()
+            await self._store.journal.sweep(self._clock.now() - _UNREFERRED_SECONDS)
         return False
 
 

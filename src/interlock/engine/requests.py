@@ -33,11 +33,10 @@ def build(m: Machine, scope: Scope, node: Node, frame: Frame) -> EffectRequest:
         case PythonWork(function=function, arguments=arguments):
             target = _convert(PythonTarget, {"function": function, "arguments": m.evaluate(arguments, data, bindings)})
             isolated = node.work.isolated
-        case ProcessWork(kind=kind, language=language, fields=fields):
-            target = _process(kind, language, m.evaluate(fields, data, bindings))
-            queued, result = True, node.work.result
-        case _:
-            raise AssertionError(f"{node.path} asks for no effect")
+        case work:
+            assert isinstance(work, ProcessWork)  # the other kinds of work ask for no effect
+            target = _process(work.kind, work.language, m.evaluate(work.fields, data, bindings))
+            queued, result = True, work.result
     key = _idempotency_key(m, scope, node, frame, bindings)
     return EffectRequest(
         effect=m.state.head.serial + 1,

@@ -140,9 +140,6 @@ def _goes_on(m: Machine, scope: Scope, node: Node, frame: Frame, work: ForWork, 
 
 
 def _fork(m: Machine, scope: Scope, node: Node, frame: Frame, branches: tuple[str, ...]) -> None:
-    if not branches:
-        complete(m, scope, node, frame, Payload([]))
-        return
     _open(m, scope, frame, None)
     base = m.state.head.serial + 1
     m.emit(events.Forked(at=m.now, scope=scope.id, path=node.path, base=base, branches=list(branches)))
@@ -244,7 +241,6 @@ def complete(
     if node.output_as is not None:
         bindings = Bindings(
             m.graph, m.state, scope, node, raw=frame.raw, since=frame.since, input=frame.input, raw_output=raw_output,
-            authorization=None,
         )  # fmt: skip
         output = m.payload(m.evaluate(node.output_as, raw_output.value, bindings))
     check(node.output_schema, output, "output")

@@ -119,13 +119,13 @@ BUILTINS: Final[dict[Function, Builtin]] = {
     **_table(_UNBOUNDED, Builtin(Cost.UNBOUNDED)),
 }
 
-_PASS_ON: Final = (
+_COPYING: Final = (
     "all any ascii_downcase ascii_upcase contains del empty endswith error first from_entries getpath group_by has in "
     "inside isempty join keys keys_unsorted last length limit ltrimstr map map_values max max_by min min_by not nth "
     "path reverse rtrimstr select sort sort_by split startswith test to_entries tojson tostring trim type unique "
     "unique_by values with_entries arrays objects strings numbers booleans nulls iterables scalars"
 )
-PASS_ON: Final = frozenset(_PASS_ON.split())
+COPYING: Final = frozenset(_COPYING.split())
 """Functions that make no numbers but counts, and no texts but of their input: their results need no second look."""
 
 SHUT_OFF: Final[dict[str, str]] = {

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 import msgspec
 
@@ -295,3 +295,5 @@ def _arguments(builtin: Builtin, arguments: list[_Estimate]) -> _Estimate:
         case Runs.CHAINED:
             first, then = arguments
             return _chain(first, then)
+        case _:
+            assert_never(builtin.runs)

@@ -18,7 +18,7 @@ computation is a function of its data and its answers.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from typing import TypeAlias, assert_never
 
 import msgspec
 
@@ -85,6 +85,8 @@ class Evaluation:
                 return value
             case Failure(code, message):
                 raise ExpressionDeadline(message) if code == ExpressionDeadline.code else ExpressionError(message)
+            case _:
+                assert_never(answer)
 
 
 def answer(request: Request) -> Answer:

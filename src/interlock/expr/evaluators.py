@@ -30,6 +30,7 @@ _GRACE_SECONDS: Final = 1.0
 _answers: Final[msgspec.json.Decoder[evaluation.Answer]] = msgspec.json.Decoder(evaluation.Answer)
 
 
+_LEAVE_SECONDS: Final = 1.0
 _PATIENCE_SECONDS: Final = 0.1
 """A request that finds every process busy for so long gets a spare one: the busy ones are probably hung."""
 _SPARE_PROCESSES: Final = 6
@@ -88,13 +89,16 @@ class Evaluators(Service):
             self._check_running()
             yield evaluator
         finally:
-            is_spare = len(self._all) > self._warm
-            if is_spare:
-                self._all.remove(evaluator)
-            else:
-                self._idle.put_nowait(evaluator)
-            if is_spare or not evaluator.is_idle:
-                await asyncio.shield(evaluator.stop())
+            await asyncio.shield(self._give_back(evaluator))
+
+    async def _give_back(self, evaluator: _Evaluator) -> None:
+        is_spare = len(self._all) > self._warm
+        if is_spare:
+            self._all.remove(evaluator)
+        if is_spare or not evaluator.is_idle:
+            await evaluator.stop()
+        if not is_spare:
+            self._idle.put_nowait(evaluator)
 
     async def _claimed(self) -> _Evaluator:
         """Give an idle process, or a spare one when all have been busy for long."""
@@ -139,10 +143,17 @@ class _Evaluator:
         return answer
 
     async def stop(self) -> None:
-        """Kill the process, if there is one, and wait for its end."""
+        """End the process, if there is one: an idle one by closing its input, one at work by force."""
         process, self._process = self._process, None
-        self.is_idle = True
-        if process is not None:
+        was_idle, self.is_idle = self.is_idle, True
+        if process is None:
+            return
+        assert process.stdin is not None
+        process.stdin.close()
+        try:
+            async with asyncio.timeout(_LEAVE_SECONDS if was_idle else 0):
+                await process.wait()
+        except TimeoutError:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await process.wait()

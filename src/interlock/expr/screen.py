@@ -106,10 +106,8 @@ def bound(part: object) -> set[str]:
         case ("pobject", list(entries)):
             aliases = {alias for _, _, alias in entries if alias is not None}
             return aliases.union(*(bound(pattern) for _, pattern, _ in entries))
-        case ("parray", list(items)) | list(items):
-            return set().union(*(bound(item) for item in items))
         case _:
-            raise AssertionError(f"not a pattern: {part!r}")
+            return set().union(*(bound(pattern) for pattern in syntax.children(part)))
 
 
 def _inside(scope: _Scope, parameters: list[str]) -> _Scope:
@@ -129,5 +127,5 @@ def _unknown(name: str, arity: int, scope: _Scope) -> str:
 
 
 def _nearest(name: str, names: frozenset[str] | set[str], prefix: str = "") -> str:
-    close = difflib.get_close_matches(name, sorted(names), n=1)
+    close = difflib.get_close_matches(name, sorted(names), n=1, cutoff=0.8)
     return f"; did you mean `{prefix}{close[0]}`?" if close else ""

@@ -12,7 +12,7 @@ could read them as programs.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, assert_never
 
 import msgspec
 
@@ -124,6 +124,8 @@ def _leaves(part: _Part) -> list[_Leaf]:
             return [leaf for item in fields.values() for leaf in _leaves(item)]
         case _Constant():
             return []
+        case _:
+            assert_never(part)
 
 
 def _evaluate(part: _Part, evaluation: Evaluation, data: Json, arguments: Mapping[str, Json]) -> Json:
@@ -136,6 +138,8 @@ def _evaluate(part: _Part, evaluation: Evaluation, data: Json, arguments: Mappin
             return [_evaluate(item, evaluation, data, arguments) for item in items]
         case _Object(fields):
             return {key: _evaluate(item, evaluation, data, arguments) for key, item in fields.items()}
+        case _:
+            assert_never(part)
 
 
 def _evaluate_leaf(

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import importlib.machinery
 import inspect
+import json as stdlib_json  # strict where ours is generous: no sets, no NaN
+import os
 import sys
 from collections.abc import Callable
 
@@ -28,8 +31,9 @@ def find(name: str, folder: str) -> Callable[..., Json]:
         module = importlib.import_module(module_name)
     except ImportError as error:
         raise Unusable(f"cannot import {module_name!r} for {name!r}: {error} (folder {folder})") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise Unusable(f"importing {module_name!r} failed: {type(error).__name__}: {error}") from error
+    _check_origin(module_name.partition(".")[0], folder)
     found: object = module
     for part in attribute.split("."):
         found = getattr(found, part, None)
@@ -37,6 +41,23 @@ def find(name: str, folder: str) -> Callable[..., Json]:
         what = "no" if found is None else "a value but no"
         raise Unusable(f"the module {module_name!r} has {what} function {attribute!r}")
     return found
+
+
+def _check_origin(name: str, folder: str) -> None:
+    """Raise Unusable when the folder has a module of this name, but another one was imported before it.
+
+    A process has one module per name, while two runs may come from two folders that both have a `steps.py`.
+    """
+    spec = importlib.machinery.PathFinder.find_spec(name, [folder])
+    imported = getattr(sys.modules[name], "__file__", None)
+    if spec is None or spec.origin is None or imported is None:
+        return
+    if not os.path.exists(imported) or os.path.samefile(spec.origin, imported):
+        return
+    raise Unusable(
+        f"the module {name!r} of the folder {folder} is hidden by {imported}, which this process has imported before; "
+        f"rename it or run the step isolated"
+    )
 
 
 def check_call(function: Callable[..., Json], target: PythonTarget) -> None:
@@ -56,7 +77,7 @@ def check_call(function: Callable[..., Json], target: PythonTarget) -> None:
 def result(value: Json) -> Outcome:
     """Give the outcome of a call that returned; its value must be JSON."""
     try:
-        json.encode(value)
+        return Done(json.decode(stdlib_json.dumps(value, allow_nan=False)))
     except (TypeError, ValueError, msgspec.MsgspecError, RecursionError) as error:
         detail = (
             f"it returned {type(value).__name__}, which is not JSON: {error}; return dicts, lists, strings or numbers"
@@ -64,7 +85,6 @@ def result(value: Json) -> Outcome:
         return Failed(
             FailureClass.APPLICATION, Fault(type=fault.RUNTIME, status=500, title="Result is not JSON", detail=detail)
         )
-    return Done(json.decode(json.encode(value)))
 
 
 def failed(error: BaseException) -> Failed:

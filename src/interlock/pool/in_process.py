@@ -7,22 +7,24 @@ returns later is refused, but its slot stays taken until it does: the pool never
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import inspect
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 
+from interlock.flow import functions
 from interlock.model import fault
 from interlock.model.fault import Fault
 from interlock.model.json import Json
 from interlock.model.task import Cancelled, Failed, FailureClass, Outcome, PythonTarget
-from interlock.flow import functions
 from interlock.pool.launcher import Launch, OnOutput, Running
 from interlock.service import Service
 
 THREADS: Final = 16
 _STOP_SECONDS: Final = 1.0  # an async function that ignores its cancellation this long is abandoned
+
+_ANYTHING: Final = (Exception, SystemExit, KeyboardInterrupt)
+"""Whatever a function raises is its outcome; the last two would end the node's loop."""
 
 
 class InProcessPool(Service):
@@ -45,28 +47,13 @@ class InProcessPool(Service):
         """Begin a call. A function that cannot be found, or is called wrongly, is an outcome of the class invalid."""
         assert isinstance(launch.target, PythonTarget)
         assert self._executor is not None
-        try:
-            function = functions.find(launch.target.function, launch.folder)
-            functions.check_call(function, launch.target)
+        try:  # in a thread, since importing a module may take seconds
+            function = await asyncio.to_thread(_callable, launch.target, launch.folder)
         except functions.Unusable as error:
             return _Call(asyncio.create_task(_at_once(functions.invalid(str(error)))))
         if inspect.iscoroutinefunction(function):
             return _Call(asyncio.create_task(_run_async(function, launch)))
-        return _ThreadCall(asyncio.create_task(self._run_sync(function, launch)))
-
-    async def _run_sync(self, function: Callable[..., Json], launch: Launch) -> Outcome:
-        assert isinstance(launch.target, PythonTarget)
-        arguments = launch.target.arguments
-
-        def call() -> Outcome:
-            try:
-                return functions.result(function(**arguments))
-            except Exception as error:  # noqa: BLE001 (whatever the function raises is its outcome)
-                return functions.failed(error)
-
-        loop = asyncio.get_running_loop()
-        assert self._executor is not None
-        return await _within(launch.timeout_seconds, loop.run_in_executor(self._executor, call))
+        return _ThreadCall(launch, self._executor.submit(_call, function, launch.target))
 
 
 class _Call:
@@ -93,14 +80,32 @@ class _Call:
 
 
 class _ThreadCall(_Call):
-    """A call of a sync function: cancelling it only refuses its result."""
+    """A call of a sync function: once it runs, cancelling it only refuses its result."""
+
+    def __init__(self, launch: Launch, work: Future[Outcome]) -> None:
+        super().__init__(asyncio.create_task(_within(launch.timeout_seconds, asyncio.wrap_future(work))))
+        self._work = work
 
     async def cancel(self) -> None:
-        if not self._task.done():
-            self._cancelled = Cancelled(abandoned=True)
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        if self._task.done():
+            return
+        never_ran = self._work.cancel()
+        self._cancelled = Cancelled(abandoned=not never_ran)
+        self._task.cancel()
+        await asyncio.wait([self._task])
+
+
+def _call(function: Callable[..., Json], target: PythonTarget) -> Outcome:
+    try:
+        return functions.result(function(**target.arguments))
+    except _ANYTHING as error:
+        return functions.failed(error)
+
+
+def _callable(target: PythonTarget, folder: str) -> Callable[..., Json]:
+    function = functions.find(target.function, folder)
+    functions.check_call(function, target)
+    return function
 
 
 async def _at_once(outcome: Outcome) -> Outcome:
@@ -114,16 +119,16 @@ async def _run_async(function: Callable[..., Json], launch: Launch) -> Outcome:
         assert isinstance(launch.target, PythonTarget)
         try:
             return functions.result(await function(**launch.target.arguments))
-        except Exception as error:  # noqa: BLE001 (whatever the function raises is its outcome)
+        except _ANYTHING as error:
             return functions.failed(error)
 
     return await _within(launch.timeout_seconds, call())
 
 
-async def _within(seconds: float | None, call: asyncio.Future[Outcome] | object) -> Outcome:
+async def _within(seconds: float | None, call: Awaitable[Outcome]) -> Outcome:
     try:
         async with asyncio.timeout(seconds):
-            return await call  # type: ignore[misc,no-any-return]
+            return await call
     except TimeoutError:
-        detail = f"it ran longer than {seconds} s"
+        detail = f"it ran longer than {seconds:g} s"
         return Failed(FailureClass.TIMEOUT, Fault(type=fault.TIMEOUT, status=408, title="Timeout", detail=detail))

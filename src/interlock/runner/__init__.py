@@ -1,5 +1,6 @@
-"""What runs inside a pool: one supervisor per attempt. Light, and apart: it knows no store and no engine.
+"""What runs inside a pool: the supervisor of one attempt.
 
-`supervisor` is started by its file name with `python -S -E`, so that it is ready in milliseconds; it imports the standard
-library only. `call` is the warm variant for Python functions, with the environment's packages.
+It knows no store, no engine and no workflow; it is given a command and sees that nothing of it is left behind. Nothing
+imports this package; pools start it. `supervisor` uses the standard library only, and little of that, so that it starts
+in milliseconds; `call` is the variant for Python functions, which has the environment's packages.
 """

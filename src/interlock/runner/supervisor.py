@@ -1,382 +1,323 @@
-"""Runs one attempt and never leaves a process behind.
+"""Supervise one attempt: start it, pass its output on, end it in time, leave nothing behind.
 
-The node writes one job to our standard input, then perhaps `cancel`; we write what the work prints, and how it ended, to
-standard output. Both ways are frames: four bytes of length, big-endian, then JSON.
+    waiting --(a job comes)--> running --(it exits; timeout, cancel, node gone: it is ended)--> ending --> reported
 
-    waiting --job--> running --exit--> ending --(all output read, descendants dead, outcome in the spool)--> done
-    running --cancel, timeout--> SIGTERM to the group, after 0.5 s SIGKILL to all descendants --> ending
-    running --input closed (the node is gone)--> after the orphan grace as for a cancel, with nobody to tell
-    waiting --input closed--> done
-
-We are started as a session of our own, and are the subreaper of what we start: a grandchild whose parent ended becomes our child, even
-one that made a session of its own, so that it can be found and ended. Should we be killed, the kernel kills our child.
+Ending means SIGTERM to everything, SIGKILL to what is left half a second later, and again until nothing is left. When the
+node is gone there is no SIGTERM. One thread and one `poll`: no wait is without a deadline, and output that the node does
+not take makes the command wait, never the supervisor.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
+import errno
 import json
 import os
-import selectors
+import select
 import signal
-import struct
-import subprocess
-import sys
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
 
-Job = dict[str, Any]
-"""A frame as JSON gives it. `Any`: the boundary to the node, which checks nothing here but sends what pool.local builds."""
+from interlock.model import supervision
+from interlock.runner import memory, processes
+from interlock.runner.spool import Spool
 
-TERM_SECONDS = 0.5  # between asking and killing
-DRAIN_SECONDS = 0.25  # for output of a process that has ended while something it left behind holds the pipe
-PIECE_BYTES = 64 * 1024
-PR_SET_PDEATHSIG = 1
-PR_SET_CHILD_SUBREAPER = 36
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # `typing` is not imported when it runs: it takes longer than the rest
+    from typing import Any
 
-
-def prctl(option: int, value: int) -> None:
-    """Call prctl(2) where there is one; elsewhere process groups alone must do."""
-    try:
-        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
-    except (OSError, AttributeError):
-        return
-
-
-def die_with_parent() -> None:
-    """In the child: be killed when the supervisor is."""
-    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+_KILL_AFTER_SECONDS = 0.5
+_KILL_AGAIN_SECONDS = 0.05
+_GIVE_UP_SECONDS = 5.0
+"""A process that SIGKILL does not end for so long hangs in the kernel: report without it."""
+_DRAIN_SECONDS = 0.5
+"""How long output may stay open after the last process has ended: somebody else holds the pipe."""
+_CHUNK_BYTES = 65536
+_OUTBOX_BYTES = 1024 * 1024
+"""Output that waits for the node before the command has to."""
+_NODE = 0
+_OUT = 1
+_STREAMS = {supervision.STDOUT: "stdout", supervision.STDERR: "stderr"}
 
 
-def read_exactly(count: int) -> bytes | None:
-    """Give `count` bytes of standard input, None at its end."""
-    data = b""
-    while len(data) < count:
-        piece = os.read(0, count - len(data))
-        if not piece:
-            return None
-        data += piece
-    return data
+def main(prepare: Prepare | None = None) -> None:
+    """Wait for a job on standard input and do it. Without one, end when the input does.
 
-
-def read_frame() -> Job | None:
-    head = read_exactly(4)
-    if head is None:
-        return None
-    body = read_exactly(struct.unpack(">I", head)[0])
-    return None if body is None else json.loads(body)
-
-
-def write_frame(message: Job) -> bool:
-    """Tell the node; False when it is gone."""
-    body = json.dumps(message).encode()
-    data = struct.pack(">I", len(body)) + body
-    try:
-        while data:
-            data = data[os.write(1, data) :]
-    except OSError:
-        return False
-    return True
-
-
-def descendants() -> list[int]:
-    """Give the pids of all processes below us, corpses left out."""
-    parents: dict[int, int] = {}
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            try:
-                with open(f"/proc/{name}/stat") as file:
-                    fields = file.read().rpartition(")")[2].split()
-            except OSError:
-                continue
-            if fields[0] not in "ZX":
-                parents[int(name)] = int(fields[1])
-    found: list[int] = []
-    level = {os.getpid()}
-    while level:
-        level = {pid for pid, parent in parents.items() if parent in level}
-        found.extend(level)
-    return found
-
-
-class Process(Protocol):
-    """What was started: a command, or a function in a fork."""
-
-    pid: int
-    stdin: Any
-    stdout: Any
-    stderr: Any
-    returncode: int | Any
-
-    def poll(self) -> int | None: ...
-
-
-Spawn = Callable[[Job], Process]
-
-
-class Output:
-    """One stream of the work: kept up to a limit for the result, passed on in pieces."""
-
-    def __init__(self, name: str, descriptor: int, limit: int) -> None:
-        self.name = name
-        self.descriptor = descriptor
-        self.kept = bytearray()
-        self.limit = limit
-        self.size = 0
-        self.rest = b""
-
-    def read(self) -> bool:
-        """Read a piece and pass it on; False at the end of the stream."""
-        try:
-            data = os.read(self.descriptor, PIECE_BYTES)
-        except BlockingIOError:
-            return True
-        except OSError:
-            data = b""
+    `prepare` gives what the process of a job does, for jobs that are no programs.
+    """
+    with contextlib.suppress(OSError):  # already leads its session
+        os.setsid()
+    line = bytearray()
+    while not line.endswith(b"\n"):
+        data = os.read(_NODE, _CHUNK_BYTES)
         if not data:
-            return False
-        self.size += len(data)
-        if len(self.kept) < self.limit:
-            self.kept += data[: self.limit - len(self.kept)]
-        text, self.rest = split(self.rest + data)
-        if text:
-            write_frame({"kind": "output", "stream": self.name, "text": text.decode("utf-8", "replace")})
-        return True
-
-    def finish(self) -> None:
-        if self.rest:
-            write_frame({"kind": "output", "stream": self.name, "text": self.rest.decode("utf-8", "replace")})
-            self.rest = b""
+            return
+        line += data
+    job, _, commands = bytes(line).partition(b"\n")
+    Supervisor(json.loads(job), prepare or _program, commands).run()
 
 
-def split(data: bytes) -> tuple[bytes, bytes]:
-    """Cut bytes so that no UTF-8 character is cut: what to pass on now, and up to three bytes for later."""
-    for back in range(1, min(4, len(data)) + 1):
-        byte = data[-back]
-        if byte & 0xC0 == 0x80:
-            continue
-        need = 2 if byte & 0xE0 == 0xC0 else 3 if byte & 0xF0 == 0xE0 else 4 if byte & 0xF8 == 0xF0 else 1
-        return (data[:-back], data[-back:]) if need > back else (data, b"")
-    return data, b""
+class Supervisor:
+    """The attempt of one job; see `interlock.model.supervision` for its keys. `commands`: input that came with it."""
 
+    def __init__(self, job: dict[str, Any], prepare: Prepare, commands: bytes = b"") -> None:
+        self._job = Job(job)
+        self._prepare = prepare
+        self._spool = Spool(self._job.spool, self._job.spool_bytes)
+        self._commands = commands
+        self._outbox = bytearray()
+        self._node_is_there = True
+        self._streams: dict[int, bytes] = {}
+        self._pid = 0
+        self._status: int | None = None
+        self._has_children = True
+        self._ended_by = "exit"
+        self._is_ending = False
+        self._deadlines: dict[str, float] = {}
+        self._woken = -1
+        self._memory_kills = memory.kills()
 
-class _Nothing:
-    """Stands for the process until there is one."""
-
-    pid = 0
-    stdin = stdout = stderr = None
-    returncode = 0
-
-    def poll(self) -> int | None:
-        return 0
-
-
-_NOTHING = _Nothing()
-
-
-class Attempt:
-    """One job from start to end."""
-
-    def __init__(self, job: Job, spawn: Spawn) -> None:
-        self.job = job
-        self.spawn = spawn
-        self.reason: str | None = None
-        self.selector = selectors.DefaultSelector()
-        self.outputs: list[Output] = []
-        self.process: Process = _NOTHING
-        self.feeding = memoryview(b"")
-        self.kill_at: float | None = None
-        self.orphan_at: float | None = None
-        self.timeout_at: float | None = None
-
-    def run(self) -> Job:
-        """Give how the work ended."""
-        os.makedirs(self.job["spool"], mode=0o700, exist_ok=True)
+    def run(self) -> None:
+        self._listen_to_signals()
+        processes.adopt_orphans()
         try:
-            self.process = self.spawn(self.job)
+            self._start()
         except (OSError, ValueError) as error:
-            return {"kind": "end", "reason": "launch", "detail": str(error)}
-        write_frame({"kind": "started", "pid": self.process.pid})
-        wakeup = self._watch()
-        self._feed()
-        if self.job["timeout"] is not None:
-            self.timeout_at = time.monotonic() + self.job["timeout"]
-        while self.process.poll() is None:
-            self._turn()
-        self._drain()
-        self._sweep()
-        signal.set_wakeup_fd(-1)
-        os.close(wakeup)
-        return self._end()
+            self._report(_not_launched(error))
+            return
+        if self._job.timeout_seconds is not None:
+            self._deadlines["timeout"] = time.monotonic() + self._job.timeout_seconds
+        while not self._is_over():
+            self._wait()
+            self._collect()
+            self._keep_deadlines()
+        self._report(self._ending())
 
-    def _watch(self) -> int:
-        for name, pipe in (("stdout", self.process.stdout), ("stderr", self.process.stderr)):
-            os.set_blocking(pipe.fileno(), False)
-            output = Output(name, pipe.fileno(), self.job["max_bytes"])
-            self.outputs.append(output)
-            self.selector.register(pipe.fileno(), selectors.EVENT_READ, output)
-        self.selector.register(0, selectors.EVENT_READ, "control")
-        ours, theirs = os.pipe()
-        for end in (ours, theirs):
+    def _listen_to_signals(self) -> None:
+        self._woken, wake = os.pipe()
+        for end in (self._woken, wake, _OUT):
             os.set_blocking(end, False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.set_wakeup_fd(theirs, warn_on_full_buffer=False)
-        self.selector.register(ours, selectors.EVENT_READ, "child")
-        return theirs
+        signal.signal(signal.SIGTERM, self._ask_to_end)
+        for number in (signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        signal.set_wakeup_fd(wake)
 
-    def _feed(self) -> None:
-        """Give the work its input, as fast as it takes it."""
-        text = self.job["stdin"]
-        if text is None:
-            return
-        data = text.encode()
-        pipe = self.process.stdin
-        os.set_blocking(pipe.fileno(), False)
-        self.feeding = memoryview(data)
-        self.selector.register(pipe.fileno(), selectors.EVENT_WRITE, "feed")
+    def _ask_to_end(self, number: int, frame: object) -> None:
+        self._commands += b'{"cancel": true}\n'
 
-    def _turn(self) -> None:
-        moments = [moment for moment in (self.kill_at, self.orphan_at, self.timeout_at) if moment is not None]
-        wait = max(0.0, min(moments) - time.monotonic()) if moments else None
-        for key, _ in self.selector.select(wait):
-            if key.data == "control":
-                self._obey()
-            elif key.data == "child":
-                os.read(key.fd, 512)
-            elif key.data == "feed":
-                self._write_some(key.fd)
-            elif not key.data.read():
-                self.selector.unregister(key.fd)
-        now = time.monotonic()
-        if self.timeout_at is not None and now >= self.timeout_at:
-            self._stop("timeout")
-        if self.orphan_at is not None and now >= self.orphan_at:
-            self._stop("orphaned")
-        if self.kill_at is not None and now >= self.kill_at:
-            self.kill_at = now + TERM_SECONDS
-            self._sweep()
-
-    def _write_some(self, descriptor: int) -> None:
+    def _start(self) -> None:
+        if not os.path.isdir(self._job.folder):
+            raise NoSuchFolder(self._job.folder)
+        for name, text in self._job.files.items():
+            self._spool.write_file(name, text)
+        stdin = self._spool.open_stdin(self._job.stdin)
+        pipes = {kind: os.pipe() for kind in _STREAMS}
+        theirs = (stdin, pipes[supervision.STDOUT][1], pipes[supervision.STDERR][1])
         try:
-            self.feeding = self.feeding[os.write(descriptor, self.feeding[:PIECE_BYTES]) :]
-        except BlockingIOError:
-            return
-        except OSError:  # the work does not want its input
-            self.feeding = self.feeding[:0]
-        if not self.feeding:
-            self.selector.unregister(descriptor)
-            self.process.stdin.close()
+            self._pid = processes.spawn(self._prepare(self._job), self._job.folder, theirs)
+        finally:
+            for descriptor in theirs:
+                os.close(descriptor)
+        self._streams = {ours: kind for kind, (ours, _) in pipes.items()}
+        self._send(supervision.STARTED, str(self._pid).encode())
+
+    def _is_over(self) -> bool:
+        """Say whether nothing of the attempt is left to wait for."""
+        return not self._has_children and not self._streams
+
+    def _wait(self) -> None:
+        """Wait until something happens or a deadline passes, and take what came."""
+        poll = select.poll()
+        poll.register(self._woken, select.POLLIN)
+        if self._node_is_there:
+            poll.register(_NODE, select.POLLIN)
+            if self._outbox:
+                poll.register(_OUT, select.POLLOUT)
+        if len(self._outbox) < _OUTBOX_BYTES:
+            for stream in self._streams:
+                poll.register(stream, select.POLLIN)
+        for descriptor, _ in poll.poll(self._milliseconds_left()):
+            if descriptor == self._woken:
+                os.read(self._woken, _CHUNK_BYTES)
+            elif descriptor == _NODE:
+                self._hear()
+            elif descriptor == _OUT:
+                self._flush()
+            else:
+                self._take(descriptor)
+        if self._commands:
+            self._obey()
+
+    def _milliseconds_left(self) -> float | None:
+        if not self._deadlines:
+            return None
+        return max(0.0, min(self._deadlines.values()) - time.monotonic()) * 1000
+
+    def _hear(self) -> None:
+        data = _read(_NODE)
+        if data:
+            self._commands += data
+        else:
+            self._lose_node()
 
     def _obey(self) -> None:
-        if read_frame() is not None:
-            self._stop("cancelled")
+        *lines, self._commands = self._commands.split(b"\n")
+        if any(json.loads(line).get("cancel") for line in lines if line):
+            self._end("cancel")
+
+    def _lose_node(self) -> None:
+        self._node_is_there = False
+        self._outbox.clear()
+        self._deadlines["orphan"] = time.monotonic() + self._job.orphan_grace_seconds
+
+    def _take(self, descriptor: int) -> None:
+        kind = self._streams[descriptor]
+        data = _read(descriptor)
+        if data:
+            self._spool.append(_STREAMS[kind], data)
+            self._send(kind, data)
+        else:
+            os.close(descriptor)
+            del self._streams[descriptor]
+
+    def _collect(self) -> None:
+        """Take note of the processes that have ended."""
+        if not self._has_children:
             return
-        self.selector.unregister(0)
-        self.orphan_at = time.monotonic() + self.job["grace"]
+        ended, self._has_children = processes.reap()
+        if self._pid in ended:
+            self._status = ended[self._pid]
+            self._deadlines.pop("timeout", None)
+            if self._has_children:
+                self._end("exit")
+        if not self._has_children:
+            self._deadlines = {"drain": time.monotonic() + _DRAIN_SECONDS}
 
-    def _stop(self, reason: str) -> None:
-        self.timeout_at = self.orphan_at = None
-        if self.reason is None:
-            self.reason = reason
-            self.kill_at = time.monotonic() + TERM_SECONDS
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGTERM)
+    def _end(self, reason: str) -> None:
+        """Begin to end everything, for the first reason given."""
+        if self._is_ending:
+            return
+        self._is_ending = True
+        if self._status is None:
+            self._ended_by = reason
+        self._deadlines.pop("timeout", None)
+        now = time.monotonic()
+        self._deadlines["give up"] = now + _GIVE_UP_SECONDS
+        if reason == "orphan":
+            self._deadlines["kill"] = now
+        else:
+            self._signal(signal.SIGTERM)
+            self._deadlines["kill"] = now + _KILL_AFTER_SECONDS
 
-    def _drain(self) -> None:
-        """Read what is left in the pipes; not for ever, since something left behind may hold them."""
-        end = time.monotonic() + DRAIN_SECONDS
-        open_ = [output for output in self.outputs if output.descriptor in self.selector.get_map()]
-        while open_ and time.monotonic() < end:
-            open_ = [output for output in open_ if output.read()]
-            if open_:
-                ready = selectors.DefaultSelector()
-                for output in open_:
-                    ready.register(output.descriptor, selectors.EVENT_READ)
-                ready.select(end - time.monotonic())
-                ready.close()
-        for output in self.outputs:
-            output.finish()
+    def _signal(self, number: int) -> None:
+        # once the command is reaped its pid, the name of its group, may be given to somebody else
+        processes.signal_all(self._pid if self._status is None else None, number)
 
-    def _sweep(self) -> None:
-        """Kill everything below us until nothing is left."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):  # the group has ended
-            os.killpg(self.process.pid, signal.SIGKILL)
-        for _ in range(200):
-            found = descendants()
-            if not found:
-                return
-            for pid in found:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            time.sleep(0.002)
+    def _keep_deadlines(self) -> None:
+        now = time.monotonic()
+        due = [name for name, deadline in self._deadlines.items() if deadline <= now]
+        for name in due:
+            del self._deadlines[name]
+            if name in ("timeout", "orphan"):
+                self._end(name)
+            elif name == "kill":
+                self._signal(signal.SIGKILL)
+                self._deadlines["kill"] = now + _KILL_AGAIN_SECONDS
+            else:
+                self._abandon()
 
-    def _end(self) -> Job:
-        stdout, stderr = (bytes(output.kept).decode("utf-8", "replace") for output in self.outputs)
-        over = [output.name for output in self.outputs if output.size > output.limit]
+    def _abandon(self) -> None:
+        """Wait no longer for processes that cannot be killed, or for output that others hold open."""
+        self._has_children = False
+        self._deadlines.clear()
+        for descriptor in self._streams:
+            os.close(descriptor)
+        self._streams.clear()
+
+    def _ending(self) -> dict[str, object]:
+        code = None if self._status is None else os.waitstatus_to_exitcode(self._status)
         return {
-            "kind": "end",
-            "reason": self.reason,
-            "code": self.process.returncode,
-            "stdout": stdout,
-            "stderr": stderr,
-            "over": over,
-            "result": self._result(),
+            "ended_by": self._ended_by,
+            "code": code if code is not None and code >= 0 else None,
+            "signal": -code if code is not None and code < 0 else None,
+            "reason": None,
+            "detail": None,
+            "out_of_memory": memory.kills() > self._memory_kills,
         }
 
-    def _result(self) -> Any:
+    def _report(self, report: dict[str, object]) -> None:
+        """Write the outcome, tell the node, and wait until it has heard or is gone."""
+        if not self._node_is_there and self._job.orphan_grace_seconds == 0:
+            self._spool.remove()  # no node adopts it
+            return
+        self._spool.finish(report)
+        self._send(supervision.REPORT, json.dumps(report).encode())
+        while self._outbox and self._node_is_there:
+            self._wait()
+
+    def _send(self, kind: bytes, payload: bytes) -> None:
+        if self._node_is_there:
+            self._outbox += supervision.frame(kind, payload)
+            self._flush()
+
+    def _flush(self) -> None:
         try:
-            with open(os.path.join(self.job["spool"], "result.json")) as file:
-                return json.load(file)
-        except (OSError, ValueError):
-            return None
+            while self._outbox:
+                del self._outbox[: os.write(_OUT, self._outbox)]
+        except BlockingIOError:
+            return
+        except OSError:  # nobody reads any more; the input tells the same
+            self._outbox.clear()
 
 
-def spawn_command(job: Job) -> Process:
-    """Start the command of a job in a process group of its own."""
-    for name, text in job["files"].items():
-        with open(os.path.join(job["spool"], name), "w") as file:
-            file.write(text)
-    return subprocess.Popen(
-        [part.replace("{spool}", job["spool"]) for part in job["argv"]],
-        cwd=job["folder"],
-        env=job["environment"],
-        stdin=subprocess.DEVNULL if job["stdin"] is None else subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        process_group=0,
-        preexec_fn=die_with_parent,
-        bufsize=0,
-    )
+class Job:
+    """What to run. The keys are explained in `interlock.model.supervision`."""
+
+    def __init__(self, fields: dict[str, Any]) -> None:
+        self.argv: list[str] = fields["argv"]
+        self.environment: dict[str, str] = fields["environment"]
+        self.folder: str = fields["folder"]
+        self.spool: str = fields["spool"]
+        self.files: dict[str, str] = fields["files"]
+        self.stdin: str | None = fields["stdin"]
+        self.timeout_seconds: float | None = fields["timeout_seconds"]
+        self.orphan_grace_seconds: float = fields["orphan_grace_seconds"]
+        self.spool_bytes: int = fields["spool_bytes"]
 
 
-def keep(job: Job, end: Job) -> None:
-    """Put the outcome into the spool, whole or not at all, before the node is told."""
-    path = os.path.join(job["spool"], "outcome.json")
-    with open(path + ".new", "w") as file:
-        json.dump(end, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.rename(path + ".new", path)
+Prepare = Callable[[Job], Callable[[], None]]
+"""Gives what the process of a job does. Raises ValueError when the job cannot be done."""
 
 
-def main(spawn: Spawn) -> None:
-    """Wait for a job, run it, tell how it ended."""
-    prctl(PR_SET_CHILD_SUBREAPER, 1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for the node to understand
-    signal.signal(signal.SIGTERM, lambda *_: None)
-    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    job = read_frame()
-    if job is None:
-        return
-    end = Attempt(job, spawn).run()
+class NoSuchFolder(OSError):
+    """The folder that the command is to start in is not there."""
+
+
+def _program(job: Job) -> Callable[[], None]:
+    return processes.program(job.argv, job.environment)
+
+
+def _not_launched(error: OSError | ValueError) -> dict[str, object]:
+    if isinstance(error, NoSuchFolder):
+        reason = "no-such-folder"
+    elif isinstance(error, OSError):
+        reason = errno.errorcode.get(error.errno or 0, "unknown")
+    else:
+        reason = "invalid"
+    return {
+        "ended_by": "not-launched",
+        "code": None,
+        "signal": None,
+        "reason": reason,
+        "detail": str(error),
+        "out_of_memory": False,
+    }
+
+
+def _read(descriptor: int) -> bytes:
+    """Give what there is to read; nothing at the end, and when the other side is gone for good."""
     try:
-        keep(job, end)
-    except OSError as error:  # a full disk must not hide the outcome from a node that is still there
-        sys.stderr.write(f"cannot keep the outcome in the spool: {error}\n")
-    write_frame(end)
-
-
-if __name__ == "__main__":
-    main(spawn_command)
+        return os.read(descriptor, _CHUNK_BYTES)
+    except OSError:
+        return b""

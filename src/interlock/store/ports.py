@@ -159,6 +159,10 @@ class Journal(Protocol):
         """Apply a batch. Durable when it returns APPLIED."""
         ...
 
+    async def sweep(self, before: float) -> int:
+        """Delete large texts stored before a moment that no commit came to refer to; gives how many parts."""
+        ...
+
     async def load(self, run: str) -> StoredRun | None:
         """Give a run with its open scopes and its inbox."""
         ...

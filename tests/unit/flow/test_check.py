@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from mutants import Mutator
 
 from interlock.errors import InvalidDefinition
 from interlock.flow import check, yaml
 from interlock.flow.problem import Severity
+from unit.flow.mutants import Mutator
 
 _HEADER = "document: {dsl: 1.0.3, namespace: shop, name: order, version: 1.0.0}\n"
 _VALID = f"{_HEADER}do:\n  - a: {{set: {{x: 1}}}}\n"

@@ -4,11 +4,11 @@ import random
 from pathlib import Path
 
 import jsonschema_rs
-import ows_kit
 import pytest
-from mutants import Mutator
 
+import ows_kit
 from interlock.flow import check, structure, yaml
+from unit.flow.mutants import Mutator
 
 pytestmark = [pytest.mark.kit, ows_kit.needs_kit]
 

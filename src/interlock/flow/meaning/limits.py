@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
+from typing import Final
 
+from interlock import config
 from interlock.flow import pointer
 from interlock.flow.findings import Findings, Role
 from interlock.flow.grammar import patterns
@@ -34,6 +37,19 @@ class Limits:
     """A day between two attempts."""
     max_duration_seconds: float = 100 * 366 * 86400.0
     """No amount of time may be longer: a century, which dates can still be computed with."""
+
+
+ACCEPTED: Final = Limits(max_steps=sys.maxsize, max_branches=sys.maxsize, max_retries=sys.maxsize)
+"""For a document that was accepted before: a setting that became smaller since may not strand its runs."""
+
+
+def configured(settings: config.Limits) -> Limits:
+    """Give the limits that the settings name; the others keep their defaults."""
+    return Limits(
+        max_steps=settings.max_steps,
+        max_branches=settings.max_branches,
+        max_retries=settings.max_retries,
+    )
 
 
 def check(value: Json, findings: Findings, limits: Limits) -> None:

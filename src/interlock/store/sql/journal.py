@@ -59,6 +59,12 @@ class SqlJournal:
 
             await self._database.write(work, counted=False)
 
+    async def sweep(self, before: float) -> int:
+        async def work(transaction: Transaction) -> int:
+            return await transaction.run("large_sweep", {"before": before})
+
+        return await self._database.write(work, counted=False)
+
     # -- reading a run -------------------------------------------------------------------------------------------
 
     async def load(self, run: str) -> StoredRun | None:
@@ -226,6 +232,8 @@ async def _append(transaction: Transaction, batch: Batch) -> None:
             await transaction.run("scope_delete", {"run": run, "scope": scope})
         else:
             await transaction.run("scope_put", {"run": run, "scope": scope, "body": body})
+    for digest in batch.large:
+        await transaction.run("large_refer", {"run": run, "digest": digest})
     for effect in batch.cancelled_tasks:
         key = {"run": run, "effect": effect}
         if not await transaction.run("task_cancel_ready", key | {"at": batch.at}):

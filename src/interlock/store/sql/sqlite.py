@@ -85,7 +85,8 @@ class SqliteDatabase:
         self._ring = ring
         self._memory = path == ":memory:"
         self._fault = _fault_of(os.environ if environ is None else environ)
-        self._transactions = 0
+        self.transactions = 0
+        """Group transactions begun, renewals and large values left out."""
         self._queue: deque[_Member] = deque()
         self._condition = threading.Condition()
         self._room = asyncio.Event()
@@ -281,11 +282,11 @@ class SqliteDatabase:
             yield
 
     def _die_if_told(self, group: list[_Member], *, after: bool) -> None:
-        if self._fault is None or not group[0].counted:
+        if not group[0].counted:
             return
         if not after:
-            self._transactions += 1
-        if self._transactions == self._fault.number and self._fault.after is after:
+            self.transactions += 1
+        if self._fault is not None and self.transactions == self._fault.number and self._fault.after is after:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def _checkpoint(self, connection: sqlite3.Connection) -> None:
@@ -387,7 +388,8 @@ def connect(path: str, *, read_only: bool = False) -> sqlite3.Connection:
 
 def migrate(connection: sqlite3.Connection) -> None:
     """Bring the schema up to date, one transaction per migration. Refuses a file that is not ours or is newer."""
-    tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    listed = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
+    tables = {row[0] for row in listed}
     if tables and "migrations" not in tables:
         raise errors.StoreCorrupt("the file is an SQLite database but not an Interlock store; choose another path")
     applied = {row[0] for row in connection.execute("SELECT name FROM migrations")} if tables else set()

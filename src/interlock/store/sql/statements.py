@@ -14,6 +14,12 @@ def load(dialect: str) -> dict[str, str]:
 
 
 @cache
+def schema(dialect: str) -> str:
+    """Give the schema of a dialect as a whole; it equals what the migrations make, which is tested."""
+    return (resources.files(__package__) / "migrations" / dialect / "schema.sql").read_text("utf-8")
+
+
+@cache
 def migrations(dialect: str) -> dict[str, tuple[str, str]]:
     """Give the migrations of a dialect in order: name to (up, down)."""
     folder = resources.files(__package__) / "migrations" / dialect

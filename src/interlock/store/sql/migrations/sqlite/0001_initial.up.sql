@@ -72,7 +72,8 @@ CREATE TABLE history (
   PRIMARY KEY (run, seq)
 ) WITHOUT ROWID;
 
--- Texts above the inline limit, in parts of at most 1 MiB, each written in a transaction of its own.
+-- Texts above the inline limit, in parts of at most 1 MiB, each written in a transaction of its own, before the commit that
+-- refers to them; parts that no commit came to refer to are swept after a day.
 CREATE TABLE large_values (
   run TEXT NOT NULL,
   digest TEXT NOT NULL,
@@ -80,8 +81,10 @@ CREATE TABLE large_values (
   parts INTEGER NOT NULL,
   body BLOB NOT NULL,
   stored_at REAL NOT NULL,
+  referred INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (run, digest, part)
 );
+CREATE INDEX large_values_unreferred ON large_values (stored_at) WHERE referred = 0;
 
 CREATE TABLE inbox (
   number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -111,7 +114,6 @@ CREATE TABLE tasks (
   UNIQUE (run, effect)
 );
 CREATE INDEX tasks_ready ON tasks (pool, priority DESC, task) WHERE state = 'ready';
-CREATE INDEX tasks_cancelled ON tasks (task) WHERE state = 'running' AND cancel = 1;
 
 -- A slot, a node's life: whatever expires. Occupancy is the count of live rows; there is no counter to leak.
 CREATE TABLE leases (

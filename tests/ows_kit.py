@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-_REPOSITORY = Path(__file__).resolve().parents[3]
+_REPOSITORY = Path(__file__).resolve().parents[1]
 FOLDER = Path(os.environ.get("INTERLOCK_OWS") or _REPOSITORY.parent / "shared" / "ows")
 
 needs_kit = pytest.mark.skipif(not FOLDER.is_dir(), reason=f"no conformance kit at {FOLDER}; set INTERLOCK_OWS")

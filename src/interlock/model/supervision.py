@@ -1,0 +1,50 @@
+"""What a node and the supervisor of an attempt say to each other, over the supervisor's standard input and output.
+
+Node to supervisor: JSON texts, one per line. First the job:
+
+    argv                  what to execute, the program as an absolute path; for a function: its name and the file, in the
+                          spool, with its arguments
+    environment           all of it, text to text
+    folder                where to start it
+    spool                 a folder that the supervisor makes, for `stdout`, `stderr` and `outcome.json`
+    files                 file name to text, written into the spool first
+    stdin                 text for standard input, null for none
+    timeout_seconds       null for none
+    orphan_grace_seconds  how long the attempt may go on when the node is gone
+    spool_bytes           how much of each stream is kept in the spool
+
+Then `{"cancel": true}` asks it to end. The end of the input means that the node is gone.
+
+Supervisor to node: frames, a byte for the kind, four for the length (big-endian), the payload. Kinds: output of the two
+streams as it comes; the pid of the command; last the report, a JSON object, the same as in `outcome.json`:
+
+    ended_by       exit, timeout, cancel, orphan, or not-launched
+    code, signal   how the command ended; null when it did not by itself
+    reason         why it was not launched: no-such-folder, invalid, or the name of an errno; else null
+    detail         what the system said
+    out_of_memory  the kernel killed something in the memory group meanwhile
+
+No imports: supervisors start in milliseconds.
+"""
+
+from __future__ import annotations
+
+STDOUT = b"o"
+STDERR = b"e"
+STARTED = b"p"
+REPORT = b"r"
+
+HEADER_BYTES = 5
+OUTCOME_FILE = "outcome.json"
+RESULT_FILE = "result.json"
+"""In the spool: what a Python function gave, as an outcome."""
+
+
+def frame(kind: bytes, payload: bytes) -> bytes:
+    """Give the bytes of a frame."""
+    return kind + len(payload).to_bytes(4, "big") + payload
+
+
+def header(data: bytes) -> tuple[bytes, int]:
+    """Give kind and payload length of a frame from its first HEADER_BYTES."""
+    return data[:1], int.from_bytes(data[1:], "big")

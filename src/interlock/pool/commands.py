@@ -1,0 +1,89 @@
+"""What a target is as a command of this machine: a program, its arguments, and the files that it needs.
+
+A string meets a shell only in `ShellTarget.command`; everything else is an argument, a variable or a file, whatever it
+holds.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from typing import Final, assert_never
+
+import msgspec
+
+from interlock.model import json
+from interlock.model.task import FailureClass, HttpTarget, PythonTarget, ScriptTarget, ShellTarget, Target
+
+_SHELL: Final = "/bin/sh"
+_ARGUMENTS_FILE: Final = "arguments.json"
+_BASE_VARIABLES: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "USER", "LOGNAME", "VIRTUAL_ENV")
+_DEFAULT_PATH: Final = "/usr/local/bin:/usr/bin:/bin"
+
+
+class Impossible(Exception):
+    """This machine cannot run the target; the message says why and what to do."""
+
+    def __init__(self, failure: FailureClass, message: str) -> None:
+        super().__init__(message)
+        self.failure = failure
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True):
+    """A target as a process. `environment` is all of it; `files` are to stand in the spool."""
+
+    argv: list[str]
+    environment: dict[str, str]
+    files: dict[str, str] = {}
+    stdin: str | None = None
+
+
+def command(target: Target, folder: str, spool: str, variables: dict[str, str]) -> Command:
+    """Give the command of a target that starts in `folder`, with `variables` added to a clean base.
+
+    Raises Impossible when this machine lacks what it needs.
+    """
+    environment = _base() | variables
+    match target:
+        case ShellTarget():
+            argv = [_SHELL, "-c", target.command, "sh", *target.arguments]
+            return Command(argv=argv, environment=environment | target.environment, stdin=target.stdin)
+        case ScriptTarget():
+            return _script(target, folder, spool, environment)
+        case PythonTarget():
+            files = {_ARGUMENTS_FILE: json.encode(target.arguments).decode()}
+            return Command(argv=[target.function, _ARGUMENTS_FILE], environment=environment, files=files)
+        case HttpTarget():
+            raise Impossible(FailureClass.INVALID, "an HTTP request is no process; the node performs it itself")
+        case _:
+            assert_never(target)
+
+
+def _base() -> dict[str, str]:
+    inherited = {name: os.environ[name] for name in _BASE_VARIABLES if name in os.environ}
+    return {"PATH": _DEFAULT_PATH} | inherited
+
+
+def _script(target: ScriptTarget, folder: str, spool: str, environment: dict[str, str]) -> Command:
+    match target.language:
+        case "python":
+            program, name = sys.executable, "script.py"
+            environment |= {"PYTHONPATH": folder, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
+        case "js":
+            program, name = _node(environment["PATH"]), "script.mjs"
+        case language:
+            raise Impossible(FailureClass.INVALID, f"scripts in {language!r} cannot be run; use python or js")
+    return Command(
+        argv=[program, os.path.join(spool, name), *target.arguments],
+        environment=environment | target.environment,
+        files={name: target.code},
+        stdin=target.stdin,
+    )
+
+
+def _node(path: str) -> str:
+    program = shutil.which("node", path=path)
+    if program is None:
+        raise Impossible(FailureClass.LAUNCH, "scripts in js need Node.js: there is no program `node` on PATH")
+    return program

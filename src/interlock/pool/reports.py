@@ -1,0 +1,98 @@
+"""What the report of a supervisor means: the outcome of an attempt."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from interlock.model import fault
+from interlock.model.fault import Fault
+from interlock.model.supervision import RESULT_FILE
+from interlock.model.task import Cancelled, Done, Failed, FailureClass, Outcome, PythonTarget
+from interlock.pool.launcher import Launch
+from interlock.pool.supervised import Report
+
+_TAIL_CHARACTERS: Final = 2000
+"""How much of the last output a failure tells."""
+_KILLED_IN_A_SHELL: Final = 128 + signal.SIGKILL
+_outcomes: Final[msgspec.json.Decoder[Outcome]] = msgspec.json.Decoder(Outcome)
+
+
+class Streams(msgspec.Struct):
+    """What an attempt printed. `over` names streams that are longer than a result may hold."""
+
+    stdout: str
+    stderr: str
+    over: tuple[str, ...] = ()
+
+
+def outcome(launch: Launch, report: Report | None, streams: Streams, spool: Path, result_bytes: int) -> Outcome:
+    """Give the outcome of an attempt. `report`: None when its supervisor died over it."""
+    if report is None:
+        return failed(FailureClass.LOST, "Lost", "its supervisor died before it told how the work ended", code="lost")
+    match report.ended_by:
+        case "cancel" | "orphan":
+            return Cancelled()
+        case "timeout":
+            detail = f"it ran longer than {launch.timeout_seconds:g} s"
+            error = Fault(type=fault.TIMEOUT, status=408, title="Timeout", detail=detail)
+            return Failed(FailureClass.TIMEOUT, error)
+        case "not-launched":
+            return _not_launched(launch, report)
+    if report.out_of_memory and (report.signal == signal.SIGKILL or report.code == _KILLED_IN_A_SHELL):
+        return failed(FailureClass.OUT_OF_MEMORY, "Out of memory", "the kernel killed it for want of memory")
+    if isinstance(launch.target, PythonTarget):
+        return _returned(report, streams, spool, result_bytes)
+    return _exited(launch, report, streams)
+
+
+def failed(failure: FailureClass, title: str, detail: str | None, code: str | None = None) -> Failed:
+    """Give a failure; one of the class invalid is an error of configuration."""
+    is_invalid = failure is FailureClass.INVALID
+    type_, status = (fault.CONFIGURATION, 400) if is_invalid else (fault.RUNTIME, 500)
+    return Failed(failure, Fault(type=type_, status=status, title=title, detail=detail, code=code))
+
+
+def _not_launched(launch: Launch, report: Report) -> Failed:
+    if report.reason == "no-such-folder":
+        detail = f"the folder {launch.folder} that the run was started in is not on this machine"
+        return failed(FailureClass.INVALID, "No such folder", detail, code="no-such-folder")
+    is_invalid = report.reason in ("invalid", "E2BIG")  # trying again cannot help
+    return failed(FailureClass.INVALID if is_invalid else FailureClass.LAUNCH, "Not launched", report.detail)
+
+
+def _exited(launch: Launch, report: Report, streams: Streams) -> Outcome:
+    if report.code is None:
+        return failed(FailureClass.APPLICATION, f"Killed by {_signal(report)}", _tail(streams))
+    if report.code != 0 and not launch.any_exit_code:
+        return failed(FailureClass.APPLICATION, f"Exited with {report.code}", _tail(streams))
+    if streams.over:
+        detail = f"its {' and '.join(streams.over)} exceeded the limit for a result"
+        return failed(FailureClass.INVALID, "Output too large", detail, code="payload-too-large")
+    return Done({"code": report.code, "stdout": streams.stdout, "stderr": streams.stderr})
+
+
+def _returned(report: Report, streams: Streams, spool: Path, result_bytes: int) -> Outcome:
+    """Give the outcome that a function's process wrote down."""
+    try:
+        text = (spool / RESULT_FILE).read_bytes()
+    except FileNotFoundError:
+        how = f"exited with {report.code}" if report.code is not None else f"was killed by {_signal(report)}"
+        return failed(FailureClass.APPLICATION, f"Its process {how}", _tail(streams))
+    if len(text) > result_bytes:
+        detail = f"its result has {len(text)} bytes; at most {result_bytes} are kept"
+        return failed(FailureClass.INVALID, "Result too large", detail, code="payload-too-large")
+    return _outcomes.decode(text)
+
+
+def _signal(report: Report) -> str:
+    number = report.signal or 0
+    return signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
+
+
+def _tail(streams: Streams) -> str | None:
+    text = streams.stderr.strip() or streams.stdout.strip()
+    return text[-_TAIL_CHARACTERS:] or None

@@ -1,0 +1,58 @@
+"""The spool folder of an attempt: its output and outcome, kept while no node takes them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+
+from interlock.model.supervision import OUTCOME_FILE
+
+
+class Spool:
+    """`stdout` and `stderr` hold at most `limit_bytes` each, from their beginning."""
+
+    def __init__(self, folder: str, limit_bytes: int) -> None:
+        self.folder = folder
+        os.makedirs(folder, mode=0o700)
+        self._limit_bytes = limit_bytes
+        self._sizes: dict[str, int] = {}
+
+    def write_file(self, name: str, text: str) -> None:
+        """Write a file that the command needs. Raises UnicodeEncodeError for half surrogates."""
+        with open(self._path(name), "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+
+    def open_stdin(self, text: str | None) -> int:
+        """Give a descriptor for standard input that gives `text`, or nothing."""
+        if text is None:
+            return os.open(os.devnull, os.O_RDONLY)
+        self.write_file("stdin", text)
+        return os.open(self._path("stdin"), os.O_RDONLY)
+
+    def append(self, stream: str, data: bytes) -> None:
+        size = self._sizes.get(stream, 0)
+        kept = data[: self._limit_bytes - size]
+        if kept:
+            with open(self._path(stream), "ab") as file:
+                file.write(kept)
+            self._sizes[stream] = size + len(kept)
+
+    def finish(self, report: dict[str, object]) -> None:
+        """Write the outcome: there as a whole once this returns, or not at all."""
+        partial = self._path(OUTCOME_FILE + ".partial")
+        with open(partial, "w", encoding="utf-8") as file:
+            json.dump(report, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.rename(partial, self._path(OUTCOME_FILE))
+
+    def remove(self) -> None:
+        """Remove the folder, and its parent when that is empty: nobody will come for them."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            os.rmdir(os.path.dirname(self.folder))
+
+    def _path(self, name: str) -> str:
+        return os.path.join(self.folder, name)

@@ -1,0 +1,285 @@
+"""What only SQLite has: the schema and its migrations, plans, the group commit, the lock between processes, damage."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from interlock import errors
+from interlock.store.open import open_store
+from interlock.store.ports import Committed
+from interlock.store.sql import sqlite, statements
+from interlock.store.sql.store import SqliteStore
+from interlock.store.sql.transaction import Transaction
+from store.rows import accepting, batch, new_task, node
+
+SOURCE = Path(__file__).parents[2] / "src"
+
+
+def _schema(connection: sqlite3.Connection) -> set[str]:
+    rows = connection.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
+    return {" ".join(row[0].split()) for row in rows}
+
+
+def _statements(script: str) -> set[str]:
+    lines = [line for line in script.splitlines() if not line.startswith("--")]
+    return {" ".join(part.split()) for part in "\n".join(lines).split(";") if part.strip()}
+
+
+def test_schema_file_equals_the_migrations() -> None:
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    sqlite.migrate(connection)
+    declared = _statements(statements.schema("sqlite"))
+    assert {row for row in _schema(connection) if "sqlite_sequence" not in row} == declared
+    connection.close()
+
+
+def test_migrations_go_up_and_down_on_an_empty_store() -> None:
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    sqlite.migrate(connection)
+    for name in reversed(statements.migrations("sqlite")):
+        sqlite.revert(connection, name)
+    assert {row for row in _schema(connection) if "sqlite_sequence" not in row} == set()
+    sqlite.migrate(connection)
+    sqlite.migrate(connection)
+    connection.close()
+
+
+HOT = {
+    "runs_claim": "runs_free",
+    "runs_owned": "runs_owned",
+    "runs_free_of": "runs_owned",
+    "task_ready": "tasks_ready",
+    "tasks_claim": "tasks_ready",
+    "tasks_claim_own": "tasks_ready",
+    "leases_expired": "leases_expiring",
+    "leases_extend": "leases_held",
+    "leases_of_holder": "leases_held",
+    "nodes_by_lease": "leases",
+    "pool_occupancy": "leases_placed",
+    "log_page": "logs_of_run",
+    "log_size": "logs_of_run",
+    "tasks_cancelled": "leases_held",
+}
+
+
+@pytest.mark.parametrize("name", sorted(statements.load("sqlite")))
+def test_statement_is_planned_with_an_index(name: str) -> None:
+    """Every statement that a hot path runs searches an index; none scans a table that grows."""
+    sql = statements.load("sqlite")[name]
+    if name == "counts":
+        return
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    sqlite.migrate(connection)
+    parameters = dict.fromkeys(re.findall(r":([a-z_]+)", sql), 1)
+    plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", parameters)]
+    connection.close()
+    grown = [step for step in plan if re.match(r"SCAN (runs|history|tasks|logs|scopes|large_values|leases)\b", step)]
+    using_index = [step for step in grown if "INDEX" in step]
+    assert not [step for step in grown if step not in using_index], plan
+    if name in HOT:
+        assert any(HOT[name] in step for step in plan), plan
+
+
+async def test_concurrent_commits_share_transactions(tmp_path: Path) -> None:
+    store = await open_store(f"sqlite:///{tmp_path}/s.db")
+    assert isinstance(store, SqliteStore)
+    before = store.database.transactions
+    results = await asyncio.gather(*(store.journal.commit(accepting(f"r{number}")) for number in range(200)))
+    assert results == [Committed.APPLIED] * 200
+    assert store.database.transactions - before < 50
+    await store.close()
+    await store.close()
+
+
+async def test_closed_store_refuses_in_words(tmp_path: Path) -> None:
+    store = await open_store(f"sqlite:///{tmp_path}/s.db")
+    await store.close()
+    with pytest.raises(errors.StoreUnavailable, match="closed"):
+        await store.journal.commit(accepting())
+    with pytest.raises(errors.StoreUnavailable, match="closed"):
+        await store.journal.load("r1")
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("mysql://x", "not supported"),
+        ("sqlite", "not supported"),
+        ("sqlite://", "no path"),
+        ("sqlite:///", "no path"),
+        ("sqlite://relative.db", "no path"),
+    ],
+)
+async def test_url_that_names_no_store_is_refused(url: str, words: str) -> None:
+    with pytest.raises(errors.Invalid, match=words):
+        await open_store(url)
+
+
+async def test_damaged_foreign_and_newer_files_are_refused_untouched(tmp_path: Path) -> None:
+    garbage = tmp_path / "garbage.db"
+    garbage.write_bytes(os.urandom(8192))
+    with pytest.raises(errors.StoreCorrupt, match="not a readable SQLite file"):
+        await open_store(f"sqlite:///{garbage}")
+    foreign = tmp_path / "foreign.db"
+    with sqlite3.connect(foreign) as connection:
+        connection.execute("CREATE TABLE books (title TEXT)")
+    connection.close()
+    with pytest.raises(errors.StoreCorrupt, match="not an Interlock store"):
+        await open_store(f"sqlite:///{foreign}")
+    newer = tmp_path / "newer.db"
+    store = await open_store(f"sqlite:///{newer}")
+    await store.close()
+    with sqlite3.connect(newer) as connection:
+        connection.execute("INSERT INTO migrations VALUES ('9999_later', 0)")
+    connection.close()
+    with pytest.raises(errors.StoreCorrupt, match="newer Interlock"):
+        await open_store(f"sqlite:///{newer}")
+
+
+async def test_path_that_cannot_be_opened_is_unavailable(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    for path in (tmp_path / "file" / "s.db", tmp_path):
+        with pytest.raises(errors.StoreUnavailable, match="cannot open"):
+            await open_store(f"sqlite:///{path}")
+
+
+async def test_renewals_have_a_connection_of_their_own(tmp_path: Path) -> None:
+    store = await open_store(f"sqlite:///{tmp_path}/s.db")
+    await store.nodes.join(node("n1"), 10.0)
+    pulse = store.pulse("n1")
+    assert pulse is not None
+    assert await asyncio.to_thread(pulse.beat, 10.0, 60.0, 200.0)
+    assert [row.expires_at for row in await store.nodes.live(205.0)] == [210.0]
+    await store.nodes.bury("n1", 300.0)
+    assert not await asyncio.to_thread(pulse.beat, 10.0, 60.0, 301.0)
+    pulse.close()
+    await store.close()
+    memory = await open_store("sqlite:///:memory:")
+    assert memory.pulse("n1") is None
+    await memory.close()
+
+
+async def test_other_processes_ring_the_bell(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/s.db"
+    one, two = await open_store(url), await open_store(url)
+    rung = asyncio.Event()
+    one.bell.listen(rung.set)
+    await two.journal.commit(accepting())
+    await asyncio.wait_for(rung.wait(), 5)
+    await one.close()
+    await two.close()
+
+
+async def test_log_is_folded_back_into_the_file(tmp_path: Path) -> None:
+    store = await open_store(f"sqlite:///{tmp_path}/s.db")
+    for number in range(8):
+        await store.journal.commit(accepting(f"r{number}", head=b"x" * 1_000_000))
+    assert (tmp_path / "s.db").stat().st_size > 3_000_000
+    await store.close()
+
+
+async def test_transaction_that_waits_for_something_else_is_refused(tmp_path: Path) -> None:
+    store = SqliteStore(f"{tmp_path}/s.db")
+    await store.open()
+
+    class Pause:
+        def __await__(self) -> Generator[None, None, None]:
+            yield
+
+    async def waits(transaction: Transaction) -> None:
+        await Pause()
+
+    with pytest.raises(RuntimeError, match="must not wait"):
+        await store.database.write(waits)
+    await store.close()
+
+
+@pytest.mark.parametrize("text", ["commit:x:before", "commit:1", "start:1:before", "commit:1:during"])
+def test_fault_that_is_misspelt_is_refused(text: str) -> None:
+    with pytest.raises(errors.InvalidSettings, match="INTERLOCK_FAULT"):
+        sqlite.SqliteDatabase(":memory:", lambda: None, {"INTERLOCK_FAULT": text, "INTERLOCK_TESTING": "1"})
+
+
+async def test_memory_store_fails_a_member_alone() -> None:
+    store = await open_store("sqlite:///:memory:")
+    assert await store.journal.commit(accepting(tasks=[new_task()])) is Committed.APPLIED
+    with pytest.raises(sqlite3.IntegrityError):
+        await store.journal.commit(batch(seq=1, tasks=[new_task()]))
+    assert await store.journal.commit(batch(seq=1)) is Committed.APPLIED
+    await store.close()
+
+
+HAMMER = """
+import asyncio, sys, time
+sys.path.insert(0, sys.argv[3])
+from store.rows import accepting, batch
+from interlock.store.open import open_store
+
+async def main(path, name):
+    store = await open_store(f"sqlite:///{path}")
+    await store.journal.commit(accepting(name))
+    worst = 0.0
+    for seq in range(1, 11):
+        began = time.monotonic()
+        assert await store.journal.commit(batch(name, seq=seq)) == "applied"
+        worst = max(worst, time.monotonic() - began)
+    await store.close()
+    print(worst)
+
+asyncio.run(main(sys.argv[1], sys.argv[2]))
+"""
+
+
+def test_fifty_processes_write_to_one_file_without_a_lock_error(tmp_path: Path) -> None:
+    """The worst wait is printed: `pytest -s` shows it."""
+    path = tmp_path / "s.db"
+    asyncio.run(_create(path))
+    environment = os.environ | {"PYTHONPATH": str(SOURCE)}
+    command = [sys.executable, "-c", HAMMER, str(path)]
+    tests = str(Path(__file__).parents[1])
+    processes = [
+        subprocess.Popen(
+            [*command, f"r{number}", tests], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        for number in range(50)
+    ]
+    ended = [process.communicate(timeout=100) for process in processes]
+    assert [process.returncode for process in processes] == [0] * 50, [err for _, err in ended if err]
+    print(f"50 processes, 550 commits: worst wait {max(float(out) for out, _ in ended):.3f} s")
+    assert asyncio.run(_count(path)) == 50 * 11
+
+
+async def _create(path: Path) -> None:
+    store = await open_store(f"sqlite:///{path}")
+    await store.close()
+
+
+async def _count(path: Path) -> int:
+    store = await open_store(f"sqlite:///{path}")
+    counts = await store.views.counts()
+    await store.close()
+    return counts["commits"]
+
+
+def test_writer_killed_in_the_middle_leaves_the_lock_free(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    asyncio.run(_create(path))
+    environment = os.environ | {
+        "PYTHONPATH": str(SOURCE),
+        "INTERLOCK_TESTING": "1",
+        "INTERLOCK_FAULT": "commit:3:before",
+    }
+    tests = str(Path(__file__).parents[1])
+    died = subprocess.run([sys.executable, "-c", HAMMER, str(path), "r0", tests], env=environment, check=False)
+    assert died.returncode == -signal.SIGKILL
+    assert asyncio.run(_count(path)) == 2
