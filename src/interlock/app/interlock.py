@@ -261,6 +261,7 @@ class Interlock:
         try:
             while True:
                 rung.clear()
+                now = await self.find(row.namespace, row.id)  # before its history: what it says now is in there
                 rows = await self.store.journal.history(row.run, after, _PAGE)
                 for item in rows:
                     after = item.seq
@@ -271,8 +272,7 @@ class Interlock:
                     yield item.seq, news
                 if rows:
                     continue
-                now = await self.find(row.namespace, row.id)
-                if now.seq <= after and now.status in (ENDED_RUN if resuming else resting):
+                if now.status in (ENDED_RUN if resuming else resting):
                     return
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(rung.wait(), _FOLLOW_SECONDS)

@@ -219,10 +219,17 @@ class Engine(Service):
             except errors.Environment as error:
                 telemetry.emit("engine.inbox_failed", node=self._node, error=error)
                 return
+            present: dict[str, set[int]] = {}
             for row in rows:
+                present.setdefault(row.run, set()).add(row.number)
                 live = self._runs.get(row.run)
                 if live is not None and row.number not in live.seen and live.accept is None:
                     self._deliver(live, causes.decode(row.cause), row.number)
+            # A row that is gone was applied, and no later look finds it. Forgetting it any sooner would deliver it twice:
+            # this very look may have begun before the commit that applied it.
+            for live in self._runs.values():
+                if live.seen:
+                    live.seen &= present.get(live.run, set())
             if not self._pull_again:
                 return
 
@@ -374,7 +381,6 @@ class Engine(Service):
             self._give_up(live, errors.StaleEpoch(f"the run {live.run} belongs to another node"))
             return
         live.seq += 1
-        live.seen.difference_update(consumed)
         telemetry.emit("run.committed", run=live.run, namespace=place.namespace, id=place.id, events=work.events)
         self._act(live, work)
 
