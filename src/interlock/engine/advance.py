@@ -28,7 +28,7 @@ from interlock.engine.rows import Rows
 from interlock.engine.state import RunState
 from interlock.expr.evaluation import Answer
 from interlock.expr.evaluation import Request as Evaluate
-from interlock.flow.compile import Graph
+from interlock.flow.graph import Graph
 from interlock.model import payload
 from interlock.model.event import Event
 from interlock.model.payload import Payload
