@@ -63,23 +63,20 @@ class Started:
 class Interlock:
     """An open store and, once `bring_node` was called, a node of this process."""
 
-    def __init__(self, settings: Settings, store: Store, clock: Clock, functions: Mapping[str, str]) -> None:
+    def __init__(self, settings: Settings, store: Store, clock: Clock) -> None:
         self.settings = settings
         self.store = store
         self.clock = clock
         self.rows = Rows(settings.payload.inline_bytes)
         self.graphs = Graphs(store)
         self.node: Node | None = None
-        self._functions = functions
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def open(
-        cls, settings: Settings, *, clock: Clock | None = None, functions: Mapping[str, str] | None = None
-    ) -> AsyncIterator[Interlock]:
+    async def open(cls, settings: Settings, *, clock: Clock | None = None) -> AsyncIterator[Interlock]:
         """Open the store that the settings name; close it, and the node if one was brought, at the end."""
         store = await open_store(settings.store.url)
-        app = cls(settings, store, clock or SystemClock(), functions or {})
+        app = cls(settings, store, clock or SystemClock())
         try:
             yield app
         finally:
@@ -99,7 +96,6 @@ class Interlock:
                 self.graphs,
                 pinned=pinned,
                 allow_all_python=allow_all_python,
-                functions=self._functions,
             )
             await node.start()
             self.node = node
@@ -314,7 +310,7 @@ class Interlock:
         journal = self.store.journal
         graph = await self.graphs.graph(row.definition)
         history = await self.history(row.run)
-        path = _step_path(graph.nodes, step)
+        path = step_path(graph.nodes, step)
         prefix = _before(history, path)
         if prefix is None:
             raise errors.NotFound(f"the run {row.id} never entered {path}; `interlock show {row.id}` lists its steps")
@@ -376,7 +372,8 @@ def _python_functions(value: Json) -> list[str]:
     return found + [name for item in value.values() for name in _python_functions(item)]
 
 
-def _step_path(nodes: Mapping[str, object], step: str) -> str:
+def step_path(nodes: Mapping[str, object], step: str) -> str:
+    """Give the path of a step that is named by its path or its name. Raises Invalid, NotFound, which list the names."""
     if step in nodes:
         return step
     found = [path for path in nodes if path.rsplit("/", 1)[-1] == step]

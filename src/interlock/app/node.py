@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from typing import Final
 
@@ -44,7 +43,6 @@ class Node(Service):
         *,
         pinned: bool,
         allow_all_python: bool,
-        functions: Mapping[str, str],
     ) -> None:
         self.row: NodeRow = identity.here(clock, "engine,dispatcher", pinned=pinned)
         node = self.row.node
@@ -70,7 +68,7 @@ class Node(Service):
                 self._local,
                 self._logbook,
                 allow=None if allow_all_python else settings.python.allow,
-                functions=functions,
+                functions=settings.python.functions,
             ),
             self._evaluators,
             rows=Rows(settings.payload.inline_bytes),
