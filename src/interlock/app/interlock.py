@@ -29,7 +29,7 @@ from interlock.engine.fold import apply
 from interlock.engine.rows import Rows
 from interlock.flow import check
 from interlock.flow.check import Loaded
-from interlock.flow.compile import Graph
+from interlock.flow.graph import Graph
 from interlock.flow.meaning import executable, limits
 from interlock.model import event as events
 from interlock.model.event import Event
