@@ -142,7 +142,7 @@ async def demo(repository: Path) -> int:
     input_ = json.encode({"repository": str(repository.absolute())}).decode()
     with resources.as_file(resources.files("interlock.demo") / "repository-report.yaml") as workflow:
         code = await run(str(workflow), input=input_, id=None, detach=False, as_json=False)
-    reports = (repository / ".interlock" / "reports").glob("*/report.md")
+    reports = Path(".interlock", "reports").glob("*/report.md")
     written = max((path for path in reports if path.stat().st_mtime >= began), default=None)
     if written is not None:
         lines = [line for line in written.read_text("utf-8").splitlines() if line.strip()]
