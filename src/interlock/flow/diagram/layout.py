@@ -42,7 +42,8 @@ def layout(workflow: doc.Workflow) -> Block:
     """Give the whole drawing."""
     header = workflow.document
     start = _pill(f"{header.name} {header.version}")
-    return _list(workflow.do, start, _pill("end"))
+    is_finished = any(isinstance(flow.target, Place) for flow in outline.flows(workflow.do))
+    return _list(workflow.do, start, _pill("end") if is_finished else _POINT)
 
 
 # -- lists -----------------------------------------------------------------------------------------------------------

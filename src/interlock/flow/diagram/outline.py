@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, assert_never
 
 from interlock.flow import document as doc
 from interlock.model.json import Json
@@ -200,6 +200,8 @@ def _description(task: doc.Task) -> tuple[str, str, Family]:
             return "try", "", Family.GROUP
         case doc.Do():
             return "do", "", Family.GROUP
+        case _:
+            assert_never(task)
 
 
 def _strategy_text(strategy: doc.EventStrategy) -> str:

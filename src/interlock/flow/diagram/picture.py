@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from itertools import pairwise
-from typing import Final
+from typing import Final, assert_never
 from xml.sax.saxutils import escape, quoteattr
 
 from interlock.flow import document as doc
@@ -102,6 +102,8 @@ def _drawn(shape: Shape) -> str:
             return f'<text class="label" x="{shape.x:.1f}" y="{shape.y:.1f}">{_text(shape.text)}</text>'
         case Path():
             return _path(shape)
+        case _:
+            assert_never(shape)
 
 
 def _box(box: Box) -> str:
