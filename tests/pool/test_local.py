@@ -15,6 +15,7 @@ import pytest
 
 from interlock.model.task import Cancelled, Done, Failed, FailureClass, HttpTarget, ScriptTarget, ShellTarget
 from interlock.pool.local import LocalPool
+from interlock.pool.supervised import Supervisor
 from pool.conformance import (
     ESCAPED,
     SURVIVOR,
@@ -194,6 +195,7 @@ import asyncio, sys
 from interlock.model.task import ShellTarget, ScriptTarget
 from interlock.pool.launcher import Launch
 from interlock.pool.local import LocalPool
+from interlock.pool.supervised import Supervisor
 
 async def main():
     pool = LocalPool()
@@ -266,3 +268,11 @@ async def test_command_waits_for_a_node_that_does_not_read(attempts: Attempts, l
 def supervisors(pool: LocalPool) -> list[int]:
     """Give the pids of the supervisors at work."""
     return [attempt.supervisor._process.pid for attempt in pool._attempts if attempt.supervisor is not None]
+
+
+async def test_warm_supervisor_that_does_not_leave_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("interlock.pool.supervised._LEAVE_SECONDS", 0.1)
+    supervisor = await Supervisor.start(for_functions=False)
+    os.kill(supervisor._process.pid, signal.SIGSTOP)
+    await supervisor.leave()
+    assert not supervisor.is_alive

@@ -29,6 +29,7 @@ from interlock.engine.fold import apply
 from interlock.engine.rows import Rows
 from interlock.flow import check
 from interlock.flow.check import Loaded
+from interlock.flow.graph import Graph
 from interlock.flow.meaning import executable, limits
 from interlock.model import event as events
 from interlock.model.event import Event
@@ -41,6 +42,7 @@ from interlock.store.ports import Batch, Committed, Definition, NewRun, RunRow, 
 
 _PAGE: Final = 500
 _LONGEST_ID: Final = 128
+_REMEMBERED: Final = 64  # documents whose check is not repeated when they are started again
 _SCHEDULE: Final = "/schedule"
 _FOLLOW_SECONDS: Final = 1.0  # the net under the bell
 
@@ -63,23 +65,21 @@ class Started:
 class Interlock:
     """An open store and, once `bring_node` was called, a node of this process."""
 
-    def __init__(self, settings: Settings, store: Store, clock: Clock, functions: Mapping[str, str]) -> None:
+    def __init__(self, settings: Settings, store: Store, clock: Clock) -> None:
         self.settings = settings
         self.store = store
         self.clock = clock
         self.rows = Rows(settings.payload.inline_bytes)
         self.graphs = Graphs(store)
+        self._defined_texts: dict[str, tuple[Definition, Graph, bool]] = {}
         self.node: Node | None = None
-        self._functions = functions
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def open(
-        cls, settings: Settings, *, clock: Clock | None = None, functions: Mapping[str, str] | None = None
-    ) -> AsyncIterator[Interlock]:
+    async def open(cls, settings: Settings, *, clock: Clock | None = None) -> AsyncIterator[Interlock]:
         """Open the store that the settings name; close it, and the node if one was brought, at the end."""
         store = await open_store(settings.store.url)
-        app = cls(settings, store, clock or SystemClock(), functions or {})
+        app = cls(settings, store, clock or SystemClock())
         try:
             yield app
         finally:
@@ -99,7 +99,6 @@ class Interlock:
                 self.graphs,
                 pinned=pinned,
                 allow_all_python=allow_all_python,
-                functions=self._functions,
             )
             await node.start()
             self.node = node
@@ -170,10 +169,7 @@ class Interlock:
 
         The same id, definition and input give the run that is there. Raises InvalidDefinition, Conflict.
         """
-        loaded = self._executable(text, file, but=_SCHEDULE)
-        stored = graphs.definition(text, loaded)
-        graph = self.graphs.add(stored.digest, loaded)
-        await self.store.journal.define(stored)
+        stored, graph, has_schedule = await self._defined(text, file)
         run = self.clock.uuid()
         new = NewRun(
             run=run,
@@ -194,8 +190,20 @@ class Interlock:
             committed = await self._accept_only(new, value)
         if committed is Committed.EXISTS:
             return await self._existing(new, value)
-        has_schedule = loaded.required().schedule is not None
         return Started(run=run, namespace=new.namespace, id=new.id, fresh=True, has_schedule=has_schedule)
+
+    async def _defined(self, text: str, file: str | None) -> tuple[Definition, Graph, bool]:
+        """Give a document checked, stored and compiled, and whether it has a schedule; the last ones are remembered."""
+        known = self._defined_texts.get(text)
+        if known is None:
+            loaded = self._executable(text, file, but=_SCHEDULE)
+            stored = graphs.definition(text, loaded)
+            await self.store.journal.define(stored)
+            known = stored, self.graphs.add(stored.digest, loaded), loaded.required().schedule is not None
+            self._defined_texts[text] = known
+            while len(self._defined_texts) > _REMEMBERED:
+                del self._defined_texts[next(iter(self._defined_texts))]
+        return known
 
     async def _accept_only(self, new: NewRun, value: Payload) -> Committed:
         """Store a run that whichever node can will begin."""
@@ -253,6 +261,7 @@ class Interlock:
         try:
             while True:
                 rung.clear()
+                now = await self.find(row.namespace, row.id)  # before its history: what it says now is in there
                 rows = await self.store.journal.history(row.run, after, _PAGE)
                 for item in rows:
                     after = item.seq
@@ -263,8 +272,7 @@ class Interlock:
                     yield item.seq, news
                 if rows:
                     continue
-                now = await self.find(row.namespace, row.id)
-                if now.seq <= after and now.status in (ENDED_RUN if resuming else resting):
+                if now.status in (ENDED_RUN if resuming else resting):
                     return
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(rung.wait(), _FOLLOW_SECONDS)
@@ -314,7 +322,7 @@ class Interlock:
         journal = self.store.journal
         graph = await self.graphs.graph(row.definition)
         history = await self.history(row.run)
-        path = _step_path(graph.nodes, step)
+        path = step_path(graph.nodes, step)
         prefix = _before(history, path)
         if prefix is None:
             raise errors.NotFound(f"the run {row.id} never entered {path}; `interlock show {row.id}` lists its steps")
@@ -376,7 +384,8 @@ def _python_functions(value: Json) -> list[str]:
     return found + [name for item in value.values() for name in _python_functions(item)]
 
 
-def _step_path(nodes: Mapping[str, object], step: str) -> str:
+def step_path(nodes: Mapping[str, object], step: str) -> str:
+    """Give the path of a step that is named by its path or its name. Raises Invalid, NotFound, which list the names."""
     if step in nodes:
         return step
     found = [path for path in nodes if path.rsplit("/", 1)[-1] == step]

@@ -1,45 +1,40 @@
-"""What every command shares: the global options, the settings, the printing of errors, the exit code."""
+"""What the commands share: the settings in force, the open store, the loop they run on, reading files."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import sys
-import traceback
-from collections.abc import AsyncIterator, Callable, Coroutine
-from dataclasses import dataclass
+import threading
+from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from interlock import config, errors
+from interlock import config, errors, telemetry
 from interlock.app.interlock import Interlock
-from interlock.flow import report
-from interlock.flow.problem import Problem
+from interlock.cli.options import options
+from interlock.cli.output import complain, note
 from interlock.model.json import Json
-
-INTERRUPTED: Final = 130
-
-
-@dataclass(slots=True)
-class Options:
-    """The options that stand before the command."""
-
-    store: str | None = None
-    namespace: str | None = None
-    debug: bool = False
-
-
-options = Options()
 
 
 def settings() -> config.Settings:
     """Give the settings in force for this command. Raises InvalidSettings."""
-    return config.load(flags(), os.environ, Path.cwd(), Path.home())
+    return config.load(flags(), os.environ, folder(), Path.home())
 
 
 def flags() -> dict[str, object]:
+    """Give the settings that options set, by key."""
     return {"store.url": options.store}
+
+
+def folder() -> Path:
+    """Give the working folder. Raises Environment when it was removed."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        raise errors.Environment("the working folder does not exist any more; change to another one") from None
 
 
 @contextlib.asynccontextmanager
@@ -49,37 +44,37 @@ async def opened() -> AsyncIterator[Interlock]:
         yield app
 
 
-def execute(command: Callable[[], Coroutine[Any, Any, int]]) -> None:
-    """Run a command to its end and leave the process with its exit code; errors become one clear message."""
+def execute(command: Coroutine[Any, Any, int]) -> int:
+    """Run a command to its end and give its exit code. With --debug, what goes on is told as it happens."""
+    end = telemetry.attach(_tell) if options.debug else None
+    before, threading.excepthook = threading.excepthook, _complain_of_thread
     try:
-        code = asyncio.run(command())
-    except KeyboardInterrupt:
-        code = INTERRUPTED
-    except errors.InterlockError as error:
-        complain(error)
-        code = error.exit_code
-    sys.stdout.flush()
-    raise SystemExit(code)
+        with asyncio.Runner() as runner:
+            runner.get_loop().set_exception_handler(_complain_of_task)
+            return runner.run(command)
+    finally:
+        threading.excepthook = before
+        if end is not None:
+            end()
 
 
-def complain(error: errors.InterlockError) -> None:
-    """Print an error for a person; with --debug, where it came from too."""
+def _tell(name: str, fields: dict[str, Any]) -> None:
+    note(f"debug: {name} " + " ".join(f"{key}={value!r}" for key, value in fields.items()))
+
+
+def _complain_of_task(loop: asyncio.AbstractEventLoop, found: dict[str, Any]) -> None:
+    """Say in a line what went wrong in the background, where nobody waits for the error."""
     if options.debug:
-        traceback.print_exception(error)
-    if isinstance(error, errors.InvalidDefinition) and error.problems:
-        problems = [problem for problem in error.problems if isinstance(problem, Problem)]
-        note(report.text(problems))
-    note(f"interlock: {error}")
+        loop.default_exception_handler(found)
+    else:
+        complain(f"unexpected in the background: {found.get('exception') or found['message']}; --debug shows where")
 
 
-def note(text: str) -> None:
-    """Print a line for the person at the terminal."""
-    print(text, file=sys.stderr, flush=True)  # noqa: T201
-
-
-def answer(text: str) -> None:
-    """Print a result."""
-    print(text, flush=True)  # noqa: T201
+def _complain_of_thread(found: threading.ExceptHookArgs) -> None:
+    if options.debug:
+        threading.__excepthook__(found)
+    else:
+        complain(f"unexpected in a thread: {found.exc_value}; --debug shows where")
 
 
 def read_text(path: str) -> str:
@@ -89,15 +84,23 @@ def read_text(path: str) -> str:
     except FileNotFoundError:
         raise errors.Invalid(f"there is no file {path}") from None
     except IsADirectoryError:
-        raise errors.Invalid(f"{path} is a folder; name a workflow file") from None
+        raise errors.Invalid(f"{path} is a folder; name a file") from None
     except UnicodeDecodeError as error:
         raise errors.Invalid(f"{path} is not UTF-8 text (byte {error.start})") from None
     except OSError as error:
         raise errors.Invalid(f"cannot read {path}: {error.strerror}") from None
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a file. Raises Invalid when it cannot be there, Environment when there is no room for it."""
+    try:
+        path.write_text(text, "utf-8")
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
+        raise errors.Invalid(f"cannot write {path}: {error.strerror}") from None
+    except OSError as error:
+        raise errors.Environment(f"cannot write {path}: {error.strerror}") from None
+
+
 def pretty(value: Json) -> str:
     """Give JSON for a person: indented, in the order it was written."""
-    import json  # noqa: PLC0415 (start-up: only commands that print values need it)
-
-    return json.dumps(value, indent=2, ensure_ascii=False, default=str)
+    return json.dumps(value, indent=2, ensure_ascii=False)

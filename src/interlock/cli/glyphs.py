@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, TextIO
+
+from rich.console import Console
 
 from interlock.model import duration
 from interlock.model.json import Json
 from interlock.model.states import RunStatus, StepStatus
-from interlock.model.story import Step
 
 GLYPHS: Final[dict[str, tuple[str, str]]] = {
     "pending": ("○", "bright_black"),
@@ -22,6 +23,8 @@ GLYPHS: Final[dict[str, tuple[str, str]]] = {
 }
 
 _SHORT_ID: Final = 13
+_WHOLE: Final = 100_000
+_READABLE_COLUMNS: Final = 100
 _UUID_CHARACTERS: Final = 36
 _SUMMARY_CHARACTERS: Final = 46
 
@@ -37,22 +40,6 @@ def colour(status: RunStatus | StepStatus) -> str:
 def short(id: str) -> str:
     """Give a run id as short as it stays telling: the time part of a UUID, anything else as it is."""
     return id[:_SHORT_ID] if len(id) == _UUID_CHARACTERS and id.count("-") == 4 else id
-
-
-def summary(step: Step, now: float) -> str:
-    """Say in a few words how a step stands: what it gave, why it failed, what it waits for."""
-    if step.fault is not None and step.status in (StepStatus.FAULTED, StepStatus.WAITING):
-        again = f"again in {duration.text(max(0.0, step.until - now))}: " if step.until is not None else ""
-        return _clip(f"{again}{step.fault}")
-    if step.status is StepStatus.WAITING and step.until is not None:
-        return f"for {duration.text(max(0.0, step.until - now))} more"
-    if step.status is StepStatus.RUNNING and step.items is not None and step.index is not None:
-        return f"{step.index + 1} of {step.items}"
-    if step.status is StepStatus.COMPLETED and step.items is not None:
-        return f"{step.items} items"
-    if step.output is not None:
-        return value(step.output.value)
-    return ""
 
 
 def value(found: Json) -> str:
@@ -84,6 +71,16 @@ def _clip(text: str) -> str:
     return flat if len(flat) <= _SUMMARY_CHARACTERS else flat[: _SUMMARY_CHARACTERS - 1] + "…"
 
 
-def took(step: Step, now: float) -> str:
-    """Give how long a step has taken so far."""
-    return duration.text((step.ended or now) - step.began)
+def seconds(duration_seconds: float) -> str:
+    """Give how long something took, in little room: `0.21 s`, `3.1 s`, `4 m 05 s`."""
+    return f"{duration_seconds:.2f} s" if duration_seconds < 1 else duration.text(duration_seconds)
+
+
+def screen(stream: TextIO) -> Console:
+    """Give the console of a stream: a terminal clips what is too wide, anything else gets whole lines."""
+    return Console(file=stream, highlight=False, markup=False, emoji=False, width=None if stream.isatty() else _WHOLE)
+
+
+def width(console: Console) -> int:
+    """Give the columns to lay out in: those of the terminal, but no more than the eye can follow along a line."""
+    return min(console.width, _READABLE_COLUMNS)

@@ -2,32 +2,46 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
-from interlock.cli import context, glyphs
-from interlock.model import duration
+from interlock.cli import glyphs, tree
+from interlock.cli.output import note
+from interlock.flow.graph import Graph
 from interlock.model.event import Event
-from interlock.model.states import StepStatus
-from interlock.model.story import Step, Story, lifecycle
+from interlock.model.story import Story, lifecycle
 
-_BAR_CELLS = 16
+_FRAME_SECONDS: Final = 0.125
+_OF_STEPS: Final = (
+    "step.completed", "step.skipped", "step.faulted", "step.attempt-failed", "step.retry-scheduled", "step.waiting",
+)  # fmt: skip
+_OF_RUNS: Final = ("workflow.suspended", "workflow.resumed", "workflow.recovered")
 
 
 class Display(Protocol):
-    """Something that tells a person, or a program, what happens in a run."""
+    """Tells a person, or a program, what happens in a run. Told on the event loop only."""
 
     def __enter__(self) -> Display: ...
 
     def __exit__(self, *exception: object) -> None: ...
 
     def tell(self, news: Sequence[Event]) -> None: ...
+
+
+def display(title: str, graph: Graph, now: Callable[[], float], *, quiet: bool) -> Display:
+    """Give the display that fits where standard error leads; `quiet`: one that shows nothing."""
+    if quiet:
+        return Silent()
+    screen = _Screen(file=sys.stderr, highlight=False, markup=False, emoji=False)
+    if screen.is_terminal and not screen.is_dumb_terminal:
+        return Tree(title, graph, now, screen)
+    return Lines(title, graph)
 
 
 class Silent:
@@ -46,10 +60,13 @@ class Silent:
 class Lines:
     """One line per thing that happened, for logs and pipes."""
 
-    def __init__(self) -> None:
+    def __init__(self, title: str, graph: Graph) -> None:
+        self._title = title
+        self._graph = graph
         self._story = Story()
 
     def __enter__(self) -> Lines:
+        note(self._title)
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -59,94 +76,69 @@ class Lines:
         for event in news:
             self._story.tell([event])
             for name, _ in lifecycle([event]):
-                line = self._line(name, event)
-                if line:
-                    context.note(line)
+                self._tell(name, event)
 
-    def _line(self, name: str, event: Event) -> str:
-        path = getattr(event, "path", None)
-        step = self._story.steps.get(path) if path else None
-        match name:
-            case "step.completed" | "step.skipped" | "step.faulted" | "step.retry-scheduled" | "step.attempt-failed":
-                if step is None:
-                    return ""
-                return f" {glyphs.glyph(step.status)} {step.name:<24} {glyphs.summary(step, event.at)}".rstrip()
-            case "step.waiting":
-                return "" if step is None else f" ◔ {step.name:<24} {glyphs.summary(step, event.at)}"
-            case "workflow.suspended" | "workflow.resumed" | "workflow.recovered":
-                return f" · {name.removeprefix('workflow.')}"
-            case _:
-                return ""
+    def _tell(self, name: str, event: Event) -> None:
+        if name in _OF_RUNS:
+            note(f" · {name.removeprefix('workflow.')}")
+            return
+        fault = getattr(event, "fault", None)
+        path = fault.instance if name == "step.faulted" and fault is not None else getattr(event, "path", None)
+        step = self._story.steps.get(path or "")
+        if name in _OF_STEPS and step is not None:
+            note(tree.step_line(step, self._graph, event.at).plain)
 
 
 class Tree:
-    """The steps of a run as a tree that moves."""
+    """The steps of a run as a tree that moves. Drawn from the loop that changes it, never from another thread."""
 
-    def __init__(self, title: str, now: Callable[[], float]) -> None:
+    def __init__(self, title: str, graph: Graph, now: Callable[[], float], screen: Console) -> None:
         self._title = title
+        self._graph = graph
         self._now = now
+        self._screen = screen
         self._story = Story()
-        self._live = Live(
-            get_renderable=self.render, console=Console(stderr=True), refresh_per_second=8, transient=False
-        )
+        self._live = Live(console=screen, get_renderable=self._frame, auto_refresh=False, vertical_overflow="visible")
+        self._next: asyncio.TimerHandle | None = None
+        self._closing = False
 
     def __enter__(self) -> Tree:
-        self._live.__enter__()
+        self._live.start()
+        self._draw()
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._live.__exit__(None, None, None)
+        if self._next is not None:
+            self._next.cancel()
+        self._closing = True
+        self._live.stop()
 
     def tell(self, news: Sequence[Event]) -> None:
         self._story.tell(news)
 
-    def render(self) -> Table:
-        return tree(self._title, self._story, self._now())
+    def _draw(self) -> None:
+        self._next = asyncio.get_running_loop().call_later(_FRAME_SECONDS, self._draw)
+        self._live.refresh()
+
+    def _frame(self) -> Group:
+        columns = glyphs.width(self._screen)
+        ended = self._story.ended is not None
+        found = tree.lines(self._story, self._graph, self._now(), columns, ended=ended)
+        title = Text(self._title, style="bold")
+        title.truncate(columns, overflow="ellipsis")
+        return Group(title, *self._fitting(found))
+
+    def _fitting(self, found: list[Text]) -> list[Text]:
+        """Leave out the first lines that the terminal has no room for; the last frame, which stays, has all."""
+        room = self._screen.height - 2
+        if self._closing or len(found) <= room:
+            return found
+        hidden = len(found) - max(1, room - 1)
+        return [Text(f"   … {hidden} lines above", style="bright_black"), *found[hidden:]]
 
 
-def tree(title: str, story: Story, now: float) -> Table:
-    """Give the steps of a run as a table with one line each, inner steps indented."""
-    table = Table(box=None, show_header=False, padding=(0, 1), pad_edge=False)
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="ellipsis", ratio=1)
-    table.add_column(justify="right", no_wrap=True)
-    table.title = Text(title, style="bold")
-    table.title_justify = "left"
-    for step in story.ordered():
-        table.add_row(_name(step), _what(step, now), Text(glyphs.took(step, now), style="bright_black"))
-    return table
+class _Screen(Console):
+    """A console whose cursor stays visible: a process that is killed must not leave a terminal without one."""
 
-
-def _name(step: Step) -> Text:
-    text = Text(" " * (1 + 2 * step.depth))
-    text.append(glyphs.glyph(step.status), style=glyphs.colour(step.status))
-    text.append(f" {step.name}")
-    if step.visits > 1:
-        text.append(f" ×{step.visits}", style="bright_black")
-    return text
-
-
-def _what(step: Step, now: float) -> Text:
-    text = Text(glyphs.summary(step, now))
-    if step.status is StepStatus.RUNNING and step.items and step.index is not None:
-        done = _BAR_CELLS * step.index // step.items
-        text.append("  " + "━" * done, style="blue")
-        text.append("━" * (_BAR_CELLS - done), style="bright_black")
-        text.append(f"  {100 * step.index // step.items} %")
-    if step.attempts > 1:
-        text.append(f"  attempt {step.attempts}", style="yellow")
-    return text
-
-
-def display(title: str, now: Callable[[], float], *, quiet: bool) -> Display:
-    """Give the display that fits where standard error leads."""
-    if quiet:
-        return Silent()
-    if sys.stderr.isatty():
-        return Tree(title, now)
-    context.note(title)
-    return Lines()
-
-
-def took(began: float | None, ended: float | None) -> str:
-    return "" if began is None or ended is None else duration.text(ended - began)
+    def show_cursor(self, show: bool = True) -> bool:
+        return False

@@ -1,67 +1,82 @@
-"""The entry point `interlock`."""
+"""The entry point `interlock`: every way out is an exit code and, when something is wrong, one clear line."""
 
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+import traceback
+from typing import Any, Final
 
 import typer
 
-import interlock
-from interlock.cli import context, control, define, inspect, run, tools
+from interlock import errors
+from interlock.cli import commands
+from interlock.cli.options import options
+from interlock.cli.output import complain, discard, note
 
-app = typer.Typer(
-    name="interlock",
-    help="Runs work that must not be lost.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+INTERRUPTED: Final = 130
 
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        context.answer(f"interlock {interlock.__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _options(
-    store: Annotated[str | None, typer.Option("--store", help="The store's URL, such as sqlite:///shop.db.")] = None,
-    namespace: Annotated[str | None, typer.Option("--namespace", "-n", help="The namespace of runs.")] = None,
-    debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,
-    version: Annotated[
-        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
-    ] = False,
-) -> None:
-    options = context.options
-    options.store, options.debug = store, debug
-    options.namespace = namespace
-
-
-app.command("run")(run.run)
-app.command("validate")(define.validate)
-app.command("graph")(define.graph)
-app.command("publish")(define.publish)
-app.command("list")(inspect.list_)
-app.command("show")(inspect.show)
-app.command("history")(inspect.history)
-app.command("logs")(inspect.logs)
-app.command("cancel")(control.cancel)
-app.command("suspend")(control.suspend)
-app.command("resume")(run.resume)
-app.command("retry")(run.retry)
-app.command("fork")(run.fork)
-app.command("eval")(tools.eval_)
-app.add_typer(tools.config_commands, name="config")
-app.command("doctor")(tools.doctor)
-app.command("demo")(tools.demo)
+_UsageError: Final[type[Any]] = typer.BadParameter.__bases__[0]  # Typer has no public name for it
+_BEFORE_THE_COMMAND: Final = ("--store", "--namespace", "-n", "--debug", "--version")
 
 
 def main() -> None:
-    """Run the command line; every way out is an exit code."""
+    """Perform the command line that this process was started with."""
+    raise SystemExit(outcome(sys.argv[1:]))
+
+
+def outcome(arguments: list[str]) -> int:
+    """Perform a command line and give its exit code; what was wrong has been said."""
     try:
-        app()
-    except BrokenPipeError:  # the reader of a pipe went away: nothing is left to say
-        sys.stderr.close()
-        sys.exit(0)
+        code = commands.app(args=arguments, prog_name="interlock", standalone_mode=False)
+        sys.stdout.flush()
+    except (KeyboardInterrupt, typer.Abort):
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of the pipe has what it wanted
+        discard(sys.stdout)
+        return 0
+    except Exception as error:  # noqa: BLE001 (the outermost frame: no traceback reaches a person unasked)
+        return _explained(error)
+    return code if isinstance(code, int) else 0
+
+
+def _explained(error: Exception) -> int:
+    """Say what was wrong, with --debug where as well; give the exit code."""
+    if options.debug:
+        traceback.print_exception(error)
+    if isinstance(error, errors.InvalidDefinition) and error.problems:
+        return _explained_definition(error)
+    if isinstance(error, errors.InterlockError):
+        complain(str(error))
+        return error.exit_code
+    if isinstance(error, _UsageError):
+        complain(_usage(error))
+        return errors.Invalid.exit_code
+    if isinstance(error, OSError) and error.filename is None:  # files are translated where they are opened
+        discard(sys.stdout)
+        complain(f"cannot write the result: {error.strerror}")
+        return errors.Environment.exit_code
+    hint = "" if options.debug else "; `interlock --debug` with the same command shows where"
+    complain(f"unexpected {type(error).__name__}: {error}{hint}. This is a mistake in Interlock: please report it")
+    return errors.Environment.exit_code
+
+
+def _explained_definition(error: errors.InvalidDefinition) -> int:
+    from interlock.flow import report  # noqa: PLC0415 (start-up: only with a definition at hand, which loaded it)
+    from interlock.flow.problem import Problem, Severity  # noqa: PLC0415 (the same)
+
+    problems = [problem for problem in error.problems if isinstance(problem, Problem)]
+    note(report.text(problems).rstrip())
+    if all(problem.severity is Severity.WARNING for problem in problems):
+        complain(str(error))
+    return error.exit_code
+
+
+def _usage(error: Any) -> str:
+    """Say in one line what is wrong with a command line, and what shows how it goes."""
+    message = " ".join(error.format_message().split()).rstrip(".")
+    command = error.ctx.command_path if error.ctx is not None else "interlock"
+    option = getattr(error, "option_name", None)
+    if option in _BEFORE_THE_COMMAND and command != "interlock":
+        return f"{option} stands before the command: interlock {option} ... {command.removeprefix('interlock ')}"
+    shown = f"{message[:1].lower()}{message[1:]}"
+    return f"{shown} See `{command} --help`" if shown.endswith("?") else f"{shown}; see `{command} --help`"

@@ -2,129 +2,140 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import platform
 import shutil
-import sys
 import time
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Final
-
-import typer
+from typing import Final
 
 import interlock
 from interlock import config, errors
-from interlock.cli import context
-from interlock.cli.context import answer, note
-from interlock.cli.run import parse_input
+from interlock.app.interlock import Interlock
+from interlock.cli import context, given
+from interlock.cli.output import answer, note
+from interlock.cli.run import run
 from interlock.expr import evaluation, template
 from interlock.expr.evaluators import Evaluators
+from interlock.expr.jq import Expression
 from interlock.model import json
-
-config_commands = typer.Typer(no_args_is_help=True, help="Show and check the settings.")
+from interlock.model.json import Json
 
 _CLOCK_SAMPLE_SECONDS: Final = 0.2
+_DRIFT_SECONDS: Final = 0.01  # more than this within the sample: somebody sets the clock
+_SLOW_COMMIT_MILLISECONDS: Final = 50.0  # a disk that makes durable at once what it is given needs a tenth
+_QUICK_COMMIT_MILLISECONDS: Final = 0.05  # no disk is this quick: it keeps what it says it wrote in memory
 
 
-def eval_(
-    expression: Annotated[str, typer.Argument(help="A jq expression, with or without ${ }.")],
-    input: Annotated[str | None, typer.Option("--input", "-i", help="The data as JSON, or @FILE.")] = None,
-    args: Annotated[str | None, typer.Option("--args", help="The arguments ($name) as a JSON object.")] = None,
-) -> None:
-    """Evaluate an expression as a workflow would."""
-
-    async def command() -> int:
-        data = parse_input(input)
-        arguments = {} if args is None else json.decode(args)
+async def eval_(expression: str, input: str | None, args: str | None) -> int:
+    """Evaluate an expression under the deadline and the memory of the settings."""
+    settings = context.settings().expressions
+    data, arguments = given.input(input), given.arguments(args)
+    try:
         compiled = template.expression(expression)
-        evaluators = Evaluators()
-        await evaluators.start()
+    except errors.ExpressionSyntax as error:
+        if error.column is not None:
+            note(f"{error.source}\n{' ' * error.column}^")
+        raise
+    evaluators = Evaluators(
+        processes=settings.evaluators,
+        deadline_seconds=settings.deadline_seconds,
+        memory_bytes=settings.memory_bytes,
+    )
+    await evaluators.start()
+    try:
+        answer(context.pretty(await _evaluated(compiled, data, arguments, evaluators)))
+    finally:
+        await evaluators.stop()
+    return 0
+
+
+async def _evaluated(compiled: Expression, data: Json, arguments: Mapping[str, Json], evaluators: Evaluators) -> Json:
+    answers: list[evaluation.Answer] = []
+    while True:
         try:
-            answers: list[evaluation.Answer] = []
-            while True:
-                try:
-                    answer(context.pretty(evaluation.Evaluation(answers).run(compiled, data, arguments)))
-                    return 0
-                except evaluation.Pending as pending:
-                    answers.append(await evaluators.evaluate(pending.request))
-        finally:
-            await evaluators.stop()
-
-    context.execute(command)
+            return evaluation.Evaluation(answers).run(compiled, data, arguments)
+        except evaluation.Pending as pending:
+            answers.append(await evaluators.evaluate(pending.request))
 
 
-@config_commands.command("show")
-def config_show() -> None:
-    """List every setting with its value and where that comes from."""
-
-    async def command() -> int:
-        for setting in config.explain(context.flags(), os.environ, Path.cwd(), Path.home()):
-            answer(f"{setting.key:<28} {setting.value!s:<36} {setting.origin}")
+async def config_show(*, as_json: bool) -> int:
+    """List every setting with its value and origin."""
+    settings = config.explain(context.flags(), os.environ, context.folder(), Path.home())
+    if as_json:
+        listed = [{"key": each.key, "value": each.value, "origin": each.origin} for each in settings]
+        answer(json.encode(listed).decode())
         return 0
-
-    context.execute(command)
-
-
-@config_commands.command("check")
-def config_check() -> None:
-    """Check the settings of every source; say what is wrong."""
-
-    async def command() -> int:
-        context.settings()
-        found = config.files(os.environ, Path.cwd(), Path.home())
-        answer(f"the settings are valid ({', '.join(str(file) for file in found) or 'no file, defaults only'})")
-        return 0
-
-    context.execute(command)
+    shown = [(each.key, _shown(each.value), each.origin) for each in settings]
+    widths = [max(len(row[column]) for row in shown) for column in (0, 1)]
+    for key, value, origin in shown:
+        answer(f"{key:<{widths[0]}}  {value:<{widths[1]}}  {origin}")
+    return 0
 
 
-def doctor() -> None:
-    """Measure what this machine and its store can do, and say what is wrong."""
-
-    async def command() -> int:
-        settings = context.settings()
-        answer(f"interlock      {interlock.__version__} on Python {platform.python_version()}, {platform.system()}")
-        answer(f"settings       {settings.store.url}")
-        answer(f"clock          {_clock()}")
-        answer(f"node (js)      {shutil.which('node') or 'not found: `run: script` with language js is refused'}")
-        async with context.opened() as app:
-            figures = await app.store.figures()
-            answer(
-                f"store          durable commit {figures['commit_p50_ms']:.2f} ms (worst {figures['commit_worst_ms']:.2f}), "
-                f"read {figures['read_p50_ms']:.2f} ms, longest wait for the lock {figures['worst_lock_wait_ms']:.1f} ms"
-            )
-            counts = await app.store.views.counts()
-            answer("rows           " + ", ".join(f"{count} {name}" for name, count in counts.items()))
-            nodes = await app.store.nodes.live(app.clock.now())
-            answer(f"nodes          {len(nodes)} alive")
-            stranded = await app.stranded()
-            for row in stranded:
-                note(
-                    f"stranded       {row.id} ({row.status}): no process executes it; `interlock resume {row.id}` does"
-                )
-        return 0
-
-    context.execute(command)
+def _shown(value: object) -> str:
+    """Give a value as it could be written into a settings file."""
+    return json.encode(value).decode() if not isinstance(value, str) else value
 
 
-def _clock() -> str:
-    """Compare the wall clock with the monotonic one for a moment: a step shows."""
+async def config_check() -> int:
+    """Say that every source is right. Raises InvalidSettings, which lists what is not."""
+    context.settings()
+    found = [str(file) for file in config.files(os.environ, context.folder(), Path.home()) if file.is_file()]
+    answer(f"the settings are valid ({', '.join(found) or 'there is no file, the defaults hold'})")
+    return 0
+
+
+async def doctor() -> int:
+    """Measure and list; what needs a hand comes last, with the command for it."""
+    settings = context.settings()
+    answer(f"interlock   {interlock.__version__} on Python {platform.python_version()}, {platform.system()}")
+    answer(f"clock       {await _clock()}")
+    answer(f"node (js)   {shutil.which('node') or 'not found: `run: script` with language js will fail'}")
+    answer(f"store       {settings.store.url}")
+    async with context.opened() as app:
+        await _examine(app)
+    return 0
+
+
+async def _examine(app: Interlock) -> None:
+    figures = await app.store.figures()
+    commit = float(figures["commit_p50_ms"])
+    answer(
+        f"            durable commit (fsync) {commit:.2f} ms, the worst of 20 {figures['commit_worst_ms']:.2f} ms,"
+        f" read {figures['read_p50_ms']:.2f} ms"
+    )
+    answer(f"            longest wait for the lock {figures['worst_lock_wait_ms']:.1f} ms")
+    counts = await app.store.views.counts()
+    answer("rows        " + ", ".join(f"{count} {name}" for name, count in counts.items()))
+    stranded = await app.stranded()
+    nodes = await app.store.nodes.live(app.clock.now())
+    answer(f"nodes       {len(nodes)} alive" + "".join(f", pid {node.pid} on {node.host}" for node in nodes))
+    answer(f"stranded    {len(stranded)} runs that no process executes")
+    if commit > _SLOW_COMMIT_MILLISECONDS:
+        note("slow: every step waits for this disk; put the store on a local one")
+    if commit < _QUICK_COMMIT_MILLISECONDS:
+        note("suspiciously quick: the disk may not keep what it says it wrote when the power fails")
+    for row in stranded:
+        note(f"{row.id} ({row.workflow}, {row.status}): `interlock resume {row.id}` goes on with it")
+
+
+async def _clock() -> str:
+    """Compare the wall clock with the steady one for a moment: a step shows."""
     wall, steady = time.time(), time.monotonic()
-    time.sleep(_CLOCK_SAMPLE_SECONDS)
+    await asyncio.sleep(_CLOCK_SAMPLE_SECONDS)
     drift = (time.time() - wall) - (time.monotonic() - steady)
-    return f"{time.strftime('%Y-%m-%d %H:%M:%S UTC', time.gmtime())}, drift {drift * 1000:+.2f} ms in 0.2 s"
+    warning = "; it is being set: timers will be early or late" if abs(drift) > _DRIFT_SECONDS else ""
+    return f"{time.strftime('%Y-%m-%d %H:%M:%S UTC', time.gmtime())}, drift {drift * 1000:+.2f} ms in 0.2 s{warning}"
 
 
-def demo(
-    repository: Annotated[Path, typer.Argument(help="A git repository to report on.")] = Path("."),
-) -> None:
-    """Run the shipped workflow `repository-report` on a git repository."""
-    workflow = resources.files("interlock.demo") / "repository-report.yaml"
-    with resources.as_file(workflow) as path:
-        if not repository.is_dir():
-            context.complain(errors.Invalid(f"there is no folder {repository}"))
-            sys.exit(errors.Invalid.exit_code)
-        from interlock.cli.run import run  # noqa: PLC0415 (start-up: the run command brings the whole engine)
-
-        run(str(path), input=json.encode({"repository": str(repository.absolute())}).decode())
+async def demo(repository: Path) -> int:
+    """Run the shipped workflow on a repository and show it as `run` does."""
+    if not repository.is_dir():
+        raise errors.Invalid(f"there is no folder {repository}")
+    input_ = json.encode({"repository": str(repository.absolute())}).decode()
+    with resources.as_file(resources.files("interlock.demo") / "repository-report.yaml") as workflow:
+        return await run(str(workflow), input=input_, id=None, detach=False, as_json=False)

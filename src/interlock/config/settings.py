@@ -26,6 +26,9 @@ _SIZE_BYTES: Final = {
 }  # fmt: skip
 _DESTINATION: Final = re.compile(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):(\d{1,5})")
 
+_NAME: Final = re.compile(r"[A-Za-z0-9_-]+")  # what a `call` can name: neither a path nor a version
+_FUNCTION: Final = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+
 
 # -- readers: a value as written in a file, the environment or a flag, to its typed form; ValueError says what is wanted
 
@@ -84,16 +87,32 @@ def _allowed_addresses(value: object) -> bool | tuple[str, ...]:
     return names
 
 
+def _pairs(value: object) -> object:
+    """Give the map of `name=value,name=value`; anything else, and a text with a part that is no pair, as it is."""
+    if not isinstance(value, str):
+        return value
+    parts = [part.partition("=") for part in value.split(",") if part.strip()]
+    return {name.strip(): item.strip() for name, _, item in parts} if all(sign for _, sign, _ in parts) else value
+
+
 def _destinations(value: object) -> Mapping[str, str]:
-    pairs = value
-    if isinstance(value, str):
-        pairs = dict(part.split("=", 1) for part in value.split(",") if "=" in part)
+    pairs = _pairs(value)
     if not isinstance(pairs, Mapping) or not all(
         isinstance(place, str) and (match := _DESTINATION.fullmatch(place)) and int(match.group(2)) < 65536
         for place in pairs.values()
     ):
         raise ValueError('a map of host to address and port, such as {"api.example" = "127.0.0.1:8080"}')
     return {host.lower(): place for host, place in pairs.items()}
+
+
+def _functions(value: object) -> Mapping[str, str]:
+    pairs = _pairs(value)
+    if not isinstance(pairs, Mapping) or not all(
+        _NAME.fullmatch(name) and isinstance(function, str) and _FUNCTION.fullmatch(function)
+        for name, function in pairs.items()
+    ):
+        raise ValueError('a map of name to module:function, such as {price = "shop.prices:total"}')
+    return dict(pairs)
 
 
 # -- the settings ----------------------------------------------------------------------------------------------------
@@ -210,6 +229,11 @@ class Python:
         (), _names,
         "Packages whose functions published definitions may call (`shop` allows shop and everything in it). None by"
         " default, since publishing a definition must not mean running any code; `interlock run FILE` allows all.",
+    )  # fmt: skip
+    functions: Mapping[str, str] = _setting(
+        {}, _functions,
+        "The default catalog: what `call: NAME` means, as NAME to `module:function`; so that definitions need not know"
+        " where code lives.",
     )  # fmt: skip
 
 

@@ -82,6 +82,30 @@ class Payload:
 NULL: Final = Payload(None)
 
 
+def prepared(value: Json) -> Payload:
+    """Give the payload of a value with its text and its digest made: the slow part of a large one, for a thread."""
+    payload = Payload(value)
+    hash(payload)
+    return payload
+
+
+def exceeds(value: Json, limit_bytes: int) -> bool:
+    """Say, roughly and at no more cost than the limit, whether the text of a value is longer than `limit_bytes`."""
+    seen = 0
+    rest = [value]
+    while rest:
+        item = rest.pop()
+        seen += len(item) if isinstance(item, str) else 8
+        if seen > limit_bytes:
+            return True
+        if isinstance(item, dict):
+            rest += item.values()
+            rest += item
+        elif isinstance(item, list):
+            rest += item[: limit_bytes // 8 + 1]
+    return False
+
+
 class Codec(Generic[T]):
     """Encodes and decodes rows of one type that contain payloads."""
 

@@ -78,6 +78,7 @@ do:
         - n: {run: {container: {image: alpine}}}
         - o: {run: {workflow: {namespace: n, name: w, version: 1.0.0}}}
   - none: {try: [], catch: {}}
+  - worse: {try: [{x: {set: {x: 1}}}], catch: {do: [{y: {raise: {error: {type: http://x.y/, status: 400}}}}]}}
   - nothing: {do: []}
   - last: {set: {'1. style: x;': 2, '#quot; <b>': 3}}
   - 日本語の名前: {set: {x: 1}, then: guard}
@@ -155,7 +156,7 @@ def test_captions_say_kind_and_what_is_special() -> None:
         "list": "do",
         "a": "set x",
         "b": "switch",
-        "c": "set ${ . }",
+        "c": "set .",
         "second": 'run shell echo "1. hi" | cat',
         "third": "listen any of a.b, event, until .full",
         "s": "set y",
@@ -171,7 +172,7 @@ def test_captions_say_kind_and_what_is_special() -> None:
         "note": "set failed",
         "again": "set z",
         "plain": "try",
-        "x": "call openapi o",
+        "x": "set x",
         "h": "set q",
         "bare": "try",
         "rest": "do",
@@ -179,6 +180,8 @@ def test_captions_say_kind_and_what_is_special() -> None:
         "n": "run container alpine",
         "o": "run workflow n/w:1.0.0",
         "none": "try",
+        "worse": "try",
+        "y": "raise x.y 400",
         "nothing": "do",
         "last": "set 1. style: x;, #quot; <b>",
         "日本語の名前": "set x",

@@ -1,0 +1,169 @@
+"""Stays with a run while it happens: shows it, executes it where nobody else does, and hears Ctrl-C.
+
+The run is never in danger here: whatever ends this process, the store has what was finished, and `resume` goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from typing import Any, Final
+
+from interlock.app.interlock import Interlock
+from interlock.cli import glyphs, live, result
+from interlock.cli.output import note
+from interlock.model.states import ENDED_RUN, RunStatus
+from interlock.store.ports import RunRow
+
+INTERRUPTED: Final = 130
+_TAKE_SECONDS: Final = 1.0  # how soon a run whose process died is noticed
+_PATIENCE_SECONDS: Final = 10.0
+_LEAVE: Final = "l"
+_CANCEL: Final = "c"
+_QUESTION: Final = "\nleave the run in the store, to resume it later (Enter), or cancel it (c)? "
+
+
+class Interruption:
+    """What a person or the system said to this process: set by the first signal; a second one ends it at once.
+
+    `by_person`: Ctrl-C, which may be asked what it meant.
+    """
+
+    def __init__(self) -> None:
+        self.heard = asyncio.Event()
+        self.by_person = False
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[Interruption]:
+        """Hear SIGINT, SIGTERM and SIGHUP, even while a step keeps the loop busy."""
+        loop = asyncio.get_running_loop()
+
+        def hear(number: int, _frame: object) -> None:
+            if self.heard.is_set():
+                os._exit(INTERRUPTED)
+            self.by_person = number == signal.SIGINT
+            self.heard.set()
+            loop.call_soon_threadsafe(lambda: None)  # wakes the loop, which then sees the event
+
+        before = {number: signal.signal(number, hear) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+        try:
+            yield self
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+async def attend(
+    app: Interlock, row: RunRow, interruption: Interruption, *, as_json: bool, resuming: bool = False
+) -> int:
+    """Follow a run to its end, show it, and give the exit code. Raises what keeps this process from executing it.
+
+    `resuming`: it is suspended now, and a request to resume it is on its way.
+    """
+    title = f"{row.workflow} · {glyphs.short(row.id)} · {app.store.url}"
+    graph = await app.graphs.graph(row.definition)
+    display = live.display(title, graph, app.clock.now, quiet=as_json)
+    staying = asyncio.create_task(_stay(app, row, display, resuming))
+    try:
+        with display:
+            await _either(staying, interruption.heard)
+        if not staying.done():
+            choice = await _asked(staying) if _can_ask(interruption) else _LEAVE
+            if choice == _CANCEL:
+                await app.cancel(row, "interrupted at the terminal")
+                await asyncio.wait({staying}, timeout=_PATIENCE_SECONDS)
+        if not staying.done():
+            return await _left(app, row)
+        staying.result()
+        return await result.told(app, row, as_json=as_json)
+    finally:
+        await _end(staying)
+
+
+# -- staying ---------------------------------------------------------------------------------------------------------
+
+
+async def _stay(app: Interlock, row: RunRow, display: live.Display, resuming: bool) -> None:
+    """Show and execute a run until all of it was shown: it has ended, or it is suspended and rests in this node."""
+    executing = asyncio.create_task(_execute(app, row, resuming))
+    showing = asyncio.create_task(_show(app, row, display, resuming))
+    try:
+        await asyncio.wait({executing, showing}, return_when=asyncio.FIRST_COMPLETED)
+        if not showing.done():
+            executing.result()  # raises what keeps this process from executing the run
+        await showing
+    finally:
+        await _end(executing)
+        await _end(showing)
+
+
+async def _show(app: Interlock, row: RunRow, display: live.Display, resuming: bool) -> None:
+    async for _, news in app.follow(row, resuming=resuming):
+        display.tell(news)
+
+
+async def _execute(app: Interlock, row: RunRow, resuming: bool) -> None:
+    """See the run through in this process's node whenever no other living process owns it."""
+    while True:
+        await app.finish(row.run)
+        now = await app.find(row.namespace, row.id)
+        resting = now.status is RunStatus.SUSPENDED and not (resuming and now.seq == row.seq)
+        if now.status in ENDED_RUN or resting:
+            return
+        if not await app.take(now):
+            await asyncio.sleep(_TAKE_SECONDS)
+
+
+async def _either(task: asyncio.Task[None], event: asyncio.Event) -> None:
+    waiting = asyncio.create_task(event.wait())
+    await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    await _end(waiting)
+
+
+async def _end(task: asyncio.Task[Any]) -> None:
+    task.cancel()
+    await asyncio.wait({task})
+
+
+# -- leaving ---------------------------------------------------------------------------------------------------------
+
+
+def _can_ask(interruption: Interruption) -> bool:
+    return interruption.by_person and sys.stdin.isatty() and sys.stderr.isatty()
+
+
+async def _asked(staying: asyncio.Task[None]) -> str:
+    """Ask what is to become of the run; it goes on meanwhile, and the question is void when it ends."""
+    loop = asyncio.get_running_loop()
+    while True:
+        said = asyncio.Event()
+        loop.add_reader(sys.stdin.fileno(), said.set)
+        note(_QUESTION, end="")
+        try:
+            await _either(staying, said)
+        finally:
+            loop.remove_reader(sys.stdin.fileno())
+        if not said.is_set():
+            note("")
+            return _LEAVE
+        line = sys.stdin.readline()
+        if not line.endswith("\n"):
+            note("")  # Ctrl-D
+        word = line.strip().lower()
+        if word[:1] in (_LEAVE, _CANCEL):
+            return word[:1]
+        if not word:
+            return _LEAVE
+
+
+async def _left(app: Interlock, row: RunRow) -> int:
+    now = await app.find(row.namespace, row.id)
+    if now.owner is not None and (app.node is None or now.owner != app.node.row.node):
+        note(f"the run {row.id} goes on in another process")
+    else:
+        note(f"the run stays in the store; `interlock resume {row.id}` goes on with it")
+    return INTERRUPTED

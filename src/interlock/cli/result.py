@@ -1,0 +1,87 @@
+"""How a run ended, told to people and to programs, and the exit code that says so."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from typing import Final
+
+import msgspec
+
+from interlock.app.interlock import Interlock
+from interlock.cli import context, glyphs
+from interlock.cli.output import answer, note
+from interlock.model import json
+from interlock.model.fault import Fault
+from interlock.model.json import Json
+from interlock.model.payload import Payload
+from interlock.model.states import RunStatus
+from interlock.store.ports import RunRow
+
+EXIT: Final = {
+    RunStatus.COMPLETED: 0,
+    RunStatus.FAULTED: 1,
+    RunStatus.CANCELLED: 3,
+    RunStatus.SUSPENDED: 5,
+}
+"""The exit code of a command that followed a run to here."""
+
+_SHOWN_CHARACTERS: Final = 4_000  # a terminal's worth; more is printed when it is asked for
+
+
+async def told(app: Interlock, row: RunRow, *, as_json: bool) -> int:
+    """Print how a run stands at its end, and give the exit code."""
+    now = await app.find(row.namespace, row.id)
+    output = None if now.output is None else await app.rows.value(now.run, now.output, app.store.journal)
+    # The exit code is about the run, also when nobody reads on.
+    with contextlib.suppress(BrokenPipeError):
+        if as_json:
+            answer(json.encode(described(now, output)).decode())
+        else:
+            _print(now, output)
+    return EXIT.get(now.status, 0)
+
+
+def _print(row: RunRow, output: Payload | None) -> None:
+    took = glyphs.seconds((row.ended_at or 0.0) - row.started_at) if row.started_at and row.ended_at else ""
+    note(f"{glyphs.glyph(row.status)} {row.status}{f' in {took}' if took else ''}")
+    if row.partial:
+        note("warning: partial: a step failed and the workflow went on (on_error: continue)")
+    fault = fault_of(row)
+    if fault is not None:
+        note(f"{fault.instance or '/'}: {fault}")
+        note(f"`interlock retry {row.id}` goes on from there")
+    if row.status is RunStatus.SUSPENDED:
+        note(f"`interlock resume {row.id}` goes on")
+    if row.status is RunStatus.COMPLETED and output is not None:
+        _print_output(row, output.value)
+
+
+def _print_output(row: RunRow, output: Json) -> None:
+    text = output.rstrip("\n") if isinstance(output, str) else context.pretty(output)
+    if sys.stdout.isatty() and len(text) > _SHOWN_CHARACTERS:
+        note(f"the output has {len(text)} characters; `interlock show {row.id} --output` prints it")
+    else:
+        answer(text)
+
+
+def described(row: RunRow, output: Payload | None) -> dict[str, Json]:
+    """Give a run as the JSON object that programs read. Times are UTC seconds."""
+    fault = fault_of(row)
+    return {
+        "id": row.id,
+        "namespace": row.namespace,
+        "workflow": row.workflow,
+        "version": row.version,
+        "status": row.status,
+        "partial": row.partial,
+        "started_at": row.started_at,
+        "ended_at": row.ended_at,
+        "output": None if output is None else output.value,
+        "error": None if fault is None else fault.described() | ({"code": fault.code} if fault.code else {}),
+    }
+
+
+def fault_of(row: RunRow) -> Fault | None:
+    """Give the error that a run faulted with."""
+    return None if row.fault is None else msgspec.json.decode(row.fault, type=Fault)
