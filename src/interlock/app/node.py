@@ -56,7 +56,7 @@ class Node(Service):
             memory_bytes=settings.expressions.memory_bytes,
         )
         self._logbook = Logbook(store, clock, settings.logs.max_bytes)
-        self._local = LocalPool()
+        self._local = LocalPool(slots=settings.node.slots)
         self._in_process = InProcessPool(threads=settings.node.sync_threads)
         self._membership = Membership(self.row, store, clock, self._lose)
         self.engine = Engine(

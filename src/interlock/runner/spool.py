@@ -57,10 +57,8 @@ class Spool:
             os.rename(partial, self._path(OUTCOME_FILE))
 
     def remove(self) -> None:
-        """Remove the folder, and its parent when that is empty: nobody will come for them."""
+        """Remove the folder: nobody will come for it."""
         shutil.rmtree(self.folder, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            os.rmdir(os.path.dirname(self.folder))
 
     def _path(self, name: str) -> str:
         return os.path.join(self.folder, name)

@@ -64,12 +64,28 @@ def test_module_of_another_folder_hides_ones_own(tmp_path: Path) -> None:
     assert functions.find("chosen_steps:f", first)() == 1
 
 
-def test_module_whose_folder_is_gone_hides_nothing(tmp_path: Path) -> None:
+def test_module_that_was_deleted_since_hides_ones_own(tmp_path: Path) -> None:
     first = _folder(tmp_path, "a", "def f(): return 1")
     functions.find("chosen_steps:f", first)
     Path(first, "chosen_steps.py").unlink()
-    second = _folder(tmp_path, "b", "def f(): return 2")
-    assert functions.find("chosen_steps:f", second)() == 1
+    with pytest.raises(functions.Unusable, match="is hidden by"):
+        functions.find("chosen_steps:f", _folder(tmp_path, "b", "def f(): return 1"))
+
+
+def test_copy_of_the_same_text_is_the_same_module(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        assert functions.find("chosen_steps:f", _folder(tmp_path, name, "def f(): return 1"))() == 1
+
+
+def test_modules_of_packages_are_told_apart(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        folder = tmp_path / name / "chosen_package"
+        folder.mkdir(parents=True)
+        (folder / "__init__.py").touch()
+        (folder / "inner.py").write_text(f"def f(): return '{name}'")
+    assert functions.find("chosen_package.inner:f", str(tmp_path / "a"))() == "a"
+    with pytest.raises(functions.Unusable, match=r"'chosen_package\.inner' of the folder"):
+        functions.find("chosen_package.inner:f", str(tmp_path / "b"))
 
 
 def test_folder_without_the_module_hides_nothing(tmp_path: Path) -> None:

@@ -184,7 +184,7 @@ def test_orphan_without_grace_is_killed_and_forgotten(talk: Conversation) -> Non
     talk.leave()
     talk.process.wait(5)
     assert not is_alive(talk.pid)
-    assert not talk.spool.parent.exists()
+    assert not talk.spool.exists()
 
 
 def test_orphan_that_exits_within_its_grace_keeps_its_outcome(talk: Conversation) -> None:
