@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from interlock.model.payload import NULL, Codec, Payload, resolve
+from interlock.model.payload import NULL, Codec, Payload, exceeds, prepared, resolve
 
 _JSON = some.recursive(
     some.none() | some.booleans() | some.integers() | some.floats(allow_nan=False, allow_infinity=False) | some.text(),
@@ -110,3 +110,18 @@ def test_payload_is_known_by_its_text() -> None:
 def test_text_is_decoded_once() -> None:
     payload = Payload(text=b"[1]")
     assert payload.value is payload.value
+
+
+def test_prepared_payload_has_its_text_and_digest() -> None:
+    payload = prepared({"a": 1})
+    assert (payload.text, payload.digest) == (b'{"a":1}', digest(b'{"a":1}'))
+
+
+@pytest.mark.parametrize("value", ["x" * 101, ["x" * 60, {"a": "x" * 60}], {"x" * 101: 1}, [0] * 1000, [[]] * 1000])
+def test_value_with_a_long_text_is_found_out(value: object) -> None:
+    assert exceeds(value, 100)
+
+
+@pytest.mark.parametrize("value", [None, 1, "x" * 100, ["x" * 40, {"a": "x" * 20}]])
+def test_value_with_a_short_text_is_not(value: object) -> None:
+    assert not exceeds(value, 100)

@@ -49,7 +49,7 @@ def test_events_of_a_run_are_named_in_causal_order() -> None:
                 branches:
                   - a: {call: 'python:m:f'}
                   - b: {set: {x: 1}}
-          - skipped: {if: .no, set: {x: 1}}
+          - skipped: {if: '. == 0', set: {x: 1}}
           - loop: {for: {in: '[1, 2]'}, do: [{inner: {set: {x: 1}}}]}
           - pause: {wait: PT5S}
         """
