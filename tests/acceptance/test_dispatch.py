@@ -1,0 +1,86 @@
+"""What the dispatcher does when the store is away, and what becomes of the output of attempts."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from acceptance.test_engine import HEADER, output
+from interlock import config, errors
+from interlock.app.interlock import Interlock
+from interlock.model.states import RunStatus
+
+ECHO = HEADER + "do: [{say: {run: {shell: {command: 'echo one; echo two >&2; echo three'}}}}]"
+
+
+def _settings(folder: Path) -> config.Settings:
+    return config.Settings(store=config.Store(url=f"sqlite:///{folder}/interlock.db"))
+
+
+async def test_outcome_and_output_wait_for_a_store_that_is_away(tmp_path: Path) -> None:
+    async with Interlock.open(_settings(tmp_path)) as app:
+        await app.bring_node(pinned=False, allow_all_python=False)
+        settle, log = app.store.queue.settle, app.store.queue.log
+        away = iter([errors.StoreUnavailable("settle"), errors.StoreFull("settle")])
+        deaf = iter([errors.StoreUnavailable("log")])
+
+        async def flaky_settle(*arguments: Any) -> bool:
+            if (error := next(away, None)) is not None:
+                raise error
+            return await settle(*arguments)
+
+        async def flaky_log(*arguments: Any) -> None:
+            if (error := next(deaf, None)) is not None:
+                raise error
+            await log(*arguments)
+
+        app.store.queue.settle, app.store.queue.log = flaky_settle, flaky_log  # type: ignore[method-assign]
+        started = await app.start(ECHO, folder=tmp_path)
+        await asyncio.wait_for(app.finish(started.run), 20)
+        assert await output(app, await app.find(None, started.id)) == "one\nthree\n"
+        lines = await app.store.views.logs(started.run, 0, 10, "/do/0/say")
+        assert "".join(line.text for line in lines if line.stream == "stdout") == "one\nthree\n"
+        assert "".join(line.text for line in lines if line.stream == "stderr") == "two\n"
+
+
+async def test_node_without_patience_tells_that_the_store_is_full(tmp_path: Path) -> None:
+    async def full(*arguments: Any) -> bool:
+        raise errors.StoreFull("no space")
+
+    async with Interlock.open(_settings(tmp_path)) as app:
+        await app.bring_node()
+        settle, app.store.queue.settle = app.store.queue.settle, full  # type: ignore[method-assign]
+        started = await app.start(ECHO, folder=tmp_path, id="full")
+        with pytest.raises(errors.StoreFull, match="no space"):
+            await asyncio.wait_for(app.finish(started.run), 20)
+        app.store.queue.settle = settle  # type: ignore[method-assign]
+    async with Interlock.open(_settings(tmp_path)) as app:
+        assert await app.take(await app.find(None, "full"))
+        await app.finish(started.run)
+        assert (await app.find(None, "full")).status is RunStatus.COMPLETED
+
+
+async def test_more_tasks_than_slots_wait_their_turn(tmp_path: Path) -> None:
+    branches = "".join(
+        f"          - b{n}: {{run: {{shell: {{command: 'echo $$ > running-{n}; ls running-* | wc -l; rm running-{n}'}}}}}}\n"
+        for n in range(6)
+    )
+    text = HEADER + "do:\n  - all:\n      fork:\n        branches:\n" + branches
+    settings = config.Settings(store=config.Store(url=f"sqlite:///{tmp_path}/s.db"), node=config.Node(slots=2))
+    async with Interlock.open(settings) as app:
+        await app.bring_node()
+        started = await app.start(text, folder=tmp_path)
+        await asyncio.wait_for(app.finish(started.run), 30)
+        counts = await output(app, await app.find(None, started.id))
+        assert max(int(count) for count in counts) <= 2
+
+
+async def test_gone_folder_fails_the_step_with_its_name(tmp_path: Path) -> None:
+    async with Interlock.open(_settings(tmp_path)) as app:
+        await app.bring_node()
+        started = await app.start(ECHO, folder=tmp_path / "gone")
+        await app.finish(started.run)
+        assert b"no-such-folder" in ((await app.find(None, started.id)).fault or b"")
