@@ -28,7 +28,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $(STAMP)
 
 demo: $(STAMP)  ## run the sample workflow: a report about this repository
-	$(BIN)/interlock run examples/repository-report.yaml --input '{"repository": "."}'
+	$(BIN)/interlock demo .
 
 test: $(STAMP)  ## run all tests and check the coverage
 	@rm -f .coverage .coverage.*

@@ -8,7 +8,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 REASONS = {200: "OK", 201: "Created", 204: "No Content", 302: "Found", 304: "Not Modified", 307: "Temporary Redirect"}
-REASONS |= {400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 500: "Internal Server Error"}
+REASONS |= {
+    400: "Bad Request",
+    401: "Unauthorized",
+    404: "Not Found",
+    500: "Internal Server Error",
+    503: "Service Unavailable",
+}
 
 
 @dataclass(frozen=True)
@@ -31,10 +37,11 @@ class Reply:
 
 
 class Server:
-    """Answers by path without query; a path without a reply is 404."""
+    """Answers by path without query; `otherwise` answers where a path has no reply of its own."""
 
     def __init__(self) -> None:
         self.replies: dict[str, Reply | Callable[[Asked], Reply]] = {}
+        self.otherwise: Reply | Callable[[Asked], Reply] = Reply(404, b"no such thing")
         self.asked: list[Asked] = []
         self.port = 0
 
@@ -45,7 +52,7 @@ class Server:
         try:
             asked = await _read(reader)
             self.asked.append(asked)
-            reply = self.replies.get(asked.target.partition("?")[0], Reply(404, b"no such thing"))
+            reply = self.replies.get(asked.target.partition("?")[0], self.otherwise)
             reply = reply(asked) if callable(reply) else reply
             if reply.gate is not None:
                 await reply.gate.wait()

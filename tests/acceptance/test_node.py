@@ -222,8 +222,8 @@ async def test_id_that_is_no_id_is_refused(interlock: Interlock, id: str) -> Non
 
 
 async def test_functions_outside_the_allowed_modules_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "naps.py").write_text(NAP)
-    text = HEADER + "do: [{nap: {call: 'python:naps:nap', with: {seconds: 0}}}]"
+    (tmp_path / "allowed_naps.py").write_text(NAP)
+    text = HEADER + "do: [{nap: {call: 'python:allowed_naps:nap', with: {seconds: 0}}}]"
     async with Interlock.open(settings(tmp_path)) as app:
         await app.bring_node(allow_all_python=False)
         started = await app.start(text, folder=tmp_path)
@@ -233,7 +233,7 @@ async def test_functions_outside_the_allowed_modules_are_refused(tmp_path: Path)
         assert b"python.allow" in (row.fault or b"")
         with pytest.raises(errors.Invalid, match=r"python\.allow"):
             await app.publish(text, None)
-    async with Interlock.open(settings(tmp_path, python=config.Python(allow=("naps",)))) as app:
+    async with Interlock.open(settings(tmp_path, python=config.Python(allow=("allowed_naps",)))) as app:
         await app.bring_node(allow_all_python=False)
         published = await app.publish(text, None)
         started = await app.start(published.source, folder=tmp_path)

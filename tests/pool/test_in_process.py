@@ -74,10 +74,13 @@ class TestInProcessPool(FunctionConformance):
         assert started(attempts) == 2
 
     async def test_async_function_that_ignores_its_cancellation_is_abandoned(self, attempts: Attempts) -> None:
-        running = await attempts.start(self.call("stubborn", seconds=1.3))
+        running = await attempts.start(self.call("stubborn", seconds=2))
+        waiting = asyncio.create_task(running.outcome())
         await asyncio.sleep(0)
+        before = time.monotonic()
         await running.cancel()
-        assert await running.outcome() == Cancelled(abandoned=True)
+        assert await waiting == await running.outcome() == Cancelled(abandoned=True)
+        assert time.monotonic() - before < 1.5
 
     async def test_module_of_another_folder_is_not_taken_for_ones_own(self, attempts: Attempts) -> None:
         assert await attempts.run(self.call("add", a=1)) == Done({"sum": 2})

@@ -10,7 +10,7 @@ from interlock import errors
 from interlock.flow import check
 from interlock.flow import compile as flow_compile
 from interlock.flow.check import Loaded
-from interlock.flow.compile import Graph
+from interlock.flow.graph import Graph
 from interlock.flow.meaning import limits
 from interlock.store.ports import Definition, Store
 

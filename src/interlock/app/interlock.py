@@ -29,6 +29,7 @@ from interlock.engine.fold import apply
 from interlock.engine.rows import Rows
 from interlock.flow import check
 from interlock.flow.check import Loaded
+from interlock.flow.graph import Graph
 from interlock.flow.meaning import executable, limits
 from interlock.model import event as events
 from interlock.model.event import Event
@@ -41,6 +42,7 @@ from interlock.store.ports import Batch, Committed, Definition, NewRun, RunRow, 
 
 _PAGE: Final = 500
 _LONGEST_ID: Final = 128
+_REMEMBERED: Final = 64  # documents whose check is not repeated when they are started again
 _SCHEDULE: Final = "/schedule"
 _FOLLOW_SECONDS: Final = 1.0  # the net under the bell
 
@@ -69,6 +71,7 @@ class Interlock:
         self.clock = clock
         self.rows = Rows(settings.payload.inline_bytes)
         self.graphs = Graphs(store)
+        self._defined_texts: dict[str, tuple[Definition, Graph, bool]] = {}
         self.node: Node | None = None
 
     @classmethod
@@ -166,10 +169,7 @@ class Interlock:
 
         The same id, definition and input give the run that is there. Raises InvalidDefinition, Conflict.
         """
-        loaded = self._executable(text, file, but=_SCHEDULE)
-        stored = graphs.definition(text, loaded)
-        graph = self.graphs.add(stored.digest, loaded)
-        await self.store.journal.define(stored)
+        stored, graph, has_schedule = await self._defined(text, file)
         run = self.clock.uuid()
         new = NewRun(
             run=run,
@@ -190,8 +190,20 @@ class Interlock:
             committed = await self._accept_only(new, value)
         if committed is Committed.EXISTS:
             return await self._existing(new, value)
-        has_schedule = loaded.required().schedule is not None
         return Started(run=run, namespace=new.namespace, id=new.id, fresh=True, has_schedule=has_schedule)
+
+    async def _defined(self, text: str, file: str | None) -> tuple[Definition, Graph, bool]:
+        """Give a document checked, stored and compiled, and whether it has a schedule; the last ones are remembered."""
+        known = self._defined_texts.get(text)
+        if known is None:
+            loaded = self._executable(text, file, but=_SCHEDULE)
+            stored = graphs.definition(text, loaded)
+            await self.store.journal.define(stored)
+            known = stored, self.graphs.add(stored.digest, loaded), loaded.required().schedule is not None
+            self._defined_texts[text] = known
+            while len(self._defined_texts) > _REMEMBERED:
+                del self._defined_texts[next(iter(self._defined_texts))]
+        return known
 
     async def _accept_only(self, new: NewRun, value: Payload) -> Committed:
         """Store a run that whichever node can will begin."""
@@ -249,6 +261,7 @@ class Interlock:
         try:
             while True:
                 rung.clear()
+                now = await self.find(row.namespace, row.id)  # before its history: what it says now is in there
                 rows = await self.store.journal.history(row.run, after, _PAGE)
                 for item in rows:
                     after = item.seq
@@ -259,8 +272,7 @@ class Interlock:
                     yield item.seq, news
                 if rows:
                     continue
-                now = await self.find(row.namespace, row.id)
-                if now.seq <= after and now.status in (ENDED_RUN if resuming else resting):
+                if now.status in (ENDED_RUN if resuming else resting):
                     return
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(rung.wait(), _FOLLOW_SECONDS)

@@ -46,7 +46,9 @@ class Node(Service):
     ) -> None:
         self.row: NodeRow = identity.here(clock, "engine,dispatcher", pinned=pinned)
         node = self.row.node
-        self.lost: asyncio.Event = asyncio.Event()
+        self._pinned = pinned
+        self._failure: errors.Environment | None = None
+        self._failed = asyncio.Event()
         self._client = Client(settings.http, settings.payload.max_bytes)
         self._evaluators = Evaluators(
             processes=settings.expressions.evaluators,
@@ -54,7 +56,7 @@ class Node(Service):
             memory_bytes=settings.expressions.memory_bytes,
         )
         self._logbook = Logbook(store, clock, settings.logs.max_bytes)
-        self._local = LocalPool()
+        self._local = LocalPool(slots=settings.node.slots)
         self._in_process = InProcessPool(threads=settings.node.sync_threads)
         self._membership = Membership(self.row, store, clock, self._lose)
         self.engine = Engine(
@@ -85,6 +87,7 @@ class Node(Service):
             slots=settings.node.slots,
             own=pinned,
             orphan_grace_seconds=0.0 if pinned else settings.node.orphan_grace_seconds,
+            away=self._store_is_away,
         )
         self._recovery = Recovery(node, store, clock)
         self._stack = AsyncExitStack()
@@ -117,24 +120,32 @@ class Node(Service):
         """Give the runs back, then stop everything."""
         if self._started:
             self._started = False
-            if not self.lost.is_set():
+            if self._failure is None:
                 await self.engine.drain(_DRAIN_SECONDS)
             await self._stack.aclose()
 
     def _lose(self) -> None:
         """The lease is lost: nothing may be written any more."""
-        self.lost.set()
+        self._fail(errors.LeaseLost("this node lost its lease; `interlock resume --all` goes on with its runs"))
+
+    def _store_is_away(self, error: errors.Environment) -> None:
+        if self._pinned:  # a node with runs of others waits until the store is back
+            self._fail(error)
+
+    def _fail(self, error: errors.Environment) -> None:
+        self._failure = self._failure or error
+        self._failed.set()
 
     async def watch(self, run: str) -> None:
-        """Wait until a run has ended here. Raises LeaseLost, or what made this node give the run up."""
+        """Wait until a run has ended here. Raises what made this node give the run, or everything, up."""
         waiting = asyncio.create_task(self.engine.wait(run))
-        losing = asyncio.create_task(self.lost.wait())
+        failing = asyncio.create_task(self._failed.wait())
         try:
-            await asyncio.wait({waiting, losing}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({waiting, failing}, return_when=asyncio.FIRST_COMPLETED)
             if waiting.done():
                 waiting.result()
-            else:
-                raise errors.LeaseLost(f"this node lost its lease; `interlock resume {run}` goes on with the run")
+            elif self._failure is not None:
+                raise self._failure
         finally:
             waiting.cancel()
-            losing.cancel()
+            failing.cancel()

@@ -100,15 +100,17 @@ async def attend(app: Interlock, row: RunRow, attention: Attention, *, as_json: 
 
 
 async def _stay(app: Interlock, row: RunRow, display: live.Display, resuming: bool) -> None:
-    """Show and execute a run until it has ended."""
-    tasks = (asyncio.create_task(_execute(app, row, resuming)), asyncio.create_task(_show(app, row, display, resuming)))
+    """Show and execute a run until all of it was shown: it has ended, or it is suspended and rests in this node."""
+    executing = asyncio.create_task(_execute(app, row, resuming))
+    showing = asyncio.create_task(_show(app, row, display, resuming))
     try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
-        for task in done:
-            task.result()
+        await asyncio.wait({executing, showing}, return_when=asyncio.FIRST_COMPLETED)
+        if not showing.done():
+            executing.result()  # raises what keeps this process from executing the run
+        await showing
     finally:
-        for task in tasks:
-            await _end(task)
+        await _end(executing)
+        await _end(showing)
 
 
 async def _show(app: Interlock, row: RunRow, display: live.Display, resuming: bool) -> None:

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from interlock.cli import glyphs, tree
 from interlock.cli.output import note
-from interlock.flow.compile import Graph
+from interlock.flow.graph import Graph
 from interlock.model.event import Event
 from interlock.model.story import Story, lifecycle
 

@@ -24,6 +24,7 @@ from interlock.expr.jq import Expression
 from interlock.model import json
 from interlock.model.json import Json
 
+_REPORT_LINES: Final = 8
 _CLOCK_SAMPLE_SECONDS: Final = 0.2
 _DRIFT_SECONDS: Final = 0.01  # more than this within the sample: somebody sets the clock
 _SLOW_COMMIT_MILLISECONDS: Final = 50.0  # a disk that makes durable at once what it is given needs a tenth
@@ -133,9 +134,20 @@ async def _clock() -> str:
 
 
 async def demo(repository: Path) -> int:
-    """Run the shipped workflow on a repository and show it as `run` does."""
+    """Run the shipped workflow on a repository, show it as `run` does, then a few lines of the report."""
     if not repository.is_dir():
         raise errors.Invalid(f"there is no folder {repository}")
+    note("kill it at any moment: `interlock resume --all` goes on with the next step")
+    began = time.time()
     input_ = json.encode({"repository": str(repository.absolute())}).decode()
     with resources.as_file(resources.files("interlock.demo") / "repository-report.yaml") as workflow:
-        return await run(str(workflow), input=input_, id=None, detach=False, as_json=False)
+        code = await run(str(workflow), input=input_, id=None, detach=False, as_json=False)
+    reports = Path(".interlock", "reports").glob("*/report.md")
+    written = max((path for path in reports if path.stat().st_mtime >= began), default=None)
+    if written is not None:
+        lines = [line for line in written.read_text("utf-8").splitlines() if line.strip()]
+        note("")
+        for line in lines[:_REPORT_LINES]:
+            note(f"  {line}")
+        note(f"  …\n\nthe report: {written.with_suffix('.html').absolute()}")
+    return code

@@ -19,7 +19,7 @@ from typing import Final
 from rich.text import Text
 
 from interlock.cli import glyphs
-from interlock.flow.compile import Graph, SwitchWork
+from interlock.flow.graph import Graph, SwitchWork
 from interlock.model import duration
 from interlock.model.event import LIST_END, RUN_END
 from interlock.model.states import StepStatus

@@ -40,7 +40,9 @@ class Dispatcher(Loop):
         slots: int,
         own: bool,
         orphan_grace_seconds: float,
+        away: Callable[[errors.Environment], None],
     ) -> None:
+        """`away` hears of every settle that failed because of the store: a node without patience ends then."""
         super().__init__(f"dispatcher-{pool}", _POLL_SECONDS)
         self._node = node
         self._store = store
@@ -51,6 +53,7 @@ class Dispatcher(Loop):
         self._slots = slots
         self._own = own
         self._orphan_grace_seconds = orphan_grace_seconds
+        self._away = away
         self._attempts: dict[str, asyncio.Task[None]] = {}
         self._running: dict[str, Running] = {}
         self._unlisten: Callable[[], None] | None = None
@@ -72,9 +75,8 @@ class Dispatcher(Loop):
 
     async def round(self) -> bool:
         if self._running:
-            for unwanted in await self._store.queue.cancelled(self._node):
-                if unwanted in self._running:
-                    await self._running[unwanted].cancel()
+            unwanted = await self._store.queue.cancelled(self._node)
+            await asyncio.gather(*(self._running[task].cancel() for task in unwanted if task in self._running))
         free = self._slots - len(self._attempts)
         if free <= 0 or not await self._store.queue.ready(self._pool):
             return False
@@ -87,9 +89,7 @@ class Dispatcher(Loop):
 
     async def _attempt(self, task: ClaimedTask) -> None:
         try:
-            outcome = await self._execute(task)
-            await self._logbook.flush()
-            await self._settle(task, outcome)
+            await self._settle(task, await self._execute(task))
         finally:
             self._running.pop(task.task, None)
             self._attempts.pop(task.task, None)
@@ -127,12 +127,14 @@ class Dispatcher(Loop):
         )
 
     async def _settle(self, task: ClaimedTask, outcome: Outcome) -> None:
-        """Tell the store, for as long as it takes."""
+        """Tell the store, its output first, for as long as it takes."""
         while True:
             try:
+                await self._logbook.flush()
                 settled = await self._store.queue.settle(task.task, task.fence, outcome, self._clock.now())
             except errors.Environment as error:
                 telemetry.emit("dispatcher.settle_failed", task=task.task, error=error)
+                self._away(error)
                 await asyncio.sleep(_RETRY_SECONDS)
                 continue
             telemetry.emit("attempt.settled", task=task.task, run=task.run, outcome=outcome, accepted=settled)

@@ -6,6 +6,7 @@ import asyncio
 from collections import defaultdict
 from typing import Final
 
+from interlock import errors, telemetry
 from interlock.service import Clock, Loop
 from interlock.store.ports import LogLine, Store
 
@@ -32,11 +33,15 @@ class Logbook(Loop):
             self.wake()
 
     async def flush(self) -> None:
-        """Store everything that was written so far."""
+        """Store everything that was written so far. What the store could not take stays for the next flush."""
         async with self._flushing:
-            taken, self._pieces = self._pieces, defaultdict(list)
-            for run, pieces in taken.items():
-                await self._store.queue.log(run, pieces, self._max_bytes)
+            for run in list(self._pieces):
+                pieces = self._pieces.pop(run)
+                try:
+                    await self._store.queue.log(run, pieces, self._max_bytes)
+                except BaseException:
+                    self._pieces[run] = pieces + self._pieces.pop(run, [])
+                    raise
 
     async def round(self) -> bool:
         if self._pieces:
@@ -44,5 +49,9 @@ class Logbook(Loop):
         return False
 
     async def stop(self) -> None:
+        """Store the rest; output that a broken store cannot take is given up, it must not hide why the node stops."""
         await super().stop()
-        await self.flush()
+        try:
+            await self.flush()
+        except errors.Environment as error:
+            telemetry.emit("logbook.lost", error=error)

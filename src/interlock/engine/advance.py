@@ -28,16 +28,18 @@ from interlock.engine.rows import Rows
 from interlock.engine.state import RunState
 from interlock.expr.evaluation import Answer
 from interlock.expr.evaluation import Request as Evaluate
-from interlock.flow.compile import Graph
+from interlock.flow.graph import Graph
+from interlock.model import payload
 from interlock.model.event import Event
 from interlock.model.payload import Payload
 from interlock.model.states import RunStatus
-from interlock.model.task import EffectRequest, Outcome, Place
+from interlock.model.task import Done, EffectRequest, Outcome, Place
 from interlock.service import Clock, Service
 from interlock.store.ports import Batch, Claimed, Committed, NewRun, NewTask, Store
 
 _SLICE_SECONDS: Final = 0.01  # a decision yields to the loop this often
 _GAP_SECONDS: Final = 0.005  # and then leaves it, and the interpreter, to others for this long
+_LARGE_BYTES: Final = 256 * 1024  # a result above this is encoded and hashed in a thread, not on the loop
 _POSITION_SECONDS: Final = 1.0  # and commits its position at least this often
 _PARK_SECONDS: Final = 5.0  # a run that waits longer than this keeps no state in memory
 _RETRY_SECONDS: Final = (0.1, 0.5, 1.0, 2.0, 5.0)  # between attempts to reach a store that is away
@@ -217,10 +219,17 @@ class Engine(Service):
             except errors.Environment as error:
                 telemetry.emit("engine.inbox_failed", node=self._node, error=error)
                 return
+            present: dict[str, set[int]] = {}
             for row in rows:
+                present.setdefault(row.run, set()).add(row.number)
                 live = self._runs.get(row.run)
                 if live is not None and row.number not in live.seen and live.accept is None:
                     self._deliver(live, causes.decode(row.cause), row.number)
+            # A row that is gone was applied, and no later look finds it. Forgetting it any sooner would deliver it twice:
+            # this very look may have begun before the commit that applied it.
+            for live in self._runs.values():
+                if live.seen:
+                    live.seen &= present.get(live.run, set())
             if not self._pull_again:
                 return
 
@@ -372,7 +381,6 @@ class Engine(Service):
             self._give_up(live, errors.StaleEpoch(f"the run {live.run} belongs to another node"))
             return
         live.seq += 1
-        live.seen.difference_update(consumed)
         telemetry.emit("run.committed", run=live.run, namespace=place.namespace, id=place.id, events=work.events)
         self._act(live, work)
 
@@ -405,6 +413,8 @@ class Engine(Service):
     async def _perform(self, live: LiveRun, request: EffectRequest) -> None:
         assert live.place is not None
         outcome = await self._performer.perform(request, live.place)
+        if isinstance(outcome, Done) and payload.exceeds(outcome.value, _LARGE_BYTES):
+            outcome = Done(await asyncio.to_thread(payload.prepared, outcome.value))
         if live.effects.pop(request.effect, None) is not None:
             self._deliver(live, Settled(request.effect, outcome), 0)
 

@@ -15,7 +15,7 @@ import interlock
 from interlock import errors
 from interlock.engine.state import RunState, Scope
 from interlock.expr.evaluation import Evaluation, Pending
-from interlock.flow.compile import ForWork, Graph, HttpWork, Node, TryWork
+from interlock.flow.graph import ForWork, Graph, HttpWork, Node, TryWork
 from interlock.model.json import Json
 from interlock.model.payload import Payload
 

@@ -28,7 +28,7 @@ from interlock.engine.cause import (
 from interlock.engine.machine import MAX_PAYLOAD_BYTES, Decision, Machine, StepFault
 from interlock.engine.state import ROOT, Frame, RunState, Scope
 from interlock.expr.evaluation import Answer, Pending
-from interlock.flow.compile import Graph, TryWork, WaitWork
+from interlock.flow.graph import Graph, TryWork, WaitWork
 from interlock.model import event as events
 from interlock.model import fault, retry
 from interlock.model.event import LIST_END, RUN_END

@@ -7,11 +7,13 @@ goes on from the step that failed.
 
 from __future__ import annotations
 
+import msgspec
+
 from interlock.engine.bindings import Bindings
 from interlock.engine.machine import Machine, StepFault
 from interlock.engine.state import Frame, Scope
 from interlock.engine.steps import truthy
-from interlock.flow.compile import Node, RetryPlan, TryWork
+from interlock.flow.graph import Node, RetryPlan, TryWork
 from interlock.model import event as events
 from interlock.model import fault, retry
 from interlock.model.event import LIST_END
@@ -80,15 +82,12 @@ def _catch(m: Machine, scope: Scope, node: Node, work: TryWork, frame: Frame, er
 
 
 def _fits(work: TryWork, error: Fault) -> bool:
-    """Say whether the error matches every property of `errors.with`."""
-    for key, wanted in work.filter.items():
-        found = getattr(error, key)
-        if key == "type":
-            if not same_type(wanted, found):
-                return False
-        elif wanted != found:
-            return False
-    return True
+    """Say whether the error has every property of `errors.with`; one that no error has fits none."""
+    properties = msgspec.structs.asdict(error)
+    return all(
+        same_type(wanted, error.type) if key == "type" else wanted == properties.get(key)
+        for key, wanted in work.filter.items()
+    )
 
 
 def _retry_at(m: Machine, plan: RetryPlan, frame: Frame, bindings: Bindings) -> float | None:

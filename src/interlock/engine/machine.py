@@ -18,7 +18,7 @@ from interlock.expr.evaluation import Answer, Evaluation
 from interlock.expr.evaluation import Request as Evaluate
 from interlock.expr.jq import Expression
 from interlock.expr.template import Template
-from interlock.flow.compile import Graph, Node
+from interlock.flow.graph import Graph, Node
 from interlock.model import duration, fault
 from interlock.model.event import BranchEnded, Event, Looped, Requested, Waited
 from interlock.model.fault import Fault

@@ -11,7 +11,7 @@ from interlock.engine.bindings import Bindings
 from interlock.engine.machine import Machine, StepFault
 from interlock.engine.state import Frame, RunState, Scope
 from interlock.expr import uri_template
-from interlock.flow.compile import HttpWork, Node, ProcessWork, PythonWork
+from interlock.flow.graph import HttpWork, Node, ProcessWork, PythonWork
 from interlock.model import event as events
 from interlock.model import fault
 from interlock.model.fault import Fault

@@ -12,7 +12,7 @@ from interlock.engine import requests
 from interlock.engine.bindings import Bindings
 from interlock.engine.machine import Machine, StepFault
 from interlock.engine.state import Frame, Scope
-from interlock.flow.compile import (
+from interlock.flow.graph import (
     Checker,
     DoWork,
     ForkWork,

@@ -1,18 +1,15 @@
-"""From the typed tree to the graph that the engine walks: every name resolved, every expression compiled.
+"""From the typed tree to the graph that the engine walks.
 
-A graph is flat: nodes by JSON pointer, each with the position that follows it. Lists, branches and handlers are named by
-the position of their first node. Compiling assumes a document without errors (`check.load` said so); what cannot be
-executed yet is refused by name here too, so that nothing is ever accepted and then ignored.
+Compiling assumes a document without errors (`check.load` said so). A task of a kind that cannot be executed yet is
+refused by name here too; what else `check` warns about, `run` and `publish` refuse.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Final, TypeAlias, TypeVar
+from typing import Final, TypeVar
 
-import jsonschema_rs
 from msgspec import UNSET, UnsetType
 
 from interlock import errors
@@ -20,212 +17,38 @@ from interlock.expr import template
 from interlock.expr.jq import Expression
 from interlock.expr.template import Template
 from interlock.flow import document as doc
+from interlock.flow import pointer
 from interlock.flow.document import Workflow
+from interlock.flow.graph import (
+    Case,
+    Checker,
+    DoWork,
+    ForkWork,
+    ForWork,
+    FunctionWork,
+    Graph,
+    HttpWork,
+    Node,
+    ProcessWork,
+    PythonWork,
+    RaiseWork,
+    RetryPlan,
+    SetWork,
+    SwitchWork,
+    TryWork,
+    WaitWork,
+    Work,
+)  # fmt: skip
 from interlock.model import duration, retry
 from interlock.model.event import LIST_END, RUN_END
 from interlock.model.json import Json
-from interlock.model.task import FailureClass
 
-_NAMED_ELSEWHERE: Final = "@"
+_DEFAULT_CATALOG: Final = "default"
 _T = TypeVar("_T")
 
 
 class NotExecutable(errors.Invalid):
     """The document uses something that validates but cannot be executed yet; the message names it."""
-
-
-# -- what a node does ------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SetWork:
-    value: Template
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
-    name: str
-    when: Expression | None
-    next: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SwitchWork:
-    cases: tuple[Case, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RaiseWork:
-    error: Template
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WaitWork:
-    duration: Template
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DoWork:
-    first: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FunctionWork:
-    """A function of `use.functions`: its task runs with the evaluated arguments as its raw input."""
-
-    arguments: Template
-    first: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ForWork:
-    each: str
-    at: str
-    items: Expression | Template
-    while_: Expression | None
-    first: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ForkWork:
-    branches: tuple[str, ...]
-    compete: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RetryPlan:
-    when: Expression | None
-    except_when: Expression | None
-    delay: Template | None
-    backoff: str | None
-    count: int | None
-    attempt_duration: Template | None
-    total_duration: Template | None
-    jitter: tuple[Template, Template] | None
-    longest_seconds: float | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TryWork:
-    """`catch_first` is LIST_END when there are no handlers; `catch_next` is where `catch.then` leads, if given."""
-
-    first: str
-    filter: Mapping[str, Json]
-    as_: str
-    when: Expression | None
-    except_when: Expression | None
-    retry: RetryPlan | None
-    catch_first: str
-    catch_next: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HttpWork:
-    method: str
-    uri: Template | str
-    """A template of an expression, or the text of a URI template."""
-    headers: Template
-    query: Template
-    body: Template | None
-    output_format: str
-    redirect: bool
-    credentials: Template | None
-    """An object with `scheme` and the scheme's properties."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PythonWork:
-    """A function of the catalog (`name` or `name:version@default`) or `package.module:function`."""
-
-    function: str
-    arguments: Template
-    isolated: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProcessWork:
-    """`kind` is shell or script; `fields` evaluates to the fields of the target; `result` is OWS `return`."""
-
-    kind: str
-    language: str
-    fields: Template
-    result: str
-
-
-Work: TypeAlias = (
-    SetWork | SwitchWork | RaiseWork | WaitWork | DoWork | FunctionWork | ForWork | ForkWork | TryWork
-    | HttpWork | PythonWork | ProcessWork
-)  # fmt: skip
-
-
-# -- nodes and graphs ------------------------------------------------------------------------------------------------
-
-
-class Checker:
-    """A compiled JSON Schema."""
-
-    __slots__ = ("_validator",)
-
-    def __init__(self, schema: Json) -> None:
-        self._validator = jsonschema_rs.validator_for(schema)
-
-    def complaint(self, value: Json) -> str | None:
-        """Say what is wrong with `value`, the first three points, or None when it fits."""
-        if self._validator.is_valid(value):
-            return None
-        found = [
-            f"{'/' + '/'.join(str(part) for part in error.instance_path) if error.instance_path else 'value'}: "
-            f"{error.message}"
-            for error, _ in zip(self._validator.iter_errors(value), range(3), strict=False)
-        ]
-        return "; ".join(found)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Node:
-    """One step of the graph.
-
-    `next` is where the run goes after it (its `then` resolved); `follow` is the next in line, for cases that say
-    `continue`. Both are positions (see model.event).
-    """
-
-    path: str
-    name: str
-    kind: str
-    work: Work
-    next: str
-    follow: str
-    order: int = 0
-    """Its place in its list; a jump to a place that is not behind it is a jump back."""
-    definition: Json = None
-    if_: Expression | None = None
-    input_schema: Checker | None = None
-    input_from: Expression | Template | None = None
-    output_as: Expression | Template | None = None
-    output_schema: Checker | None = None
-    export_as: Expression | Template | None = None
-    export_schema: Checker | None = None
-    timeout: Template | None = None
-    tolerates: bool = False
-    budgets: Mapping[FailureClass, int] = field(default_factory=lambda: retry.WORKFLOW_BUDGETS)
-    idempotency_key: Expression | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Graph:
-    """An executable workflow."""
-
-    namespace: str
-    name: str
-    version: str
-    nodes: Mapping[str, Node]
-    first: str
-    definition: Json
-    input_schema: Checker | None
-    input_from: Expression | Template | None
-    output_as: Expression | Template | None
-    output_schema: Checker | None
-    timeout: Template | None
 
 
 def compile(workflow: Workflow, definition: Json) -> Graph:
@@ -254,16 +77,13 @@ class _Compiler:
         self._workflow = workflow
         self._definition = definition
         self._nodes: dict[str, Node] = {}
-        self._functions: list[str] = []  # the functions being expanded, to refuse recursion
 
     def graph(self) -> Graph:
         workflow = self._workflow
-        self._refuse_unbuilt()
-        first = self._list(workflow.do, "/do", self._definition.get("do"))
+        if workflow.use.extensions:
+            raise _unbuilt("/use/extensions", "an extension")
+        first = self._list(workflow.do, "/do", self._definition["do"])
         return Graph(
-            namespace=workflow.document.namespace,
-            name=workflow.document.name,
-            version=workflow.document.version,
             nodes=self._nodes,
             first=first,
             definition=self._definition,
@@ -274,17 +94,11 @@ class _Compiler:
             timeout=self._timeout(workflow.timeout),
         )
 
-    def _refuse_unbuilt(self) -> None:
-        if self._workflow.use.extensions:
-            raise _unbuilt("/use/extensions", "extensions")
-        if self._workflow.language != "jq":
-            raise _unbuilt("/evaluate/language", f"the expression language {self._workflow.language!r}")
-
     # -- lists ---------------------------------------------------------------------------------------------------
 
     def _list(self, tasks: doc.TaskList, path: str, definition: Json) -> str:
         """Compile a task list and give the position of its first node, LIST_END when it is empty."""
-        paths = [f"{path}/{number}/{_escape(named.name)}" for number, named in enumerate(tasks)]
+        paths = [pointer.child(f"{path}/{number}", named.name) for number, named in enumerate(tasks)]
         targets = {named.name: node_path for named, node_path in zip(tasks, paths, strict=True)}
         for number, named in enumerate(tasks):
             follow = paths[number + 1] if number + 1 < len(paths) else LIST_END
@@ -302,12 +116,10 @@ class _Compiler:
     ) -> None:
         task = named.task
         extension = task.metadata.get("interlock", {})
-        kind, work = self._work(task, path, follow, targets, definition)
         self._nodes[path] = Node(
             path=path,
             name=named.name,
-            kind=kind,
-            work=work,
+            work=self._work(task, path, follow, targets, definition),
             next=target_position(task.then, follow, targets),
             follow=follow,
             order=order,
@@ -327,40 +139,37 @@ class _Compiler:
 
     # -- kinds ---------------------------------------------------------------------------------------------------
 
-    def _work(
-        self, task: doc.Task, path: str, follow: str, targets: Mapping[str, str], definition: Json
-    ) -> tuple[str, Work]:
+    def _work(self, task: doc.Task, path: str, follow: str, targets: Mapping[str, str], definition: Json) -> Work:
         match task:
             case doc.Set():
-                return "set", SetWork(value=_template(task.set))
+                return SetWork(value=_template(task.set))
             case doc.Switch():
                 cases = tuple(
                     Case(
-                        name=case.name,
                         when=_optional(template.expression, case.when),
                         next=target_position(case.then, follow, targets),
                     )
                     for case in task.cases
                 )
-                return "switch", SwitchWork(cases=cases)
+                return SwitchWork(cases=cases)
             case doc.Raise():
-                return "raise", RaiseWork(error=self._error(task.error))
+                return RaiseWork(error=self._error(task.error))
             case doc.Wait():
-                return "wait", WaitWork(duration=_template(task.wait))
+                return WaitWork(duration=_template(task.wait))
             case doc.Do():
-                return "do", DoWork(first=self._list(task.do, f"{path}/do", definition["do"]))
+                return DoWork(first=self._list(task.do, f"{path}/do", definition["do"]))
             case doc.For():
-                return "for", self._for(task, path, definition)
+                return self._for(task, path, definition)
             case doc.Fork():
-                return "fork", self._fork(task, path, definition)
+                return self._fork(task, path, definition)
             case doc.Try():
-                return "try", self._try(task, path, follow, targets, definition)
+                return self._try(task, path, follow, targets, definition)
             case doc.CallHttp():
-                return "call", self._http(task, path)
+                return self._http(task, path)
             case doc.CallFunction():
-                return "call", self._function(task, path)
+                return self._function(task, path)
             case doc.RunShell() | doc.RunScript():
-                return "run", self._process(task, path)
+                return self._process(task, path)
             case _:
                 raise _unbuilt(path, _kind_of(task))
 
@@ -379,7 +188,7 @@ class _Compiler:
     def _fork(self, task: doc.Fork, path: str, definition: Json) -> ForkWork:
         branches = []
         for number, named in enumerate(task.branches):
-            branch = f"{path}/fork/branches/{number}/{_escape(named.name)}"
+            branch = pointer.child(f"{path}/fork/branches/{number}", named.name)
             self._node(named, branch, LIST_END, {}, definition["fork"]["branches"][number][named.name])
             branches.append(branch)
         return ForkWork(branches=tuple(branches), compete=task.compete)
@@ -388,7 +197,7 @@ class _Compiler:
         filter_: dict[str, Json] = {}
         if task.errors is not None:
             named = {key: getattr(task.errors, key) for key in ("type", "status", "instance", "title", "detail")}
-            filter_ = {key: value for key, value in named.items() if value is not None}
+            filter_ = task.errors.others | {key: value for key, value in named.items() if value is not None}
         handlers = LIST_END
         if task.catch_do:
             handlers = self._list(task.catch_do, f"{path}/catch/do", definition["catch"]["do"])
@@ -462,19 +271,15 @@ class _Compiler:
         function = self._workflow.use.functions.get(task.function)
         isolated = bool(task.metadata.get("interlock", {}).get("isolated", False))
         if function is None:
-            name, at, catalog = task.function.partition(_NAMED_ELSEWHERE)
-            if (at and catalog != "default") or ("://" in name):
+            name, at, catalog = task.function.partition("@")
+            if (at and catalog != _DEFAULT_CATALOG) or "://" in name:
                 raise _unbuilt(path, f"the function {task.function!r} of another catalog")
             return PythonWork(
                 function=task.function.removeprefix("python:"), arguments=_template(task.with_), isolated=isolated
             )
-        if task.function in self._functions:
-            raise errors.Invalid(f"{path}: the function {task.function!r} calls itself")
-        self._functions.append(task.function)
-        inner = f"{path}/call/0/{_escape(task.function)}"
+        inner = pointer.child(f"{path}/call/0", task.function)
         named = doc.NamedTask(name=task.function, task=function)
         self._node(named, inner, LIST_END, {}, self._definition["use"]["functions"][task.function])
-        self._functions.pop()
         return FunctionWork(arguments=_template(task.with_), first=inner)
 
     def _process(self, task: doc.RunShell | doc.RunScript, path: str) -> ProcessWork:
@@ -488,8 +293,6 @@ class _Compiler:
             return ProcessWork(kind="shell", language="", fields=_template(fields), result=task.return_)
         if task.code is None:
             raise _unbuilt(path, "a script from a `source`")
-        if task.language not in ("python", "js"):
-            raise _unbuilt(path, f"the script language {task.language!r}")
         return ProcessWork(
             kind="script",
             language=task.language,
@@ -502,10 +305,6 @@ class _Compiler:
             return None
         named = self._workflow.use.timeouts[timeout] if isinstance(timeout, str) else timeout
         return _template(named.after)
-
-
-def _escape(name: str) -> str:
-    return name.replace("~", "~0").replace("/", "~1")
 
 
 def _optional(make: Callable[[Json], _T], value: Json) -> _T | None:
@@ -523,7 +322,7 @@ def _template(value: Json) -> Template:
 
 def _expression_or_template(value: Json | UnsetType) -> Expression | Template | None:
     """`input.from`, `output.as`, `export.as`: a string is an expression by type, an object a template."""
-    if isinstance(value, UnsetType) or value is None:
+    if isinstance(value, UnsetType):
         return None
     return template.expression(value) if isinstance(value, str) else template.compile(value)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import filecmp
 import importlib
-import importlib.machinery
 import inspect
 import json as stdlib_json  # strict where ours is generous: no sets, no NaN
 import os
@@ -33,7 +33,7 @@ def find(name: str, folder: str) -> Callable[..., Json]:
         raise Unusable(f"cannot import {module_name!r} for {name!r}: {error} (folder {folder})") from error
     except (Exception, SystemExit) as error:
         raise Unusable(f"importing {module_name!r} failed: {type(error).__name__}: {error}") from error
-    _check_origin(module_name.partition(".")[0], folder)
+    _check_origin(module_name, folder)
     found: object = module
     for part in attribute.split("."):
         found = getattr(found, part, None)
@@ -46,13 +46,15 @@ def find(name: str, folder: str) -> Callable[..., Json]:
 def _check_origin(name: str, folder: str) -> None:
     """Raise Unusable when the folder has a module of this name, but another one was imported before it.
 
-    A process has one module per name, while two runs may come from two folders that both have a `steps.py`.
+    A process has one module per name, while two runs may come from two folders that both have a `steps.py`. A copy of
+    the same text is the same module.
     """
-    spec = importlib.machinery.PathFinder.find_spec(name, [folder])
     imported = getattr(sys.modules[name], "__file__", None)
-    if spec is None or spec.origin is None or imported is None:
+    path = os.path.join(folder, *name.split("."))
+    own = next((file for file in (path + ".py", os.path.join(path, "__init__.py")) if os.path.isfile(file)), None)
+    if own is None or imported is None or own == imported:
         return
-    if not os.path.exists(imported) or os.path.samefile(spec.origin, imported):
+    if os.path.isfile(imported) and filecmp.cmp(own, imported, shallow=False):
         return
     raise Unusable(
         f"the module {name!r} of the folder {folder} is hidden by {imported}, which this process has imported before; "

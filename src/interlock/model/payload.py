@@ -26,12 +26,20 @@ T = TypeVar("T")
 class Payload:
     """One JSON value. Immutable: whoever holds `value` must not change it."""
 
-    __slots__ = ("_digest", "_text", "_value")
+    __slots__ = ("_digest", "_size", "_text", "_value")
 
-    def __init__(self, value: Json = _UNSET, text: bytes | None = None, digest: str | None = None) -> None:
+    def __init__(
+        self, value: Json = _UNSET, text: bytes | None = None, digest: str | None = None, size: int = 0
+    ) -> None:
         self._value = value
         self._text = text
         self._digest = digest
+        self._size = size
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether the value is here; False for a reference whose text was not loaded."""
+        return self._text is not None or self._value is not _UNSET
 
     @property
     def value(self) -> Json:
@@ -44,7 +52,7 @@ class Payload:
     def text(self) -> bytes:
         """The JSON text. Raises LookupError for a reference whose text was not loaded."""
         if self._text is None:
-            if self._value is _UNSET:
+            if not self.is_loaded:
                 raise LookupError(f"the value {self._digest} was not loaded")
             self._text = json.encode(self._value)
         return self._text
@@ -59,7 +67,7 @@ class Payload:
     @property
     def size(self) -> int:
         """Length of the text in bytes."""
-        return len(self.text)
+        return len(self.text) if self.is_loaded else self._size
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Payload) and self.digest == other.digest
@@ -68,12 +76,34 @@ class Payload:
         return hash(self.digest)
 
     def __repr__(self) -> str:
-        return (
-            f"Payload({self._digest!r})" if self._text is None and self._value is _UNSET else f"Payload({self.value!r})"
-        )
+        return f"Payload({self.value!r})" if self.is_loaded else f"Payload(digest={self._digest!r})"
 
 
 NULL: Final = Payload(None)
+
+
+def prepared(value: Json) -> Payload:
+    """Give the payload of a value with its text and its digest made: the slow part of a large one, for a thread."""
+    payload = Payload(value)
+    hash(payload)
+    return payload
+
+
+def exceeds(value: Json, limit_bytes: int) -> bool:
+    """Say, roughly and at no more cost than the limit, whether the text of a value is longer than `limit_bytes`."""
+    seen = 0
+    rest = [value]
+    while rest:
+        item = rest.pop()
+        seen += len(item) if isinstance(item, str) else 8
+        if seen > limit_bytes:
+            return True
+        if isinstance(item, dict):
+            rest += item.values()
+            rest += item
+        elif isinstance(item, list):
+            rest += item[: limit_bytes // 8 + 1]
+    return False
 
 
 class Codec(Generic[T]):
@@ -99,8 +129,8 @@ class Codec(Generic[T]):
     def _encode_payload(self, value: object) -> object:
         if not isinstance(value, Payload):
             raise TypeError(f"cannot encode {type(value).__name__}")
-        if value._text is None and value._value is _UNSET:
-            return [value.digest, 0]
+        if not value.is_loaded:
+            return [value.digest, value.size]
         text = value.text
         if len(text) <= self._inline_bytes:
             return msgspec.Raw(b"[" + text + b"]")
@@ -108,13 +138,15 @@ class Codec(Generic[T]):
         return [value.digest, len(text)]
 
     def _decode_payload(self, type_: type, value: object) -> object:
-        if type_ is not Payload or not isinstance(value, list):
-            raise TypeError(f"cannot decode {type_}")
-        if len(value) == 1:
-            return Payload(value[0])
-        payload = Payload(digest=value[0])
-        self._references.setdefault(value[0], []).append(payload)
-        return payload
+        match value:
+            case [inline]:
+                return Payload(inline)
+            case [str(digest), int(size)]:
+                payload = Payload(digest=digest, size=size)
+                self._references.setdefault(digest, []).append(payload)
+                return payload
+            case _:
+                raise TypeError(f"{value!r} is no {type_.__name__}")
 
 
 def resolve(references: Mapping[str, list[Payload]], texts: Mapping[str, bytes]) -> None:

@@ -71,4 +71,3 @@ TASK_TRANSITIONS: Final[dict[TaskState, frozenset[TaskState]]] = {
 }
 
 ENDED_RUN: Final = frozenset({R.CANCELLED, R.FAULTED, R.COMPLETED})
-ENDED_TASK: Final = frozenset(state for state, following in TASK_TRANSITIONS.items() if not following)

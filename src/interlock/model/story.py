@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, assert_never
 
 from interlock.model import event as events
 from interlock.model.event import Event
@@ -98,7 +98,8 @@ class Story:
                 self.steps[event.path].fault = event.fault
                 self.partial = True
             case events.Caught() | events.RetryScheduled():
-                self._blame(event.fault, event.at)
+                if event.fault.instance is not None and event.fault.instance.startswith(event.path + "/"):
+                    self._blame(event.fault.instance, event.fault, event.at)
                 self._close_inside(event.path, event.at)
                 step = self.steps[event.path]
                 step.fault = event.fault
@@ -111,7 +112,8 @@ class Story:
                 self.status, self.began = RunStatus.RUNNING, event.at
             case events.Faulted():
                 self.status, self.ended, self.fault = RunStatus.FAULTED, event.at, event.fault
-                self._blame(event.fault, event.at)
+                if event.path:
+                    self._blame(event.path, event.fault, event.at)
             case events.Ended():
                 self.status, self.ended, self.output = RunStatus.COMPLETED, event.at, event.output
             case events.Cancelled():
@@ -125,6 +127,8 @@ class Story:
                 self.status, self.ended, self.fault = RunStatus.RUNNING, None, None
             case events.Recovered() | events.Forked() | events.BranchEnded() | events.Copied():
                 return
+            case _:
+                assert_never(event)
 
     def _visit(self, path: str, at: float) -> Step:
         step = self.steps.get(path)
@@ -147,11 +151,8 @@ class Story:
             if step.ended is None and step.path != path and step.path.startswith(path + "/"):
                 step.status, step.ended, step.until = StepStatus.CANCELLED, at, None
 
-    def _blame(self, fault: Fault, at: float) -> None:
+    def _blame(self, path: str, fault: Fault, at: float) -> None:
         """Mark the step that an error came from, which may never have been opened."""
-        path = fault.instance
-        if path is None or not path.strip("/"):
-            return
         if path not in self.steps:
             self._visit(path, at)
         step = self.steps[path]
@@ -215,9 +216,11 @@ def lifecycle(history: Iterable[Event]) -> Iterator[tuple[str, Event]]:
     """Give the named events of a history in causal order; one that did two things is told as two.
 
     A step that was opened and completed in one go is told as started and completed; an error is told as the fault of its
-    step before what was done about it.
+    step before what was done about it. Round 0 of a `try` only sets its deadline and is not told.
     """
     for event in history:
+        if isinstance(event, events.Retried) and not event.round:
+            continue
         if isinstance(event, events.Completed) and event.since is not None:
             yield "step.started", event
         if isinstance(event, events.Caught | events.RetryScheduled | events.Faulted) and _of_step(event.fault):

@@ -61,22 +61,21 @@ class _Call:
 
     def __init__(self, task: asyncio.Task[Outcome]) -> None:
         self._task = task
-        self._cancelled: Outcome | None = None
+        self._outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        task.add_done_callback(lambda task: self._settle(Cancelled() if task.cancelled() else task.result()))
 
     async def outcome(self) -> Outcome:
-        if self._cancelled is None:
-            await asyncio.wait([self._task])
-        if self._cancelled is not None:
-            return self._cancelled
-        return Cancelled() if self._task.cancelled() else self._task.result()
+        return await asyncio.shield(self._outcome)
 
     async def cancel(self) -> None:
-        if self._task.done():
-            return
         self._task.cancel()
         await asyncio.wait([self._task], timeout=_STOP_SECONDS)
-        if not self._task.done():
-            self._cancelled = Cancelled(abandoned=True)
+        self._settle(Cancelled(abandoned=True))
+
+    def _settle(self, outcome: Outcome) -> None:
+        """Fix the outcome; what comes later is refused."""
+        if not self._outcome.done():
+            self._outcome.set_result(outcome)
 
 
 class _ThreadCall(_Call):
@@ -87,12 +86,11 @@ class _ThreadCall(_Call):
         self._work = work
 
     async def cancel(self) -> None:
-        if self._task.done():
-            return
-        never_ran = self._work.cancel()
-        self._cancelled = Cancelled(abandoned=not never_ran)
-        self._task.cancel()
-        await asyncio.wait([self._task])
+        if not self._task.done():
+            never_ran = self._work.cancel()
+            self._settle(Cancelled(abandoned=not never_ran))
+            self._task.cancel()
+            await asyncio.wait([self._task])
 
 
 def _call(function: Callable[..., Json], target: PythonTarget) -> Outcome:

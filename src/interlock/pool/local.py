@@ -10,6 +10,8 @@ import asyncio
 import codecs
 import contextlib
 import hashlib
+import os
+import secrets
 import shutil
 import tempfile
 from collections import deque
@@ -38,25 +40,33 @@ class LocalPool(Service):
 
     `slots`: how many attempts run at once, the others wait their turn; None leaves that to the caller. `warm`:
     supervisors of each kind that are kept waiting, from the first launch on. `result_bytes`: how much of each stream is
-    kept for the result.
+    kept for the result. `spool`: the folder that holds the spool folders of attempts; None for temporary ones.
     """
 
-    def __init__(self, *, slots: int | None = None, result_bytes: int = RESULT_BYTES, warm: int = _WARM) -> None:
+    def __init__(
+        self,
+        *,
+        slots: int | None = None,
+        result_bytes: int = RESULT_BYTES,
+        warm: int = _WARM,
+        spool: Path | None = None,
+    ) -> None:
         self._slots = contextlib.nullcontext() if slots is None else asyncio.Semaphore(slots)
         self._result_bytes = result_bytes
         self._warm = warm
         self._ready: dict[bool, deque[Supervisor]] = {False: deque(), True: deque()}
         self._warming: set[asyncio.Task[None]] = set()
         self._attempts: set[_Attempt] = set()
-        self._spool: Path | None = None
+        # nothing is made before an attempt needs it, so that a killed node leaves nothing either
+        prefix = os.path.join(tempfile.gettempdir(), f"interlock-spool-{secrets.token_hex(8)}-")
+        self._spool = prefix if spool is None else os.path.join(spool, "")
         self._stopping = False
 
     async def start(self) -> None:
         self._stopping = False
-        self._spool = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="interlock-spool-"))
 
     async def stop(self) -> None:
-        """End what runs, and the supervisors that wait; remove the spool."""
+        """End what runs, and the supervisors that wait."""
         self._stopping = True
         await asyncio.gather(*(attempt.cancel() for attempt in tuple(self._attempts)))
         await asyncio.gather(*self._warming)
@@ -64,9 +74,6 @@ class LocalPool(Service):
         for ready in self._ready.values():
             ready.clear()
         await asyncio.gather(*(supervisor.leave() for supervisor in waiting))
-        spool, self._spool = self._spool, None
-        if spool is not None:
-            await asyncio.to_thread(shutil.rmtree, spool, ignore_errors=True)
 
     async def launch(self, launch: Launch, on_output: OnOutput) -> Running:
         """Begin an attempt. Whatever stands in its way is its outcome: a missing folder, a missing interpreter."""
@@ -110,8 +117,7 @@ class LocalPool(Service):
 
     def _folder(self, launch: Launch) -> Path:
         """Give the spool folder of an attempt. Its name is a digest: the id may hold anything."""
-        assert self._spool is not None, "the pool is not started"
-        return self._spool / hashlib.sha256(launch.attempt.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+        return Path(self._spool + hashlib.sha256(launch.attempt.encode("utf-8", "surrogatepass")).hexdigest()[:32])
 
     def _job(self, launch: Launch, spool: Path) -> Job:
         command = commands.command(launch.target, launch.folder, str(spool), launch.environment)

@@ -11,13 +11,20 @@ from interlock.model.supervision import OUTCOME_FILE
 
 
 class Spool:
-    """`stdout` and `stderr` hold at most `limit_bytes` each, from their beginning."""
+    """`stdout` and `stderr` hold at most `limit_bytes` each, from their beginning.
+
+    Output and outcome also go to the node, so a disk that takes no more does not stop the attempt: what did not fit is
+    missing here.
+    """
 
     def __init__(self, folder: str, limit_bytes: int) -> None:
         self.folder = folder
-        os.makedirs(folder, mode=0o700)
         self._limit_bytes = limit_bytes
         self._sizes: dict[str, int] = {}
+
+    def make(self) -> None:
+        """Make the folder. Raises OSError when it cannot be, or is there: an attempt's name is used once."""
+        os.makedirs(self.folder, mode=0o700)
 
     def write_file(self, name: str, text: str) -> None:
         """Write a file that the command needs. Raises UnicodeEncodeError for half surrogates."""
@@ -34,25 +41,24 @@ class Spool:
     def append(self, stream: str, data: bytes) -> None:
         size = self._sizes.get(stream, 0)
         kept = data[: self._limit_bytes - size]
+        self._sizes[stream] = size + len(kept)
         if kept:
-            with open(self._path(stream), "ab") as file:
+            with contextlib.suppress(OSError), open(self._path(stream), "ab") as file:
                 file.write(kept)
-            self._sizes[stream] = size + len(kept)
 
     def finish(self, report: dict[str, object]) -> None:
         """Write the outcome: there as a whole once this returns, or not at all."""
         partial = self._path(OUTCOME_FILE + ".partial")
-        with open(partial, "w", encoding="utf-8") as file:
-            json.dump(report, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.rename(partial, self._path(OUTCOME_FILE))
+        with contextlib.suppress(OSError):
+            with open(partial, "w", encoding="utf-8") as file:
+                json.dump(report, file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.rename(partial, self._path(OUTCOME_FILE))
 
     def remove(self) -> None:
-        """Remove the folder, and its parent when that is empty: nobody will come for them."""
+        """Remove the folder: nobody will come for it."""
         shutil.rmtree(self.folder, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            os.rmdir(os.path.dirname(self.folder))
 
     def _path(self, name: str) -> str:
         return os.path.join(self.folder, name)

@@ -109,6 +109,7 @@ class Supervisor:
     def _start(self) -> None:
         if not os.path.isdir(self._job.folder):
             raise NoSuchFolder(self._job.folder)
+        self._spool.make()
         for name, text in self._job.files.items():
             self._spool.write_file(name, text)
         stdin = self._spool.open_stdin(self._job.stdin)

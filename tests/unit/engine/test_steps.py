@@ -360,3 +360,20 @@ def test_bare_runtime_arguments_are_there() -> None:
         "do: [{a: {set: {w: '${ $workflow.id }', r: '${ $runtime.name }', t: '${ $task.name }', i: '${ $input.x }'}}}]"
     )
     assert run(text, {"x": 1}) == {"w": "id", "r": "interlock", "t": "a", "i": 1}
+
+
+@pytest.mark.parametrize(
+    ("property", "is_caught"),
+    [("title: Tea", True), ("title: Coffee", False), ("code: tea", False), ("colour: red", False)],
+)
+def test_error_is_caught_only_when_every_property_of_the_filter_fits(property: str, is_caught: bool) -> None:
+    world = World(
+        f"""
+        do:
+          - a:
+              try: [{{b: {{raise: {{error: {{type: http://x.y/tea, status: 418, title: Tea}}}}}}}}]
+              catch: {{errors: {{with: {{status: 418, {property}}}}}}}
+        """
+    )
+    world.start()
+    assert (world.state.fault is None) is is_caught

@@ -163,10 +163,10 @@ def test_inline_programs_end_soon_on_large_data(source: str) -> None:
     """The promise behind `Place.INLINE`, tried on 80,000 values: refused by bounded arithmetic, failed, or quick."""
     arguments = dict.fromkeys(("x", "id", "limit", "n", "defaults", "table", "input"), _LARGE)
     program = jq.compile(source)
-    started = time.perf_counter()
+    started = time.process_time()
     for data in (_LARGE, _LARGE["xs"], _LARGE["text"]):
         _ignoring_failure(program, data, arguments)
-    assert time.perf_counter() - started < 2.0
+    assert time.process_time() - started < 2.0
 
 
 def _ignoring_failure(program: jq.Expression, data: object, arguments: dict[str, object]) -> None:

@@ -2,8 +2,9 @@
 
 import pytest
 
+from interlock import config
 from interlock.flow import check, pointer
-from interlock.flow.meaning import cron
+from interlock.flow.meaning import cron, limits
 from interlock.flow.meaning.limits import Limits
 
 _HEADER = "document: {dsl: 1.0.3, namespace: shop, name: order, version: 1.0.0}\n"
@@ -319,3 +320,13 @@ def test_pointers_escape_their_keys():
     assert pointer.parts(path) == ["a/b~c", "0"]
     assert pointer.last(pointer.parent(path)) == "a/b~c"
     assert (pointer.last(""), pointer.parent("")) == ("", "")
+
+
+def test_limits_follow_the_settings_and_do_not_bind_what_was_accepted():
+    """WF-04"""
+    allowed = limits.configured(config.Limits(max_steps=1, max_branches=2, max_retries=3))
+    assert (allowed.max_steps, allowed.max_branches, allowed.max_retries) == (1, 2, 3)
+    assert allowed.max_name_length == Limits().max_name_length
+    text = "do: [{a: {set: {x: 1}}}, {b: {set: {x: 1}}}]"
+    assert _codes(text, allowed=allowed) == ["too-many-steps"]
+    assert _codes(text, allowed=limits.ACCEPTED) == []

@@ -63,6 +63,8 @@ class _Chart:
     ways: list[str] = field(default_factory=list)
     boxes: int = 0
     depth: int = 1
+    is_finished: bool = False
+    """Whether a way leads to the end; there is none after an error that nobody catches."""
 
     def write(self, workflow: doc.Workflow) -> str:
         header = workflow.document
@@ -71,7 +73,8 @@ class _Chart:
         self._way(_Exit(source=_START), drawn.entry)
         for way in drawn.exits:
             self._way(way, _FINISH)
-        self._line(f'{_FINISH}(["end"])')
+        if self.is_finished:
+            self._line(f'{_FINISH}(["end"])')
         return "\n".join(["flowchart TD", *self.lines, *self.ways, ""])
 
     # -- lists and tasks -----------------------------------------------------------------------------------------
@@ -185,6 +188,7 @@ class _Chart:
         self._line("end")
 
     def _way(self, way: _Exit, target: str) -> None:
+        self.is_finished |= target == _FINISH
         text = escaped(way.label)
         arrow = "-.->" if way.caught else "-->"
         label = f'|"{text}"|' if text else ""

@@ -42,7 +42,8 @@ def layout(workflow: doc.Workflow) -> Block:
     """Give the whole drawing."""
     header = workflow.document
     start = _pill(f"{header.name} {header.version}")
-    return _list(workflow.do, start, _pill("end"))
+    is_finished = any(isinstance(flow.target, Place) for flow in outline.flows(workflow.do))
+    return _list(workflow.do, start, _pill("end") if is_finished else _POINT)
 
 
 # -- lists -----------------------------------------------------------------------------------------------------------
@@ -92,6 +93,7 @@ def _drawn(blocks: list[Block], vertices: list[Vertex], placed: Placed, *, is_ar
         height=height,
         anchor=vertices[0].x - sides.left,
         shapes=moved(shapes, -sides.left, 0.0),
+        is_left=bool(vertices[-1].above),
     )
 
 
@@ -183,7 +185,7 @@ def _task(named: doc.NamedTask) -> Block:
             is_going_on = isinstance(named.task, doc.Try) and named.task.catch_then is None
             return _framed(caption, _guarded(*sections, is_going_on=is_going_on))
         case _:
-            return _framed(caption, _parted([_list(section.tasks) for section in sections], caption))
+            return _framed(caption, _parted([_list(section.tasks) for section in sections]))
 
 
 def _box(caption: Caption) -> Block:
@@ -239,7 +241,7 @@ def _looped(inner: Block, label: str) -> Block:
     return Block(width=left + inner.width, height=inner.height, anchor=x, shapes=shapes)
 
 
-def _parted(branches: list[Block], caption: Caption) -> Block:
+def _parted(branches: list[Block]) -> Block:
     """Put branches side by side between two bars."""
     height = max(branch.height for branch in branches)
     shapes: list[Shape] = []
@@ -249,7 +251,7 @@ def _parted(branches: list[Block], caption: Caption) -> Block:
     for branch in branches:
         shapes += moved(branch.shapes, x, top)
         anchors.append(x + branch.anchor)
-        if branch.height < height:
+        if branch.is_left and branch.height < height:
             shapes.append(Path(points=((anchors[-1], top + branch.height), (anchors[-1], top + height)), arrow=False))
         x += branch.width + _BRANCH_GAP
     width = x - _BRANCH_GAP
@@ -281,16 +283,16 @@ def _guarded(try_: Section, catch: Section, *, is_going_on: bool) -> Block:
         Path(points=((attempt.anchor, 0.0), (attempt.anchor, top)), arrow=False),
         Path(points=((attempt.width, y), (right, y)), line=Line.CAUGHT, side=True),
         Label(x=attempt.width + apart / 2 - 3, y=y - 5, text="error"),
-        Path(points=((attempt.anchor, top + attempt.height), (attempt.anchor, bottom)), arrow=False),
     ]
-    end = (attempt.anchor, bottom) if is_going_on else (caught, bottom)
-    down = (caught, top + handler.height)
-    if is_going_on:
-        level = top + max(attempt.height, handler.height) + 10
-        points: tuple[Point, ...] = (down, (caught, level), (attempt.anchor, level))
-    else:
-        points = (down, end)
-    shapes.append(Path(points=points, line=Line.CAUGHT, arrow=False, side=True))
+    if attempt.is_left:
+        shapes.append(Path(points=((attempt.anchor, top + attempt.height), (attempt.anchor, bottom)), arrow=False))
+    if handler.is_left:
+        points: list[Point] = [(caught, top + handler.height), (caught, bottom)]
+        if is_going_on:
+            level = bottom - 12
+            points[1:] = [(caught, level), (attempt.anchor, level)]
+            points += [] if attempt.is_left else [(attempt.anchor, bottom)]
+        shapes.append(Path(points=tuple(points), line=Line.CAUGHT, arrow=False, side=True))
     width = right + handler.width
     return Block(width=width, height=bottom, anchor=attempt.anchor, shapes=tuple(shapes), caught_anchor=caught)
 
@@ -304,4 +306,4 @@ def _section(section: Section) -> Block:
     height = FRAME_TITLE_HEIGHT + inner.height
     frame = Frame(x=0.0, y=0.0, width=width, height=height, title=section.title)
     shapes = (frame, *moved(inner.shapes, left, FRAME_TITLE_HEIGHT))
-    return Block(width=width, height=height, anchor=left + inner.anchor, shapes=shapes)
+    return Block(width=width, height=height, anchor=left + inner.anchor, shapes=shapes, is_left=inner.is_left)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, assert_never
 
 from interlock.flow import document as doc
 from interlock.model.json import Json
@@ -102,7 +102,9 @@ def _ways(number: int, task: doc.Task, follow: Target, numbers: dict[str, int]) 
         case doc.Switch(cases=cases):
             ways = [
                 Flow(
-                    source=number, target=_target(case.then, follow, numbers), label=shortened(case.when or _OTHERWISE)
+                    source=number,
+                    target=_target(case.then, follow, numbers),
+                    label=shortened(_bare(case.when or _OTHERWISE)),
                 )
                 for case in cases
             ]
@@ -160,7 +162,7 @@ def caption(named: doc.NamedTask) -> Caption:
 def _description(task: doc.Task) -> tuple[str, str, Family]:
     match task:
         case doc.Set(set=values):
-            return "set", values if isinstance(values, str) else ", ".join(values), Family.DATA
+            return "set", _bare(values) if isinstance(values, str) else ", ".join(values), Family.DATA
         case doc.Switch():
             return "switch", "", Family.CHOICE
         case doc.CallHttp(method=method, endpoint=endpoint):
@@ -200,6 +202,8 @@ def _description(task: doc.Task) -> tuple[str, str, Family]:
             return "try", "", Family.GROUP
         case doc.Do():
             return "do", "", Family.GROUP
+        case _:
+            assert_never(task)
 
 
 def _strategy_text(strategy: doc.EventStrategy) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from itertools import pairwise
-from typing import Final
+from typing import Final, assert_never
 from xml.sax.saxutils import escape, quoteattr
 
 from interlock.flow import document as doc
@@ -19,10 +19,10 @@ _FORBIDDEN: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0
 _STYLE: Final = """
 svg { --paper: #ffffff; --card: #ffffff; --frame: #f6f7f9; --ink: #1f2328; --soft: #59636e; --edge: #c4cad1; --way: #6e7781;
   --data: #0969da; --choice: #9a6700; --call: #8250df; --process: #1a7f37; --event: #0f7b8a; --pause: #6e7781;
-  --failure: #cf222e; color-scheme: light dark; background: var(--paper); }
+  --failure: #cf222e; --group: #6e7781; color-scheme: light dark; background: var(--paper); }
 @media (prefers-color-scheme: dark) { svg { --paper: #0d1117; --card: #161b22; --frame: #11161d; --ink: #e6edf3;
   --soft: #9198a1; --edge: #3d444d; --way: #8b949e; --data: #4493f8; --choice: #d29922; --call: #ab7df8;
-  --process: #3fb950; --event: #39c5cf; --pause: #8b949e; --failure: #f85149; } }
+  --process: #3fb950; --event: #39c5cf; --pause: #8b949e; --failure: #f85149; --group: #8b949e; } }
 text { font-family: system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "DejaVu Sans", sans-serif;
   fill: var(--ink); }
 .name { font-size: 13px; font-weight: 600; }
@@ -102,6 +102,8 @@ def _drawn(shape: Shape) -> str:
             return f'<text class="label" x="{shape.x:.1f}" y="{shape.y:.1f}">{_text(shape.text)}</text>'
         case Path():
             return _path(shape)
+        case _:
+            assert_never(shape)
 
 
 def _box(box: Box) -> str:

@@ -60,7 +60,6 @@ class Bar:
     x: float
     y: float
     width: float
-    text: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +89,7 @@ class Block:
     """Shapes that stay together, from (0, 0) to (width, height).
 
     Ways enter at the top and leave at the bottom at `anchor`; those after a caught error leave at `caught_anchor`.
+    `is_left`: something leaves at the bottom at all.
     """
 
     width: float
@@ -97,6 +97,7 @@ class Block:
     anchor: float
     shapes: tuple[Shape, ...]
     caught_anchor: float = 0.0
+    is_left: bool = True
 
 
 def moved(shapes: Sequence[Shape], right: float, down: float) -> tuple[Shape, ...]:
