@@ -10,9 +10,10 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from interlock import errors, telemetry
 from interlock.app.interlock import Interlock
 from interlock.cli import glyphs, live, result
 from interlock.cli.output import note
@@ -20,6 +21,7 @@ from interlock.model.states import ENDED_RUN, RunStatus
 from interlock.store.ports import RunRow
 
 INTERRUPTED: Final = 130
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _TAKE_SECONDS: Final = 1.0  # how soon a run whose process died is noticed
 _PATIENCE_SECONDS: Final = 10.0
 _LEAVE: Final = "l"
@@ -27,39 +29,47 @@ _CANCEL: Final = "c"
 _QUESTION: Final = "\nleave the run in the store, to resume it later (Enter), or cancel it (c)? "
 
 
-class Interruption:
-    """What a person or the system said to this process: set by the first signal; a second one ends it at once.
+class Attention:
+    """What this process hears while it executes: signals, and what its loops complain of.
 
-    `by_person`: Ctrl-C, which may be asked what it meant.
+    `heard` is set by the first signal, of which a second one ends the process at once, and by trouble. `interrupted`: it
+    was a signal; `by_person`: it was Ctrl-C, which may be asked what it meant. `trouble`: what makes going on pointless,
+    such as a full disk, with which a loop would only try again until the lease has run out.
     """
 
     def __init__(self) -> None:
         self.heard = asyncio.Event()
+        self.interrupted = False
         self.by_person = False
+        self.trouble: errors.Environment | None = None
+        self._loop = asyncio.get_running_loop()
 
     @contextlib.contextmanager
-    def listening(self) -> Iterator[Interruption]:
-        """Hear SIGINT, SIGTERM and SIGHUP, even while a step keeps the loop busy."""
-        loop = asyncio.get_running_loop()
-
-        def hear(number: int, _frame: object) -> None:
-            if self.heard.is_set():
-                os._exit(INTERRUPTED)
-            self.by_person = number == signal.SIGINT
-            self.heard.set()
-            loop.call_soon_threadsafe(lambda: None)  # wakes the loop, which then sees the event
-
-        before = {number: signal.signal(number, hear) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    def paid(self) -> Iterator[Attention]:
+        """Hear until the end of the block, signals even while a step keeps the loop busy."""
+        before = {number: signal.signal(number, self._hear) for number in _SIGNALS}
+        end = telemetry.attach(self._observe)
         try:
             yield self
         finally:
+            end()
             for number, handler in before.items():
                 signal.signal(number, handler)
 
+    def _hear(self, number: int, _frame: object) -> None:
+        if self.interrupted:
+            os._exit(INTERRUPTED)
+        self.interrupted, self.by_person = True, number == signal.SIGINT
+        self._loop.call_soon_threadsafe(self.heard.set)
 
-async def attend(
-    app: Interlock, row: RunRow, interruption: Interruption, *, as_json: bool, resuming: bool = False
-) -> int:
+    def _observe(self, _name: str, fields: Mapping[str, object]) -> None:
+        error = fields.get("error")
+        if isinstance(error, errors.StoreFull | errors.StoreCorrupt):
+            self.trouble = error
+            self._loop.call_soon_threadsafe(self.heard.set)  # loops have threads too
+
+
+async def attend(app: Interlock, row: RunRow, attention: Attention, *, as_json: bool, resuming: bool = False) -> int:
     """Follow a run to its end, show it, and give the exit code. Raises what keeps this process from executing it.
 
     `resuming`: it is suspended now, and a request to resume it is on its way.
@@ -70,9 +80,11 @@ async def attend(
     staying = asyncio.create_task(_stay(app, row, display, resuming))
     try:
         with display:
-            await _either(staying, interruption.heard)
+            await _either(staying, attention.heard)
+        if attention.trouble is not None and not staying.done():
+            raise attention.trouble
         if not staying.done():
-            choice = await _asked(staying) if _can_ask(interruption) else _LEAVE
+            choice = await _asked(staying) if _can_ask(attention) else _LEAVE
             if choice == _CANCEL:
                 await app.cancel(row, "interrupted at the terminal")
                 await asyncio.wait({staying}, timeout=_PATIENCE_SECONDS)
@@ -132,8 +144,8 @@ async def _end(task: asyncio.Task[Any]) -> None:
 # -- leaving ---------------------------------------------------------------------------------------------------------
 
 
-def _can_ask(interruption: Interruption) -> bool:
-    return interruption.by_person and sys.stdin.isatty() and sys.stderr.isatty()
+def _can_ask(attention: Attention) -> bool:
+    return attention.by_person and sys.stdin.isatty() and sys.stderr.isatty()
 
 
 async def _asked(staying: asyncio.Task[None]) -> str:

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Final
 
 from interlock import config, errors
-from interlock.store.open import open_store
+from interlock.store.open import is_there, open_store
 from interlock.store.ports import RunRow
 
 _MOST: Final = 200
-_FILE_SCHEME: Final = "sqlite:///"
 
 
 def run_ids(incomplete: str, store: str | None, namespace: str | None) -> list[tuple[str, str]]:
@@ -23,9 +22,7 @@ def run_ids(incomplete: str, store: str | None, namespace: str | None) -> list[t
     """
     try:
         url = config.load({"store.url": store}, os.environ, Path.cwd(), Path.home()).store.url
-        if not url.startswith(_FILE_SCHEME) or not Path(url.removeprefix(_FILE_SCHEME)).is_file():
-            return []
-        rows = asyncio.run(_newest(url, namespace))
+        rows = asyncio.run(_newest(url, namespace)) if is_there(url) else []
     except (errors.InterlockError, OSError):
         return []
     return [(row.id, f"{row.workflow}, {row.status}") for row in rows if row.id.startswith(incomplete)]

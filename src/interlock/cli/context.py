@@ -15,8 +15,9 @@ from typing import Any
 from interlock import config, errors, telemetry
 from interlock.app.interlock import Interlock
 from interlock.cli.options import options
-from interlock.cli.output import complain, note
+from interlock.cli.output import complain, discard, note
 from interlock.model.json import Json
+from interlock.store.open import is_there
 
 
 def settings() -> config.Settings:
@@ -39,8 +40,18 @@ def folder() -> Path:
 
 @contextlib.asynccontextmanager
 async def opened() -> AsyncIterator[Interlock]:
-    """Open the store for one command."""
+    """Open the store for one command, and make it where there is none."""
     async with Interlock.open(settings()) as app:
+        yield app
+
+
+@contextlib.asynccontextmanager
+async def existing() -> AsyncIterator[Interlock]:
+    """Open the store for a command about what is in it. Raises NotFound where there is none, and makes none."""
+    url = settings().store.url
+    if not is_there(url):
+        raise errors.NotFound(f"there is no store {url} here; `interlock run FILE` makes it")
+    async with opened() as app:
         yield app
 
 
@@ -52,6 +63,9 @@ def execute(command: Coroutine[Any, Any, int]) -> int:
         with asyncio.Runner() as runner:
             runner.get_loop().set_exception_handler(_complain_of_task)
             return runner.run(command)
+    except BrokenPipeError:  # the reader of the pipe has what it wanted
+        discard(sys.stdout)
+        return 0
     finally:
         threading.excepthook = before
         if end is not None:

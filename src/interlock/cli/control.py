@@ -20,7 +20,7 @@ _LOOK_SECONDS: Final = 0.2
 
 async def cancel(run: str, reason: str | None) -> int:
     """Cancel a run and wait until it is; one that is cancelled already stays so. Raises Conflict when it ended."""
-    async with context.opened() as app:
+    async with context.existing() as app:
         row = await app.find(options.namespace, run)
         if await app.cancel(row, reason):
             row = await _see_to(app, row, ENDED_RUN)
@@ -29,7 +29,7 @@ async def cancel(run: str, reason: str | None) -> int:
 
 async def suspend(run: str) -> int:
     """Suspend a run and wait until what is in flight has ended. Raises Conflict when the run has ended."""
-    async with context.opened() as app:
+    async with context.existing() as app:
         row = await app.find(options.namespace, run)
         if await app.suspend(row):
             row = await _see_to(app, row, ENDED_RUN | {RunStatus.SUSPENDED})

@@ -26,6 +26,7 @@ from interlock.model.json import Json
 from interlock.model.payload import Payload
 from interlock.model.states import ENDED_RUN, RunStatus
 from interlock.model.story import Story, lifecycle
+from interlock.store.open import is_there
 from interlock.store.ports import LogLine, RunRow
 
 _PAGE: Final = 1_000
@@ -38,6 +39,9 @@ async def list_(status: list[str], workflow: str | None, *, limit: int, before: 
     for wanted in status:
         if wanted not in known:
             raise errors.Invalid(f"{wanted!r} is no status of a run; they are {', '.join(known)}")
+    if not is_there(context.settings().store.url):
+        answer("[]") if as_json else note("no runs here yet; `interlock run FILE` starts one")
+        return 0
     async with context.opened() as app:
         older = None if before is None else (await app.find(options.namespace, before)).run
         rows = await app.store.views.runs(options.namespace, status, workflow, older, limit)
@@ -81,12 +85,12 @@ def _print_runs(rows: Sequence[RunRow], now: float) -> None:
         if number:
             text.stylize(glyphs.colour(rows[number - 1].status), 0, 2)
             text.stylize("bright_black", sum(widths) + 12)
-        screen.print(text)
+        screen.print(text, no_wrap=True, overflow="ellipsis")
 
 
 async def show(run: str, *, output: bool, as_json: bool) -> int:
     """Show a run. `output`: its output alone; raises Conflict when it has none."""
-    async with context.opened() as app:
+    async with context.existing() as app:
         row = await app.find(options.namespace, run)
         value = None if row.output is None else await app.rows.value(row.run, row.output, app.store.journal)
         if output:
@@ -183,7 +187,7 @@ async def _hint(app: Interlock, row: RunRow) -> str:
 
 async def history(run: str, *, as_json: bool) -> int:
     """Print the events of a run by the names under which other systems see them."""
-    async with context.opened() as app:
+    async with context.existing() as app:
         row = await app.find(options.namespace, run)
         for number, (name, event) in enumerate(lifecycle(await app.history(row.run)), 1):
             told = _told(name, event)
@@ -231,7 +235,7 @@ def _event_line(name: str, told: dict[str, Json]) -> str:
 
 async def logs(run: str, step: str | None, *, follow: bool, as_json: bool) -> int:
     """Print the output of a run's steps as it came. Raises Invalid for a step that the workflow does not have."""
-    async with context.opened() as app:
+    async with context.existing() as app:
         row = await app.find(options.namespace, run)
         path = None if step is None else step_path((await app.graphs.graph(row.definition)).nodes, step)
         await _print_logs(app, row, path, follow=follow, as_json=as_json)

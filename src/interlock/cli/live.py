@@ -98,9 +98,9 @@ class Tree:
         self._now = now
         self._screen = screen
         self._story = Story()
+        self._closing = False
         self._live = Live(console=screen, get_renderable=self._frame, auto_refresh=False, vertical_overflow="visible")
         self._next: asyncio.TimerHandle | None = None
-        self._closing = False
 
     def __enter__(self) -> Tree:
         self._live.start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from typing import Any, Final
@@ -21,6 +22,9 @@ _BEFORE_THE_COMMAND: Final = ("--store", "--namespace", "-n", "--debug", "--vers
 
 def main() -> None:
     """Perform the command line that this process was started with."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # closed by whoever started us
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 (for as long as we live)
     raise SystemExit(outcome(sys.argv[1:]))
 
 
@@ -31,9 +35,6 @@ def outcome(arguments: list[str]) -> int:
         sys.stdout.flush()
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
-    except BrokenPipeError:  # the reader of the pipe has what it wanted
-        discard(sys.stdout)
-        return 0
     except Exception as error:  # noqa: BLE001 (the outermost frame: no traceback reaches a person unasked)
         return _explained(error)
     return code if isinstance(code, int) else 0
@@ -55,8 +56,8 @@ def _explained(error: Exception) -> int:
         discard(sys.stdout)
         complain(f"cannot write the result: {error.strerror}")
         return errors.Environment.exit_code
-    hint = "" if options.debug else "; `interlock --debug` with the same command shows where"
-    complain(f"unexpected {type(error).__name__}: {error}{hint}. This is a mistake in Interlock: please report it")
+    hint = "" if options.debug else " with what `interlock --debug` and the same command print"
+    complain(f"unexpected {type(error).__name__}: {error}: a mistake in Interlock, please report it{hint}")
     return errors.Environment.exit_code
 
 

@@ -9,7 +9,7 @@ from typing import Final
 from interlock import errors
 from interlock.app.interlock import Interlock, Started
 from interlock.cli import context, given
-from interlock.cli.attend import INTERRUPTED, Interruption, attend
+from interlock.cli.attend import INTERRUPTED, Attention, attend
 from interlock.cli.options import options
 from interlock.cli.output import answer, note
 from interlock.model import json
@@ -22,7 +22,7 @@ _PAGE: Final = 500
 async def run(workflow: str, *, input: str | None, id: str | None, detach: bool, as_json: bool) -> int:
     """Start a run, or find the one that has the id, and stay with it; `detach`: leave it to others."""
     value = given.input(input)
-    async with _executing() as (app, interruption):
+    async with _executing(making=True) as (app, attention):
         text, file = await given.workflow(app, workflow)
         folder = context.folder()
         if not detach:
@@ -36,16 +36,16 @@ async def run(workflow: str, *, input: str | None, id: str | None, detach: bool,
             return await _detached(app, started, as_json)
         if not started.fresh:
             note(f"the run {started.id} is there already; this is it")
-        return await attend(app, await app.find(started.namespace, started.id), interruption, as_json=as_json)
+        return await attend(app, await app.find(started.namespace, started.id), attention, as_json=as_json)
 
 
 async def resume(run: str | None, *, all: bool, as_json: bool) -> int:
     """Go on with one run, or with all that nobody executes. Raises Conflict when the run has ended."""
     if (run is None) is not all:
         raise errors.Invalid("name one run, or write --all")
-    async with _executing() as (app, interruption):
+    async with _executing() as (app, attention):
         if run is None:
-            return await _resume_all(app, interruption, as_json)
+            return await _resume_all(app, attention, as_json)
         row = await app.find(options.namespace, run)
         if row.status in ENDED_RUN:
             hint = f"; `interlock retry {row.id}` goes on from the failed step"
@@ -55,34 +55,34 @@ async def resume(run: str | None, *, all: bool, as_json: bool) -> int:
         await app.resume(row)
         await app.take(row)
         suspended = row.status is RunStatus.SUSPENDED
-        return await attend(app, row, interruption, as_json=as_json, resuming=suspended)
+        return await attend(app, row, attention, as_json=as_json, resuming=suspended)
 
 
 async def retry(run: str, *, as_json: bool) -> int:
     """Go on with a faulted run. Raises Conflict when it is not faulted."""
-    async with _executing() as (app, interruption):
+    async with _executing() as (app, attention):
         row = await app.find(options.namespace, run)
         if not await app.retry(row):
             raise errors.Conflict(f"the run {row.id} is {row.status}; only a faulted run can be retried")
-        return await attend(app, row, interruption, as_json=as_json)
+        return await attend(app, row, attention, as_json=as_json)
 
 
 async def fork(run: str, step: str, *, id: str | None, as_json: bool) -> int:
     """Start a run with another one's history before a step. Raises NotFound when it never came there."""
-    async with _executing() as (app, interruption):
+    async with _executing() as (app, attention):
         row = await app.find(options.namespace, run)
         started = await app.fork(row, step, id)
         forked = await app.find(started.namespace, started.id)
         await app.take(forked)
-        return await attend(app, forked, interruption, as_json=as_json)
+        return await attend(app, forked, attention, as_json=as_json)
 
 
 @contextlib.asynccontextmanager
-async def _executing() -> AsyncIterator[tuple[Interlock, Interruption]]:
-    """Open the store for a command that executes; Ctrl-C is heard from before the run begins until all is closed."""
-    with Interruption().listening() as interruption:
-        async with context.opened() as app:
-            yield app, interruption
+async def _executing(*, making: bool = False) -> AsyncIterator[tuple[Interlock, Attention]]:
+    """Open the store for a command that executes; signals are heard from before the run begins until all is closed."""
+    with Attention().paid() as attention:
+        async with context.opened() if making else context.existing() as app:
+            yield app, attention
 
 
 async def _detached(app: Interlock, started: Started, as_json: bool) -> int:
@@ -95,15 +95,15 @@ async def _detached(app: Interlock, started: Started, as_json: bool) -> int:
     return 0
 
 
-async def _resume_all(app: Interlock, interruption: Interruption, as_json: bool) -> int:
+async def _resume_all(app: Interlock, attention: Attention, as_json: bool) -> int:
     """Go on with everything that nobody executes, all at once, shown one after the other; the worst code counts."""
     claimed = [row for row in await _unfinished(app) if await app.take(row)]
     if not claimed:
         note("no run waits to be resumed")
     codes = []
     for row in claimed:
-        codes.append(await attend(app, row, interruption, as_json=as_json))
-        if interruption.heard.is_set():
+        codes.append(await attend(app, row, attention, as_json=as_json))
+        if attention.interrupted:
             left = len(claimed) - len(codes)
             if left:
                 note(f"so do {left} more; `interlock resume --all` goes on with all of them")

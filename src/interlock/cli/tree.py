@@ -13,7 +13,7 @@ they fail, wait or take long. `whole` tells everything.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from rich.text import Text
@@ -29,6 +29,7 @@ _DIM: Final = "bright_black"
 _BAR_CELLS: Final = 16
 _LONG_SECONDS: Final = 1.0  # a step inside a loop that is open for longer is worth a line
 _INSTANT_SECONDS: Final = 0.005  # less is told as nothing
+_NAME_COLUMNS: Final = 20  # at least, so that what comes later seldom moves what is there
 _NAME_SHARE: Final = 0.4  # of the columns, at most
 _GAP: Final = "  "
 _POSITIONS: Final = {LIST_END: "exit", RUN_END: "end"}
@@ -45,12 +46,22 @@ def lines(story: Story, graph: Graph, now: float, columns: int, *, ended: bool, 
     """Give the lines, each at most `columns` wide. `ended`: nothing more will come."""
     children: dict[str, list[Step]] = {}
     for step in story.ordered():
-        children.setdefault(next(enclosing(step.path), ""), []).append(step)
+        parent = next(enclosing(step.path), "")
+        children.setdefault(parent, []).append(_closed(step, story) if ended else step)
     told = _Teller(children, graph, now, columns, whole)
     found = list(told.below("", 0))
     if not ended:
         found += _coming(story, graph)
     return _laid_out(found, columns)
+
+
+def _closed(step: Step, story: Story) -> Step:
+    """Give an open step of a run that has ended as people see it: failed with what failed inside, else stopped."""
+    if step.ended is not None:
+        return step
+    failed = story.fault is not None and f"{story.fault.instance}/".startswith(f"{step.path}/")
+    status = StepStatus.FAULTED if failed else StepStatus.CANCELLED
+    return replace(step, status=status, ended=story.ended, fault=None)
 
 
 def step_line(step: Step, graph: Graph, now: float) -> Text:
@@ -80,10 +91,10 @@ class _Teller:
         yield _Line(
             left=_left(step, depth), what=_what(step, inner, self._graph, self._now), took=_took(step, self._now)
         )
-        if self._whole or not (_is_loop(step) or _is_fork(inner)):
+        if self._whole or not (_is_loop(step) or _is_fork(step, inner)):
             yield from self.below(step.path, depth + 1)
             return
-        if _is_fork(inner):
+        if _is_fork(step, inner):
             yield from self._side_by_side(inner, depth + 1)
         for child in inner:
             if self._is_telling(child, of_loop=_is_loop(step)):
@@ -152,7 +163,7 @@ def _running(step: Step, inner: Sequence[Step]) -> Text:
         text.append(f"{step.index} of {step.items}").append(_GAP)
         text.append("━" * full + "╸", style="blue").append("━" * (_BAR_CELLS - full), style=_DIM)
         text.append(f"{_GAP}{100 * step.index // max(1, step.items)} %")
-    elif _is_fork(inner):
+    elif _is_fork(step, inner):
         done = sum(branch.ended is not None for branch in inner)
         text.append(f"{done} of {len(inner)} branches")
     if step.attempts > 1:
@@ -167,7 +178,7 @@ def _given(step: Step, inner: Sequence[Step], graph: Graph) -> Text:
         return Text(f"→ {target.name if target is not None else _POSITIONS[step.next]}")
     if step.items is not None:
         return Text(f"{step.items} items")
-    if _is_fork(inner):
+    if _is_fork(step, inner):
         return Text(f"{len(inner)} branches")
     return Text("" if step.output is None else glyphs.value(step.output.value))
 
@@ -181,8 +192,8 @@ def _is_loop(step: Step) -> bool:
     return step.items is not None
 
 
-def _is_fork(inner: Sequence[Step]) -> bool:
-    return bool(inner) and all("/fork/branches/" in step.path for step in inner)
+def _is_fork(step: Step, inner: Sequence[Step]) -> bool:
+    return bool(inner) and inner[0].path.startswith(f"{step.path}/fork/branches/")
 
 
 def _coming(story: Story, graph: Graph) -> Iterator[_Line]:
@@ -201,7 +212,8 @@ def _is_outermost(path: str) -> bool:
 def _laid_out(found: Sequence[_Line], columns: int) -> list[Text]:
     """Put lines into columns: names, what happened, durations at the right edge. Lines without a name take all."""
     took = max((len(line.took) for line in found), default=0)
-    left = min(max((line.left.cell_len for line in found), default=0), int(columns * _NAME_SHARE))
+    left = max((line.left.cell_len for line in found), default=0)
+    left = min(max(left, _NAME_COLUMNS), int(columns * _NAME_SHARE))
     what = max(0, columns - left - took - 2 * len(_GAP))
     return [_line(line, left, what, took, columns) for line in found]
 

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import os
+
 from interlock import errors
 from interlock.store.ports import Store
 from interlock.store.sql.store import SqliteStore
+
+
+def is_there(url: str) -> bool:
+    """Say whether a store exists at a URL, without making one; True for every URL that only opening can tell about."""
+    scheme, _, path = url.partition("://")
+    return scheme != "sqlite" or path == "/:memory:" or os.path.exists(path[1:])
 
 
 async def open_store(url: str) -> Store:
