@@ -63,6 +63,20 @@ async def test_node_without_patience_tells_that_the_store_is_full(tmp_path: Path
         assert (await app.find(None, "full")).status is RunStatus.COMPLETED
 
 
+async def test_node_stops_though_the_store_takes_nothing_any_more(tmp_path: Path) -> None:
+    async def full(*arguments: Any) -> bool:
+        raise errors.StoreFull("no space")
+
+    text = HEADER + "do: [{nap: {run: {shell: {command: 'echo > began; sleep 50'}}}}]"
+    async with Interlock.open(_settings(tmp_path)) as app:
+        node = await app.bring_node(pinned=False)
+        await app.start(text, folder=tmp_path)
+        while not (tmp_path / "began").exists():
+            await asyncio.sleep(0.01)
+        app.store.queue.settle = full  # type: ignore[method-assign]
+        await asyncio.wait_for(node.stop(), 20)
+
+
 async def test_more_tasks_than_slots_wait_their_turn(tmp_path: Path) -> None:
     branches = "".join(
         f"          - b{n}: {{run: {{shell: {{command: 'echo $$ > running-{n}; ls running-* | wc -l; rm running-{n}'}}}}}}\n"

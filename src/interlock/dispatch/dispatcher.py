@@ -8,6 +8,7 @@ until it is back.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Final
 
@@ -22,6 +23,7 @@ from interlock.store.ports import ClaimedTask, Store
 
 _POLL_SECONDS: Final = 1.0  # the net under the bell
 _RETRY_SECONDS: Final = 0.5
+_LAST_WORD_SECONDS: Final = 2.0
 LEASE_SECONDS: Final = 60.0
 
 
@@ -108,7 +110,8 @@ class Dispatcher(Loop):
             return await running.outcome()
         except asyncio.CancelledError:
             await asyncio.shield(running.cancel())
-            await asyncio.shield(self._settle(task, Snoozed(0.0)))
+            with contextlib.suppress(TimeoutError):  # a store that is away finds the attempt lost, and it is made again
+                await asyncio.wait_for(self._settle(task, Snoozed(0.0)), _LAST_WORD_SECONDS)
             raise
 
     def _launch(self, task: ClaimedTask) -> Launch:
