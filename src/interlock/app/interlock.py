@@ -344,7 +344,7 @@ class Interlock:
         )
         state = states.new(run, new.namespace, new.id, value)
         now = self.clock.now()
-        copied = [*prefix, events.Copied(at=now, origin=row.id)]
+        copied = [*prefix, events.Copied(at=now, origin=row.id, since=prefix[-1].at if prefix else None)]
         for event in copied:
             apply(state, event)
         batch: Batch = self.rows.batch(state, copied, epoch=1, seq=0, at=now, accept=new)

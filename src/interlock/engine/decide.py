@@ -213,10 +213,17 @@ def _expire(m: Machine, scope: Scope, frame: Frame, kind: str) -> None:
                 steps.complete(m, scope, node, frame, frame.input)
             case TryWork():
                 steps.retry_round(m, scope, node, frame, node.work)
+            case _ if frame.retries.get(FailureClass.LOST, 0) > node.budgets[FailureClass.LOST]:
+                faults.raise_fault(m, scope, frame.path, _lost_too_often(node.name, frame))
             case _:
                 requests.again(m, scope, node, frame)
     except StepFault as found:
         faults.raise_fault(m, scope, frame.path, found.fault)
+
+
+def _lost_too_often(name: str, frame: Frame) -> Fault:
+    detail = f"{frame.retries[FailureClass.LOST]} processes died while they performed `{name}`"
+    return Fault(type=fault.RUNTIME, status=500, title="Lost", detail=detail, code="lost")
 
 
 def _reopen(m: Machine) -> None:
@@ -239,16 +246,9 @@ def _recover(m: Machine) -> None:
         return
     lost = sorted(effect for effect in m.state.effects if not _frame(m, effect)[1].queued)
     m.emit(events.Recovered(at=m.now, lost=lost))
-    for scope in list(m.state.scopes.values()):
-        for frame in scope.frames:
-            node = m.graph.nodes[frame.path]
-            used = frame.retries.get(FailureClass.LOST, 0)
-            if frame.until is not None and used > node.budgets[FailureClass.LOST]:
-                detail = f"{used} processes died while they performed `{node.name}`"
-                error = Fault(type=fault.RUNTIME, status=500, title="Lost", detail=detail, code="lost")
-                faults.raise_fault(m, scope, node.path, error)
-                return
-    _tick(m)
+    # A tick asks again. Were it applied here, a slow expression in it would repeat this cause, and what was asked for a
+    # moment ago would be lost once more.
+    m.decision.more = True
 
 
 def _drain(m: Machine) -> None:

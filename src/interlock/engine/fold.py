@@ -90,7 +90,7 @@ def apply(state: RunState, event: Event) -> None:
             state.touched.add(states.ROOT)
         case events.Faulted():
             state.status, state.fault = RunStatus.FAULTED, event.fault
-            state.head.failed_scope, state.head.failed_path = event.scope, event.path
+            state.head.failed_scope, state.head.failed_path, state.head.failed_at = event.scope, event.path, event.at
             state.effects.clear()
             _touch(state, event.scope)
         case events.Ended():
@@ -113,7 +113,7 @@ def apply(state: RunState, event: Event) -> None:
                 frame.effect, frame.until, frame.deadline = 0, event.at, None
                 state.touched.add(scope.id)
         case events.Copied():
-            return
+            _copy(state, event)
         case _:
             assert_never(event)
 
@@ -208,9 +208,28 @@ def _reopen(state: RunState, event: events.Reopened) -> None:
             _reenter(state, scope, len(scope.frames) - 1)
         for frame in scope.frames:
             frame.deadline = None if frame.deadline is None else event.at + (frame.deadline - frame.since)
+            if frame.round_deadline is not None and state.head.failed_at is not None:
+                frame.round_deadline += event.at - state.head.failed_at
+            state.touched.add(scope.id)
     state.status, state.fault = RunStatus.RUNNING, None
-    state.head.failed_scope = state.head.failed_path = None
+    state.head.failed_scope = state.head.failed_path = state.head.failed_at = None
     state.head.deadline = event.deadline
+
+
+def _copy(state: RunState, event: events.Copied) -> None:
+    """Go on where another run stood at `since`: time did not pass meanwhile, and nobody performs its effects for us."""
+    passed = 0.0 if event.since is None else event.at - event.since
+    if state.head.deadline is not None:
+        state.head.deadline += passed
+    for scope in state.scopes.values():
+        for frame in scope.frames:
+            frame.deadline = None if frame.deadline is None else frame.deadline + passed
+            frame.round_deadline = None if frame.round_deadline is None else frame.round_deadline + passed
+            frame.until = None if frame.until is None else frame.until + passed
+            if frame.effect:
+                frame.effect, frame.until = 0, event.at
+    state.effects.clear()
+    state.touched |= state.scopes.keys()
 
 
 def _reenter(state: RunState, scope: Scope, depth: int) -> None:

@@ -72,6 +72,7 @@ class Head(msgspec.Struct, kw_only=True, omit_defaults=True):
     suspended: bool = False
     failed_scope: str | None = None
     failed_path: str | None = None
+    failed_at: float | None = None
     root: Scope | None = None
 
 

@@ -198,9 +198,13 @@ class Recovered(_Event, frozen=True, kw_only=True, tag="recovered"):
 
 
 class Copied(_Event, frozen=True, kw_only=True, tag="copied"):
-    """The history up to here is that of the run `origin`; this run goes its own way from now on."""
+    """The history up to here is that of the run `origin`; this run goes its own way from now on.
+
+    `since`: when the last copied event happened, so that deadlines and timers keep the time that was left of them.
+    """
 
     origin: str
+    since: float | None = None
 
 
 Event: TypeAlias = (

@@ -10,6 +10,7 @@ import textwrap
 from typing import Any
 
 from interlock.engine import decide as core
+from interlock.engine import fold
 from interlock.engine import state as states
 from interlock.engine.cause import Cause, Settled, Start, Tick
 from interlock.engine.machine import Decision
@@ -56,7 +57,8 @@ class World:
                 continue
             if not decision.more:
                 break
-            cause = core.Continue()
+            wake_at = self.state.wake_at()
+            cause = Tick() if wake_at is not None and wake_at <= self.now else core.Continue()
         self._check()
         return news
 
@@ -78,6 +80,11 @@ class World:
         for request in decision.requests:
             self.requests[request.path.rsplit("/", 1)[-1]] = request
         return decision
+
+    def apply(self, event: Event) -> None:
+        """Let something be part of the history that no decision caused."""
+        fold.apply(self.state, event)
+        self.history.append(event)
 
     def _check(self) -> None:
         rows = Rows()
