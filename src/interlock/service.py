@@ -99,8 +99,7 @@ class Loop(Service):
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            await asyncio.wait({task})
 
     async def _repeat(self) -> None:
         while True:
