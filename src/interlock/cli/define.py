@@ -23,7 +23,7 @@ async def validate(files: list[str], *, as_json: bool) -> int:
     elif problems:
         answer(report.text(problems).rstrip())
     else:
-        answer(f"{len(files)} file{'s' if len(files) != 1 else ''} valid")
+        answer(f"{len(files)} {'file' if len(files) == 1 else 'files'} valid")
     failed = any(problem.severity is Severity.ERROR for problem in problems)
     return errors.Invalid.exit_code if failed else 0
 

@@ -49,13 +49,17 @@ def value(found: Json) -> str:
             return ""
         case dict():
             parts = [f"{key} {_scalar(item)}" for key, item in found.items() if _scalar(item)]
-            return _clip(", ".join(parts)) if parts else f"{len(found)} fields"
+            return _clip(", ".join(parts)) if parts or not found else counted(len(found), "field")
         case list():
-            return f"{len(found)} items"
+            return counted(len(found), "item")
         case str():
             return _clip(found.strip().splitlines()[0] if found.strip() else "")
         case _:
             return _clip(str(found))
+
+
+def counted(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
 
 def _scalar(item: Json) -> str:

@@ -15,7 +15,7 @@ from typing import Final
 import interlock
 from interlock import config, errors
 from interlock.app.interlock import Interlock
-from interlock.cli import context, given
+from interlock.cli import context, given, glyphs
 from interlock.cli.output import answer, note
 from interlock.cli.run import run
 from interlock.expr import evaluation, template
@@ -24,6 +24,7 @@ from interlock.expr.jq import Expression
 from interlock.model import json
 from interlock.model.json import Json
 
+_SIZES: Final = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
 _REPORT_LINES: Final = 8
 _CLOCK_SAMPLE_SECONDS: Final = 0.2
 _DRIFT_SECONDS: Final = 0.01  # more than this within the sample: somebody sets the clock
@@ -70,16 +71,23 @@ async def config_show(*, as_json: bool) -> int:
         listed = [{"key": each.key, "value": each.value, "origin": each.origin} for each in settings]
         answer(json.encode(listed).decode())
         return 0
-    shown = [(each.key, _shown(each.value), each.origin) for each in settings]
+    shown = [(each.key, _shown(each.value, each.unit), each.origin) for each in settings]
     widths = [max(len(row[column]) for row in shown) for column in (0, 1)]
     for key, value, origin in shown:
         answer(f"{key:<{widths[0]}}  {value:<{widths[1]}}  {origin}")
     return 0
 
 
-def _shown(value: object) -> str:
+def _shown(value: Json, unit: str) -> str:
     """Give a value as it could be written into a settings file."""
-    return json.encode(value).decode() if not isinstance(value, str) else value
+    match unit:
+        case "seconds":
+            return f"{value:g}s"
+        case "bytes":
+            size = next(((value // factor, name) for factor, name in _SIZES if value % factor == 0), (value, "B"))
+            return f"{size[0]} {size[1]}"
+        case _:
+            return value if isinstance(value, str) else json.encode(value).decode()
 
 
 async def config_check() -> int:
@@ -115,7 +123,7 @@ async def _examine(app: Interlock) -> None:
     stranded = await app.stranded()
     nodes = await app.store.nodes.live(app.clock.now())
     answer(f"nodes       {len(nodes)} alive" + "".join(f", pid {node.pid} on {node.host}" for node in nodes))
-    answer(f"stranded    {len(stranded)} runs that no process executes")
+    answer(f"stranded    {glyphs.counted(len(stranded), 'run')} that no process executes")
     if commit > _SLOW_COMMIT_MILLISECONDS:
         note("slow: every step waits for this disk; put the store on a local one")
     if commit < _QUICK_COMMIT_MILLISECONDS:

@@ -177,7 +177,7 @@ def _given(step: Step, inner: Sequence[Step], graph: Graph) -> Text:
         target = graph.nodes.get(step.next)
         return Text(f"→ {target.name if target is not None else _POSITIONS[step.next]}")
     if step.items is not None:
-        return Text(f"{step.items} items")
+        return Text(glyphs.counted(step.items, "item"))
     if _is_fork(step, inner):
         return Text(f"{len(inner)} branches")
     return Text("" if step.output is None else glyphs.value(step.output.value))
@@ -226,6 +226,7 @@ def _line(line: _Line, left: int, what: int, took: int, columns: int) -> Text:
     line.what.truncate(what, overflow="ellipsis", pad=True)
     text = Text.assemble(line.left, _GAP, line.what, _GAP, (line.took.rjust(took), _DIM))
     text.rstrip()
+    text.truncate(columns)  # where not even the gaps have room
     return text
 
 

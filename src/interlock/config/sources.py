@@ -30,11 +30,15 @@ _VARIABLE: Final = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """One value with its story. `origin` is `default`, the path of a file, the name of a variable or `flag`."""
+    """One value with its story. `origin` is `default`, the path of a file, the name of a variable or `flag`.
+
+    `unit` of a number: `seconds`, `bytes`, or empty.
+    """
 
     key: str
     variable: str
     value: object
+    unit: str
     default: object
     origin: str
     meaning: str
@@ -58,6 +62,7 @@ def explain(
             key=key,
             variable=declared.variable,
             value=getattr(getattr(settings, declared.section), declared.name),
+            unit=declared.unit,
             default=declared.default,
             origin=origins.get(key, "default"),
             meaning=declared.meaning,
@@ -89,6 +94,10 @@ class _Declared:
     @property
     def variable(self) -> str:
         return "INTERLOCK_" + self.key.replace(".", "_").upper()
+
+    @property
+    def unit(self) -> str:
+        return next((unit[1:] for unit in UNITS if self.name.endswith(unit)), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,8 +229,7 @@ def _unknown(each: _Given, table: Mapping[str, _Declared]) -> str:
 
 
 def _measured(declared: _Declared, bound: float) -> str:
-    unit = next((unit[1:] for unit in UNITS if declared.name.endswith(unit)), "")
-    return f"{bound:g} {unit}".rstrip() if bound < 1e6 else f"{bound:.0f} {unit}".rstrip()
+    return f"{bound:g} {declared.unit}".rstrip() if bound < 1e6 else f"{bound:.0f} {declared.unit}".rstrip()
 
 
 def _build(table: Mapping[str, _Declared], values: Mapping[str, object]) -> Settings:
