@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+from collections.abc import Iterator
 from typing import TextIO
+
+_reserved: TextIO | None = None
+
+
+def results() -> TextIO:
+    """Give the stream that results go to."""
+    return _reserved or sys.stdout
+
+
+@contextlib.contextmanager
+def reserved() -> Iterator[None]:
+    """Keep standard output for results until the end of the block; what steps print goes to standard error."""
+    global _reserved  # what steps run in this process see as sys.stdout is global too
+    _reserved = sys.stdout
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _reserved = None
 
 
 def answer(text: str, end: str = "\n") -> None:
     """Print a result. Raises BrokenPipeError when its reader went away, OSError when there is no room for it."""
-    print(text, end=end, flush=True)  # noqa: T201
+    print(text, end=end, file=results(), flush=True)
 
 
 def note(text: str, end: str = "\n") -> None:

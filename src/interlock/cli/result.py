@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import sys
 from typing import Final
 
 import msgspec
 
 from interlock.app.interlock import Interlock
 from interlock.cli import context, glyphs
-from interlock.cli.output import answer, note
+from interlock.cli.output import answer, discard, note, results
 from interlock.model import json
 from interlock.model.fault import Fault
 from interlock.model.json import Json
@@ -33,12 +31,13 @@ async def told(app: Interlock, row: RunRow, *, as_json: bool) -> int:
     """Print how a run stands at its end, and give the exit code."""
     now = await app.find(row.namespace, row.id)
     output = None if now.output is None else await app.rows.value(now.run, now.output, app.store.journal)
-    # The exit code is about the run, also when nobody reads on.
-    with contextlib.suppress(BrokenPipeError):
+    try:
         if as_json:
             answer(json.encode(described(now, output)).decode())
         else:
             _print(now, output)
+    except BrokenPipeError:  # the exit code is about the run, also when nobody reads on
+        discard(results())
     return EXIT.get(now.status, 0)
 
 
@@ -59,7 +58,7 @@ def _print(row: RunRow, output: Payload | None) -> None:
 
 def _print_output(row: RunRow, output: Json) -> None:
     text = output.rstrip("\n") if isinstance(output, str) else context.pretty(output)
-    if sys.stdout.isatty() and len(text) > _SHOWN_CHARACTERS:
+    if results().isatty() and len(text) > _SHOWN_CHARACTERS:
         note(f"the output has {len(text)} characters; `interlock show {row.id} --output` prints it")
     else:
         answer(text)

@@ -11,7 +11,7 @@ from interlock.app.interlock import Interlock, Started
 from interlock.cli import context, given
 from interlock.cli.attend import INTERRUPTED, Attention, attend
 from interlock.cli.options import options
-from interlock.cli.output import answer, note
+from interlock.cli.output import answer, note, reserved
 from interlock.model import json
 from interlock.model.states import ENDED_RUN, RunStatus
 from interlock.store.ports import RunRow
@@ -80,7 +80,7 @@ async def fork(run: str, step: str, *, id: str | None, as_json: bool) -> int:
 @contextlib.asynccontextmanager
 async def _executing(*, making: bool = False) -> AsyncIterator[tuple[Interlock, Attention]]:
     """Open the store for a command that executes; signals are heard from before the run begins until all is closed."""
-    with Attention().paid() as attention:
+    with reserved(), Attention().paid() as attention:
         async with context.opened() if making else context.existing() as app:
             yield app, attention
 

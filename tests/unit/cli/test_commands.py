@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -245,7 +245,7 @@ def test_detached_run_waits_for_somebody_to_execute_it(typed: Typed) -> None:
 def test_long_output_is_not_poured_into_a_terminal(typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
     typed.write("long.yaml", HEADER + "do: [{a: {set: {x: '${ \"x\" * 5000 }'}}}]\n")
     assert len(typed("run", "long.yaml", "--id", "piped").out) > 5000
-    monkeypatch.setattr("interlock.cli.result.sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("interlock.cli.result.results", lambda: SimpleNamespace(isatty=lambda: True))
     shown = typed("run", "long.yaml", "--id", "seen")
     assert shown.out == ""
     assert "characters; `interlock show seen --output` prints it" in shown.err
@@ -257,6 +257,7 @@ def test_end_of_a_run_that_nobody_reads_keeps_its_exit_code(typed: Typed, monkey
 
     typed.write("faulted.yaml", FAULTED)
     monkeypatch.setattr("interlock.cli.result.answer", gone)
+    monkeypatch.setattr("interlock.cli.result.discard", lambda stream: None)
     assert typed("run", "faulted.yaml", "--json").code == 1
 
 
@@ -593,7 +594,7 @@ def test_doctor_measures_and_says_what_to_do(hello: Typed, monkeypatch: pytest.M
 
 
 @pytest.fixture
-def broken_stores(typed: Typed) -> Iterator[dict[str, str]]:
+def broken_stores(typed: Typed) -> dict[str, str]:
     """URLs of stores that cannot be used, with the words that say why."""
     folder = typed.folder
     typed("--store", "sqlite:///good.db", "run", "-", "--detach", stdin=HELLO)
@@ -610,7 +611,7 @@ def broken_stores(typed: Typed) -> Iterator[dict[str, str]]:
     with sqlite3.connect(folder / "newer.db") as newer:
         newer.execute("INSERT INTO migrations VALUES ('9999_future', 0)")
     newer.close()
-    yield {
+    return {
         "sqlite:///folder": "cannot open the store folder",
         "sqlite:///file/x.db": "cannot open the store file/x.db",
         "sqlite:////proc/nothing/x.db": "cannot open the store /proc/nothing/x.db",
