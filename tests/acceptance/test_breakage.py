@@ -253,7 +253,7 @@ async def test_store_that_is_full_at_the_end_does_not_hide_why_the_node_stops(tm
         with contextlib.suppress(LookupError):
             async with Interlock.open(settings) as app:
                 await app.bring_node()
-            app.store.nodes.leave = full  # type: ignore
+                app.store.nodes.leave = full  # type: ignore[method-assign, assignment]
                 raise LookupError
         return app
 
