@@ -104,6 +104,23 @@ async def test_cause_that_cannot_be_read_stops_its_own_run_only(app: Interlock) 
     assert (await app.find(None, "good")).status is RunStatus.CANCELLED
 
 
+async def test_row_that_is_seen_again_before_its_commit_is_applied_once(app: Interlock) -> None:
+    started = await app.start(WAITING)
+    engine, commit, go = node_of(app).engine, app.store.journal.commit, asyncio.Event()
+
+    async def held(batch: Any) -> Committed:
+        await go.wait()
+        return await commit(batch)
+
+    app.store.journal.commit = held  # type: ignore[method-assign]
+    await app.store.journal.post(started.run, "effect:77", encode(Settled(77, Done(1))), "test", 0.0)
+    for _ in range(3):
+        await engine._pull()
+    go.set()
+    await until(lambda: engine._runs[started.run].driver is None)
+    assert (await app.find(None, started.id)).seq == 2
+
+
 async def test_look_at_the_inbox_that_fails_is_made_again(app: Interlock) -> None:
     started = await app.start(WAITING)
     inbox, failed = app.store.journal.inbox, asyncio.Event()
@@ -182,7 +199,8 @@ do:
     engine = node_of(app).engine
     live = engine._runs[started.run]
     await engine.drain(5)
-    (number,) = live.state.effects if live.state is not None else ()
+    assert live.state is not None
+    (number,) = live.state.effects
     cause = encode(Settled(number, Done({"stdout": ""})))
     await app.store.journal.post(started.run, f"effect:{number}", cause, "test", 0.0)
     engine._receive(live, (await app.store.journal.inbox(node_of(app).row.node))[0])
