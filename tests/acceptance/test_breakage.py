@@ -82,6 +82,14 @@ async def test_effect_that_breaks_its_performer_fails_its_step(app: Interlock) -
     assert b"secret" not in row.fault
 
 
+async def test_error_whose_text_is_not_utf8_fails_its_step(app: Interlock, tmp_path: Path) -> None:
+    (tmp_path / "odd.py").write_text("def read():\n    raise OSError('no caf\\udce9')\n")
+    row = await asyncio.wait_for(finished(app, HEADER + "do: [{a: {call: 'python:odd:read'}}]"), 10)
+    assert row.status is RunStatus.FAULTED
+    assert row.fault is not None
+    assert b"udce9" in row.fault
+
+
 async def test_attempt_that_breaks_its_launcher_fails_its_step(app: Interlock) -> None:
     node_of(app)._dispatcher._launcher = Broken()
     retries = "metadata: {interlock: {retry: {launch: 0}}}"
