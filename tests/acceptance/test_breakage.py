@@ -82,6 +82,14 @@ async def test_effect_that_breaks_its_performer_fails_its_step(app: Interlock) -
     assert b"secret" not in row.fault
 
 
+async def test_error_whose_text_is_not_utf8_fails_its_step(app: Interlock, tmp_path: Path) -> None:
+    (tmp_path / "odd.py").write_text("def read():\n    raise OSError('no caf\\udce9')\n")
+    row = await asyncio.wait_for(finished(app, HEADER + "do: [{a: {call: 'python:odd:read'}}]"), 10)
+    assert row.status is RunStatus.FAULTED
+    assert row.fault is not None
+    assert b"udce9" in row.fault
+
+
 async def test_attempt_that_breaks_its_launcher_fails_its_step(app: Interlock) -> None:
     node_of(app)._dispatcher._launcher = Broken()
     retries = "metadata: {interlock: {retry: {launch: 0}}}"
@@ -102,6 +110,23 @@ async def test_cause_that_cannot_be_read_stops_its_own_run_only(app: Interlock) 
     await app.cancel(await app.find(None, good.id), None)
     await asyncio.wait_for(app.finish(good.run), 10)
     assert (await app.find(None, "good")).status is RunStatus.CANCELLED
+
+
+async def test_row_that_is_seen_again_before_its_commit_is_applied_once(app: Interlock) -> None:
+    started = await app.start(WAITING)
+    engine, commit, go = node_of(app).engine, app.store.journal.commit, asyncio.Event()
+
+    async def held(batch: Any) -> Committed:
+        await go.wait()
+        return await commit(batch)
+
+    app.store.journal.commit = held  # type: ignore[method-assign]
+    await app.store.journal.post(started.run, "effect:77", encode(Settled(77, Done(1))), "test", 0.0)
+    for _ in range(3):
+        await engine._pull()
+    go.set()
+    await until(lambda: engine._runs[started.run].driver is None)
+    assert (await app.find(None, started.id)).seq == 2
 
 
 async def test_look_at_the_inbox_that_fails_is_made_again(app: Interlock) -> None:
@@ -182,7 +207,8 @@ do:
     engine = node_of(app).engine
     live = engine._runs[started.run]
     await engine.drain(5)
-    (number,) = live.state.effects if live.state is not None else ()
+    assert live.state is not None
+    (number,) = live.state.effects
     cause = encode(Settled(number, Done({"stdout": ""})))
     await app.store.journal.post(started.run, f"effect:{number}", cause, "test", 0.0)
     engine._receive(live, (await app.store.journal.inbox(node_of(app).row.node))[0])
@@ -253,7 +279,7 @@ async def test_store_that_is_full_at_the_end_does_not_hide_why_the_node_stops(tm
         with contextlib.suppress(LookupError):
             async with Interlock.open(settings) as app:
                 await app.bring_node()
-                app.store.nodes.leave = full  # type: ignore[method-assign]
+                app.store.nodes.leave = full  # type: ignore[method-assign, assignment]
                 raise LookupError
         return app
 
