@@ -99,8 +99,7 @@ class Loop(Service):
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            await asyncio.wait({task})
 
     async def _repeat(self) -> None:
         while True:
@@ -111,5 +110,7 @@ class Loop(Service):
             except Exception as error:  # noqa: BLE001 (a loop outlives its errors; the next round tries again)
                 telemetry.emit("loop.failed", loop=self._name, error=error)
             if not more:
+                # Not wait_for: in Python 3.11 it loses a cancellation that comes as the event is set.
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._woken.wait(), self._interval_seconds)
+                    async with asyncio.timeout(self._interval_seconds):
+                        await self._woken.wait()

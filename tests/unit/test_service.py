@@ -75,3 +75,15 @@ def test_system_clock_tells_time_and_draws_within_bounds() -> None:
     assert clock.monotonic() <= clock.monotonic()
     assert 1.0 <= clock.uniform(1.0, 2.0) <= 2.0
     assert clock.uuid() != clock.uuid()
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_loop_that_is_woken_while_it_is_stopped_stops(turns: int) -> None:
+    loop = Rounds(3600.0, [False])
+    await loop.start()
+    await asyncio.wait_for(loop.idle.wait(), 5)
+    loop.wake()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        await loop.stop()

@@ -277,7 +277,8 @@ class Interlock:
                 if now.status in (ENDED_RUN if resuming else resting):
                     return
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(rung.wait(), _FOLLOW_SECONDS)
+                    async with asyncio.timeout(_FOLLOW_SECONDS):
+                        await rung.wait()
         finally:
             end()
 

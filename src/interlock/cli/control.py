@@ -60,7 +60,8 @@ async def _see_to(app: Interlock, row: RunRow, wanted: frozenset[RunStatus]) -> 
             if now.owner is None or not await _is_live(app, now.owner):
                 await app.take(now)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(rung.wait(), _LOOK_SECONDS)
+                async with asyncio.timeout(_LOOK_SECONDS):
+                    await rung.wait()
     finally:
         end()
 

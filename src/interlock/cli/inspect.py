@@ -259,7 +259,8 @@ async def _print_logs(app: Interlock, row: RunRow, path: str | None, *, follow: 
                 return
             else:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(rung.wait(), _FOLLOW_SECONDS)
+                    async with asyncio.timeout(_FOLLOW_SECONDS):
+                        await rung.wait()
     finally:
         end()
 
