@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeVar
 
@@ -30,7 +30,6 @@ from interlock.expr.evaluation import Answer
 from interlock.expr.evaluation import Request as Evaluate
 from interlock.flow.graph import Graph
 from interlock.model import fault, payload
-from interlock.model.event import Event
 from interlock.model.fault import Fault
 from interlock.model.payload import Payload
 from interlock.model.states import RunStatus
@@ -176,10 +175,9 @@ class Engine(Service):
 
     # -- runs in -------------------------------------------------------------------------------------------------
 
-    async def accept(self, new: NewRun, graph: Graph, input: Payload, history: Sequence[Event] = ()) -> Committed:
+    async def accept(self, new: NewRun, graph: Graph, input: Payload) -> Committed:
         """Accept a run and begin it in the same commit. Durable when it returns APPLIED; EXISTS: the id is taken.
 
-        `history`: begin with the state that these events lead to (a fork of another run), already prepared in `new`.
         Raises LeaseLost when this node stops, or is given up for dead, before the commit.
         """
         if self._stopping or self._draining:
