@@ -52,11 +52,10 @@ async def test_node_without_patience_tells_that_the_store_is_full(tmp_path: Path
 
     async with Interlock.open(_settings(tmp_path)) as app:
         await app.bring_node()
-        settle, app.store.queue.settle = app.store.queue.settle, full  # type: ignore[method-assign]
+        app.store.queue.settle = full  # type: ignore[method-assign]
         started = await app.start(ECHO, folder=tmp_path, id="full")
         with pytest.raises(errors.StoreFull, match="no space"):
             await asyncio.wait_for(app.finish(started.run), 20)
-        app.store.queue.settle = settle  # type: ignore[method-assign]
     async with Interlock.open(_settings(tmp_path)) as app:
         assert await app.take(await app.find(None, "full"))
         await app.finish(started.run)

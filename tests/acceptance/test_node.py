@@ -33,8 +33,8 @@ def settings(folder: Path, **more: Any) -> config.Settings:
 
 
 async def test_stopped_node_gives_its_run_back_and_the_effect_is_repeated_free_of_charge(tmp_path: Path) -> None:
-    (tmp_path / "naps.py").write_text(NAP)
-    text = HEADER + "do: [{nap: {call: 'python:naps:nap', with: {seconds: '${ .s }'}}}]"
+    (tmp_path / "node_naps.py").write_text(NAP)
+    text = HEADER + "do: [{nap: {call: 'python:node_naps:nap', with: {seconds: '${ .s }'}}}]"
     async with Interlock.open(settings(tmp_path)) as app:
         await app.bring_node()
         started = await app.start(text, input={"s": 0.4}, folder=tmp_path, id="nap")

@@ -7,7 +7,9 @@ import asyncio
 import msgspec
 import pytest
 
+from interlock.engine import recovery
 from interlock.model.states import RunStatus
+from interlock.service import SystemClock
 from interlock.store.ports import Committed, Store
 from store.rows import accepting, batch, definition, new_run, node
 
@@ -198,6 +200,33 @@ async def test_dead_node_gives_its_runs_back(store: Store) -> None:
     claimed = await store.nodes.claim_runs("n2", 5, only="r1")
     assert [row.epoch for row in claimed] == [2]
     assert [row.run for row in await store.nodes.owned("n2")] == ["r1"]
+
+
+async def test_node_that_was_given_up_for_dead_commits_nothing_even_before_its_run_is_claimed(store: Store) -> None:
+    await store.nodes.join(node("n1"), 10.0)
+    await store.journal.commit(accepting("r1"))
+    await store.nodes.bury("n1", 110.0)
+    assert await store.journal.commit(batch("r1", seq=1)) is Committed.STALE
+
+
+async def test_run_of_a_node_that_was_buried_meanwhile_is_found_and_freed(store: Store) -> None:
+    """A node that slept may accept or claim a run before it learns that it was given up."""
+    for name in ("n1", "n2", "n3"):
+        await store.nodes.join(node(name), 10.0)
+    await store.nodes.bury("n1", 110.0)
+    await store.nodes.bury("n3", 110.0)
+    for number, owner in enumerate(("n1", "n1", "n2", "n3")):
+        await store.journal.commit(accepting(f"r{number}", new={"owner": owner}))
+    assert await store.nodes.ghosts() == ["n1", "n3"]
+    assert await recovery.sweep(store, StoppedClock()) == 2
+    assert await store.nodes.ghosts() == []
+    claimed = await store.nodes.claim_runs("n4", 5)
+    assert [row.run for row in claimed] == ["r0", "r1", "r3"]
+
+
+class StoppedClock(SystemClock):
+    def now(self) -> float:
+        return 105.0
 
 
 async def test_released_run_is_free(store: Store) -> None:

@@ -126,3 +126,45 @@ async def test_output_is_kept_in_order_and_bounded_per_attempt(store: Store) -> 
     assert [row.text[:10] for row in found] == ["0123456789", "0123456789", "[the outpu", "other"]
     assert [row.text for row in await store.views.logs("r1", found[0].number, 1, None)] == ["0123456789"]
     assert [row.text for row in await store.views.logs("r1", 0, 9, "/do/1/b")] == ["other"]
+
+
+async def test_node_and_attempt_leases_are_told_apart(store: Store) -> None:
+    """One holder has both; renewing, expiring and counting the one must not touch the other."""
+    await store.nodes.join(node("n1", joined_at=0.0), 10.0)
+    await store.journal.commit(accepting(tasks=[new_task("t1")]))
+    await store.queue.claim("n1", "local", 4, 4, 60.0, 0.0, own=False)
+    await store.queue.extend("n1", 500.0, 0.0)
+    assert [row.node for row in await store.nodes.expired(10.0)] == ["n1"]
+    assert await store.queue.expire(400.0) == 0
+    assert [row.node for row in await store.nodes.expired(400.0)] == ["n1"]
+    assert await store.queue.expire(500.0) == 1
+    assert [row.node for row in await store.nodes.expired(500.0)] == ["n1"]
+
+
+async def test_attempt_that_was_cancelled_and_ended_is_ended_once(store: Store) -> None:
+    """A cancellation that comes after the end marks nothing; an end that comes after the end tells nobody."""
+    await store.nodes.join(node("n1"), 10.0)
+    await store.journal.commit(accepting(tasks=[new_task("t1")]))
+    (task,) = await store.queue.claim("n1", "local", 4, 4, 60.0, 100.0, own=False)
+    assert await store.queue.settle("t1", task.fence, Done(1), 101.0)
+    await store.journal.commit(batch(seq=1, cancelled_tasks=[1]))
+    (row,) = await store.views.tasks("r1")
+    assert row.state is TaskState.DONE
+    (told,) = await store.journal.inbox("n1")
+    await store.journal.commit(batch(seq=2, consumed=[told.number]))
+    await store.nodes.bury("n1", 102.0)
+    (row,) = await store.views.tasks("r1")
+    assert row.state is TaskState.DONE
+    stored = await store.journal.load("r1")
+    assert stored is not None
+    assert list(stored.inbox) == []
+
+
+async def test_burying_a_node_leaves_the_owner_of_ended_runs_to_be_read(store: Store) -> None:
+    await store.nodes.join(node("n1"), 10.0)
+    await store.journal.commit(accepting("r1", status=RunStatus.COMPLETED, ended=True))
+    await store.journal.commit(accepting("r2"))
+    assert await store.nodes.bury("n1", 101.0) == 1
+    row = await store.views.run(None, "r1")
+    assert row is not None
+    assert row.owner == "n1"

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -186,6 +187,58 @@ async def test_log_is_folded_back_into_the_file(tmp_path: Path) -> None:
         await store.journal.commit(accepting(f"r{number}", head=b"x" * 1_000_000))
     assert (tmp_path / "s.db").stat().st_size > 3_000_000
     await store.close()
+
+
+class TroubledConnection(sqlite3.Connection):
+    """Fails the statements that hold `trouble`."""
+
+    trouble = ""
+
+    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        if self.trouble and self.trouble in sql:
+            raise sqlite3.OperationalError("disk I/O error")
+        return super().execute(sql, parameters)
+
+
+async def troubled(path: Path) -> tuple[SqliteStore, TroubledConnection]:
+    store = SqliteStore(str(path))
+    await store.open()
+    await store.journal.commit(accepting("first"))
+    ours = sqlite3.connect(path, factory=TroubledConnection, isolation_level=None, check_same_thread=False)
+    replaced, store.database._connection = store.database._connection, ours
+    assert replaced is not None
+    replaced.close()
+    return store, ours
+
+
+async def test_commit_stands_when_the_log_cannot_be_folded_back_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the group would be made again, and a claim would lease two tasks for one."""
+    monkeypatch.setattr(sqlite, "_CHECKPOINT_BYTES", 0)
+    store, connection = await troubled(tmp_path / "s.db")
+    connection.trouble = "wal_checkpoint"
+    assert await store.journal.commit(accepting("r1")) is Committed.APPLIED
+    connection.trouble = ""
+    await store.close()
+
+
+async def test_writer_outlives_a_look_for_changes_that_fails(tmp_path: Path) -> None:
+    store, connection = await troubled(tmp_path / "s.db")
+    connection.trouble = "data_version"
+    for number in range(3):
+        assert await store.journal.commit(accepting(f"r{number}")) is Committed.APPLIED
+    await store.close()
+
+
+async def test_write_that_comes_while_the_store_closes_is_refused_and_does_not_hang(tmp_path: Path) -> None:
+    store = SqliteStore(f"{tmp_path}/s.db")
+    await store.open()
+    closing = asyncio.create_task(store.close())
+    await asyncio.sleep(0)
+    with pytest.raises(errors.StoreUnavailable, match="closed"):
+        await asyncio.wait_for(store.journal.commit(accepting("r1")), 5)
+    await closing
 
 
 async def test_transaction_that_waits_for_something_else_is_refused(tmp_path: Path) -> None:

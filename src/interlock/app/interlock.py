@@ -83,9 +83,11 @@ class Interlock:
         try:
             yield app
         finally:
-            if app.node is not None:
-                await app.node.stop()
-            await store.close()
+            try:
+                if app.node is not None:
+                    await app.node.stop()
+            finally:
+                await store.close()
 
     # -- nodes ---------------------------------------------------------------------------------------------------
 

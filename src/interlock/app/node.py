@@ -125,8 +125,11 @@ class Node(Service):
             await self._stack.aclose()
 
     def _lose(self) -> None:
-        """The lease is lost: nothing may be written any more."""
-        self._fail(errors.LeaseLost("this node lost its lease; `interlock resume --all` goes on with its runs"))
+        """The lease is lost: nothing may be written any more, and what still runs must end before others repeat it."""
+        error = errors.LeaseLost("this node lost its lease; `interlock resume --all` goes on with its runs")
+        self._fail(error)
+        self.engine.abandon(error)
+        self._dispatcher.abandon()
 
     def _store_is_away(self, error: errors.Environment) -> None:
         if self._pinned:  # a node with runs of others waits until the store is back

@@ -23,7 +23,7 @@ from interlock.store.ports import ClaimedTask, Store
 
 _POLL_SECONDS: Final = 1.0  # the net under the bell
 _RETRY_SECONDS: Final = 0.5
-_LAST_WORD_SECONDS: Final = 2.0
+_STOP_SECONDS: Final = 5.0  # for what a stopping dispatcher still has to tell a store that is slow or away
 LEASE_SECONDS: Final = 60.0
 
 
@@ -58,6 +58,7 @@ class Dispatcher(Loop):
         self._away = away
         self._attempts: dict[str, asyncio.Task[None]] = {}
         self._running: dict[str, Running] = {}
+        self._claiming: asyncio.Task[list[ClaimedTask]] | None = None
         self._unlisten: Callable[[], None] | None = None
 
     async def start(self) -> None:
@@ -70,10 +71,24 @@ class Dispatcher(Loop):
             self._unlisten()
             self._unlisten = None
         await super().stop()
+        await self._give_back_claims()
         attempts = list(self._attempts.values())
-        for attempt in attempts:
-            attempt.cancel()
+        self.abandon()
         await asyncio.gather(*attempts, return_exceptions=True)
+
+    def abandon(self) -> None:
+        """End every attempt at once."""
+        for attempt in self._attempts.values():
+            attempt.cancel()
+
+    async def _give_back_claims(self) -> None:
+        """Settle what a claim leased whose round was ended before it learned of it."""
+        claiming, self._claiming = self._claiming, None
+        if claiming is not None:
+            await asyncio.wait([claiming], timeout=_STOP_SECONDS)
+            if claiming.done() and claiming.exception() is None:
+                for task in claiming.result():
+                    await self._give_back(task, Snoozed(0.0))
 
     async def round(self) -> bool:
         if self._running:
@@ -82,16 +97,26 @@ class Dispatcher(Loop):
         free = self._slots - len(self._attempts)
         if free <= 0 or not await self._store.queue.ready(self._pool):
             return False
-        claimed = await self._store.queue.claim(
-            self._node, self._pool, self._slots, free, LEASE_SECONDS, self._clock.now(), own=self._own
-        )
+        self._claiming = asyncio.create_task(self._claim(free), name=f"claim-{self._pool}")
+        claimed = await asyncio.shield(self._claiming)
+        self._claiming = None
         for task in claimed:
             self._attempts[task.task] = asyncio.create_task(self._attempt(task), name=f"attempt-{task.task}")
         return bool(claimed)
 
+    async def _claim(self, free: int) -> list[ClaimedTask]:
+        return await self._store.queue.claim(
+            self._node, self._pool, self._slots, free, LEASE_SECONDS, self._clock.now(), own=self._own
+        )
+
     async def _attempt(self, task: ClaimedTask) -> None:
+        outcome: Outcome = Snoozed(0.0)  # stopped by us: it will be made again, free of charge
         try:
-            await self._settle(task, await self._execute(task))
+            outcome = await self._execute(task)
+            await self._settle(task, outcome)
+        except asyncio.CancelledError:
+            await self._give_back(task, outcome)
+            raise
         finally:
             self._running.pop(task.task, None)
             self._attempts.pop(task.task, None)
@@ -105,14 +130,23 @@ class Dispatcher(Loop):
             running = await self._launcher.launch(self._launch(task), on_output)
         except errors.InterlockError as error:
             return _not_launched(str(error))
+        except Exception as error:  # noqa: BLE001 (an attempt without an outcome would hold its slot for ever)
+            telemetry.emit("attempt.broken", task=task.task, run=task.run, error=error)
+            return _not_launched(f"the pool met {type(error).__name__}")
         self._running[task.task] = running
         try:
             return await running.outcome()
         except asyncio.CancelledError:
             await asyncio.shield(running.cancel())
-            with contextlib.suppress(TimeoutError):  # a store that is away finds the attempt lost, and it is made again
-                await asyncio.wait_for(self._settle(task, Snoozed(0.0)), _LAST_WORD_SECONDS)
             raise
+        except Exception as error:  # noqa: BLE001 (as above)
+            telemetry.emit("attempt.broken", task=task.task, run=task.run, error=error)
+            return _not_launched(f"the pool met {type(error).__name__}")
+
+    async def _give_back(self, task: ClaimedTask, outcome: Outcome) -> None:
+        """Settle an attempt while this node stops; a store that is away loses it when the lease runs out."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._settle(task, outcome), _STOP_SECONDS)
 
     def _launch(self, task: ClaimedTask) -> Launch:
         return Launch(

@@ -23,10 +23,17 @@ class Logbook(Loop):
         self._clock = clock
         self._max_bytes = max_bytes
         self._pieces: dict[str, list[LogLine]] = defaultdict(list)
+        self._sizes: dict[tuple[str, str, int], int] = defaultdict(int)
+        """Characters that wait for the next flush, by attempt. The piece that exceeds the limit still goes to the store,
+        which says in its place that there was more."""
         self._flushing = asyncio.Lock()
 
     def write(self, run: str, path: str, attempt: int, stream: str, text: str) -> None:
-        """Keep a piece of output for the next flush."""
+        """Keep a piece of output for the next flush, unless the store would not keep it: it may be away for long."""
+        attempt_ = (run, path, attempt)
+        if self._sizes[attempt_] > self._max_bytes:
+            return
+        self._sizes[attempt_] += len(text)
         pieces = self._pieces[run]
         pieces.append(LogLine(number=0, path=path, attempt=attempt, at=self._clock.now(), stream=stream, text=text))
         if len(pieces) >= _FLUSH_PIECES:
@@ -37,10 +44,14 @@ class Logbook(Loop):
         async with self._flushing:
             for run in list(self._pieces):
                 pieces = self._pieces.pop(run)
+                for key in {(run, piece.path, piece.attempt) for piece in pieces}:
+                    self._sizes.pop(key, None)
                 try:
                     await self._store.queue.log(run, pieces, self._max_bytes)
                 except BaseException:
                     self._pieces[run] = pieces + self._pieces.pop(run, [])
+                    for piece in pieces:
+                        self._sizes[run, piece.path, piece.attempt] += len(piece.text)
                     raise
 
     async def round(self) -> bool:

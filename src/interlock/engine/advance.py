@@ -10,9 +10,8 @@ refusal means that another node owns it, and the run is dropped at once.
 from __future__ import annotations
 
 import asyncio
-import heapq
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeVar
 
@@ -26,22 +25,24 @@ from interlock.engine.decide import decide
 from interlock.engine.machine import MAX_PAYLOAD_BYTES, Decision
 from interlock.engine.rows import Rows
 from interlock.engine.state import RunState
+from interlock.engine.timers import Timers
 from interlock.expr.evaluation import Answer
 from interlock.expr.evaluation import Request as Evaluate
 from interlock.flow.graph import Graph
-from interlock.model import payload
-from interlock.model.event import Event
+from interlock.model import fault, payload
+from interlock.model.fault import Fault
 from interlock.model.payload import Payload
 from interlock.model.states import RunStatus
-from interlock.model.task import Done, EffectRequest, Outcome, Place
+from interlock.model.task import Done, EffectRequest, Failed, FailureClass, Outcome, Place
 from interlock.service import Clock, Service
-from interlock.store.ports import Batch, Claimed, Committed, NewRun, NewTask, Store
+from interlock.store.ports import Batch, Claimed, Committed, InboxRow, NewRun, NewTask, Store, StoredRun
 
 _SLICE_SECONDS: Final = 0.01  # a decision yields to the loop this often
 _GAP_SECONDS: Final = 0.005  # and then leaves it, and the interpreter, to others for this long
 _LARGE_BYTES: Final = 256 * 1024  # a result above this is encoded and hashed in a thread, not on the loop
 _POSITION_SECONDS: Final = 1.0  # and commits its position at least this often
 _PARK_SECONDS: Final = 5.0  # a run that waits longer than this keeps no state in memory
+_NET_SECONDS: Final = 1.0  # the net under the bell: a wake-up may be lost, a look at the inbox may fail
 _RETRY_SECONDS: Final = (0.1, 0.5, 1.0, 2.0, 5.0)  # between attempts to reach a store that is away
 
 POOL: Final = "local"
@@ -81,7 +82,7 @@ class LiveRun:
     accept_large: dict[str, bytes] = field(default_factory=dict)
     mailbox: deque[tuple[Cause, int]] = field(default_factory=deque)
     seen: set[int] = field(default_factory=set)
-    armed: float | None = None
+    drained: bool = False
     driver: asyncio.Task[None] | None = None
     effects: dict[int, asyncio.Task[None]] = field(default_factory=dict)
     accepted: asyncio.Future[Committed] | None = None
@@ -118,8 +119,9 @@ class Engine(Service):
         self._patient = patient
         self._max_payload_bytes = max_payload_bytes
         self._runs: dict[str, LiveRun] = {}
-        self._timers: list[tuple[float, str]] = []
-        self._timer: asyncio.TimerHandle | None = None
+        self._timers = Timers(clock, self._due)
+        self._net: asyncio.TimerHandle | None = None
+        self._ending: set[asyncio.Task[None]] = set()
         self._pulling: asyncio.Task[None] | None = None
         self._pull_again = False
         self._unlisten: Callable[[], None] | None = None
@@ -130,15 +132,21 @@ class Engine(Service):
 
     async def start(self) -> None:
         self._unlisten = self._store.bell.listen(self._bell)
+        self._look()
+
+    def _look(self) -> None:
+        self._net = asyncio.get_running_loop().call_later(_NET_SECONDS, self._look)
+        if self._runs:
+            self._bell()
 
     async def drain(self, grace_seconds: float) -> None:
         """Give every run back: its effects in flight are stopped and noted as such, so that the next owner repeats them
         without counting them as lost. What does not end within the grace is left to `stop`."""
         self._draining = True
-        if self._timer is not None:
-            self._timer.cancel()
+        self._timers.stop()
         for live in list(self._runs.values()):
-            self._deliver(live, Drain(), 0)
+            if live.state is not None or live.driver is not None:  # a parked run has nothing in flight
+                self._deliver(live, Drain(), 0)
         drivers = [live.driver for live in self._runs.values() if live.driver is not None]
         if drivers:
             await asyncio.wait(drivers, timeout=grace_seconds)
@@ -149,22 +157,31 @@ class Engine(Service):
         if self._unlisten is not None:
             self._unlisten()
             self._unlisten = None
-        if self._timer is not None:
-            self._timer.cancel()
+        self._timers.stop()
+        if self._net is not None:
+            self._net.cancel()
         tasks = [self._pulling] if self._pulling is not None else []
         for live in list(self._runs.values()):
             tasks += self._drop(live)
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, *self._ending, return_exceptions=True)
+
+    def abandon(self, error: errors.Environment) -> None:
+        """Drop every run and stop its effects at once, unrecorded: others own them now. Who waits for one gets `error`."""
+        self._stopping = True
+        for live in list(self._runs.values()):
+            self._give_up(live, error)
 
     # -- runs in -------------------------------------------------------------------------------------------------
 
-    async def accept(self, new: NewRun, graph: Graph, input: Payload, history: Sequence[Event] = ()) -> Committed:
+    async def accept(self, new: NewRun, graph: Graph, input: Payload) -> Committed:
         """Accept a run and begin it in the same commit. Durable when it returns APPLIED; EXISTS: the id is taken.
 
-        `history`: begin with the state that these events lead to (a fork of another run), already prepared in `new`.
+        Raises LeaseLost when this node stops, or is given up for dead, before the commit.
         """
+        if self._stopping or self._draining:
+            raise _stops(new.run)
         state = states.new(new.run, new.namespace, new.id, input)
         text, large = self.rows.input(input)
         live = LiveRun(run=new.run, epoch=1, state=state, graph=graph)
@@ -224,7 +241,7 @@ class Engine(Service):
                 present.setdefault(row.run, set()).add(row.number)
                 live = self._runs.get(row.run)
                 if live is not None and row.number not in live.seen and live.accept is None:
-                    self._deliver(live, causes.decode(row.cause), row.number)
+                    self._receive(live, row)
             # A row that is gone was applied, and no later look finds it. Forgetting it any sooner would deliver it twice:
             # this very look may have begun before the commit that applied it.
             for live in self._runs.values():
@@ -233,6 +250,16 @@ class Engine(Service):
             if not self._pull_again:
                 return
 
+    def _receive(self, live: LiveRun, row: InboxRow) -> None:
+        """Deliver a row of the inbox; one that cannot be read stops its own run only."""
+        try:
+            cause = causes.decode(row.cause)
+        except msgspec.MsgspecError as error:
+            text = f"row {row.number} in the inbox of the run {live.run} cannot be read: {error}"
+            self._give_up(live, errors.StoreCorrupt(text))
+            return
+        self._deliver(live, cause, row.number)
+
     def _deliver(self, live: LiveRun, cause: Cause, number: int) -> None:
         if number:
             live.seen.add(number)
@@ -240,29 +267,10 @@ class Engine(Service):
         if live.driver is None and not self._stopping:
             live.driver = asyncio.create_task(self._drive(live), name=f"run-{live.run}")
 
-    def _arm(self, wake_at: float, live: LiveRun) -> None:
-        """Wake a run at a moment. An earlier entry of it stays in the heap and is passed over when its time comes."""
-        live.armed = wake_at
-        heapq.heappush(self._timers, (wake_at, live.run))
-        if self._timers[0][1] == live.run:
-            self._set_timer()
-
-    def _set_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        delay = max(0.0, self._timers[0][0] - self._clock.now())
-        self._timer = asyncio.get_running_loop().call_later(delay, self._fire)
-
-    def _fire(self) -> None:
-        now = self._clock.now()
-        while self._timers and self._timers[0][0] <= now:
-            wake_at, run = heapq.heappop(self._timers)
-            live = self._runs.get(run)
-            if live is not None and live.armed == wake_at:
-                live.armed = None
-                self._deliver(live, Tick(), 0)
-        if self._timers:
-            self._set_timer()
+    def _due(self, run: str) -> None:
+        live = self._runs.get(run)
+        if live is not None:
+            self._deliver(live, Tick(), 0)
 
     # -- driving -------------------------------------------------------------------------------------------------
 
@@ -271,7 +279,7 @@ class Engine(Service):
         try:
             if live.state is None:
                 await self._load(live)
-            while live.mailbox and live.run in self._runs:
+            while live.mailbox and live.run in self._runs and not live.drained:
                 await self._advance(live)
         except asyncio.CancelledError:
             raise
@@ -287,14 +295,21 @@ class Engine(Service):
         stored = await self._patiently(lambda: self._store.journal.load(live.run))
         if stored is None or stored.epoch != live.epoch:
             raise errors.StaleEpoch(f"the run {live.run} belongs to another node")
-        live.graph = await self._graphs.graph(stored.definition)
+        live.graph = await self._patiently(lambda: self._graph(stored))
         live.place = Place(run=stored.run, namespace=stored.namespace, id=stored.id, folder=stored.folder)
-        live.state = await self.rows.load(stored, self._store.journal)
+        live.state = await self._patiently(lambda: self.rows.load(stored, self._store.journal))
         live.seq = stored.seq
         for row in stored.inbox:
             if row.number not in live.seen:
                 live.seen.add(row.number)
                 live.mailbox.append((causes.decode(row.cause), row.number))
+
+    async def _graph(self, stored: StoredRun) -> Graph:
+        try:
+            return await self._graphs.graph(stored.definition)
+        except errors.InvalidDefinition as error:
+            text = f"this version cannot execute the definition of the run {stored.id}, which stays as it is: {error}"
+            raise errors.InvalidDefinition(text, error.problems) from error
 
     async def _advance(self, live: LiveRun) -> None:
         """Make one decision, in slices, and commit it."""
@@ -307,6 +322,7 @@ class Engine(Service):
             _add(work, decision)
             if number:
                 consumed.append(number)
+            live.drained = live.drained or isinstance(cause, Drain)
             if not decision.more:
                 break
             if self._clock.monotonic() - started > _POSITION_SECONDS:
@@ -374,7 +390,7 @@ class Engine(Service):
         if live.accept_large:
             batch = _with_large(batch, live.accept_large)
         committed = await self._patiently(lambda: self._store.journal.commit(batch))
-        if committed is Committed.STALE and await self._was_applied(live, batch):
+        if committed is not Committed.APPLIED and await self._was_applied(batch):
             committed = Committed.APPLIED
         self._settle_acceptance(live, committed)
         if committed is not Committed.APPLIED:
@@ -390,17 +406,17 @@ class Engine(Service):
         if live.accepted is not None and not live.accepted.done():
             live.accepted.set_result(committed)
 
-    async def _was_applied(self, live: LiveRun, batch: Batch) -> bool:
-        """After a lost reply: say whether this very commit is the last one in the store."""
-        rows = await self._store.journal.history(live.run, batch.seq, 1)
-        return bool(rows) and rows[0].epoch == batch.epoch and rows[0].events == batch.history
+    async def _was_applied(self, batch: Batch) -> bool:
+        """After a lost reply: say whether this very commit is in the store. Nobody else commits with this epoch."""
+        stored = await self._patiently(lambda: self._store.journal.load(batch.run))
+        return stored is not None and (stored.epoch, stored.seq) == (batch.epoch, batch.seq + 1)
 
     def _act(self, live: LiveRun, work: Decision) -> None:
         """Do what the durable decision asks for."""
         for effect in work.interrupts:
             task = live.effects.pop(effect, None)
             if task is not None:
-                task.cancel()
+                self._end(task)
         for request in work.requests:
             if not request.queued and request.effect not in work.interrupts:
                 live.effects[request.effect] = asyncio.create_task(
@@ -412,9 +428,13 @@ class Engine(Service):
 
     async def _perform(self, live: LiveRun, request: EffectRequest) -> None:
         assert live.place is not None
-        outcome = await self._performer.perform(request, live.place)
-        if isinstance(outcome, Done) and payload.exceeds(outcome.value, _LARGE_BYTES):
-            outcome = Done(await asyncio.to_thread(payload.prepared, outcome.value))
+        try:
+            outcome = await self._performer.perform(request, live.place)
+            if isinstance(outcome, Done) and payload.exceeds(outcome.value, _LARGE_BYTES):
+                outcome = Done(await asyncio.to_thread(payload.prepared, outcome.value))
+        except Exception as error:  # noqa: BLE001 (a step without an outcome would wait for ever)
+            telemetry.emit("effect.broken", run=live.run, path=request.path, error=error)
+            outcome = _broken(error)
         if live.effects.pop(request.effect, None) is not None:
             self._deliver(live, Settled(request.effect, outcome), 0)
 
@@ -440,8 +460,10 @@ class Engine(Service):
         state = live.state
         assert state is not None
         wake_at = state.wake_at()
-        if wake_at is not None and wake_at != live.armed:
-            self._arm(wake_at, live)
+        if wake_at is None:
+            self._timers.forget(live.run)
+        else:
+            self._timers.arm(live.run, wake_at)
         far = wake_at is None or wake_at - self._clock.now() > _PARK_SECONDS
         if far and not live.effects and state.status in (RunStatus.WAITING, RunStatus.SUSPENDED):
             live.state = live.graph = None
@@ -449,7 +471,13 @@ class Engine(Service):
     def _finish(self, live: LiveRun) -> None:
         for task in self._drop(live):
             if task is not asyncio.current_task():
-                task.cancel()
+                self._end(task)
+
+    def _end(self, task: asyncio.Task[None]) -> None:
+        """Stop a task that may take a while to clean up; `stop` waits for it."""
+        task.cancel()
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
 
     def _give_up(self, live: LiveRun, error: BaseException) -> None:
         live.error = error
@@ -460,6 +488,9 @@ class Engine(Service):
     def _drop(self, live: LiveRun) -> list[asyncio.Task[None]]:
         """Forget a run and give the tasks that still work for it."""
         self._runs.pop(live.run, None)
+        self._timers.forget(live.run)
+        if live.accepted is not None and not live.accepted.done():
+            live.accepted.set_exception(_stops(live.run))
         tasks = list(live.effects.values())
         live.effects.clear()
         if live.driver is not None:
@@ -489,6 +520,18 @@ def _add(total: Decision, part: Decision) -> None:
     total.more = part.more
     if part.interrupts:
         total.requests = [request for request in total.requests if request.effect not in part.interrupts]
+
+
+def _stops(run: str) -> errors.LeaseLost:
+    return errors.LeaseLost(f"this node stops; whether the run {run} was accepted is told by `interlock list`")
+
+
+def _broken(error: Exception) -> Failed:
+    """Give the outcome of an effect that ended without one. Its text may hold anything, so only its kind is told."""
+    detail = f"the node met {type(error).__name__} while it performed this step"
+    return Failed(
+        FailureClass.APPLICATION, Fault(type=fault.RUNTIME, status=500, title="Internal error", detail=detail)
+    )
 
 
 def _with_input(new: NewRun, text: bytes) -> NewRun:

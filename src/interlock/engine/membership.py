@@ -64,7 +64,10 @@ class Membership(Service):
             self._thread = None
         if self._joined:
             self._joined = False
-            await self._store.nodes.leave(self.node.node, self._clock.now())
+            try:
+                await self._store.nodes.leave(self.node.node, self._clock.now())
+            except errors.Environment as error:  # the lease runs out by itself; why the node stops matters more
+                telemetry.emit("node.not_left", node=self.node.node, error=error)
 
     def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
         self._turned = self._clock.monotonic()
@@ -84,7 +87,7 @@ class Membership(Service):
                         confirmed = sent
                     else:
                         refused = True
-                except errors.Environment as error:
+                except Exception as error:  # noqa: BLE001 (whatever it is, a lease without beats is lost, not forgotten)
                     telemetry.emit("node.beat_failed", node=self.node.node, error=error)
                 if refused or self._clock.monotonic() - confirmed > NODE_TTL_SECONDS - _MARGIN_SECONDS:
                     self._joined = False

@@ -37,10 +37,12 @@ class Recovery(Loop):
 async def sweep(store: Store, clock: Clock, *, but: str | None = None) -> int:
     """Bury every node that is dead by now; gives how many. `but`: the node that asks."""
     now = clock.now()
-    gone = [node for node in await store.nodes.expired(now) if node.node != but]
-    gone += [node for node in await store.nodes.live(now) if node.node != but and identity.is_dead(node)]
+    gone = [node.node for node in await store.nodes.expired(now)]
+    gone += [node.node for node in await store.nodes.live(now) if identity.is_dead(node)]
+    gone += await store.nodes.ghosts()
+    gone = [node for node in gone if node != but]
     for node in gone:
-        freed = await store.nodes.bury(node.node, now)
-        telemetry.emit("node.buried", node=node.node, runs=freed)
+        freed = await store.nodes.bury(node, now)
+        telemetry.emit("node.buried", node=node, runs=freed)
     await store.queue.expire(now)
     return len(gone)

@@ -92,7 +92,9 @@ def result(value: Json) -> Outcome:
 def failed(error: BaseException) -> Failed:
     """Give the outcome of a call that raised."""
     kind = FailureClass.OUT_OF_MEMORY if isinstance(error, MemoryError) else FailureClass.APPLICATION
-    return Failed(kind, Fault(type=fault.RUNTIME, status=500, title=type(error).__name__, detail=str(error) or None))
+    # A file name that is not UTF-8 comes with surrogates, which JSON cannot hold.
+    detail = str(error).encode("utf-8", "backslashreplace").decode()
+    return Failed(kind, Fault(type=fault.RUNTIME, status=500, title=type(error).__name__, detail=detail or None))
 
 
 def invalid(detail: str) -> Failed:

@@ -311,6 +311,10 @@ class Nodes(Protocol):
 
     async def expired(self, now: float) -> list[NodeRow]: ...
 
+    async def ghosts(self) -> list[str]:
+        """Give the nodes that own runs without a lease: they were buried while they accepted or claimed them."""
+        ...
+
     async def claim_runs(self, node: str, limit: int, *, only: str | None = None) -> list[Claimed]:
         """Take up to `limit` runs that nobody owns, or just the run `only`, with epoch + 1."""
         ...

@@ -63,6 +63,12 @@ class SqlNodes:
     async def expired(self, now: float) -> list[NodeRow]:
         return await self._by_lease(now, alive=False)
 
+    async def ghosts(self) -> list[str]:
+        async def work(transaction: Transaction) -> list[str]:
+            return [row[0] for row in await transaction.rows("owners_without_lease", {})]
+
+        return await self._database.read(work)
+
     async def _by_lease(self, now: float, *, alive: bool) -> list[NodeRow]:
         async def work(transaction: Transaction) -> list[NodeRow]:
             rows = await transaction.rows("nodes_by_lease", {"now": now, "alive": int(alive)})

@@ -184,7 +184,7 @@ class SqliteDatabase:
     async def write(self, work: Callable[[Transaction], Awaitable[T]], *, counted: bool = True) -> T:
         if self._memory:
             return await self._write_in_memory(work, counted)
-        if self._connection is None:
+        if self._connection is None or self._closing:
             raise errors.StoreUnavailable(f"the store {self._path} is closed")
         while len(self._queue) >= _QUEUED_MEMBERS:
             self._room.clear()
@@ -290,7 +290,8 @@ class SqliteDatabase:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def _checkpoint(self, connection: sqlite3.Connection) -> None:
-        with contextlib.suppress(OSError):
+        """Fold the log back. What this meets (a full disk) is no failure of the commit before it, which is durable."""
+        with contextlib.suppress(OSError, sqlite3.Error):
             if not self._memory and os.stat(f"{self._path}-wal").st_size > _CHECKPOINT_BYTES:
                 connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
@@ -314,7 +315,10 @@ class SqliteDatabase:
             self._loop.call_soon_threadsafe(function)
 
     def _changed_by_others(self) -> bool:
-        version = self._data_version()
+        try:
+            version = self._data_version()
+        except sqlite3.Error:
+            return False  # the next transaction meets it too and tells its caller; the writer must not die of it
         changed, self._version = version != self._version, version
         return changed
 
