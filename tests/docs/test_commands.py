@@ -16,6 +16,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from acceptance.cli import terminal
+from acceptance.shell import Shell
+
 ROOT = Path(__file__).parents[2]
 PAGES = [
     page for page in sorted([*(ROOT / "docs").rglob("*.md"), ROOT / "README.md"]) if "$ interlock" in page.read_text()
@@ -104,6 +107,29 @@ def test_the_tutorial_gives_what_it_says(reader: Reader) -> None:
     done = reader.type("""interlock run hello.yaml --input '{"name": "Ada"}'""")
 
     assert yaml.safe_load(done.stdout) == {"greeting": "Hello, Ada"}
+
+
+def shown(text: str) -> list[str]:
+    """Give what is printed, without what differs from run to run: ids, numbers and the room around them."""
+    text = re.sub(r"[0-9a-f]{8}-[0-9a-f]{4}", "ID", text)
+    text = re.sub(r"\d+(\.\d+)?( m?s)?", "0", text)
+    return [" ".join(line.split()) for line in text.splitlines() if line.strip()]
+
+
+def test_the_readme_shows_what_is_printed(reader: Reader) -> None:
+    page = (ROOT / "README.md").read_text("utf-8")
+    walked(ROOT / "README.md", reader)
+    shell = Shell(reader.folder)
+    compared = 0
+    for block in re.findall(r"^```console\n(\$ interlock .*?)^```$", page, re.MULTILINE | re.DOTALL):
+        for entry in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            command, _, printed = entry.partition("\n")
+            with terminal.opened(shell, *shlex.split(command)[1:]) as screen:
+                screen.ended()
+            seen = shown("\n".join(screen.lines))
+            assert seen[: len(shown(printed))] == shown(printed)
+            compared += 1
+    assert compared == 3
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,52 @@
+"""The reference of the command line names every command and option that there is, and no other."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+
+from interlock.cli import commands
+
+TEXT = (Path(__file__).parents[2] / "docs" / "reference" / "command-line.md").read_text("utf-8")
+ROWS = dict(re.findall(r"^\| `interlock ((?:config )?[a-z]+)[^`]*` \| (.+) \|$", TEXT, re.MULTILINE))
+BEFORE = " ".join(re.findall(r"^\| (`-.+) \|", TEXT, re.MULTILINE))
+
+
+def every_command() -> Iterator[tuple[str, Any]]:
+    root: Any = typer.main.get_command(commands.app)
+    for name, command in root.commands.items():
+        if hasattr(command, "commands"):
+            yield from ((f"{name} {inner}", each) for inner, each in command.commands.items())
+        else:
+            yield name, command
+
+
+def options(command: Any) -> set[str]:
+    return {option for each in command.params if each.param_type_name == "option" for option in each.opts}
+
+
+def test_every_command_is_listed_and_no_other() -> None:
+    assert set(ROWS) == {name for name, _ in every_command()}
+
+
+@pytest.mark.parametrize(("name", "command"), list(every_command()), ids=[name for name, _ in every_command()])
+def test_every_option_is_listed_and_no_other(name: str, command: Any) -> None:
+    row = re.search(rf"^\| `interlock {name}\b.*$", TEXT, re.MULTILINE)
+    assert row is not None
+    assert set(re.findall(r"(?<![\w-])--?[a-z]+(?:-[a-z]+)*", row[0])) == options(command) - {"--help", "-h"}
+
+
+def test_every_option_before_the_command_is_listed() -> None:
+    root = typer.main.get_command(commands.app)
+    assert set(re.findall(r"(?<![\w-])--?[a-z]+(?:-[a-z]+)*", BEFORE)) == options(root) - {"--help", "-h"}
+
+
+def test_no_help_is_cut_short(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        commands.app(["--help"])
+    assert "..." not in capsys.readouterr().out.partition("Commands:")[2]
