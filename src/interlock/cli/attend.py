@@ -89,6 +89,7 @@ async def attend(app: Interlock, row: RunRow, attention: Attention, *, as_json: 
                 await app.cancel(row, "interrupted at the terminal")
                 await asyncio.wait({staying}, timeout=_PATIENCE_SECONDS)
         if not staying.done():
+            await _end(staying)
             return await _left(app, row)
         staying.result()
         return await result.told(app, row, as_json=as_json)

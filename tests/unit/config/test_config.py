@@ -116,6 +116,9 @@ def test_the_config_folder_of_the_desktop_standard_is_honoured(sources: Sources)
         ("[http]\nallow_private = '127.0.0.1, ::1'", ("http", "allow_private", ("127.0.0.1", "::1"))),
         ("[python]\nallow = ['shop']", ("python", "allow", ("shop",))),
         ("[python]\nallow = ''", ("python", "allow", ())),
+        ("[python.functions]\nprice = 'shop.prices:total'", ("python", "functions", {"price": "shop.prices:total"})),
+        ("[python]\nfunctions = 'a=m:f, b=m:C.g'", ("python", "functions", {"a": "m:f", "b": "m:C.g"})),
+        ("[python]\nfunctions = ''", ("python", "functions", {})),
     ],
 )
 def test_values_are_read_with_their_units(sources: Sources, section: str, expected: tuple[str, str, object]) -> None:
@@ -174,6 +177,10 @@ def test_maps_can_stand_in_the_environment(sources: Sources) -> None:
         ("[expressions]\nmemory = '1 MiB'", "expressions.memory is 1 MiB; the least is 67108864 bytes"),
         ("[payload]\nmax = 'big'", "it must be a size such as"),
         ("[payload]\nmax = '2 KiB'", "payload.inline is 65536 bytes and payload.max 2048"),
+        ("[python]\nfunctions = 'price'", "it must be a map of name to module:function"),
+        ("[python]\nfunctions = {price = 'shop.prices'}", "it must be a map of name to module:function"),
+        ("[python]\nfunctions = {price = 3}", "it must be a map of name to module:function"),
+        ("[python]\nfunctions = {'a:1' = 'm:f'}", "it must be a map of name to module:function"),
         ("[python]\nallow = [3]", "it must be a list of texts"),
         ("[http]\nallow_private = 3", "it must be true, false or a list of host names"),
         ("[http]\nallow_private = ['10.0.0.0/99']", "host names, addresses and networks ('10.0.0.0/99'"),
