@@ -605,7 +605,7 @@ def broken_stores(typed: Typed) -> dict[str, str]:
     (folder / "cut.db").write_bytes(good[: len(good) // 2])
     (folder / "header.db").write_bytes(good[:100])
     with sqlite3.connect(folder / "foreign.db") as foreign:
-        foreign.execute("CREATE TABLE theirs (a)")
+        foreign.execute("CREATE TABLE migrations (id)")
     foreign.close()
     (folder / "newer.db").write_bytes(good)
     with sqlite3.connect(folder / "newer.db") as newer:
@@ -621,6 +621,12 @@ def broken_stores(typed: Typed) -> dict[str, str]:
         "sqlite:///foreign.db": "not an Interlock store",
         "sqlite:///newer.db": "written by a newer Interlock",
     }
+
+
+def test_database_of_others_is_left_as_it_is(typed: Typed, broken_stores: dict[str, str]) -> None:
+    before = (typed.folder / "foreign.db").read_bytes()
+    assert typed("--store", "sqlite:///foreign.db", "list").code == 4
+    assert (typed.folder / "foreign.db").read_bytes() == before
 
 
 def test_store_that_cannot_be_used_ends_in_one_line_and_exit_code_4(

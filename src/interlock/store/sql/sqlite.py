@@ -40,6 +40,7 @@ _ACTIVE_SECONDS: Final = 2.0  # after a change by others the next ones are looke
 _POLL_ACTIVE_SECONDS: Final = 0.02
 _POLL_IDLE_SECONDS: Final = 0.25
 _READERS: Final = 2
+_OURS: Final = {"migrations", "runs"}  # every store has these tables since its first transaction
 _APPLICATION_ID: Final = 0x494E544B  # "INTK": marks the file as ours
 
 
@@ -381,6 +382,7 @@ def connect(path: str, *, read_only: bool = False) -> sqlite3.Connection:
     try:
         connection.execute(f"PRAGMA busy_timeout={_BUSY_MILLISECONDS}")
         if not read_only:
+            _refuse_foreign(connection)  # before the first change: a file of others stays as it is
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
             connection.execute("PRAGMA wal_autocheckpoint=0")
@@ -390,12 +392,18 @@ def connect(path: str, *, read_only: bool = False) -> sqlite3.Connection:
     return connection
 
 
-def migrate(connection: sqlite3.Connection) -> None:
-    """Bring the schema up to date, one transaction per migration. Refuses a file that is not ours or is newer."""
+def _refuse_foreign(connection: sqlite3.Connection) -> set[str]:
+    """Give the tables of a file, if any. Raises StoreCorrupt when they are not ours."""
     listed = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
     tables = {row[0] for row in listed}
-    if tables and "migrations" not in tables:
+    if tables and not tables >= _OURS:
         raise errors.StoreCorrupt("the file is an SQLite database but not an Interlock store; choose another path")
+    return tables
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring the schema up to date, one transaction per migration. Refuses a file that is not ours or is newer."""
+    tables = _refuse_foreign(connection)
     applied = {row[0] for row in connection.execute("SELECT name FROM migrations")} if tables else set()
     known = statements.migrations("sqlite")
     if newer := applied - known.keys():
