@@ -190,14 +190,20 @@ async def test_log_is_folded_back_into_the_file(tmp_path: Path) -> None:
 
 
 class TroubledConnection(sqlite3.Connection):
-    """Fails the statements that hold `trouble`."""
+    """Fails the statements that hold `trouble`. Stands in for `replaced`, which the writer may be using right now."""
 
     trouble = ""
+    replaced: sqlite3.Connection | None = None
 
     def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
         if self.trouble and self.trouble in sql:
             raise sqlite3.OperationalError("disk I/O error")
         return super().execute(sql, parameters)
+
+    def close(self) -> None:
+        super().close()
+        if self.replaced is not None:
+            self.replaced.close()
 
 
 async def troubled(path: Path) -> tuple[SqliteStore, TroubledConnection]:
@@ -205,9 +211,7 @@ async def troubled(path: Path) -> tuple[SqliteStore, TroubledConnection]:
     await store.open()
     await store.journal.commit(accepting("first"))
     ours = sqlite3.connect(path, factory=TroubledConnection, isolation_level=None, check_same_thread=False)
-    replaced, store.database._connection = store.database._connection, ours
-    assert replaced is not None
-    replaced.close()
+    ours.replaced, store.database._connection = store.database._connection, ours
     return store, ours
 
 
