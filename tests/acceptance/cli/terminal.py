@@ -48,6 +48,13 @@ class Terminal:
     def type(self, text: str) -> None:
         os.write(self._descriptor, text.encode())
 
+    def insist(self, text: str) -> None:
+        """Type again and again until the process has ended."""
+        end = time.monotonic() + _SECONDS
+        while self.process.poll() is None and time.monotonic() < end:
+            self.type(text)
+            self._read(0.3)
+
     def ended(self) -> int:
         """Read to the end and give the exit code."""
         end = time.monotonic() + _SECONDS

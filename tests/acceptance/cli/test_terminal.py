@@ -131,8 +131,6 @@ def test_second_interruption_leaves_at_once(shell: Shell) -> None:
     shell.write("deaf.yaml", HEADER + "do: [{a: {call: 'python:gates:deaf'}}]\n")
     with terminal.opened(shell, "run", "deaf.yaml", "--id", "deaf") as screen:
         until((shell.folder / "began").exists)
-        screen.type("\x03")
-        screen.until_shows("^C")
-        screen.type("\x03")
+        screen.insist("\x03")  # two that come at the same moment are one to the system
         assert screen.ended() == 130
     assert shell.runs()[0]["status"] == "running"
