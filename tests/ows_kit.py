@@ -5,10 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from required import may_skip
+
 _REPOSITORY = Path(__file__).resolve().parents[1]
 FOLDER = Path(os.environ.get("INTERLOCK_OWS") or _REPOSITORY.parent / "shared" / "ows")
 
-needs_kit = pytest.mark.skipif(not FOLDER.is_dir(), reason=f"no conformance kit at {FOLDER}; set INTERLOCK_OWS")
+needs_kit = pytest.mark.skipif(
+    may_skip("kit", FOLDER.is_dir()), reason=f"no conformance kit at {FOLDER}; set INTERLOCK_OWS"
+)
 
 
 def texts(folder: str) -> dict[str, str]:

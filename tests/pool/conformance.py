@@ -24,6 +24,7 @@ from interlock.model.task import (
 )
 from interlock.pool.launcher import Launch, Launcher, Running
 from pool.conftest import MARK, marked, until
+from required import may_skip
 
 HOSTILE = [
     "$(touch owned)",
@@ -253,7 +254,7 @@ class ScriptConformance:
         assert isinstance(outcome, Failed)
         assert str(outcome.fault.detail).endswith("ValueError: no é")
 
-    @pytest.mark.skipif(shutil.which("node") is None, reason="Node.js is not installed")
+    @pytest.mark.skipif(may_skip("node", shutil.which("node") is not None), reason="Node.js is not installed")
     async def test_js_script_is_a_module(self, attempts: Attempts) -> None:
         code = "import process from 'node:process'; console.log(await Promise.resolve(process.argv.slice(2).join('|')))"
         outcome = await attempts.run(ScriptTarget(language="js", code=code, arguments=("a b", "{spool}")))

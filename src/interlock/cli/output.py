@@ -36,7 +36,7 @@ def answer(text: str, end: str = "\n") -> None:
 def note(text: str, end: str = "\n") -> None:
     """Print a line for the person. One that nobody can read any more is dropped: the work goes on without it."""
     try:
-        print(text, end=end, file=sys.stderr, flush=True)  # noqa: T201
+        print(text, end=end, file=sys.stderr, flush=True)  # noqa: T201 (the one door)
     except OSError:
         discard(sys.stderr)
 

@@ -10,10 +10,8 @@ refusal means that another node owns it, and the run is dropped at once.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from typing import Final, Protocol, TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -22,18 +20,17 @@ from interlock.engine import cause as causes
 from interlock.engine import state as states
 from interlock.engine.cause import Cause, Continue, Drain, Recover, Settled, Start, Tick
 from interlock.engine.decide import decide
+from interlock.engine.live import Evaluates, Graphs, LiveRun, Performs
 from interlock.engine.machine import MAX_PAYLOAD_BYTES, Decision
 from interlock.engine.rows import Rows
-from interlock.engine.state import RunState
 from interlock.engine.timers import Timers
 from interlock.expr.evaluation import Answer
-from interlock.expr.evaluation import Request as Evaluate
 from interlock.flow.graph import Graph
 from interlock.model import fault, payload
 from interlock.model.fault import Fault
 from interlock.model.payload import Payload
 from interlock.model.states import RunStatus
-from interlock.model.task import Done, EffectRequest, Failed, FailureClass, Outcome, Place
+from interlock.model.task import Done, EffectRequest, Failed, FailureClass, Place
 from interlock.service import Clock, Service
 from interlock.store.ports import Batch, Claimed, Committed, InboxRow, NewRun, NewTask, Store, StoredRun
 
@@ -48,46 +45,6 @@ _RETRY_SECONDS: Final = (0.1, 0.5, 1.0, 2.0, 5.0)  # between attempts to reach a
 POOL: Final = "local"
 
 T = TypeVar("T")
-
-
-class Graphs(Protocol):
-    """Gives the graph of a definition by its digest; compiled once and kept."""
-
-    async def graph(self, digest: str) -> Graph: ...
-
-
-class Evaluates(Protocol):
-    async def evaluate(self, request: Evaluate) -> Answer: ...
-
-
-class Performs(Protocol):
-    """Performs effects in this node."""
-
-    async def perform(self, request: EffectRequest, place: Place) -> Outcome:
-        """Give the outcome. Cancelling the call stops the work where it can be stopped."""
-        ...
-
-
-@dataclass(slots=True, eq=False)
-class LiveRun:
-    """A run that this node owns. `state` None: parked, to be loaded when something happens."""
-
-    run: str
-    epoch: int
-    seq: int = 0
-    state: RunState | None = None
-    graph: Graph | None = None
-    place: Place | None = None
-    accept: NewRun | None = None
-    accept_large: dict[str, bytes] = field(default_factory=dict)
-    mailbox: deque[tuple[Cause, int]] = field(default_factory=deque)
-    seen: set[int] = field(default_factory=set)
-    drained: bool = False
-    driver: asyncio.Task[None] | None = None
-    effects: dict[int, asyncio.Task[None]] = field(default_factory=dict)
-    accepted: asyncio.Future[Committed] | None = None
-    gone: asyncio.Event = field(default_factory=asyncio.Event)
-    error: BaseException | None = None
 
 
 class Engine(Service):
@@ -347,7 +304,6 @@ class Engine(Service):
         total = Decision()
         answers: list[Answer] = []
         while True:
-            end = self._clock.monotonic() + _SLICE_SECONDS
             decision = decide(
                 live.graph,
                 live.state,
@@ -355,7 +311,7 @@ class Engine(Service):
                 now=self._clock.now(),
                 uniform=self._clock.uniform,
                 answers=answers,
-                pause=lambda end=end: self._clock.monotonic() > end,  # type: ignore[misc]
+                pause=self._later_than(self._clock.monotonic() + _SLICE_SECONDS),
                 max_payload_bytes=self._max_payload_bytes,
             )
             _add(total, decision)
@@ -366,6 +322,9 @@ class Engine(Service):
             if decision.consumed:
                 cause = Continue()
             answers.append(await self._evaluators.evaluate(decision.pending))
+
+    def _later_than(self, end: float) -> Callable[[], bool]:
+        return lambda: self._clock.monotonic() > end
 
     # -- committing ----------------------------------------------------------------------------------------------
 

@@ -99,10 +99,10 @@ class Client:
     async def send(self, request: Request) -> Answer:
         """Send `request` and read the answer whole. What can go wrong on the way is a `NoResponse`, not an error."""
         # Not at the top: httpx and what it brings take 100 ms, and most commands never call out.
-        import httpcore  # noqa: PLC0415
-        import httpx  # noqa: PLC0415
+        import httpcore  # noqa: PLC0415 (start-up)
+        import httpx  # noqa: PLC0415 (start-up)
 
-        from interlock.net.transport import AddressRefused  # noqa: PLC0415
+        from interlock.net.transport import AddressRefused  # noqa: PLC0415 (start-up)
 
         seconds = self._settings.timeout_seconds
         try:

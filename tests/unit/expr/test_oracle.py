@@ -15,7 +15,6 @@ Compared by value, numbers as doubles. Known and wanted differences, kept out of
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 
@@ -25,12 +24,11 @@ from hypothesis import strategies as st
 
 from interlock.errors import ExpressionError
 from interlock.expr import jq
+from required import may_skip
 
 JQ = shutil.which("jq")
 
-pytestmark = pytest.mark.skipif(
-    JQ is None and "jq" not in os.environ.get("INTERLOCK_REQUIRE", ""), reason="the C jq, the oracle, is not installed"
-)
+pytestmark = pytest.mark.skipif(may_skip("jq", JQ is not None), reason="the C jq, the oracle, is not installed")
 
 _FUNCTIONS = (
     "length keys type not any all sort unique min max to_entries tostring tojson floor first last values scalars empty "

@@ -1,0 +1,56 @@
+"""What the engine needs to execute runs, and what it keeps of each run that this node owns."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from interlock.engine.cause import Cause
+from interlock.engine.state import RunState
+from interlock.expr.evaluation import Answer
+from interlock.expr.evaluation import Request as Evaluate
+from interlock.flow.graph import Graph
+from interlock.model.task import EffectRequest, Outcome, Place
+from interlock.store.ports import Committed, NewRun
+
+
+class Graphs(Protocol):
+    """Gives the graph of a definition by its digest; compiled once and kept."""
+
+    async def graph(self, digest: str) -> Graph: ...
+
+
+class Evaluates(Protocol):
+    async def evaluate(self, request: Evaluate) -> Answer: ...
+
+
+class Performs(Protocol):
+    """Performs effects in this node."""
+
+    async def perform(self, request: EffectRequest, place: Place) -> Outcome:
+        """Give the outcome. Cancelling the call stops the work where it can be stopped."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class LiveRun:
+    """A run that this node owns. `state` None: parked, to be loaded when something happens."""
+
+    run: str
+    epoch: int
+    seq: int = 0
+    state: RunState | None = None
+    graph: Graph | None = None
+    place: Place | None = None
+    accept: NewRun | None = None
+    accept_large: dict[str, bytes] = field(default_factory=dict)
+    mailbox: deque[tuple[Cause, int]] = field(default_factory=deque)
+    seen: set[int] = field(default_factory=set)
+    drained: bool = False
+    driver: asyncio.Task[None] | None = None
+    effects: dict[int, asyncio.Task[None]] = field(default_factory=dict)
+    accepted: asyncio.Future[Committed] | None = None
+    gone: asyncio.Event = field(default_factory=asyncio.Event)
+    error: BaseException | None = None
