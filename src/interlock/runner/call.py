@@ -73,7 +73,7 @@ def _leave_supervisor(environment: dict[str, str]) -> None:
     os.environ.clear()
     os.environ.update(environment)
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr] (a TextIO here)
+        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # a text stream here
 
 
 def _keep(path: Path, outcome: Outcome) -> None:

@@ -440,7 +440,7 @@ def _apply(connection: sqlite3.Connection, script: str, record: str, parameters:
 def drive(coroutine: Awaitable[T]) -> T:
     """Run a coroutine that never suspends to its end."""
     try:
-        coroutine.send(None)  # type: ignore[attr-defined] (a coroutine, whatever Awaitable says)
+        coroutine.send(None)  # type: ignore[attr-defined]  # a coroutine
     except StopIteration as stop:
         value: T = stop.value
         return value
