@@ -23,7 +23,7 @@ from interlock.app.graphs import Graphs
 from interlock.app.node import Node
 from interlock.config import Settings
 from interlock.engine import cause as causes
-from interlock.engine import recovery
+from interlock.engine import exchange, recovery
 from interlock.engine import state as states
 from interlock.engine.fold import apply
 from interlock.engine.rows import Rows
@@ -351,7 +351,11 @@ class Interlock:
         for event in copied:
             apply(state, event)
         batch: Batch = self.rows.batch(state, copied, epoch=1, seq=0, at=now, accept=new)
-        batch = msgspec.structs.replace(batch, large={**batch.large, **large})
+        batch = msgspec.structs.replace(
+            batch,
+            large={**batch.large, **large},
+            subscriptions=exchange.subscriptions(graph, state, state.listeners) if graph.listens else (),
+        )
         if await journal.commit(batch) is Committed.EXISTS:
             raise errors.Conflict(f"the run {new.id!r} exists; choose another id")
         return Started(run=run, namespace=new.namespace, id=new.id, fresh=True)

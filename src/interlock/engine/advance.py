@@ -17,8 +17,10 @@ import msgspec
 
 from interlock import errors, telemetry
 from interlock.engine import cause as causes
+from interlock.engine import exchange
 from interlock.engine import state as states
 from interlock.engine.cause import Cause, Continue, Drain, Recover, Settled, Start, Tick
+from interlock.engine.children import Children
 from interlock.engine.decide import decide
 from interlock.engine.live import Evaluates, Graphs, LiveRun, Performs
 from interlock.engine.machine import MAX_PAYLOAD_BYTES, Decision
@@ -30,7 +32,7 @@ from interlock.model import fault, payload
 from interlock.model.fault import Fault
 from interlock.model.payload import Payload
 from interlock.model.states import RunStatus
-from interlock.model.task import Done, EffectRequest, Failed, FailureClass, Place
+from interlock.model.task import Done, EffectRequest, Failed, FailureClass, Place, WorkflowTarget
 from interlock.service import Clock, Service
 from interlock.store.ports import Batch, Claimed, Committed, InboxRow, NewRun, NewTask, Store, StoredRun
 
@@ -75,6 +77,7 @@ class Engine(Service):
         self.rows = rows or Rows()
         self._patient = patient
         self._max_payload_bytes = max_payload_bytes
+        self._children = Children(node, store, clock, self.rows)
         self._runs: dict[str, LiveRun] = {}
         self._timers = Timers(clock, self._due)
         self._net: asyncio.TimerHandle | None = None
@@ -256,6 +259,9 @@ class Engine(Service):
         live.place = Place(run=stored.run, namespace=stored.namespace, id=stored.id, folder=stored.folder)
         live.state = await self._patiently(lambda: self.rows.load(stored, self._store.journal))
         live.seq = stored.seq
+        live.subscribed = exchange.listeners(live)
+        if stored.parent is not None and stored.parent_effect is not None:
+            live.parent = stored.parent, stored.parent_effect
         for row in stored.inbox:
             if row.number not in live.seen:
                 live.seen.add(row.number)
@@ -334,17 +340,24 @@ class Engine(Service):
         assert place is not None
         if not work.events and not consumed and live.accept is None:
             return
-        queued = [request for request in work.requests if request.queued]
+        children, answers = await self._patiently(lambda: self._children.of(place, work.requests))
+        tasks = [self._task(place, request) for request in work.requests if request.queued and not _is_child(request)]
+        listeners = exchange.listeners(live)
         batch = self.rows.batch(
             state,
             work.events,
             epoch=live.epoch,
             seq=live.seq,
             at=self._clock.now(),
-            tasks=[self._task(place, request) for request in queued],
+            tasks=tasks,
             cancelled_tasks=[effect for effect, is_queued in work.interrupts.items() if is_queued],
             consumed=consumed,
             accept=live.accept,
+            children=children,
+            posts=[*answers, *exchange.told(live)],
+            emitted=[exchange.sent(place.namespace, envelope) for envelope in work.emitted],
+            subscriptions=exchange.wanted(live, listeners - live.subscribed),
+            unsubscribed=sorted(live.subscribed - listeners) if not state.ended else (),
         )
         if live.accept_large:
             batch = _with_large(batch, live.accept_large)
@@ -356,8 +369,18 @@ class Engine(Service):
             self._give_up(live, errors.StaleEpoch(f"the run {live.run} belongs to another node"))
             return
         live.seq += 1
+        live.subscribed = listeners
         telemetry.emit("run.committed", run=live.run, namespace=place.namespace, id=place.id, events=work.events)
         self._act(live, work)
+        for child in children:
+            self._begin(child)
+
+    def _begin(self, child: NewRun) -> None:
+        """Execute a child run that this commit accepted."""
+        if child.owner == self._node and not self._draining:
+            live = LiveRun(run=child.run, epoch=1)
+            self._runs[child.run] = live
+            self._deliver(live, Start(), 0)
 
     def _settle_acceptance(self, live: LiveRun, committed: Committed) -> None:
         live.accept = None
@@ -475,10 +498,15 @@ def _add(total: Decision, part: Decision) -> None:
     """Join two decisions about the same run into one commit."""
     total.events += part.events
     total.requests += part.requests
+    total.emitted += part.emitted
     total.interrupts |= part.interrupts
     total.more = part.more
     if part.interrupts:
         total.requests = [request for request in total.requests if request.effect not in part.interrupts]
+
+
+def _is_child(request: EffectRequest) -> bool:
+    return isinstance(request.target, WorkflowTarget)
 
 
 def _stops(run: str) -> errors.LeaseLost:

@@ -15,7 +15,7 @@ import interlock
 from interlock import errors
 from interlock.engine.state import RunState, Scope
 from interlock.expr.evaluation import Evaluation, Pending
-from interlock.flow.graph import ForWork, Graph, HttpWork, Node, TryWork
+from interlock.flow.graph import ForWork, Graph, HttpWork, ListenWork, Node, TryWork
 from interlock.model.json import Json
 from interlock.model.payload import Payload
 
@@ -78,6 +78,15 @@ class Bindings:
                 return self._variable(name)
 
     def _task(self, node: Node) -> Json:
+        """Describe the step; in an extension, the step that is extended, with its own properties at hand too."""
+        if node.extends is not None:
+            subject = self._graph.nodes[node.extends]
+            described = {"name": subject.name, "reference": subject.path, "definition": subject.definition}
+            own = subject.definition if isinstance(subject.definition, dict) else {}
+            return {**own, **self._described(node), **described}
+        return self._described(node)
+
+    def _described(self, node: Node) -> dict[str, Json]:
         return {
             "name": node.name,
             "reference": node.path,
@@ -111,6 +120,11 @@ class Bindings:
                             return frame.items.value[frame.index]
                         if name == work.at:
                             return frame.index
+                    if isinstance(work, ListenWork) and frame.item is not None:
+                        if name == work.each:
+                            return frame.item.value
+                        if name == work.at:
+                            return frame.processed
                     if isinstance(work, TryWork) and frame.phase == "catch" and name == work.as_:
                         assert frame.error is not None
                         return frame.error.described()

@@ -49,6 +49,10 @@ class LiveRun:
     mailbox: deque[tuple[Cause, int]] = field(default_factory=deque)
     seen: set[int] = field(default_factory=set)
     drained: bool = False
+    subscribed: set[int] = field(default_factory=set)
+    """The listeners whose subscriptions are in the store."""
+    parent: tuple[str, int] | None = None
+    """The run that waits for this one, and its effect there."""
     driver: asyncio.Task[None] | None = None
     effects: dict[int, asyncio.Task[None]] = field(default_factory=dict)
     accepted: asyncio.Future[Committed] | None = None

@@ -43,6 +43,7 @@ class Decision:
 
     events       what happened, already applied to the state
     requests     effects to perform after the commit
+    emitted      events to deliver with the commit, as CloudEvents
     interrupts   effects in flight that nobody waits for any more, to stop after the commit; True: through the queue
     pending      an expression to evaluate elsewhere first; then decide again with its answer added
     consumed     False while the cause itself still waits for that answer
@@ -51,6 +52,7 @@ class Decision:
 
     events: list[Event] = field(default_factory=list)
     requests: list[EffectRequest] = field(default_factory=list)
+    emitted: list[dict[str, Json]] = field(default_factory=list)
     interrupts: dict[int, bool] = field(default_factory=dict)
     pending: Evaluate | None = None
     consumed: bool = True

@@ -11,12 +11,21 @@ from interlock.engine.bindings import Bindings
 from interlock.engine.machine import Machine, StepFault
 from interlock.engine.state import Frame, RunState, Scope
 from interlock.expr import uri_template
-from interlock.flow.graph import HttpWork, Node, ProcessWork, PythonWork
+from interlock.flow.graph import ChildWork, HttpWork, Node, ProcessWork, PythonWork
 from interlock.model import event as events
 from interlock.model import fault
 from interlock.model.fault import Fault
 from interlock.model.json import Json
-from interlock.model.task import Credentials, EffectRequest, HttpTarget, PythonTarget, ScriptTarget, ShellTarget, Target
+from interlock.model.task import (
+    Credentials,
+    EffectRequest,
+    HttpTarget,
+    PythonTarget,
+    ScriptTarget,
+    ShellTarget,
+    Target,
+    WorkflowTarget,
+)
 
 T = TypeVar("T")
 
@@ -33,11 +42,20 @@ def build(m: Machine, scope: Scope, node: Node, frame: Frame) -> EffectRequest:
         case PythonWork(function=function, arguments=arguments):
             target = _convert(PythonTarget, {"function": function, "arguments": m.evaluate(arguments, data, bindings)})
             isolated = node.work.isolated
+        case ChildWork():
+            target = WorkflowTarget(
+                namespace=node.work.namespace,
+                name=node.work.name,
+                version=node.work.version,
+                input=data if node.work.input is None else m.evaluate(node.work.input, data, bindings),
+                awaited=node.work.awaited,
+            )
+            queued = True  # it outlives this node, as what goes through the queue does
         case work:
             assert isinstance(work, ProcessWork)  # the other kinds of work ask for no effect
             target = _process(work.kind, work.language, m.evaluate(work.fields, data, bindings))
             queued, result = True, work.result
-    key = _idempotency_key(m, scope, node, frame, bindings)
+    key = idempotency_key(m, scope, node, frame, bindings)
     return EffectRequest(
         effect=m.state.head.serial + 1,
         path=node.path,
@@ -74,8 +92,13 @@ def again(m: Machine, scope: Scope, node: Node, frame: Frame) -> None:
     emit(m, scope, request, deadline)
 
 
-def shaped(work: object, value: Json) -> Json:
-    """Give the raw output of a step from what its effect gave: OWS `return` for processes."""
+def shaped(work: object, value: Json, input: Json) -> Json:
+    """Give the raw output of a step from what its effect gave: OWS `return` for processes.
+
+    A workflow that is not awaited gives nothing; the step's input goes on.
+    """
+    if isinstance(work, ChildWork) and not work.awaited:
+        return input
     if not isinstance(work, ProcessWork):
         return value
     match work.result:
@@ -144,7 +167,7 @@ def _convert(type_: type[T], fields: dict[str, Json]) -> T:
         ) from None
 
 
-def _idempotency_key(m: Machine, scope: Scope, node: Node, frame: Frame, bindings: Bindings) -> str:
+def idempotency_key(m: Machine, scope: Scope, node: Node, frame: Frame, bindings: Bindings) -> str:
     """Give the key of a step's effect: the same over attempts, crashes and retries by hand, another for each visit."""
     if node.idempotency_key is not None:
         return _text(m.evaluate(node.idempotency_key, frame.input.value, bindings))
@@ -168,4 +191,4 @@ def _marks(state: RunState, scope: Scope, frame: Frame) -> str:
     return "&".join(reversed(marks))
 
 
-__all__ = ["again", "build", "emit", "shaped"]
+__all__ = ["again", "build", "emit", "idempotency_key", "shaped"]

@@ -16,19 +16,24 @@ from interlock import errors
 from interlock.expr import template
 from interlock.expr.jq import Expression
 from interlock.expr.template import Template
+from interlock.flow import compile_events, pointer
 from interlock.flow import document as doc
-from interlock.flow import pointer
 from interlock.flow.document import Workflow
 from interlock.flow.graph import (
     Case,
     Checker,
+    ChildWork,
     DoWork,
+    EmitWork,
+    ExtendedWork,
     ForkWork,
     ForWork,
     FunctionWork,
     Graph,
     HttpWork,
+    ListenWork,
     Node,
+    Part,
     ProcessWork,
     PythonWork,
     RaiseWork,
@@ -40,11 +45,29 @@ from interlock.flow.graph import (
     Work,
 )  # fmt: skip
 from interlock.model import duration, retry
-from interlock.model.event import LIST_END, RUN_END
+from interlock.model.event import EXTENDED, LIST_END, RUN_END, STEP_END
 from interlock.model.json import Json
 
 _DEFAULT_CATALOG: Final = "default"
 _T = TypeVar("_T")
+
+_CALLS: Final = (doc.CallHttp, doc.CallOpenApi, doc.CallProtocol, doc.CallFunction)
+_RUNS: Final = (doc.RunContainer, doc.RunScript, doc.RunShell, doc.RunWorkflow)
+EXTENDABLE: Final[dict[str, tuple[type[doc.TaskBase], ...]]] = {
+    "call": _CALLS,
+    "composite": (doc.Do, doc.Fork),
+    "emit": (doc.Emit,),
+    "for": (doc.For,),
+    "listen": (doc.Listen,),
+    "raise": (doc.Raise,),
+    "run": _RUNS,
+    "set": (doc.Set,),
+    "switch": (doc.Switch,),
+    "try": (doc.Try,),
+    "wait": (doc.Wait,),
+    "all": (doc.TaskBase,),
+}
+"""Which kinds of tasks an extension applies to; `composite`: those that only hold others (OWS 1.0.3, "Extension")."""
 
 
 class NotExecutable(errors.Invalid):
@@ -65,7 +88,7 @@ def target_position(directive: str | None, follow: str, targets: Mapping[str, st
         case None | "continue":
             return follow
         case "exit":
-            return LIST_END
+            return targets.get("exit", LIST_END)
         case "end":
             return RUN_END
         case name:
@@ -77,11 +100,11 @@ class _Compiler:
         self._workflow = workflow
         self._definition = definition
         self._nodes: dict[str, Node] = {}
+        self._extended: str | None = None
+        """The task whose extensions are being compiled."""
 
     def graph(self) -> Graph:
         workflow = self._workflow
-        if workflow.use.extensions:
-            raise _unbuilt("/use/extensions", "an extension")
         first = self._list(workflow.do, "/do", self._definition["do"])
         return Graph(
             nodes=self._nodes,
@@ -92,18 +115,38 @@ class _Compiler:
             output_as=_expression_or_template(workflow.output.as_ if workflow.output else UNSET),
             output_schema=_checker(workflow.output.schema if workflow.output else None, "/output"),
             timeout=self._timeout(workflow.timeout),
+            listens=any(isinstance(node.work, ListenWork) for node in self._nodes.values()),
         )
 
     # -- lists ---------------------------------------------------------------------------------------------------
 
-    def _list(self, tasks: doc.TaskList, path: str, definition: Json) -> str:
-        """Compile a task list and give the position of its first node, LIST_END when it is empty."""
+    def _list(self, tasks: doc.TaskList, path: str, definition: Json, exit_: str = LIST_END) -> str:
+        """Compile a task list and give the position of its first node, LIST_END when it is empty.
+
+        `exit_` is where `then: exit` leads.
+        """
         paths = [pointer.child(f"{path}/{number}", named.name) for number, named in enumerate(tasks)]
-        targets = {named.name: node_path for named, node_path in zip(tasks, paths, strict=True)}
+        entries = [self._entry(named, node_path) for named, node_path in zip(tasks, paths, strict=True)]
+        targets = {named.name: entry for named, entry in zip(tasks, entries, strict=True)}
+        targets["exit"] = exit_
         for number, named in enumerate(tasks):
-            follow = paths[number + 1] if number + 1 < len(paths) else LIST_END
+            follow = entries[number + 1] if number + 1 < len(paths) else LIST_END
             self._node(named, paths[number], follow, targets, definition[number][named.name], number)
-        return paths[0] if paths else LIST_END
+        return entries[0] if entries else LIST_END
+
+    def _entry(self, named: doc.NamedTask, path: str) -> str:
+        """Give the position at which a task is entered: that of the node around it when extensions may apply."""
+        return path + EXTENDED if self._extensions(named.task) else path
+
+    def _extensions(self, task: doc.Task) -> list[tuple[int, doc.Extension]]:
+        """Give the extensions of a task's kind; the lists of extensions have none."""
+        if self._extended is not None:
+            return []
+        return [
+            (number, extension)
+            for number, extension in enumerate(self._workflow.use.extensions)
+            if isinstance(task, EXTENDABLE[extension.extend])
+        ]
 
     def _node(
         self,
@@ -115,6 +158,8 @@ class _Compiler:
         order: int = 0,
     ) -> None:
         task = named.task
+        if self._extensions(task):
+            self._around(named, path, follow, targets, definition, order)
         extension = task.metadata.get("interlock", {})
         self._nodes[path] = Node(
             path=path,
@@ -124,7 +169,8 @@ class _Compiler:
             follow=follow,
             order=order,
             definition=definition,
-            if_=None if task.if_ is None else template.expression(task.if_),
+            if_=None if self._extensions(task) else _optional(template.expression, task.if_),
+            extends=self._extended,
             input_schema=_checker(task.input.schema if task.input else None, path),
             input_from=_expression_or_template(task.input.from_ if task.input else UNSET),
             output_as=_expression_or_template(task.output.as_ if task.output else UNSET),
@@ -135,6 +181,42 @@ class _Compiler:
             tolerates=extension.get("on_error") == "continue",
             budgets=retry.budgets(extension.get("retry", {})),
             idempotency_key=_optional(template.expression, extension.get("idempotency_key")),
+        )
+
+    def _around(
+        self,
+        named: doc.NamedTask,
+        path: str,
+        follow: str,
+        targets: Mapping[str, str],
+        definition: Json,
+        order: int,
+    ) -> None:
+        """Compile the node around a task with extensions, and their lists once more for this task."""
+        parts = []
+        for number, extension in self._extensions(named.task):
+            written = self._definition["use"]["extensions"][number][extension.name]
+            self._extended = path
+            before = pointer.child(f"{path}/before", extension.name)
+            after = pointer.child(f"{path}/after", extension.name)
+            parts.append(
+                Part(
+                    when=_optional(template.expression, extension.when),
+                    before=self._list(extension.before, before, written.get("before", []), STEP_END),
+                    after=self._list(extension.after, after, written.get("after", [])),
+                )
+            )
+            self._extended = None
+        self._nodes[path + EXTENDED] = Node(
+            path=path + EXTENDED,
+            name=named.name,
+            work=ExtendedWork(parts=tuple(parts), inner=path),
+            next=target_position(named.task.then, follow, targets),
+            follow=follow,
+            order=order,
+            definition=definition,
+            if_=_optional(template.expression, named.task.if_),
+            extends=path,
         )
 
     # -- kinds ---------------------------------------------------------------------------------------------------
@@ -170,6 +252,18 @@ class _Compiler:
                 return self._function(task, path)
             case doc.RunShell() | doc.RunScript():
                 return self._process(task, path)
+            case doc.RunWorkflow():
+                return ChildWork(
+                    namespace=task.namespace,
+                    name=task.name,
+                    version=task.version,
+                    input=None if isinstance(task.child_input, UnsetType) else _template(task.child_input),
+                    awaited=task.await_,
+                )
+            case doc.Emit():
+                return EmitWork(event=_template(task.event))
+            case doc.Listen():
+                return self._listen(task, path, definition)
             case _:
                 raise _unbuilt(path, _kind_of(task))
 
@@ -185,12 +279,18 @@ class _Compiler:
             first=self._list(task.do, f"{path}/do", definition["do"]),
         )
 
+    def _listen(self, task: doc.Listen, path: str, definition: Json) -> ListenWork:
+        first = None
+        if task.foreach is not None and task.foreach.do is not None:
+            first = self._list(task.foreach.do, f"{path}/foreach/do", definition["foreach"]["do"])
+        return compile_events.listen(task, first, lambda schema: _checker(schema, path))
+
     def _fork(self, task: doc.Fork, path: str, definition: Json) -> ForkWork:
         branches = []
         for number, named in enumerate(task.branches):
             branch = pointer.child(f"{path}/fork/branches/{number}", named.name)
             self._node(named, branch, LIST_END, {}, definition["fork"]["branches"][number][named.name])
-            branches.append(branch)
+            branches.append(self._entry(named, branch))
         return ForkWork(branches=tuple(branches), compete=task.compete)
 
     def _try(self, task: doc.Try, path: str, follow: str, targets: Mapping[str, str], definition: Json) -> TryWork:
@@ -280,7 +380,7 @@ class _Compiler:
         inner = pointer.child(f"{path}/call/0", task.function)
         named = doc.NamedTask(name=task.function, task=function)
         self._node(named, inner, LIST_END, {}, self._definition["use"]["functions"][task.function])
-        return FunctionWork(arguments=_template(task.with_), first=inner)
+        return FunctionWork(arguments=_template(task.with_), first=self._entry(named, inner))
 
     def _process(self, task: doc.RunShell | doc.RunScript, path: str) -> ProcessWork:
         if not task.await_:
@@ -343,8 +443,6 @@ def _kind_of(task: doc.Task) -> str:
             return f"call {protocol}"
         case doc.RunContainer():
             return "run container"
-        case doc.RunWorkflow():
-            return "run workflow"
         case _:
             return type(task).__name__.lower()
 

@@ -107,7 +107,17 @@ class HttpTarget(msgspec.Struct, frozen=True, kw_only=True, tag="http", omit_def
     credentials: Credentials | None = None
 
 
-Target: TypeAlias = ShellTarget | ScriptTarget | PythonTarget | HttpTarget
+class WorkflowTarget(msgspec.Struct, frozen=True, kw_only=True, tag="workflow", omit_defaults=True):
+    """A published workflow, to run as a run of its own; `version` may be `latest`. `awaited`: its outcome is the effect's."""
+
+    namespace: str
+    name: str
+    version: str
+    input: Json = None
+    awaited: bool = True
+
+
+Target: TypeAlias = ShellTarget | ScriptTarget | PythonTarget | HttpTarget | WorkflowTarget
 
 
 class EffectRequest(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,7 +14,15 @@ from typing import Final, assert_never
 import msgspec
 
 from interlock.model import json
-from interlock.model.task import FailureClass, HttpTarget, PythonTarget, ScriptTarget, ShellTarget, Target
+from interlock.model.task import (
+    FailureClass,
+    HttpTarget,
+    PythonTarget,
+    ScriptTarget,
+    ShellTarget,
+    Target,
+    WorkflowTarget,
+)
 
 _SHELL: Final = "/bin/sh"
 _ARGUMENTS_FILE: Final = "arguments.json"
@@ -56,6 +64,8 @@ def command(target: Target, folder: str, spool: str, variables: dict[str, str]) 
             return Command(argv=[target.function, _ARGUMENTS_FILE], environment=environment, files=files)
         case HttpTarget():
             raise Impossible(FailureClass.INVALID, "an HTTP request is no process; the node performs it itself")
+        case WorkflowTarget():
+            raise Impossible(FailureClass.INVALID, "a workflow is no process; it becomes a run of its own")
         case _:
             assert_never(target)
 

@@ -33,7 +33,9 @@ class _Row(msgspec.Struct, frozen=True, kw_only=True):
 class NewRun(_Row, frozen=True, kw_only=True):
     """A run to accept. `owner`: the node that will execute it, None for whichever can.
 
-    `origin`: the run whose history it begins with, None for a run of its own.
+    `origin`: the run whose history it begins with, None for a run of its own. `parent` and `parent_effect`: the run that
+    it is a child of, and the effect there that ends with it, None for one that is not awaited. `large`: texts by digest
+    that `input` refers to.
     """
 
     run: str
@@ -46,6 +48,40 @@ class NewRun(_Row, frozen=True, kw_only=True):
     folder: str
     owner: str | None
     origin: str | None = None
+    parent: str | None = None
+    parent_effect: int | None = None
+    large: Mapping[str, bytes] = {}
+
+
+class NewEvent(_Row, frozen=True, kw_only=True):
+    """An event to deliver: `body` is its envelope, `cause` what its listeners find in their inbox."""
+
+    namespace: str
+    id: str
+    source: str
+    type: str
+    body: bytes
+    cause: bytes
+
+
+class NewSubscription(_Row, frozen=True, kw_only=True):
+    """A listener of a run wants events; `type` and `source` are empty where it takes any.
+
+    The store looks at nothing else: what does not fit further is consumed by the run without effect.
+    """
+
+    namespace: str
+    listener: int
+    type: str
+    source: str
+
+
+class Post(_Row, frozen=True, kw_only=True):
+    """A cause for the inbox of a run, this one or another; it counts once by `cause_id`."""
+
+    run: str
+    cause_id: str
+    cause: bytes
 
 
 class NewTask(_Row, frozen=True, kw_only=True):
@@ -69,7 +105,8 @@ class Batch(_Row, frozen=True, kw_only=True):
 
     `seq` is the number of commits before this one. `history`: the events of this commit as a JSON array. `scopes`: changed
     scope rows by id, None to delete; the root stands in `head`. `large`: texts by digest, stored before the commit.
-    `consumed`: inbox rows that this commit applies. `cancelled_tasks`: effects that nobody waits for any more.
+    `consumed`: inbox rows that this commit applies. `cancelled_tasks`: effects that nobody waits for any more, their tasks
+    and child runs. `subscriptions` are stored before `emitted` is matched, so that a run hears what it sends itself.
     """
 
     run: str
@@ -90,6 +127,11 @@ class Batch(_Row, frozen=True, kw_only=True):
     tasks: Sequence[NewTask] = ()
     cancelled_tasks: Sequence[int] = ()
     consumed: Sequence[int] = ()
+    children: Sequence[NewRun] = ()
+    emitted: Sequence[NewEvent] = ()
+    subscriptions: Sequence[NewSubscription] = ()
+    unsubscribed: Sequence[int] = ()
+    posts: Sequence[Post] = ()
     accept: NewRun | None = None
     """The run begins with this commit: its row is inserted instead of compared."""
     release: bool = False
@@ -127,6 +169,8 @@ class StoredRun(_Row, frozen=True, kw_only=True):
     output: bytes | None
     fault: bytes | None
     inbox: Sequence[InboxRow]
+    parent: str | None = None
+    parent_effect: int | None = None
 
 
 class HistoryRow(_Row, frozen=True, kw_only=True):
@@ -160,7 +204,10 @@ class Journal(Protocol):
         ...
 
     async def sweep(self, before: float) -> int:
-        """Delete large texts stored before a moment that no commit came to refer to; gives how many parts."""
+        """Delete what was stored before a moment and serves nobody: events, and large texts that no commit refers to.
+
+        Gives how many rows went.
+        """
         ...
 
     async def load(self, run: str) -> StoredRun | None:
@@ -173,6 +220,13 @@ class Journal(Protocol):
 
     async def post(self, run: str, cause_id: str, cause: bytes, actor: str, now: float) -> bool:
         """Put a cause into a run's inbox and into the audit log. False: the run has ended. Idempotent by `cause_id`."""
+        ...
+
+    async def send(self, event: NewEvent, actor: str, now: float) -> int | None:
+        """Store an event and put it into the inbox of every run that listens; gives how many do.
+
+        None: an event with its source and id is there already, and was not delivered again.
+        """
         ...
 
     async def reopen(self, run: str, node: str | None, actor: str, now: float) -> int | None:
@@ -356,6 +410,15 @@ class RunRow(_Row, frozen=True, kw_only=True):
     origin: str | None = None
 
 
+class EventRow(_Row, frozen=True, kw_only=True):
+    """An event that was sent. `number` grows and is the cursor."""
+
+    number: int
+    namespace: str
+    at: float
+    body: bytes
+
+
 class Views(Protocol):
     async def run(self, namespace: str | None, id: str) -> RunRow | None:
         """Give a run by its id, or by a prefix of it of at least 4 characters; `namespace` None for any.
@@ -373,6 +436,10 @@ class Views(Protocol):
     async def tasks(self, run: str) -> list[TaskRow]: ...
 
     async def logs(self, run: str, after: int, limit: int, path: str | None) -> list[LogLine]: ...
+
+    async def events(self, namespace: str | None, type: str | None, before: int | None, limit: int) -> list[EventRow]:
+        """Give events that are still kept, newest first; `before` is the last `number` of the page before."""
+        ...
 
     async def counts(self) -> dict[str, int]:
         """Give how many rows of each kind there are, for `doctor`."""

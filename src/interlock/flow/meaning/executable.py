@@ -41,8 +41,6 @@ def _not_yet(root: dict[str, Json], findings: Findings) -> Iterator[tuple[str, s
         yield "/evaluate/mode", "the mode `loose`"
     use = root.get("use")
     components: dict[str, Json] = use if isinstance(use, dict) else {}
-    if components.get("extensions"):
-        yield "/use/extensions", "an extension"
     catalogs = components.get("catalogs")
     for name in catalogs if isinstance(catalogs, dict) else ():
         if name != references.DEFAULT_CATALOG:
@@ -69,19 +67,15 @@ def _not_yet_in_task(path: str, task: dict[str, Json]) -> Iterator[tuple[str, st
     protocol = task.get("call")
     if isinstance(protocol, str) and protocol in CALLS and protocol not in _CALLS:
         yield f"{path}/call", f"`call: {protocol}`"
-    for kind in ("emit", "listen"):
-        if kind in task:
-            yield f"{path}/{kind}", f"`{kind}`"
     run = task.get("run")
     if not isinstance(run, dict):
         return
-    for process in ("container", "workflow"):
-        if process in run:
-            yield f"{path}/run/{process}", f"`run: {process}`"
+    if "container" in run:
+        yield f"{path}/run/container", "`run: container`"
     script = run.get("script")
     if isinstance(script, dict) and "source" in script:
         yield f"{path}/run/script/source", "a script from a source"
-    if run.get("await") is False:
+    if run.get("await") is False and "workflow" not in run:
         yield f"{path}/run/await", "`await: false`"
 
 

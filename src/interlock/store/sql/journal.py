@@ -8,12 +8,15 @@ from typing import Final
 import msgspec
 
 from interlock.model import versions
+from interlock.model.states import RunStatus
 from interlock.store.ports import (
     Batch,
     Committed,
     Definition,
     HistoryRow,
     InboxRow,
+    NewEvent,
+    NewRun,
     NewTask,
     StoredRun,
 )
@@ -21,6 +24,8 @@ from interlock.store.sql.transaction import Database, Row, Transaction
 
 _PART_BYTES: Final = 1024 * 1024
 """A large text is written in parts of this size, each in a transaction of its own, so that it delays nobody's commit."""
+
+_CANCEL: Final = b'{"kind":"cancel","reason":"the run that started this one no longer waits for it"}'
 
 _encode = msgspec.json.Encoder().encode
 
@@ -34,6 +39,9 @@ class SqlJournal:
     async def commit(self, batch: Batch) -> Committed:
         for digest, text in batch.large.items():
             await self._store_large(batch.run, digest, text, batch.at)
+        for child in batch.children:
+            for digest, text in child.large.items():
+                await self._store_large(child.run, digest, text, batch.at)
 
         async def work(transaction: Transaction) -> Committed:
             return await apply(transaction, batch)
@@ -61,7 +69,8 @@ class SqlJournal:
 
     async def sweep(self, before: float) -> int:
         async def work(transaction: Transaction) -> int:
-            return await transaction.run("large_sweep", {"before": before})
+            swept = await transaction.run("large_sweep", {"before": before})
+            return swept + await transaction.run("events_sweep", {"before": before})
 
         return await self._database.write(work, counted=False)
 
@@ -72,7 +81,8 @@ class SqlJournal:
             rows = await transaction.rows("run_load", {"run": run})
             if not rows:
                 return None
-            key, namespace, id_, definition, folder, epoch, seq, status, input_, head, output, fault = rows[0]
+            (key, namespace, id_, definition, folder, epoch, seq, status, input_, head, output, fault, parent,
+             parent_effect) = rows[0]  # fmt: skip
             scopes = await transaction.rows("scopes_of_run", {"run": run})
             inbox = await transaction.rows("inbox_of_run", {"run": run})
             return StoredRun(
@@ -90,6 +100,8 @@ class SqlJournal:
                 output=output,
                 fault=fault,
                 inbox=_inbox(inbox),
+                parent=parent,
+                parent_effect=parent_effect,
             )
 
         return await self._database.read(work)
@@ -128,6 +140,15 @@ class SqlJournal:
             if changed:
                 await audit(transaction, now, actor, cause_id.partition(":")[0], run)
             return True
+
+        return await self._database.write(work)
+
+    async def send(self, event: NewEvent, actor: str, now: float) -> int | None:
+        async def work(transaction: Transaction) -> int | None:
+            delivered = await _deliver(transaction, event, now)
+            if delivered is not None:
+                await audit(transaction, now, actor, "send", f"{event.namespace}/{event.type}")
+            return delivered
 
         return await self._database.write(work)
 
@@ -196,21 +217,8 @@ async def apply(transaction: Transaction, batch: Batch) -> Committed:
         "ended_at": batch.at if batch.ended else None,
     }
     if batch.accept is not None:
-        new = batch.accept
-        accepted = {
-            "namespace": new.namespace,
-            "id": new.id,
-            "definition": new.definition,
-            "workflow": new.workflow,
-            "version": new.version,
-            "folder": new.folder,
-            "origin": new.origin,
-            "owner": new.owner,
-            "input": new.input,
-            "seq": batch.seq + 1,
-            "at": batch.at,
-        }
-        if not await transaction.run("run_accept", fields | accepted):
+        accepted = _accepted(batch.accept, batch.at) | {"seq": batch.seq + 1}
+        if not await transaction.run("run_accept", accepted | fields):
             return Committed.EXISTS
     elif not await transaction.run(
         "run_advance", fields | {"epoch": batch.epoch, "seq": batch.seq, "release": int(batch.release)}
@@ -218,6 +226,34 @@ async def apply(transaction: Transaction, batch: Batch) -> Committed:
         return Committed.STALE
     await _append(transaction, batch)
     return Committed.APPLIED
+
+
+def _accepted(new: NewRun, at: float) -> dict[str, object]:
+    """Give the row of a run that was accepted and has not begun."""
+    return {
+        "run": new.run,
+        "namespace": new.namespace,
+        "id": new.id,
+        "definition": new.definition,
+        "workflow": new.workflow,
+        "version": new.version,
+        "folder": new.folder,
+        "origin": new.origin,
+        "owner": new.owner,
+        "parent": new.parent,
+        "parent_effect": new.parent_effect,
+        "input": new.input,
+        "status": RunStatus.PENDING,
+        "wake_at": None,
+        "head": b"",
+        "output": None,
+        "fault": None,
+        "partial": 0,
+        "started_at": None,
+        "ended_at": None,
+        "seq": 1,
+        "at": at,
+    }
 
 
 async def _append(transaction: Transaction, batch: Batch) -> None:
@@ -238,12 +274,49 @@ async def _append(transaction: Transaction, batch: Batch) -> None:
         key = {"run": run, "effect": effect}
         if not await transaction.run("task_cancel_ready", key | {"at": batch.at}):
             await transaction.run("task_cancel_running", key)
+        await transaction.run("child_cancel", key | {"cause": _CANCEL})
     for task in batch.tasks:
         await transaction.run("task_add", _task(task, batch.at))
     for number in batch.consumed:
         await transaction.run("inbox_consume", {"run": run, "number": number})
+    for child in batch.children:
+        if await transaction.run("run_accept", _accepted(child, batch.at)):
+            for digest in child.large:
+                await transaction.run("large_refer", {"run": child.run, "digest": digest})
+    for post in batch.posts:
+        await transaction.run("inbox_post", {"run": post.run, "cause_id": post.cause_id, "cause": post.cause})
+    await _exchange(transaction, batch)
     if batch.ended:
         await transaction.run("inbox_clear", {"run": run})
+        await transaction.run("subscriptions_clear", {"run": run})
+
+
+async def _exchange(transaction: Transaction, batch: Batch) -> None:
+    """Take listeners in and out, then deliver what the run sends."""
+    for listener in batch.unsubscribed:
+        await transaction.run("subscription_delete", {"run": batch.run, "listener": listener})
+    for wanted in batch.subscriptions:
+        await transaction.run(
+            "subscription_add",
+            {
+                "run": batch.run,
+                "namespace": wanted.namespace,
+                "listener": wanted.listener,
+                "type": wanted.type,
+                "source": wanted.source,
+            },
+        )
+    for event in batch.emitted:
+        await _deliver(transaction, event, batch.at)
+
+
+async def _deliver(transaction: Transaction, event: NewEvent, at: float) -> int | None:
+    """Store an event and tell who listens; None when it is there already."""
+    names = {"namespace": event.namespace, "source": event.source, "type": event.type}
+    if not await transaction.run("event_add", names | {"id": event.id, "body": event.body, "at": at}):
+        return None
+    cause_id = f"event:{event.source}:{event.id}"
+    return await transaction.run("inbox_add_listeners", names | {"cause_id": cause_id, "cause": event.cause})
 
 
 def _task(task: NewTask, at: float) -> dict[str, object]:

@@ -7,7 +7,7 @@ from typing import Final
 
 from interlock import errors
 from interlock.model.states import RunStatus, TaskState
-from interlock.store.ports import LogLine, RunRow, TaskRow
+from interlock.store.ports import EventRow, LogLine, RunRow, TaskRow
 from interlock.store.sql.transaction import Database, Row, Transaction
 
 _SHORTEST_PREFIX: Final = 4
@@ -61,6 +61,17 @@ class SqlViews:
             return [
                 LogLine(number=number, path=path_, attempt=attempt, at=at, stream=stream, text=text)
                 for number, path_, attempt, at, stream, text in rows
+            ]
+
+        return await self._database.read(work)
+
+    async def events(self, namespace: str | None, type: str | None, before: int | None, limit: int) -> list[EventRow]:
+        parameters = {"namespace": namespace, "type": type, "before": before, "limit": limit}
+
+        async def work(transaction: Transaction) -> list[EventRow]:
+            return [
+                EventRow(number=number, namespace=namespace_, at=at, body=body)
+                for number, namespace_, at, body in await transaction.rows("event_list", parameters)
             ]
 
         return await self._database.read(work)

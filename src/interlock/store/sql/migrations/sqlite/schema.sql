@@ -49,7 +49,7 @@ CREATE TABLE runs (
   input BLOB NOT NULL,
   head BLOB NOT NULL,
   output BLOB,
-  fault BLOB,
+  fault BLOB, parent TEXT, parent_effect INTEGER,
   UNIQUE (id, namespace)
 );
 CREATE INDEX runs_free ON runs (run) WHERE owner IS NULL AND ended_at IS NULL;
@@ -161,3 +161,29 @@ CREATE TABLE audit (
   target TEXT NOT NULL,
   detail BLOB
 );
+
+CREATE INDEX runs_children ON runs (parent, parent_effect) WHERE parent IS NOT NULL;
+
+-- Events that were sent, kept for a day to be looked at; whoever listened was told in the transaction that stored them.
+CREATE TABLE events (
+  number INTEGER PRIMARY KEY AUTOINCREMENT,
+  namespace TEXT NOT NULL,
+  source TEXT NOT NULL,
+  id TEXT NOT NULL,
+  type TEXT NOT NULL,
+  at REAL NOT NULL,
+  body BLOB NOT NULL,
+  UNIQUE (namespace, source, id)
+);
+CREATE INDEX events_at ON events (at);
+
+-- Who listens now. An empty type or source stands for any.
+CREATE TABLE subscriptions (
+  run TEXT NOT NULL,
+  listener INTEGER NOT NULL,
+  type TEXT NOT NULL,
+  source TEXT NOT NULL,
+  namespace TEXT NOT NULL,
+  PRIMARY KEY (run, listener, type, source)
+) WITHOUT ROWID;
+CREATE INDEX subscriptions_matched ON subscriptions (namespace, type, source);
