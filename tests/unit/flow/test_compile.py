@@ -378,10 +378,7 @@ _HTTP = "do: [{a: {call: http, with: {method: get, endpoint: {uri: http://x.y, a
         (_CALL % ("openapi", "{document: {endpoint: http://x.y}, operationId: o}"), "/do/0/a", "call openapi"),
         (_CALL % ("mcp", "{method: tools/list, transport: {stdio: {command: c}}}"), "/do/0/a", "call mcp"),
         (_CALL % ("https://x.y/f.yaml", "{}"), "/do/0/a", "the function 'https://x.y/f.yaml' of another catalog"),
-        ("do: [{a: {emit: {event: {with: {type: t, source: 'http://x.y'}}}}}]", "/do/0/a", "emit"),
-        ("do: [{a: {listen: {to: {any: []}}}}]", "/do/0/a", "listen"),
         ("do: [{a: {run: {container: {image: i}}}}]", "/do/0/a", "run container"),
-        ("do: [{a: {run: {workflow: {namespace: n, name: w, version: 1.0.0}}}}]", "/do/0/a", "run workflow"),
         ("do: [{a: {run: {shell: {command: ls}, await: false}}}]", "/do/0/a", "run with `await: false`"),
         (
             "do: [{a: {run: {script: {language: js, source: {endpoint: http://x.y}}}}}]",
@@ -399,11 +396,6 @@ _HTTP = "do: [{a: {call: http, with: {method: get, endpoint: {uri: http://x.y, a
             "use: {catalogs: {mine: {endpoint: http://x.y}}}\n" + _CALL % ("'f:1.0.0@mine'", "{}"),
             "/do/0/a",
             "the function 'f:1.0.0@mine' of another catalog",
-        ),
-        (
-            "use: {extensions: [{e: {extend: all, before: [{b: {set: {x: 1}}}]}}]}\ndo: [{a: {set: {x: 1}}}]",
-            "/use/extensions",
-            "an extension",
         ),
     ],
 )
