@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from acceptance.kitchen import Kitchen
+from acceptance.kitchen import CHILD, Kitchen
 from interlock import config
 from interlock.app.interlock import Interlock
 
@@ -15,6 +15,7 @@ from interlock.app.interlock import Interlock
 async def main(store: str, first: int, count: int) -> None:
     async with Interlock.open(config.Settings(store=config.Store(url=f"sqlite:///{store}"))) as app:
         await app.bring_node()
+        await app.publish(CHILD, None)
         for row in await app.stranded():
             await app.take(row)
         runs = []

@@ -207,7 +207,7 @@ def _listen(state: RunState, event: events.Heard | events.Sealed | events.Taken 
         case events.Taken():
             frame.item, frame.heard = event.value, frame.heard[1:]
             scope.value, scope.at = event.value, event.first
-        case events.Processed():
+        case _:
             if frame.item is None:
                 frame.heard = frame.heard[1:]
             frame.item, frame.processed = None, frame.processed + 1

@@ -8,7 +8,7 @@ import pytest
 
 from interlock.engine.cause import Occurred, Start
 from interlock.model.states import RunStatus
-from unit.engine.world import World, run
+from unit.engine.world import World
 
 
 def event(type: str = "t", data: Any = None, **more: Any) -> dict[str, Any]:
@@ -364,5 +364,40 @@ def test_faulted_listener_listens_again_when_the_run_is_reopened() -> None:
     assert world.output == [[1], 2]
 
 
-def test_empty_list_of_foreach_gives_the_event_itself() -> None:
-    assert run("do:\n  - a: {set: {x: 1}}\n") == {"x": 1}
+def test_items_see_the_names_of_loops_around_them() -> None:
+    world = World(
+        """
+        do:
+          - rooms:
+              for: {each: room, in: "['a']"}
+              do:
+                - hear:
+                    listen: {to: {one: {with: {type: t}}}}
+                    foreach: {item: it, do: [{both: {set: {room: "${ $room }", it: "${ $it }"}}}]}
+        """.replace("['a']", '[\\"a\\"]')
+    )
+    world.start()
+    assert heard(world, event(data=1)).output == [{"room": "a", "it": 1}]
+
+
+# -- child runs ------------------------------------------------------------------------------------------------------
+
+CHILD = "do: [{call: {run: {AWAIT workflow: {namespace: n, name: w, version: 1.0.0 INPUT}}}}]\n"
+
+
+def test_a_child_run_is_asked_for_with_its_input() -> None:
+    world = World(CHILD.replace("AWAIT", "").replace("INPUT", ", input: {x: '${ .x + 1 }'}"), {"x": 1})
+    world.start()
+    request = world.requests["call"]
+    assert request.queued
+    assert (request.target.name, request.target.input) == ("w", {"x": 2})  # type: ignore[union-attr]
+    world.done("call", 5)
+    assert world.output == 5
+
+
+def test_a_child_that_is_not_awaited_lets_the_input_go_on() -> None:
+    world = World(CHILD.replace("AWAIT", "await: false,").replace("INPUT", ""), {"x": 1})
+    world.start()
+    assert world.requests["call"].target.input == {"x": 1}  # type: ignore[union-attr]
+    world.done("call")
+    assert world.output == {"x": 1}
