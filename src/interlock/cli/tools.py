@@ -121,7 +121,7 @@ async def _examine(app: Interlock) -> None:
     counts = await app.store.views.counts()
     answer("rows        " + ", ".join(f"{count} {name}" for name, count in counts.items()))
     stranded = await app.stranded()
-    nodes = await app.store.nodes.live(app.clock.now())
+    nodes = await app.store.nodes.live(app.clock.stamp())
     answer(f"nodes       {len(nodes)} alive" + "".join(f", pid {node.pid} on {node.host}" for node in nodes))
     answer(f"stranded    {glyphs.counted(len(stranded), 'run')} that no process executes")
     if commit > _SLOW_COMMIT_MILLISECONDS:

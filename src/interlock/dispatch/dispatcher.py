@@ -106,7 +106,7 @@ class Dispatcher(Loop):
 
     async def _claim(self, free: int) -> list[ClaimedTask]:
         return await self._store.queue.claim(
-            self._node, self._pool, self._slots, free, LEASE_SECONDS, self._clock.now(), own=self._own
+            self._node, self._pool, self._slots, free, LEASE_SECONDS, self._clock.stamp(), own=self._own
         )
 
     async def _attempt(self, task: ClaimedTask) -> None:
@@ -168,7 +168,7 @@ class Dispatcher(Loop):
         while True:
             try:
                 await self._logbook.flush()
-                settled = await self._store.queue.settle(task.task, task.fence, outcome, self._clock.now())
+                settled = await self._store.queue.settle(task.task, task.fence, outcome, self._clock.stamp())
             except errors.Environment as error:
                 telemetry.emit("dispatcher.settle_failed", task=task.task, error=error)
                 self._away(error)

@@ -36,7 +36,7 @@ class Recovery(Loop):
 
 async def sweep(store: Store, clock: Clock, *, but: str | None = None) -> int:
     """Bury every node that is dead by now; gives how many. `but`: the node that asks."""
-    now = clock.now()
+    now = clock.stamp()
     gone = [node.node for node in await store.nodes.expired(now)]
     gone += [node.node for node in await store.nodes.live(now) if identity.is_dead(node)]
     gone += await store.nodes.ghosts()

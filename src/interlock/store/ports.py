@@ -6,7 +6,8 @@
     Bell      wake-ups only; may be lost or doubled
     Views     read-only, may be stale
 
-Every call is one transaction. `now` is UTC seconds from the caller's clock. A call whose store is away raises
+Every call is one transaction. `now` is UTC seconds; where it may be None, None is the present by the store's own clock, so
+that leases do not depend on the clocks of different machines. A call whose store is away raises
 StoreUnavailable; nothing of it was applied, or (a lost reply) repeating it changes nothing.
 """
 
@@ -160,7 +161,8 @@ class Journal(Protocol):
         ...
 
     async def sweep(self, before: float) -> int:
-        """Delete large texts stored before a moment that no commit came to refer to; gives how many parts."""
+        """Delete large texts stored before a moment that no commit came to refer to, and what the inbox holds for runs
+        that have ended; gives how many parts of texts."""
         ...
 
     async def load(self, run: str) -> StoredRun | None:
@@ -248,7 +250,7 @@ class Queue(Protocol):
         ...
 
     async def claim(
-        self, node: str, pool: str, slots: int, limit: int, ttl_seconds: float, now: float, *, own: bool
+        self, node: str, pool: str, slots: int, limit: int, ttl_seconds: float, now: float | None, *, own: bool
     ) -> list[ClaimedTask]:
         """Lease up to `limit` ready tasks of a pool for a node, never more than `slots` leases in the pool.
 
@@ -256,19 +258,23 @@ class Queue(Protocol):
         """
         ...
 
-    async def settle(self, task: str, fence: int, outcome: Outcome, now: float) -> bool:
+    async def settle(self, task: str, fence: int, outcome: Outcome, now: float | None) -> bool:
         """End an attempt and tell its run. False: the fence is stale or the task ended before; nothing was changed."""
         ...
 
-    async def extend(self, node: str, ttl_seconds: float, now: float) -> None:
+    async def extend(self, node: str, ttl_seconds: float, now: float | None) -> None:
         """Prolong the leases of all attempts of a node."""
+        ...
+
+    async def held(self, node: str, pool: str) -> list[ClaimedTask]:
+        """Give the attempts of a pool that are leased to a node: after a lost reply, also those it was never told of."""
         ...
 
     async def cancelled(self, node: str) -> list[str]:
         """Give the tasks that a node runs and nobody waits for any more."""
         ...
 
-    async def expire(self, now: float) -> int:
+    async def expire(self, now: float | None) -> int:
         """End the attempts whose lease ran out as lost, and tell their runs; gives how many."""
         ...
 
@@ -290,7 +296,8 @@ class NodeRow(_Row, frozen=True, kw_only=True):
     started: float
     roles: str
     version: str
-    joined_at: float
+    joined_at: float | None
+    """None while it joins: now, by the store's clock."""
     pinned: bool = False
     """It serves only the run that it was started for."""
     expires_at: float = 0.0
@@ -299,17 +306,17 @@ class NodeRow(_Row, frozen=True, kw_only=True):
 class Nodes(Protocol):
     async def join(self, node: NodeRow, ttl_seconds: float) -> None: ...
 
-    async def leave(self, node: str, now: float) -> None:
+    async def leave(self, node: str, now: float | None) -> None:
         """End a node's lease and give back what it owns."""
         ...
 
-    async def bury(self, node: str, now: float) -> int:
+    async def bury(self, node: str, now: float | None) -> int:
         """Give up a dead node: its runs become free, its attempts are lost; gives the number of runs freed."""
         ...
 
-    async def live(self, now: float) -> list[NodeRow]: ...
+    async def live(self, now: float | None) -> list[NodeRow]: ...
 
-    async def expired(self, now: float) -> list[NodeRow]: ...
+    async def expired(self, now: float | None) -> list[NodeRow]: ...
 
     async def ghosts(self) -> list[str]:
         """Give the nodes that own runs without a lease: they were buried while they accepted or claimed them."""
@@ -382,7 +389,7 @@ class Views(Protocol):
 class Pulse(Protocol):
     """The renewal of a node's leases, blocking, for a thread of its own."""
 
-    def beat(self, node_ttl_seconds: float, attempt_ttl_seconds: float, now: float) -> bool:
+    def beat(self, node_ttl_seconds: float, attempt_ttl_seconds: float, now: float | None) -> bool:
         """Prolong the node's lease and its attempts'; False when it was given up for dead: it must stop at once."""
         ...
 

@@ -34,11 +34,7 @@ class SqlJournal:
     async def commit(self, batch: Batch) -> Committed:
         for digest, text in batch.large.items():
             await self._store_large(batch.run, digest, text, batch.at)
-
-        async def work(transaction: Transaction) -> Committed:
-            return await apply(transaction, batch)
-
-        return await self._database.write(work)
+        return await self._database.commit(batch)
 
     async def _store_large(self, run: str, digest: str, text: bytes, at: float) -> None:
         """Store a large text; one that is there already, whole, costs a read."""
@@ -48,7 +44,7 @@ class SqlJournal:
             count, expected = (await transaction.rows("large_count", {"run": run, "digest": digest}))[0]
             return bool(count == expected)
 
-        if await self._database.read(stored):
+        if await self._database.read(stored, once=True):
             return
         for part in range(parts):
             body = text[part * _PART_BYTES : (part + 1) * _PART_BYTES]
@@ -61,6 +57,7 @@ class SqlJournal:
 
     async def sweep(self, before: float) -> int:
         async def work(transaction: Transaction) -> int:
+            await transaction.run("inbox_sweep", {})
             return await transaction.run("large_sweep", {"before": before})
 
         return await self._database.write(work, counted=False)
@@ -109,14 +106,14 @@ class SqlJournal:
         async def work(transaction: Transaction) -> list[InboxRow]:
             return _inbox(await transaction.rows("inbox_of_node", {"node": node}))
 
-        return await self._database.read(work)
+        return await self._database.read(work, once=True)
 
     async def history(self, run: str, after: int, limit: int) -> list[HistoryRow]:
         async def work(transaction: Transaction) -> list[HistoryRow]:
             rows = await transaction.rows("history_page", {"run": run, "after": after, "limit": limit})
             return [HistoryRow(seq=seq, at=at, epoch=epoch, events=events) for seq, at, epoch, events in rows]
 
-        return await self._database.read(work)
+        return await self._database.read(work, once=True)
 
     # -- causes from outside -------------------------------------------------------------------------------------
 
@@ -133,6 +130,7 @@ class SqlJournal:
 
     async def reopen(self, run: str, node: str | None, actor: str, now: float) -> int | None:
         async def work(transaction: Transaction) -> int | None:
+            await transaction.run("inbox_clear_stale", {"run": run})
             rows = await transaction.rows("run_reopen", {"run": run, "node": node})
             if not rows:
                 return None
@@ -157,7 +155,7 @@ class SqlJournal:
             rows = await transaction.rows("definition_get", {"digest": digest})
             return _definition((*rows[0], None)) if rows else None
 
-        return await self._database.read(work)
+        return await self._database.read(work, once=True)
 
     async def publish(self, definition: Definition, actor: str, now: float) -> str:
         async def work(transaction: Transaction) -> str:
