@@ -78,7 +78,9 @@ class Interlock:
     @contextlib.asynccontextmanager
     async def open(cls, settings: Settings, *, clock: Clock | None = None) -> AsyncIterator[Interlock]:
         """Open the store that the settings name; close it, and the node if one was brought, at the end."""
-        store = await open_store(settings.store.url)
+        store = await open_store(
+            settings.store.url, connections=settings.store.connections, listen_url=settings.store.listen_url
+        )
         app = cls(settings, store, clock or SystemClock())
         try:
             yield app

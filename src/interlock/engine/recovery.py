@@ -17,7 +17,8 @@ _UNREFERRED_SECONDS: Final = 86400.0  # a commit follows its large values within
 
 
 class Recovery(Loop):
-    """Buries dead nodes, ends attempts whose lease ran out, and sweeps large values that no commit came to refer to."""
+    """Buries dead nodes, ends attempts whose lease ran out; every hour sweeps what nothing refers to and prepares the weeks
+    to come."""
 
     def __init__(self, node: str, store: Store, clock: Clock) -> None:
         super().__init__("recovery", SCAN_SECONDS)
@@ -30,6 +31,7 @@ class Recovery(Loop):
         await sweep(self._store, self._clock, but=self._node)
         if self._clock.monotonic() - self._swept > _SWEEP_SECONDS:
             self._swept = self._clock.monotonic()
+            await self._store.prepare(self._clock.now())
             await self._store.journal.sweep(self._clock.now() - _UNREFERRED_SECONDS)
         return False
 

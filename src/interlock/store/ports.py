@@ -400,7 +400,9 @@ class Store(Protocol):
     """A store, opened."""
 
     @property
-    def url(self) -> str: ...
+    def url(self) -> str:
+        """Where it is, as people may read it: without a password."""
+        ...
 
     @property
     def journal(self) -> Journal: ...
@@ -418,6 +420,10 @@ class Store(Protocol):
     def views(self) -> Views: ...
 
     async def close(self) -> None: ...
+
+    async def prepare(self, now: float) -> None:
+        """Make what the runs of the next weeks need, such as partitions; to be called every hour, cheap when it is there."""
+        ...
 
     def pulse(self, node: str) -> Pulse | None:
         """Give a connection for renewals; None where nothing outlives this process."""

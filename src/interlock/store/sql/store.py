@@ -58,6 +58,9 @@ class SqliteStore:
     async def close(self) -> None:
         await self.database.close()
 
+    async def prepare(self, now: float) -> None:
+        """One file grows as it is: there is nothing to prepare."""
+
     def pulse(self, node: str) -> SqlitePulseOfNode | None:
         """Give the node's renewal connection; None in memory, where nothing can outlive this process."""
         return None if self.path == ":memory:" else SqlitePulseOfNode(self.path, node)

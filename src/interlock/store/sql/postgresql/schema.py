@@ -9,14 +9,14 @@ import asyncpg
 from interlock import errors
 from interlock.store.sql import compatibility, statements
 
-_LOCK: Final = 0x494E544B  # "INTK": processes that start at once migrate one after the other
+LOCK: Final = 0x494E544B  # "INTK": processes that start at once migrate one after the other
 _OURS: Final = {"meta", "migrations", "runs"}
 
 
 async def migrate(connection: asyncpg.Connection[Any]) -> None:
     """Apply what is missing, all of it in one transaction. Raises StoreCorrupt for tables that are not ours, or newer."""
     async with connection.transaction():
-        await connection.execute(f"SELECT pg_advisory_xact_lock({_LOCK})")
+        await connection.execute(f"SELECT pg_advisory_xact_lock({LOCK})")
         applied, needs = await _recorded(connection)
         known = statements.migrations("postgresql")
         for name in compatibility.pending("postgresql", applied, needs):
@@ -32,7 +32,7 @@ async def migrate(connection: asyncpg.Connection[Any]) -> None:
 async def revert(connection: asyncpg.Connection[Any], name: str) -> None:
     """Undo one migration; its down script removes what its up script made."""
     async with connection.transaction():
-        await connection.execute(f"SELECT pg_advisory_xact_lock({_LOCK})")
+        await connection.execute(f"SELECT pg_advisory_xact_lock({LOCK})")
         await connection.execute(statements.migrations("postgresql")[name][1])
         if name != min(statements.migrations("postgresql")):
             await connection.execute("DELETE FROM migrations WHERE name = $1", name)

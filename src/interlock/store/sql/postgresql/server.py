@@ -23,7 +23,6 @@ _SETTINGS: Final = {
     "enable_seqscan": "off",
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
-    "synchronous_commit": "on",
 }
 
 
@@ -43,6 +42,8 @@ class Server:
     url: str
     pooled: bool
     version: str
+    relaxed: bool = False
+    """The server answers before it has written (`synchronous_commit = off`), which our transactions must not accept."""
 
     @property
     def place(self) -> str:
@@ -51,14 +52,23 @@ class Server:
     @property
     def begin(self) -> str:
         """What begins a transaction; behind a pooler the settings come with it, else the connection has them."""
-        if not self.pooled:
-            return "BEGIN"
-        return "BEGIN; " + "; ".join(f"SET LOCAL {name} = {value}" for name, value in _SETTINGS.items())
+        return f"BEGIN; {self._set('SET LOCAL')}" if self.pooled else "BEGIN"
+
+    def _set(self, command: str) -> str:
+        settings = _SETTINGS | {"synchronous_commit": "on"} if self.relaxed else _SETTINGS
+        return "; ".join(f"{command} {name} = {value}" for name, value in settings.items())
+
+    async def prepare(self, connection: asyncpg.Connection[asyncpg.Record]) -> None:
+        """Give a connection the settings that our statements are planned with."""
+        await connection.execute(self._set("SET"))
 
     async def connect(self) -> Connection:
         """Open a connection of its own, for the bell or renewals."""
         with translated(self.place):
-            return await connect(self.url, pooled=self.pooled)
+            connection = await connect(self.url, pooled=self.pooled)
+            if not self.pooled:
+                await self.prepare(connection)
+            return connection
 
     async def pool(self, connections: int) -> asyncpg.Pool[asyncpg.Record]:
         """Give a pool that opens connections as they are needed."""
@@ -72,7 +82,7 @@ class Server:
                 timeout=CONNECT_SECONDS,
                 command_timeout=STATEMENT_SECONDS,
                 statement_cache_size=0 if self.pooled else 200,
-                init=None if self.pooled else prepare,
+                init=None if self.pooled else self.prepare,
             )
 
 
@@ -86,6 +96,7 @@ async def find(url: str) -> Server:
                 # Behind a pooler the server that answers is not the one that the connection was promised.
                 pooled = backend != connection.get_server_pid()
                 number = int(await connection.fetchval("SELECT current_setting('server_version_num')"))
+                relaxed = await connection.fetchval("SELECT current_setting('synchronous_commit')") == "off"
                 version = await connection.fetchval("SELECT current_setting('server_version')")
         finally:
             await connection.close(timeout=CONNECT_SECONDS)
@@ -93,25 +104,17 @@ async def find(url: str) -> Server:
         raise errors.Invalid(
             f"the server at {place(url)} is PostgreSQL {version}; Interlock needs PostgreSQL {_OLDEST} or newer"
         )
-    return Server(url, pooled, version)
+    return Server(url, pooled, version, relaxed)
 
 
 async def connect(url: str, *, pooled: bool) -> Connection:
-    connection = await asyncpg.connect(
+    return await asyncpg.connect(
         url,
         timeout=CONNECT_SECONDS,
         command_timeout=STATEMENT_SECONDS,
         connection_class=Connection,
         statement_cache_size=0 if pooled else 200,
     )
-    if not pooled:
-        await prepare(connection)
-    return connection
-
-
-async def prepare(connection: asyncpg.Connection[asyncpg.Record]) -> None:
-    """Give a connection the settings that our statements are planned with."""
-    await connection.execute("; ".join(f"SET {name} = {value}" for name, value in _SETTINGS.items()))
 
 
 def place(url: str) -> str:

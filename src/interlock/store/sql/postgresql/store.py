@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import AsyncIterator
 from typing import Final
 
 from interlock.model.json import Json
 from interlock.store.sql.journal import SqlJournal
 from interlock.store.sql.nodes import SqlNodes
-from interlock.store.sql.postgresql import schema, server
+from interlock.store.sql.postgresql import partitions, schema, server
 from interlock.store.sql.postgresql.bell import PostgresBell
 from interlock.store.sql.postgresql.database import PostgresDatabase
 from interlock.store.sql.postgresql.failures import translated
 from interlock.store.sql.postgresql.pulse import PostgresPulse
-from interlock.store.sql.postgresql.server import Server
+from interlock.store.sql.postgresql.server import Connection, Server
 from interlock.store.sql.queue import SqlQueue
 from interlock.store.sql.store import costs
 from interlock.store.sql.views import SqlViews
@@ -35,16 +37,13 @@ class PostgresStore:
 
     @property
     def url(self) -> str:
-        return self.server.url
+        return f"postgresql://{self.server.place}"
 
     async def open(self, listen: Server | None) -> None:
         """Bring the schema up to date and start. `listen`: where notifications can be heard, None for nowhere."""
-        with translated(self.server.place):
-            connection = await self.server.connect()
-            try:
-                await schema.migrate(connection)
-            finally:
-                await connection.close(timeout=server.CONNECT_SECONDS)
+        async with self._apart() as connection:
+            await schema.migrate(connection)
+            await partitions.make(connection, time.time())
         await self.database.open()
         self.bell.connect(listen)
         await self.bell.start()
@@ -52,6 +51,25 @@ class PostgresStore:
     async def close(self) -> None:
         await self.bell.stop()
         await self.database.close()
+
+    async def prepare(self, now: float) -> None:
+        async with self._apart() as connection:
+            await partitions.make(connection, now)
+
+    async def drop_weeks(self, before: float) -> list[str]:
+        """Drop the weeks of runs that lie wholly before a moment and hold no open run; gives the partitions dropped."""
+        async with self._apart() as connection:
+            return await partitions.drop(connection, before)
+
+    @contextlib.asynccontextmanager
+    async def _apart(self) -> AsyncIterator[Connection]:
+        """Lend a connection that is no part of the pool."""
+        with translated(self.server.place):
+            connection = await self.server.connect()
+            try:
+                yield connection
+            finally:
+                await connection.close(timeout=server.CONNECT_SECONDS)
 
     def pulse(self, node: str) -> PostgresPulse:
         return PostgresPulse(self.server, node)
@@ -61,18 +79,13 @@ class PostgresStore:
 
     async def _server_figures(self) -> dict[str, Json]:
         """Ask the server what it is; its clock is compared with the middle of the question."""
-        with translated(self.server.place):
-            connection = await self.server.connect()
-            try:
-                async with connection.transaction():
-                    sent = time.time()
-                    there = await connection.fetchval("SELECT extract(epoch FROM clock_timestamp())::float8")
-                    offset = there - (sent + time.time()) / 2
-                    settings = await connection.fetchrow(
-                        "SELECT current_setting('fsync'), current_setting('synchronous_commit')"
-                    )
-            finally:
-                await connection.close(timeout=server.CONNECT_SECONDS)
+        async with self._apart() as connection, connection.transaction():
+            sent = time.time()
+            there = await connection.fetchval("SELECT extract(epoch FROM clock_timestamp())::float8")
+            offset = there - (sent + time.time()) / 2
+            settings = await connection.fetchrow(
+                "SELECT current_setting('fsync'), current_setting('synchronous_commit')"
+            )
         assert settings is not None
         return {
             "server": f"PostgreSQL {self.server.version}",
