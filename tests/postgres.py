@@ -20,6 +20,7 @@ from pathlib import Path
 
 import asyncpg
 
+import pooler
 from interlock.store.open import open_store
 
 NOBODY = 65534
@@ -102,10 +103,17 @@ def shared(version: str) -> Server:
 _stack = contextlib.ExitStack()
 
 
+@functools.cache
+def pooled(version: str) -> int:
+    """Give the port of this test process's pooler before its server of a version."""
+    return _stack.enter_context(pooler.running(shared(version).port))
+
+
 def close() -> None:
     """Stop the servers of this test process."""
     _stack.close()
     shared.cache_clear()
+    pooled.cache_clear()
 
 
 async def _template(server: Server) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import pooler
 import postgres
 import required
 from interlock.store.open import open_store
@@ -37,7 +38,7 @@ async def postgres_url(postgres_server: postgres.Server) -> AsyncIterator[str]:
         yield url
 
 
-@pytest.fixture(params=["sqlite-file", "sqlite-memory", "postgresql-18", "postgresql-15"])
+@pytest.fixture(params=["sqlite-file", "sqlite-memory", "postgresql-18", "postgresql-15", "pgbouncer-18"])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
     async with contextlib.AsyncExitStack() as stack:
         opened = await open_store(await _url(request.param, tmp_path, stack))
@@ -52,5 +53,10 @@ async def _url(backend: str, folder: Path, stack: contextlib.AsyncExitStack) -> 
     present = detail in postgres.binaries()
     if not present and (detail != NEWEST or required.may_skip("postgres", present)):
         pytest.skip(f"PostgreSQL {detail} is not installed")
+    if kind == "pgbouncer" and required.may_skip("pgbouncer", pooler.is_there()):
+        pytest.skip("PgBouncer is not installed")
     server = await asyncio.to_thread(postgres.shared, detail)
-    return await stack.enter_async_context(postgres.database(server))
+    url = await stack.enter_async_context(postgres.database(server))
+    if kind == "pgbouncer":
+        return url.replace(f":{server.port}/", f":{await asyncio.to_thread(postgres.pooled, detail)}/")
+    return url

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import asyncpg
 
@@ -35,7 +35,7 @@ class PostgresBell(LocalBell, Service):
         super().__init__()
         self._server: Server | None = None
         self._changed = asyncio.Event()
-        self._listening = False
+        self.is_listening = False
         self._tasks: list[asyncio.Task[None]] = []
 
     def connect(self, server: Server | None) -> None:
@@ -60,7 +60,7 @@ class PostgresBell(LocalBell, Service):
 
     async def _poll(self) -> None:
         while True:
-            await asyncio.sleep(_POLL_SECONDS if self._listening else _BLIND_SECONDS)
+            await asyncio.sleep(_POLL_SECONDS if self.is_listening else _BLIND_SECONDS)
             self.ring()
 
     async def _connected(self, server: Server) -> None:
@@ -77,15 +77,16 @@ class PostgresBell(LocalBell, Service):
             try:
                 await self._ring_over(connection)
             except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+                self.is_listening = False
                 telemetry.emit("bell.lost", error=error)
                 await asyncio.sleep(_RECONNECT_SECONDS[0])
             finally:
-                self._listening = False
+                self.is_listening = False
                 await _end(connection)
             attempt = 0
 
-    async def _ring_over(self, connection: Connection) -> None:
-        """Listen, and tell others of our changes, until the connection breaks."""
+    async def _ring_over(self, connection: Connection) -> NoReturn:
+        """Listen, and tell others of our changes, until the connection breaks, which it raises."""
         own = connection.get_server_pid()
 
         def heard(_connection: Any, pid: int, _channel: str, _payload: object) -> None:
@@ -95,7 +96,7 @@ class PostgresBell(LocalBell, Service):
         lost = asyncio.Event()
         connection.add_termination_listener(lambda _connection: lost.set())
         await connection.add_listener(_CHANNEL, heard)
-        self._listening = True
+        self.is_listening = True
         self.ring()  # whatever happened while nobody listened
         while not lost.is_set():
             await _either(self._changed, lost)
@@ -103,6 +104,7 @@ class PostgresBell(LocalBell, Service):
                 self._changed.clear()
                 await connection.execute(f"NOTIFY {_CHANNEL}")
                 await asyncio.sleep(_NOTIFY_SECONDS)
+        raise ConnectionResetError("the connection of the bell was closed")
 
 
 async def _either(one: asyncio.Event, other: asyncio.Event) -> None:

@@ -67,6 +67,7 @@ class Committer:
             group = self._take()
             if not group:
                 return
+            self._flying |= {member.batch.run for member in group}  # before the next group is taken
             flight = asyncio.create_task(self._fly(group), name="group-commit")
             self._flights.add(flight)
             flight.add_done_callback(self._landed)
@@ -90,12 +91,10 @@ class Committer:
         return group
 
     async def _fly(self, group: list[_Member]) -> None:
-        runs = {member.batch.run for member in group}
-        self._flying |= runs
         try:
             await self._send(group)
         finally:
-            self._flying -= runs
+            self._flying -= {member.batch.run for member in group}
 
     async def _send(self, group: list[_Member]) -> None:
         try:
