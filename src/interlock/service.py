@@ -25,6 +25,10 @@ class Clock(Protocol):
         """Give UTC seconds since 1970."""
         ...
 
+    def stamp(self) -> float | None:
+        """Give what a store is to take for the present in leases: None for its own clock, which all nodes share."""
+        ...
+
     def monotonic(self) -> float:
         """Give seconds that never jump; only differences mean anything."""
         ...
@@ -43,6 +47,9 @@ class SystemClock:
 
     def now(self) -> float:
         return time.time()
+
+    def stamp(self) -> float | None:
+        return None
 
     def monotonic(self) -> float:
         return time.monotonic()

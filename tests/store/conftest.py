@@ -2,18 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
+import pooler
+import postgres
+import required
 from interlock.store.open import open_store
 from interlock.store.ports import Store
 
+NEWEST = "18"
 
-@pytest.fixture(params=["sqlite-file", "sqlite-memory"])
+
+@pytest.fixture(scope="session", autouse=True)
+def servers() -> Iterator[None]:
+    yield
+    postgres.close()
+
+
+@pytest.fixture
+async def postgres_server() -> postgres.Server:
+    if required.may_skip("postgres", NEWEST in postgres.binaries()):
+        pytest.skip("PostgreSQL is not installed")
+    return await asyncio.to_thread(postgres.shared, NEWEST)
+
+
+@pytest.fixture
+async def postgres_url(postgres_server: postgres.Server) -> AsyncIterator[str]:
+    """A migrated database of the test's own on the newest server."""
+    async with postgres.database(postgres_server) as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite-file", "sqlite-memory", "postgresql-18", "postgresql-15", "pgbouncer-18"])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    url = f"sqlite:///{tmp_path}/store.db" if request.param == "sqlite-file" else "sqlite:///:memory:"
-    opened = await open_store(url)
-    yield opened
-    await opened.close()
+    async with contextlib.AsyncExitStack() as stack:
+        opened = await open_store(await _url(request.param, tmp_path, stack))
+        stack.push_async_callback(opened.close)
+        yield opened
+
+
+async def _url(backend: str, folder: Path, stack: contextlib.AsyncExitStack) -> str:
+    kind, _, detail = backend.partition("-")
+    if kind == "sqlite":
+        return f"sqlite:///{folder}/store.db" if detail == "file" else "sqlite:///:memory:"
+    present = detail in postgres.binaries()
+    if not present and (detail != NEWEST or required.may_skip("postgres", present)):
+        pytest.skip(f"PostgreSQL {detail} is not installed")
+    if kind == "pgbouncer" and required.may_skip("pgbouncer", pooler.is_there()):
+        pytest.skip("PgBouncer is not installed")
+    server = await asyncio.to_thread(postgres.shared, detail)
+    url = await stack.enter_async_context(postgres.database(server))
+    if kind == "pgbouncer":
+        return url.replace(f":{server.port}/", f":{await asyncio.to_thread(postgres.pooled, detail)}/")
+    return url

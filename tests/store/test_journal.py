@@ -225,7 +225,7 @@ async def test_run_of_a_node_that_was_buried_meanwhile_is_found_and_freed(store:
 
 
 class StoppedClock(SystemClock):
-    def now(self) -> float:
+    def stamp(self) -> float | None:
         return 105.0
 
 

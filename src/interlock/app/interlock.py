@@ -78,7 +78,9 @@ class Interlock:
     @contextlib.asynccontextmanager
     async def open(cls, settings: Settings, *, clock: Clock | None = None) -> AsyncIterator[Interlock]:
         """Open the store that the settings name; close it, and the node if one was brought, at the end."""
-        store = await open_store(settings.store.url)
+        store = await open_store(
+            settings.store.url, connections=settings.store.connections, listen_url=settings.store.listen_url
+        )
         app = cls(settings, store, clock or SystemClock())
         try:
             yield app
@@ -113,7 +115,7 @@ class Interlock:
     async def stranded(self) -> list[RunRow]:
         """Give the runs that have not ended and that no living process owns."""
         await self.sweep()
-        alive = {node.node for node in await self.store.nodes.live(self.clock.now())}
+        alive = {node.node for node in await self.store.nodes.live(self.clock.stamp())}
         open_ = [RunStatus.PENDING, RunStatus.RUNNING, RunStatus.WAITING]
         rows = await self.store.views.runs(None, open_, None, None, _PAGE)
         return [row for row in rows if row.owner not in alive]
@@ -121,7 +123,7 @@ class Interlock:
     async def has_engine(self) -> bool:
         """Say whether a live node executes runs for others."""
         await self.sweep()
-        return any(not node.pinned for node in await self.store.nodes.live(self.clock.now()))
+        return any(not node.pinned for node in await self.store.nodes.live(self.clock.stamp()))
 
     # -- definitions ---------------------------------------------------------------------------------------------
 

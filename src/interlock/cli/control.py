@@ -68,4 +68,4 @@ async def _see_to(app: Interlock, row: RunRow, wanted: frozenset[RunStatus]) -> 
 
 async def _is_live(app: Interlock, owner: str) -> bool:
     await app.sweep()
-    return any(node.node == owner for node in await app.store.nodes.live(app.clock.now()))
+    return any(node.node == owner for node in await app.store.nodes.live(app.clock.stamp()))

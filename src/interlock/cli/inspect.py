@@ -181,7 +181,7 @@ async def _hint(app: Interlock, row: RunRow) -> str:
         case RunStatus.CANCELLED:
             return ""
         case _:
-            alive = {node.node for node in await app.store.nodes.live(app.clock.now())}
+            alive = {node.node for node in await app.store.nodes.live(app.clock.stamp())}
             return "" if row.owner in alive else f"no process executes it; `interlock resume {row.id}` does"
 
 

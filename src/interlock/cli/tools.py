@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import interlock
 from interlock import config, errors
@@ -100,12 +100,11 @@ async def config_check() -> int:
 
 async def doctor() -> int:
     """Measure and list; what needs a hand comes last, with the command for it."""
-    settings = context.settings()
     answer(f"interlock   {interlock.__version__} on Python {platform.python_version()}, {platform.system()}")
     answer(f"clock       {await _clock()}")
     answer(f"node (js)   {shutil.which('node') or 'not found: `run: script` with language js will fail'}")
-    answer(f"store       {settings.store.url}")
     async with context.opened() as app:
+        answer(f"store       {app.store.url}")
         await _examine(app)
     return 0
 
@@ -117,11 +116,14 @@ async def _examine(app: Interlock) -> None:
         f"            durable commit (fsync) {commit:.2f} ms, the worst of 20 {figures['commit_worst_ms']:.2f} ms,"
         f" read {figures['read_p50_ms']:.2f} ms"
     )
-    answer(f"            longest wait for the lock {figures['worst_lock_wait_ms']:.1f} ms")
+    if "server" in figures:
+        answer(f"            {_server(figures)}")
+    else:
+        answer(f"            longest wait for the lock {figures['worst_lock_wait_ms']:.1f} ms")
     counts = await app.store.views.counts()
     answer("rows        " + ", ".join(f"{count} {name}" for name, count in counts.items()))
     stranded = await app.stranded()
-    nodes = await app.store.nodes.live(app.clock.now())
+    nodes = await app.store.nodes.live(app.clock.stamp())
     answer(f"nodes       {len(nodes)} alive" + "".join(f", pid {node.pid} on {node.host}" for node in nodes))
     answer(f"stranded    {glyphs.counted(len(stranded), 'run')} that no process executes")
     if commit > _SLOW_COMMIT_MILLISECONDS:
@@ -130,6 +132,12 @@ async def _examine(app: Interlock) -> None:
         note("suspiciously quick: the disk may not keep what it says it wrote when the power fails")
     for row in stranded:
         note(f"{row.id} ({row.workflow}, {row.status}): `interlock resume {row.id}` goes on with it")
+
+
+def _server(figures: Mapping[str, Any]) -> str:
+    pooled = ", behind a pooler" if figures["pooled"] else ""
+    offset = f"its clock {figures['clock_offset_s'] * 1000:+.1f} ms from this one"
+    return f"{figures['server']}{pooled}, {offset}, fsync {figures['fsync']}, commits {figures['synchronous_commit']}"
 
 
 async def _clock() -> str:

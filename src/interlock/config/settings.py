@@ -39,6 +39,10 @@ def _text(value: object) -> str:
     return value
 
 
+def _text_or_none(value: object) -> str | None:
+    return None if value is None or value == "none" else _text(value)
+
+
 def _count(value: object) -> int:
     if isinstance(value, str) and re.fullmatch(r"-?\d+", value):
         return int(value)
@@ -131,7 +135,18 @@ def _setting(
 class Store:
     url: str = _setting(
         "sqlite:///.interlock/interlock.db", _text,
-        "Where runs are kept. A relative SQLite path starts in the working folder: a project's runs stay beside it.",
+        "Where runs are kept. A relative SQLite path starts in the working folder: a project's runs stay beside it."
+        " `postgresql://user@host/database` shares them between machines.",
+    )  # fmt: skip
+    connections: int = _setting(
+        8, _count, low=2, high=200,
+        meaning="Connections to PostgreSQL that one process may open for statements; two carry thousands of commits a"
+        " second, the others answer reads beside them. The bell and the leases have one more each.",
+    )  # fmt: skip
+    listen_url: str | None = _setting(
+        None, _text_or_none,
+        "Where PostgreSQL tells of changes by other processes, when `store.url` names a pooler in transaction mode,"
+        " which cannot; without it they are looked for every 250 ms.",
     )  # fmt: skip
 
 

@@ -3,6 +3,9 @@
 Every write about an attempt carries its fence. A settle that changes nothing means that the attempt was given up
 meanwhile; its runner is ended and its outcome dropped. While the store is away nothing is claimed, and outcomes wait here
 until it is back.
+
+A claim whose reply was lost may have leased tasks that this dispatcher does not know, and the node would keep their leases
+alive for ever. So it asks what the node holds, after a claim that failed and every minute, and launches what is unknown.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from interlock.store.ports import ClaimedTask, Store
 _POLL_SECONDS: Final = 1.0  # the net under the bell
 _RETRY_SECONDS: Final = 0.5
 _STOP_SECONDS: Final = 5.0  # for what a stopping dispatcher still has to tell a store that is slow or away
+_RECONCILE_SECONDS: Final = 60.0
 LEASE_SECONDS: Final = 60.0
 
 
@@ -60,6 +64,7 @@ class Dispatcher(Loop):
         self._running: dict[str, Running] = {}
         self._claiming: asyncio.Task[list[ClaimedTask]] | None = None
         self._unlisten: Callable[[], None] | None = None
+        self._reconcile_at = clock.monotonic() + _RECONCILE_SECONDS
 
     async def start(self) -> None:
         self._unlisten = self._store.bell.listen(self.wake)
@@ -94,19 +99,35 @@ class Dispatcher(Loop):
         if self._running:
             unwanted = await self._store.queue.cancelled(self._node)
             await asyncio.gather(*(self._running[task].cancel() for task in unwanted if task in self._running))
+        if self._clock.monotonic() >= self._reconcile_at:
+            await self._reconcile()
         free = self._slots - len(self._attempts)
         if free <= 0 or not await self._store.queue.ready(self._pool):
             return False
+        self._reconcile_at = self._clock.monotonic()  # until this claim has told what it leased
         self._claiming = asyncio.create_task(self._claim(free), name=f"claim-{self._pool}")
         claimed = await asyncio.shield(self._claiming)
         self._claiming = None
+        self._reconcile_at = self._clock.monotonic() + _RECONCILE_SECONDS
         for task in claimed:
-            self._attempts[task.task] = asyncio.create_task(self._attempt(task), name=f"attempt-{task.task}")
+            self._begin(task)
         return bool(claimed)
+
+    def _begin(self, task: ClaimedTask) -> None:
+        self._attempts[task.task] = asyncio.create_task(self._attempt(task), name=f"attempt-{task.task}")
+
+    async def _reconcile(self) -> None:
+        """Launch what this node holds and does not know: a claim leased it whose reply was lost, so it never began."""
+        known = set(self._attempts)  # before the question: an attempt that ends meanwhile is not unknown
+        for task in await self._store.queue.held(self._node, self._pool):
+            if task.task not in known:
+                telemetry.emit("dispatcher.unknown", task=task.task, run=task.run)
+                self._begin(task)
+        self._reconcile_at = self._clock.monotonic() + _RECONCILE_SECONDS
 
     async def _claim(self, free: int) -> list[ClaimedTask]:
         return await self._store.queue.claim(
-            self._node, self._pool, self._slots, free, LEASE_SECONDS, self._clock.now(), own=self._own
+            self._node, self._pool, self._slots, free, LEASE_SECONDS, self._clock.stamp(), own=self._own
         )
 
     async def _attempt(self, task: ClaimedTask) -> None:
@@ -168,7 +189,7 @@ class Dispatcher(Loop):
         while True:
             try:
                 await self._logbook.flush()
-                settled = await self._store.queue.settle(task.task, task.fence, outcome, self._clock.now())
+                settled = await self._store.queue.settle(task.task, task.fence, outcome, self._clock.stamp())
             except errors.Environment as error:
                 telemetry.emit("dispatcher.settle_failed", task=task.task, error=error)
                 self._away(error)

@@ -28,7 +28,7 @@ def here(clock: Clock, roles: str, *, pinned: bool) -> NodeRow:
         started=started(pid) or 0.0,
         roles=roles,
         version=interlock.__version__,
-        joined_at=clock.now(),
+        joined_at=clock.stamp(),
         pinned=pinned,
     )
 

@@ -65,7 +65,7 @@ class Membership(Service):
         if self._joined:
             self._joined = False
             try:
-                await self._store.nodes.leave(self.node.node, self._clock.now())
+                await self._store.nodes.leave(self.node.node, self._clock.stamp())
             except errors.Environment as error:  # the lease runs out by itself; why the node stops matters more
                 telemetry.emit("node.not_left", node=self.node.node, error=error)
 
@@ -83,7 +83,7 @@ class Membership(Service):
                     continue
                 refused = False
                 try:
-                    if pulse.beat(NODE_TTL_SECONDS, ATTEMPT_TTL_SECONDS, self._clock.now()):
+                    if pulse.beat(NODE_TTL_SECONDS, ATTEMPT_TTL_SECONDS, self._clock.stamp()):
                         confirmed = sent
                     else:
                         refused = True

@@ -17,7 +17,8 @@ _UNREFERRED_SECONDS: Final = 86400.0  # a commit follows its large values within
 
 
 class Recovery(Loop):
-    """Buries dead nodes, ends attempts whose lease ran out, and sweeps large values that no commit came to refer to."""
+    """Buries dead nodes, ends attempts whose lease ran out; every hour sweeps what nothing refers to and prepares the weeks
+    to come."""
 
     def __init__(self, node: str, store: Store, clock: Clock) -> None:
         super().__init__("recovery", SCAN_SECONDS)
@@ -30,13 +31,14 @@ class Recovery(Loop):
         await sweep(self._store, self._clock, but=self._node)
         if self._clock.monotonic() - self._swept > _SWEEP_SECONDS:
             self._swept = self._clock.monotonic()
+            await self._store.prepare(self._clock.now())
             await self._store.journal.sweep(self._clock.now() - _UNREFERRED_SECONDS)
         return False
 
 
 async def sweep(store: Store, clock: Clock, *, but: str | None = None) -> int:
     """Bury every node that is dead by now; gives how many. `but`: the node that asks."""
-    now = clock.now()
+    now = clock.stamp()
     gone = [node.node for node in await store.nodes.expired(now)]
     gone += [node.node for node in await store.nodes.live(now) if identity.is_dead(node)]
     gone += await store.nodes.ghosts()

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from typing import Final
 
 from interlock import errors
 from interlock.store.ports import Store
 from interlock.store.sql.store import SqliteStore
+
+_POSTGRESQL: Final = ("postgresql", "postgres")
 
 
 def is_there(url: str) -> bool:
@@ -15,15 +18,22 @@ def is_there(url: str) -> bool:
     return scheme != "sqlite" or path == "/:memory:" or os.path.exists(path[1:])
 
 
-async def open_store(url: str) -> Store:
-    """Open a store: `sqlite:///relative/path.db`, `sqlite:////absolute/path.db` or `sqlite:///:memory:`.
+async def open_store(url: str, *, connections: int = 8, listen_url: str | None = None) -> Store:
+    """Open a store: `sqlite:///relative/path.db`, `sqlite:////absolute/path.db`, `sqlite:///:memory:` or
+    `postgresql://user@host/database`.
 
-    Raises Invalid for a URL that names no store that this version has, StoreUnavailable, StoreCorrupt, StoreFull.
+    `connections`: how many a PostgreSQL store may open for statements; `listen_url`: where it hears of changes by others when
+    `url` names a pooler. Raises Invalid for a URL that names no store that this version has, StoreUnavailable, StoreCorrupt,
+    StoreFull.
     """
     scheme, separator, path = url.partition("://")
+    if scheme in _POSTGRESQL and separator:
+        from interlock.store.sql.postgresql import store as postgresql  # noqa: PLC0415 (asyncpg: start-up of the others)
+
+        return await postgresql.open_store(url, connections=connections, listen_url=listen_url)
     if scheme != "sqlite" or not separator:
         raise errors.Invalid(
-            f"the store URL {url!r} is not supported; write sqlite:///path/to/file.db (other stores come later)"
+            f"the store URL {url!r} is not supported; write sqlite:///path/to/file.db or postgresql://user@host/database"
         )
     if not path.startswith("/") or path == "/":
         raise errors.Invalid(

@@ -6,7 +6,8 @@
     Bell      wake-ups only; may be lost or doubled
     Views     read-only, may be stale
 
-Every call is one transaction. `now` is UTC seconds from the caller's clock. A call whose store is away raises
+Every call is one transaction. `now` is UTC seconds; where it may be None, None is the present by the store's own clock, so
+that leases do not depend on the clocks of different machines. A call whose store is away raises
 StoreUnavailable; nothing of it was applied, or (a lost reply) repeating it changes nothing.
 """
 
@@ -204,9 +205,8 @@ class Journal(Protocol):
         ...
 
     async def sweep(self, before: float) -> int:
-        """Delete what was stored before a moment and serves nobody: events, and large texts that no commit refers to.
-
-        Gives how many rows went.
+        """Delete what was stored before a moment and serves nobody: events, and large texts that no commit refers to; also
+        what the inbox holds for runs that have ended. Gives how many events and parts of texts went.
         """
         ...
 
@@ -302,7 +302,7 @@ class Queue(Protocol):
         ...
 
     async def claim(
-        self, node: str, pool: str, slots: int, limit: int, ttl_seconds: float, now: float, *, own: bool
+        self, node: str, pool: str, slots: int, limit: int, ttl_seconds: float, now: float | None, *, own: bool
     ) -> list[ClaimedTask]:
         """Lease up to `limit` ready tasks of a pool for a node, never more than `slots` leases in the pool.
 
@@ -310,19 +310,23 @@ class Queue(Protocol):
         """
         ...
 
-    async def settle(self, task: str, fence: int, outcome: Outcome, now: float) -> bool:
+    async def settle(self, task: str, fence: int, outcome: Outcome, now: float | None) -> bool:
         """End an attempt and tell its run. False: the fence is stale or the task ended before; nothing was changed."""
         ...
 
-    async def extend(self, node: str, ttl_seconds: float, now: float) -> None:
+    async def extend(self, node: str, ttl_seconds: float, now: float | None) -> None:
         """Prolong the leases of all attempts of a node."""
+        ...
+
+    async def held(self, node: str, pool: str) -> list[ClaimedTask]:
+        """Give the attempts of a pool that are leased to a node: after a lost reply, also those it was never told of."""
         ...
 
     async def cancelled(self, node: str) -> list[str]:
         """Give the tasks that a node runs and nobody waits for any more."""
         ...
 
-    async def expire(self, now: float) -> int:
+    async def expire(self, now: float | None) -> int:
         """End the attempts whose lease ran out as lost, and tell their runs; gives how many."""
         ...
 
@@ -344,7 +348,8 @@ class NodeRow(_Row, frozen=True, kw_only=True):
     started: float
     roles: str
     version: str
-    joined_at: float
+    joined_at: float | None
+    """None while it joins: now, by the store's clock."""
     pinned: bool = False
     """It serves only the run that it was started for."""
     expires_at: float = 0.0
@@ -353,17 +358,17 @@ class NodeRow(_Row, frozen=True, kw_only=True):
 class Nodes(Protocol):
     async def join(self, node: NodeRow, ttl_seconds: float) -> None: ...
 
-    async def leave(self, node: str, now: float) -> None:
+    async def leave(self, node: str, now: float | None) -> None:
         """End a node's lease and give back what it owns."""
         ...
 
-    async def bury(self, node: str, now: float) -> int:
+    async def bury(self, node: str, now: float | None) -> int:
         """Give up a dead node: its runs become free, its attempts are lost; gives the number of runs freed."""
         ...
 
-    async def live(self, now: float) -> list[NodeRow]: ...
+    async def live(self, now: float | None) -> list[NodeRow]: ...
 
-    async def expired(self, now: float) -> list[NodeRow]: ...
+    async def expired(self, now: float | None) -> list[NodeRow]: ...
 
     async def ghosts(self) -> list[str]:
         """Give the nodes that own runs without a lease: they were buried while they accepted or claimed them."""
@@ -449,7 +454,7 @@ class Views(Protocol):
 class Pulse(Protocol):
     """The renewal of a node's leases, blocking, for a thread of its own."""
 
-    def beat(self, node_ttl_seconds: float, attempt_ttl_seconds: float, now: float) -> bool:
+    def beat(self, node_ttl_seconds: float, attempt_ttl_seconds: float, now: float | None) -> bool:
         """Prolong the node's lease and its attempts'; False when it was given up for dead: it must stop at once."""
         ...
 
@@ -460,7 +465,9 @@ class Store(Protocol):
     """A store, opened."""
 
     @property
-    def url(self) -> str: ...
+    def url(self) -> str:
+        """Where it is, as people may read it: without a password."""
+        ...
 
     @property
     def journal(self) -> Journal: ...
@@ -478,6 +485,10 @@ class Store(Protocol):
     def views(self) -> Views: ...
 
     async def close(self) -> None: ...
+
+    async def prepare(self, now: float) -> None:
+        """Make what the runs of the next weeks need, such as partitions; to be called every hour, cheap when it is there."""
+        ...
 
     def pulse(self, node: str) -> Pulse | None:
         """Give a connection for renewals; None where nothing outlives this process."""

@@ -25,7 +25,8 @@ from interlock.store.sql.transaction import Database, Row, Transaction
 _PART_BYTES: Final = 1024 * 1024
 """A large text is written in parts of this size, each in a transaction of its own, so that it delays nobody's commit."""
 
-_CANCEL: Final = b'{"kind":"cancel","reason":"the run that started this one no longer waits for it"}'
+CHILD_UNWANTED: Final = b'{"kind":"cancel","reason":"the run that started this one no longer waits for it"}'
+"""The cause that a child run finds in its inbox when nobody waits for it any more."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -42,11 +43,7 @@ class SqlJournal:
         for child in batch.children:
             for digest, text in child.large.items():
                 await self._store_large(child.run, digest, text, batch.at)
-
-        async def work(transaction: Transaction) -> Committed:
-            return await apply(transaction, batch)
-
-        return await self._database.write(work)
+        return await self._database.commit(batch)
 
     async def _store_large(self, run: str, digest: str, text: bytes, at: float) -> None:
         """Store a large text; one that is there already, whole, costs a read."""
@@ -56,7 +53,7 @@ class SqlJournal:
             count, expected = (await transaction.rows("large_count", {"run": run, "digest": digest}))[0]
             return bool(count == expected)
 
-        if await self._database.read(stored):
+        if await self._database.read(stored, once=True):
             return
         for part in range(parts):
             body = text[part * _PART_BYTES : (part + 1) * _PART_BYTES]
@@ -69,6 +66,7 @@ class SqlJournal:
 
     async def sweep(self, before: float) -> int:
         async def work(transaction: Transaction) -> int:
+            await transaction.run("inbox_sweep", {})
             swept = await transaction.run("large_sweep", {"before": before})
             return swept + await transaction.run("events_sweep", {"before": before})
 
@@ -121,14 +119,14 @@ class SqlJournal:
         async def work(transaction: Transaction) -> list[InboxRow]:
             return _inbox(await transaction.rows("inbox_of_node", {"node": node}))
 
-        return await self._database.read(work)
+        return await self._database.read(work, once=True)
 
     async def history(self, run: str, after: int, limit: int) -> list[HistoryRow]:
         async def work(transaction: Transaction) -> list[HistoryRow]:
             rows = await transaction.rows("history_page", {"run": run, "after": after, "limit": limit})
             return [HistoryRow(seq=seq, at=at, epoch=epoch, events=events) for seq, at, epoch, events in rows]
 
-        return await self._database.read(work)
+        return await self._database.read(work, once=True)
 
     # -- causes from outside -------------------------------------------------------------------------------------
 
@@ -154,6 +152,7 @@ class SqlJournal:
 
     async def reopen(self, run: str, node: str | None, actor: str, now: float) -> int | None:
         async def work(transaction: Transaction) -> int | None:
+            await transaction.run("inbox_clear_stale", {"run": run})
             rows = await transaction.rows("run_reopen", {"run": run, "node": node})
             if not rows:
                 return None
@@ -178,7 +177,7 @@ class SqlJournal:
             rows = await transaction.rows("definition_get", {"digest": digest})
             return _definition((*rows[0], None)) if rows else None
 
-        return await self._database.read(work)
+        return await self._database.read(work, once=True)
 
     async def publish(self, definition: Definition, actor: str, now: float) -> str:
         async def work(transaction: Transaction) -> str:
@@ -274,7 +273,7 @@ async def _append(transaction: Transaction, batch: Batch) -> None:
         key = {"run": run, "effect": effect}
         if not await transaction.run("task_cancel_ready", key | {"at": batch.at}):
             await transaction.run("task_cancel_running", key)
-        await transaction.run("child_cancel", key | {"cause": _CANCEL})
+        await transaction.run("child_cancel", key | {"cause": CHILD_UNWANTED})
     for task in batch.tasks:
         await transaction.run("task_add", _task(task, batch.at))
     for number in batch.consumed:

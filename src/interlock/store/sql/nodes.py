@@ -28,7 +28,7 @@ class SqlNodes:
                     "roles": node.roles,
                     "version": node.version,
                     "pinned": int(node.pinned),
-                    "at": node.joined_at,
+                    "now": node.joined_at,
                 },
             )
             await transaction.run(
@@ -39,42 +39,43 @@ class SqlNodes:
                     "holder": node.node,
                     "fence": 1,
                     "place": "",
-                    "expires_at": node.joined_at + ttl_seconds,
+                    "ttl": ttl_seconds,
+                    "now": node.joined_at,
                 },
             )
 
         await self._database.write(work, counted=False)
 
-    async def leave(self, node: str, now: float) -> None:
+    async def leave(self, node: str, now: float | None) -> None:
         async def work(transaction: Transaction) -> None:
             await _end(transaction, node, now)
 
         await self._database.write(work, counted=False)
 
-    async def bury(self, node: str, now: float) -> int:
+    async def bury(self, node: str, now: float | None) -> int:
         async def work(transaction: Transaction) -> int:
             return await _end(transaction, node, now)
 
         return await self._database.write(work, counted=False)
 
-    async def live(self, now: float) -> list[NodeRow]:
+    async def live(self, now: float | None) -> list[NodeRow]:
         return await self._by_lease(now, alive=True)
 
-    async def expired(self, now: float) -> list[NodeRow]:
+    async def expired(self, now: float | None) -> list[NodeRow]:
         return await self._by_lease(now, alive=False)
 
     async def ghosts(self) -> list[str]:
         async def work(transaction: Transaction) -> list[str]:
             return [row[0] for row in await transaction.rows("owners_without_lease", {})]
 
-        return await self._database.read(work)
+        return await self._database.read(work, once=True)
 
-    async def _by_lease(self, now: float, *, alive: bool) -> list[NodeRow]:
+    async def _by_lease(self, now: float | None, *, alive: bool) -> list[NodeRow]:
         async def work(transaction: Transaction) -> list[NodeRow]:
             rows = await transaction.rows("nodes_by_lease", {"now": now, "alive": int(alive)})
             return [_node(row) for row in rows]
 
-        return await self._database.read(work)
+        return await self._database.read(work, once=True)
 
     async def claim_runs(self, node: str, limit: int, *, only: str | None = None) -> list[Claimed]:
         async def work(transaction: Transaction) -> list[Claimed]:
@@ -90,27 +91,31 @@ class SqlNodes:
         async def work(transaction: Transaction) -> list[Claimed]:
             return [_claimed(row) for row in await transaction.rows("runs_owned", {"node": node})]
 
-        return await self._database.read(work)
+        return await self._database.read(work, once=True)
 
 
-async def renew(transaction: Transaction, node: str, node_ttl: float, attempt_ttl: float, now: float) -> bool:
+async def renew(transaction: Transaction, node: str, node_ttl: float, attempt_ttl: float, now: float | None) -> bool:
     """Prolong a node's lease and those of its attempts; False when the node was given up for dead."""
     alive = await transaction.run(
-        "lease_extend", {"kind": NODE, "name": node, "holder": node, "expires_at": now + node_ttl}
+        "lease_extend", {"kind": NODE, "name": node, "holder": node, "ttl": node_ttl, "now": now}
     )
     if not alive:
         return False
-    await transaction.run("leases_extend", {"holder": node, "kind": queue.ATTEMPT, "expires_at": now + attempt_ttl})
+    await transaction.run("leases_extend", {"holder": node, "kind": queue.ATTEMPT, "ttl": attempt_ttl, "now": now})
     return True
 
 
-async def _end(transaction: Transaction, node: str, now: float) -> int:
-    """End a node's lease: its attempts are lost and its runs free, all in one transaction."""
+async def _end(transaction: Transaction, node: str, now: float | None) -> int:
+    """End a node's lease: its runs are free and its attempts lost, all in one transaction.
+
+    Runs before attempts, as in a commit, so that the two wait for each other in one order.
+    """
     await transaction.run("lease_end", {"kind": NODE, "name": node})
-    await transaction.run("node_leave", {"node": node, "at": now})
-    for row in await transaction.rows("leases_of_holder", {"holder": node, "kind": queue.ATTEMPT}):
-        await queue.lose(transaction, row[0], node, now)
-    return await transaction.run("runs_free_of", {"node": node})
+    await transaction.run("node_leave", {"node": node, "now": now})
+    freed = await transaction.run("runs_free_of", {"node": node})
+    attempts = await transaction.rows("leases_end_of_holder", {"holder": node, "kind": queue.ATTEMPT})
+    await queue.lose(transaction, attempts, now)
+    return freed
 
 
 def _node(row: Row) -> NodeRow:

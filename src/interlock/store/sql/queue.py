@@ -28,12 +28,13 @@ class SqlQueue:
         async def work(transaction: Transaction) -> bool:
             return bool(await transaction.rows("task_ready", {"pool": pool}))
 
-        return await self._database.read(work)
+        return await self._database.read(work, once=True)
 
     async def claim(
-        self, node: str, pool: str, slots: int, limit: int, ttl_seconds: float, now: float, *, own: bool
+        self, node: str, pool: str, slots: int, limit: int, ttl_seconds: float, now: float | None, *, own: bool
     ) -> list[ClaimedTask]:
         async def work(transaction: Transaction) -> list[ClaimedTask]:
+            await transaction.run("pool_lock", {"pool": pool})
             occupied = (await transaction.rows("pool_occupancy", {"pool": pool}))[0][0]
             room = min(limit, slots - occupied)
             if room <= 0:
@@ -41,50 +42,52 @@ class SqlQueue:
             statement, parameters = "tasks_claim", {"pool": pool, "limit": room}
             if own:
                 statement, parameters = "tasks_claim_own", parameters | {"node": node}
-            rows = await transaction.rows(statement, parameters)
-            claimed = []
-            for row in rows:
-                await _lease(transaction, row, node, pool, now + ttl_seconds)
-                claimed.append(await _claimed(transaction, row))
+            claimed = [_claimed(row) for row in await transaction.rows(statement, parameters)]
+            lease = {"kind": ATTEMPT, "holder": node, "place": pool, "ttl": ttl_seconds, "now": now}
+            await transaction.many("lease_put", [lease | {"name": task.task, "fence": task.fence} for task in claimed])
             return claimed
 
         return await self._database.write(work)
 
-    async def settle(self, task: str, fence: int, outcome: Outcome, now: float) -> bool:
+    async def settle(self, task: str, fence: int, outcome: Outcome, now: float | None) -> bool:
         state = _end_state(outcome)
 
         async def work(transaction: Transaction) -> bool:
-            rows = await transaction.rows("task_end", {"task": task, "fence": fence, "state": state, "at": now})
-            if not rows:
-                return False
-            await _tell(transaction, task, rows[0], outcome)
-            return True
+            lease = {"kind": ATTEMPT, "name": task, "fence": fence}
+            return bool(await transaction.run("lease_end_fenced", lease)) and await _end(
+                transaction, task, fence, state, outcome, now
+            )
 
         return await self._database.write(work)
 
-    async def extend(self, node: str, ttl_seconds: float, now: float) -> None:
+    async def extend(self, node: str, ttl_seconds: float, now: float | None) -> None:
         async def work(transaction: Transaction) -> None:
-            await transaction.run("leases_extend", {"holder": node, "kind": ATTEMPT, "expires_at": now + ttl_seconds})
+            await transaction.run("leases_extend", {"holder": node, "kind": ATTEMPT, "ttl": ttl_seconds, "now": now})
 
         await self._database.write(work, counted=False)
+
+    async def held(self, node: str, pool: str) -> list[ClaimedTask]:
+        async def work(transaction: Transaction) -> list[ClaimedTask]:
+            return [_claimed(row) for row in await transaction.rows("tasks_held", {"node": node, "pool": pool})]
+
+        return await self._database.read(work, once=True)
 
     async def cancelled(self, node: str) -> list[str]:
         async def work(transaction: Transaction) -> list[str]:
             return [row[0] for row in await transaction.rows("tasks_cancelled", {"node": node})]
 
-        return await self._database.read(work)
+        return await self._database.read(work, once=True)
 
-    async def expire(self, now: float) -> int:
+    async def expire(self, now: float | None) -> int:
         async def look(transaction: Transaction) -> bool:
             return bool(await transaction.rows("leases_expired", {"kind": ATTEMPT, "now": now}))
 
-        if not await self._database.read(look):
+        if not await self._database.read(look, once=True):
             return 0
 
         async def work(transaction: Transaction) -> int:
-            rows = await transaction.rows("leases_expired", {"kind": ATTEMPT, "now": now})
-            for task, holder in rows:
-                await lose(transaction, task, holder, now)
+            rows = await transaction.rows("leases_end_expired", {"kind": ATTEMPT, "now": now})
+            await lose(transaction, rows, now)
             return len(rows)
 
         return await self._database.write(work)
@@ -98,40 +101,36 @@ class SqlQueue:
         await self._database.write(work, counted=False)
 
 
-async def lose(transaction: Transaction, task: str, holder: str, now: float) -> None:
-    """End an attempt whose holder is gone, and tell its run."""
-    rows = await transaction.rows("task_end_any_fence", {"task": task, "at": now})
+async def lose(transaction: Transaction, leases: Sequence[Row], now: float | None) -> None:
+    """End the attempts of leases that were ended because their holders are gone, and tell their runs.
+
+    `leases`: (task, holder, fence). Locks are taken in one order everywhere: a lease, its task, the inbox.
+    """
+    for task, holder, fence in sorted(tuple(lease) for lease in leases):
+        detail = f"its lease ran out: the node {holder} that held it is gone"
+        lost = Failed(
+            failure=FailureClass.LOST,
+            fault=Fault(type=fault.RUNTIME, status=500, title="Lost", detail=detail, code="lost"),
+        )
+        await _end(transaction, task, fence, TaskState.FAILED, lost, now)
+
+
+async def _end(
+    transaction: Transaction, task: str, fence: int, state: TaskState, outcome: Outcome, now: float | None
+) -> bool:
+    """End an attempt and put its outcome into the run's inbox, unless nobody waits for it any more."""
+    rows = await transaction.rows("task_end", {"task": task, "fence": fence, "state": state, "now": now})
     if not rows:
-        await transaction.run("lease_end", {"kind": ATTEMPT, "name": task})
-        return
-    detail = f"its lease ran out: the node {holder} that held it is gone"
-    lost = Failed(
-        failure=FailureClass.LOST,
-        fault=Fault(type=fault.RUNTIME, status=500, title="Lost", detail=detail, code="lost"),
-    )
-    await _tell(transaction, task, rows[0], lost)
+        return False
+    run, effect, cancel = rows[0]
+    if not cancel and await transaction.rows("run_is_open", {"run": run}):
+        cause = _encode({"kind": "settled", "effect": effect, "outcome": outcome})
+        await transaction.run("inbox_add", {"run": run, "cause_id": f"effect:{effect}", "cause": cause})
+    return True
 
 
-async def _tell(transaction: Transaction, task: str, row: Row, outcome: Outcome) -> None:
-    """Free the slot and put the outcome into the run's inbox, unless nobody waits for it any more."""
-    run, effect, cancel = row
-    await transaction.run("lease_end", {"kind": ATTEMPT, "name": task})
-    if cancel or not await transaction.rows("run_is_open", {"run": run}):
-        return
-    cause = _encode({"kind": "settled", "effect": effect, "outcome": outcome})
-    await transaction.run("inbox_add", {"run": run, "cause_id": f"effect:{effect}", "cause": cause})
-
-
-async def _lease(transaction: Transaction, row: Row, node: str, pool: str, expires_at: float) -> None:
-    await transaction.run(
-        "lease_put",
-        {"kind": ATTEMPT, "name": row[0], "holder": node, "fence": row[4], "place": pool, "expires_at": expires_at},
-    )
-
-
-async def _claimed(transaction: Transaction, row: Row) -> ClaimedTask:
-    task, run, effect, path, fence, target, folder, key, attempt, any_exit_code = row
-    namespace, run_id = (await transaction.rows("run_name", {"run": run}))[0]
+def _claimed(row: Row) -> ClaimedTask:
+    task, run, effect, path, fence, target, folder, key, attempt, any_exit_code, namespace, run_id = row
     parsed: Any = _target.decode(target)
     return ClaimedTask(
         task=task,

@@ -1,4 +1,4 @@
-"""The SQLite driver: one writer thread with group commit, readers, an OS lock between processes, migrations.
+"""The SQLite driver: one writer thread with group commit, readers, an OS lock between processes.
 
 Between processes the writers queue on `flock` of `<file>.lock`, which is taken before `BEGIN IMMEDIATE`: SQLite's own busy
 handler sleeps and polls, so that under load some process waits for seconds, while the lock wakes them in turn. Only its
@@ -13,52 +13,33 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import os
-import signal
 import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from interlock import errors
-from interlock.store.sql import statements
-from interlock.store.sql.transaction import Row, Transaction
+from interlock.store.ports import Batch, Committed
+from interlock.store.sql import crash, journal
+from interlock.store.sql.sqlite_file import OsLock, SqliteTransaction, connect, drive, translated
+from interlock.store.sql.sqlite_schema import migrate, revert
+from interlock.store.sql.transaction import Transaction
 
 T = TypeVar("T")
 
 _GROUP_MEMBERS: Final = 500  # more would delay the first member for little gain
 _QUEUED_MEMBERS: Final = 5_000  # back-pressure: callers wait for room beyond this
-_BUSY_MILLISECONDS: Final = 10_000  # only foreign tools hold SQLite's own lock; ours queue on the OS lock
 _CHECKPOINT_BYTES: Final = 4 * 1024 * 1024  # the log is folded back into the file above this size
 _ACTIVE_SECONDS: Final = 2.0  # after a change by others the next ones are looked for often
 _POLL_ACTIVE_SECONDS: Final = 0.02
 _POLL_IDLE_SECONDS: Final = 0.25
 _READERS: Final = 2
-_OURS: Final = {"migrations", "runs"}  # every store has these tables since its first transaction
-_APPLICATION_ID: Final = 0x494E544B  # "INTK": marks the file as ours
-
-
-class SqliteTransaction:
-    """Runs named statements on one connection. Its coroutines never suspend."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-        self._statements = statements.load("sqlite")
-
-    async def run(self, statement: str, parameters: Mapping[str, object]) -> int:
-        return self._connection.execute(self._statements[statement], parameters).rowcount
-
-    async def many(self, statement: str, parameters: Sequence[Mapping[str, object]]) -> None:
-        self._connection.executemany(self._statements[statement], parameters)
-
-    async def rows(self, statement: str, parameters: Mapping[str, object]) -> list[Row]:
-        return self._connection.execute(self._statements[statement], parameters).fetchall()
 
 
 @dataclass(slots=True)
@@ -70,14 +51,6 @@ class _Member:
     error: BaseException | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Fault:
-    """INTERLOCK_FAULT=commit:<n>:before|after: die at the n-th group transaction of this process."""
-
-    number: int
-    after: bool
-
-
 class SqliteDatabase:
     """One SQLite file (or memory) and everything this process needs to use it."""
 
@@ -85,7 +58,7 @@ class SqliteDatabase:
         self._path = path
         self._ring = ring
         self._memory = path == ":memory:"
-        self._fault = _fault_of(os.environ if environ is None else environ)
+        self._crash = crash.told(os.environ if environ is None else environ)
         self.transactions = 0
         """Group transactions begun, renewals and large values left out."""
         self._queue: deque[_Member] = deque()
@@ -158,7 +131,7 @@ class SqliteDatabase:
 
     # -- reading -------------------------------------------------------------------------------------------------
 
-    async def read(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+    async def read(self, work: Callable[[Transaction], Awaitable[T]], *, once: bool = False) -> T:
         if self._memory:
             assert self._connection is not None
             return await work(SqliteTransaction(self._connection))
@@ -196,6 +169,12 @@ class SqliteDatabase:
             self._condition.notify()
         # A caller that is cancelled must not learn less than the truth: the transaction goes on without it.
         return await asyncio.shield(future)
+
+    async def commit(self, batch: Batch) -> Committed:
+        async def work(transaction: Transaction) -> Committed:
+            return await journal.apply(transaction, batch)
+
+        return await self.write(work)
 
     async def _write_in_memory(self, work: Callable[[Transaction], Awaitable[T]], counted: bool) -> T:
         assert self._connection is not None
@@ -287,8 +266,7 @@ class SqliteDatabase:
             return
         if not after:
             self.transactions += 1
-        if self._fault is not None and self.transactions == self._fault.number and self._fault.after is after:
-            os.kill(os.getpid(), signal.SIGKILL)
+        self._crash.die_if_told(self.transactions, after=after)
 
     def _checkpoint(self, connection: sqlite3.Connection) -> None:
         """Fold the log back. What this meets (a full disk) is no failure of the commit before it, which is durable."""
@@ -356,135 +334,4 @@ class SqlitePulse:
         self._lock.close()
 
 
-class OsLock:
-    """The lock between the processes that share a file. The kernel releases it when its holder dies."""
-
-    def __init__(self, path: str) -> None:
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-
-    @contextlib.contextmanager
-    def held(self) -> Iterator[None]:
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
-
-    def close(self) -> None:
-        os.close(self._descriptor)
-
-
-def connect(path: str, *, read_only: bool = False) -> sqlite3.Connection:
-    """Open a connection as Interlock needs it: WAL, full durability, checkpoints only on request."""
-    mode = "ro" if read_only else "rwc"
-    uri = Path(path).absolute().as_uri()
-    connection = sqlite3.connect(f"{uri}?mode={mode}", uri=True, isolation_level=None, check_same_thread=False)
-    try:
-        connection.execute(f"PRAGMA busy_timeout={_BUSY_MILLISECONDS}")
-        if not read_only:
-            _refuse_foreign(connection)  # before the first change: a file of others stays as it is
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=FULL")
-            connection.execute("PRAGMA wal_autocheckpoint=0")
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _refuse_foreign(connection: sqlite3.Connection) -> set[str]:
-    """Give the tables of a file, if any. Raises StoreCorrupt when they are not ours."""
-    listed = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
-    tables = {row[0] for row in listed}
-    if tables and not tables >= _OURS:
-        raise errors.StoreCorrupt("the file is an SQLite database but not an Interlock store; choose another path")
-    return tables
-
-
-def migrate(connection: sqlite3.Connection) -> None:
-    """Bring the schema up to date, one transaction per migration. Refuses a file that is not ours or is newer."""
-    tables = _refuse_foreign(connection)
-    applied = {row[0] for row in connection.execute("SELECT name FROM migrations")} if tables else set()
-    known = statements.migrations("sqlite")
-    if newer := applied - known.keys():
-        raise errors.StoreCorrupt(
-            f"the store was written by a newer Interlock (migration {max(newer)}); install that version or a later one"
-        )
-    for name, (up, _) in known.items():
-        if name not in applied:
-            _apply(connection, up, "INSERT INTO migrations VALUES (?, ?)", (name, time.time()))
-    connection.execute(f"PRAGMA application_id={_APPLICATION_ID}")
-
-
-def revert(connection: sqlite3.Connection, name: str) -> None:
-    """Undo one migration; its down script removes what its up script made."""
-    _, down = statements.migrations("sqlite")[name]
-    first = name == min(statements.migrations("sqlite"))
-    _apply(connection, down, "" if first else "DELETE FROM migrations WHERE name = ?", (name,))
-
-
-def _apply(connection: sqlite3.Connection, script: str, record: str, parameters: tuple[object, ...]) -> None:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        for statement in script.split(";\n"):
-            if statement.strip():
-                connection.execute(statement)
-        if record:
-            connection.execute(record, parameters)
-        connection.execute("COMMIT")
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-
-
-def drive(coroutine: Awaitable[T]) -> T:
-    """Run a coroutine that never suspends to its end."""
-    try:
-        coroutine.send(None)  # type: ignore[attr-defined]  # a coroutine
-    except StopIteration as stop:
-        value: T = stop.value
-        return value
-    raise RuntimeError("a transaction on SQLite must not wait for anything but its own statements")
-
-
-@contextlib.contextmanager
-def translated(path: str) -> Iterator[None]:
-    """Turn SQLite's errors into ours."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise _translation(path, error) from error
-
-
-def _translation(path: str, error: sqlite3.Error) -> Exception:
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    text = str(error)
-    match code:
-        case sqlite3.SQLITE_FULL | sqlite3.SQLITE_IOERR:
-            return errors.StoreFull(
-                f"no space for the store {path} ({text}); free some space and run `interlock resume --all`"
-            )
-        case sqlite3.SQLITE_NOTADB | sqlite3.SQLITE_CORRUPT:
-            return errors.StoreCorrupt(
-                f"the store {path} is not a readable SQLite file ({text}); restore a copy or choose another path"
-            )
-        case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM | sqlite3.SQLITE_AUTH:
-            return errors.StoreUnavailable(f"cannot open the store {path} ({text}); check the folder and its rights")
-        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-            return errors.StoreUnavailable(f"the store {path} is locked by a program other than Interlock ({text})")
-        case _:
-            return error
-
-
-def _fault_of(environ: Mapping[str, str]) -> _Fault | None:
-    """Read INTERLOCK_FAULT, which is honoured only with INTERLOCK_TESTING=1."""
-    text = environ.get("INTERLOCK_FAULT")
-    if not text or environ.get("INTERLOCK_TESTING") != "1":
-        return None
-    try:
-        kind, number, moment = text.split(":")
-        if kind != "commit" or moment not in ("before", "after"):
-            raise ValueError(text)
-        return _Fault(int(number), moment == "after")
-    except ValueError:
-        raise errors.InvalidSettings(f"INTERLOCK_FAULT={text} is not commit:<n>:before or commit:<n>:after") from None
+__all__ = ["SqliteDatabase", "SqlitePulse", "migrate", "revert"]

@@ -2,41 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable
 from typing import Final
 
 from interlock.model.json import Json
 from interlock.store.sql import nodes
+from interlock.store.sql.bell import LocalBell
 from interlock.store.sql.journal import SqlJournal
 from interlock.store.sql.nodes import SqlNodes
 from interlock.store.sql.queue import SqlQueue
 from interlock.store.sql.sqlite import SqliteDatabase, SqlitePulse
-from interlock.store.sql.transaction import Transaction
+from interlock.store.sql.transaction import Database, Transaction
 from interlock.store.sql.views import SqlViews
 
 _PROBES: Final = 20
-
-
-class LocalBell:
-    """Wakes listeners of this process, on its loop. Wake-ups that come while one is on its way are one."""
-
-    def __init__(self) -> None:
-        self._listeners: list[Callable[[], None]] = []
-
-    def listen(self, wake: Callable[[], None]) -> Callable[[], None]:
-        self._listeners.append(wake)
-
-        def end() -> None:
-            if wake in self._listeners:
-                self._listeners.remove(wake)
-
-        return end
-
-    def ring(self) -> None:
-        for wake in tuple(self._listeners):
-            wake()
 
 
 class SqlitePulseOfNode:
@@ -46,7 +26,7 @@ class SqlitePulseOfNode:
         self._pulse = SqlitePulse(path)
         self._node = node
 
-    def beat(self, node_ttl_seconds: float, attempt_ttl_seconds: float, now: float) -> bool:
+    def beat(self, node_ttl_seconds: float, attempt_ttl_seconds: float, now: float | None) -> bool:
         async def work(transaction: Transaction) -> bool:
             return await nodes.renew(transaction, self._node, node_ttl_seconds, attempt_ttl_seconds, now)
 
@@ -78,36 +58,42 @@ class SqliteStore:
     async def close(self) -> None:
         await self.database.close()
 
+    async def prepare(self, now: float) -> None:
+        """One file grows as it is: there is nothing to prepare."""
+
     def pulse(self, node: str) -> SqlitePulseOfNode | None:
         """Give the node's renewal connection; None in memory, where nothing can outlive this process."""
         return None if self.path == ":memory:" else SqlitePulseOfNode(self.path, node)
 
     async def figures(self) -> dict[str, Json]:
-        async def nothing(transaction: Transaction) -> None:
-            await transaction.run("lease_put", _PROBE)
-            await transaction.run("lease_end", {"kind": _PROBE["kind"], "name": _PROBE["name"]})
+        return await costs(self.database) | {"worst_lock_wait_ms": self.database.worst_wait_seconds * 1000}
 
-        async def look(transaction: Transaction) -> None:
-            await transaction.rows("run_load", {"run": ""})
 
-        writes = [await _milliseconds(self.database.write, nothing) for _ in range(_PROBES)]
-        reads = [await _milliseconds(self.database.read, look) for _ in range(_PROBES)]
-        return {
-            "commit_p50_ms": sorted(writes)[_PROBES // 2],
-            "commit_worst_ms": max(writes),
-            "read_p50_ms": sorted(reads)[_PROBES // 2],
-            "worst_lock_wait_ms": self.database.worst_wait_seconds * 1000,
-        }
+async def costs(database: Database) -> dict[str, Json]:
+    """Measure a durable commit and a read, in milliseconds."""
+
+    async def nothing(transaction: Transaction) -> None:
+        await transaction.run("lease_put", _PROBE)
+        await transaction.run("lease_end", {"kind": _PROBE["kind"], "name": _PROBE["name"]})
+
+    async def look(transaction: Transaction) -> None:
+        await transaction.rows("run_load", {"run": ""})
+
+    writes = [await _milliseconds(database.write(nothing)) for _ in range(_PROBES)]
+    reads = [await _milliseconds(database.read(look)) for _ in range(_PROBES)]
+    return {
+        "commit_p50_ms": sorted(writes)[_PROBES // 2],
+        "commit_worst_ms": max(writes),
+        "read_p50_ms": sorted(reads)[_PROBES // 2],
+    }
 
 
 _PROBE: Final[dict[str, object]] = {
-    "kind": "probe", "name": "doctor", "holder": "doctor", "fence": 0, "place": "", "expires_at": 0.0,
+    "kind": "probe", "name": "doctor", "holder": "doctor", "fence": 0, "place": "", "now": 0.0, "ttl": 0.0,
 }  # fmt: skip
 
 
-async def _milliseconds(call: Callable[..., object], work: object) -> float:
+async def _milliseconds(call: Awaitable[object]) -> float:
     started = time.perf_counter()
-    result = call(work)
-    assert asyncio.iscoroutine(result)
-    await result
+    await call
     return (time.perf_counter() - started) * 1000

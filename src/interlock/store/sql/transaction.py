@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
+from interlock.store.ports import Batch, Committed
+
 T = TypeVar("T")
 Row = Sequence[Any]
 """A row as the database gave it; the caller names its columns at once. `Any`: the boundary of the driver."""
@@ -35,6 +37,13 @@ class Database(Protocol):
         """
         ...
 
-    async def read(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
-        """Run `work` in a read transaction; it may see a slightly older state."""
+    async def commit(self, batch: Batch) -> Committed:
+        """Apply a batch, in one transaction with others that wait at the same time; see journal.apply for what it does."""
+        ...
+
+    async def read(self, work: Callable[[Transaction], Awaitable[T]], *, once: bool = False) -> T:
+        """Run `work` in a read transaction; it may see a slightly older state.
+
+        `once`: it is a single statement, which is consistent by itself.
+        """
         ...

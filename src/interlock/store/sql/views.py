@@ -47,13 +47,13 @@ class SqlViews:
         async def work(transaction: Transaction) -> list[RunRow]:
             return [_run(row) for row in await transaction.rows("run_list", parameters)]
 
-        return await self._database.read(work)
+        return await self._database.read(work, once=True)
 
     async def tasks(self, run: str) -> list[TaskRow]:
         async def work(transaction: Transaction) -> list[TaskRow]:
             return [_task(row) for row in await transaction.rows("tasks_of_run", {"run": run})]
 
-        return await self._database.read(work)
+        return await self._database.read(work, once=True)
 
     async def logs(self, run: str, after: int, limit: int, path: str | None) -> list[LogLine]:
         async def work(transaction: Transaction) -> list[LogLine]:
@@ -63,7 +63,7 @@ class SqlViews:
                 for number, path_, attempt, at, stream, text in rows
             ]
 
-        return await self._database.read(work)
+        return await self._database.read(work, once=True)
 
     async def events(self, namespace: str | None, type: str | None, before: int | None, limit: int) -> list[EventRow]:
         parameters = {"namespace": namespace, "type": type, "before": before, "limit": limit}
@@ -83,7 +83,7 @@ class SqlViews:
             row = (await transaction.rows("counts", {}))[0]
             return dict(zip(names, row, strict=True))
 
-        return await self._database.read(work)
+        return await self._database.read(work, once=True)
 
 
 def _run(row: Row) -> RunRow:

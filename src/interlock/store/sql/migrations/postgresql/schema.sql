@@ -1,0 +1,224 @@
+-- Times are seconds since 1970 (UTC). Payload columns are bytes of JSON text that the database never parses; they stand
+-- outside the row (EXTERNAL) uncompressed when they are long. Flags are 0 or 1. Keys compare by bytes (COLLATE "C"), so
+-- that the order of UUIDv7 run keys is the order of their creation. What grows with every run is partitioned by the week
+-- of the run's key; an id is unique over all of them, in run_keys. Hot indexes are partial: an ended row leaves them in
+-- the commit that ends it.
+
+CREATE TABLE meta (
+  name text COLLATE "C" PRIMARY KEY,
+  value text NOT NULL
+);
+
+CREATE TABLE migrations (
+  name text COLLATE "C" PRIMARY KEY,
+  applied_at double precision NOT NULL
+);
+
+CREATE TABLE definitions (
+  digest text COLLATE "C" PRIMARY KEY,
+  namespace text COLLATE "C" NOT NULL,
+  name text COLLATE "C" NOT NULL,
+  version text COLLATE "C" NOT NULL,
+  source text NOT NULL
+);
+
+CREATE TABLE published (
+  namespace text COLLATE "C" NOT NULL,
+  name text COLLATE "C" NOT NULL,
+  version text COLLATE "C" NOT NULL,
+  digest text COLLATE "C" NOT NULL,
+  published_at double precision NOT NULL,
+  PRIMARY KEY (namespace, name, version)
+);
+
+CREATE TABLE run_keys (
+  id text COLLATE "C" NOT NULL,
+  namespace text COLLATE "C" NOT NULL,
+  run text COLLATE "C" NOT NULL,
+  PRIMARY KEY (id, namespace)
+);
+CREATE INDEX run_keys_of_run ON run_keys (run);
+
+CREATE TABLE runs (
+  run text COLLATE "C" PRIMARY KEY,
+  namespace text COLLATE "C" NOT NULL,
+  id text COLLATE "C" NOT NULL,
+  definition text COLLATE "C" NOT NULL,
+  workflow text COLLATE "C" NOT NULL,
+  version text COLLATE "C" NOT NULL,
+  folder text NOT NULL,
+  origin text,
+  status text NOT NULL,
+  epoch bigint NOT NULL,
+  seq bigint NOT NULL,
+  owner text COLLATE "C",
+  wake_at double precision,
+  partial smallint NOT NULL DEFAULT 0,
+  created_at double precision NOT NULL,
+  started_at double precision,
+  ended_at double precision,
+  input bytea NOT NULL,
+  head bytea NOT NULL,
+  output bytea,
+  fault bytea,
+  parent text COLLATE "C",
+  parent_effect bigint
+) PARTITION BY RANGE (run);
+ALTER TABLE runs ALTER input SET STORAGE EXTERNAL, ALTER head SET STORAGE EXTERNAL, ALTER output SET STORAGE EXTERNAL,
+  ALTER fault SET STORAGE EXTERNAL;
+CREATE TABLE runs_other PARTITION OF runs DEFAULT;
+CREATE INDEX runs_free ON runs (run) WHERE owner IS NULL AND ended_at IS NULL;
+CREATE INDEX runs_owned ON runs (owner) WHERE owner IS NOT NULL AND ended_at IS NULL;
+CREATE INDEX runs_listed ON runs (namespace, run);
+
+CREATE TABLE scopes (
+  run text COLLATE "C" NOT NULL,
+  scope text COLLATE "C" NOT NULL,
+  body bytea NOT NULL,
+  PRIMARY KEY (run, scope)
+);
+ALTER TABLE scopes ALTER body SET STORAGE EXTERNAL;
+
+CREATE TABLE history (
+  run text COLLATE "C" NOT NULL,
+  seq bigint NOT NULL,
+  at double precision NOT NULL,
+  epoch bigint NOT NULL,
+  events bytea NOT NULL,
+  PRIMARY KEY (run, seq)
+) PARTITION BY RANGE (run);
+ALTER TABLE history ALTER events SET STORAGE EXTERNAL;
+CREATE TABLE history_other PARTITION OF history DEFAULT;
+
+-- Texts above the inline limit, in parts of at most 1 MiB, each written in a transaction of its own, before the commit that
+-- refers to them; parts that no commit came to refer to are swept after a day.
+CREATE TABLE large_values (
+  run text COLLATE "C" NOT NULL,
+  digest text COLLATE "C" NOT NULL,
+  part bigint NOT NULL,
+  parts bigint NOT NULL,
+  body bytea NOT NULL,
+  stored_at double precision NOT NULL,
+  referred smallint NOT NULL DEFAULT 0,
+  PRIMARY KEY (run, digest, part)
+) PARTITION BY RANGE (run);
+ALTER TABLE large_values ALTER body SET STORAGE EXTERNAL;
+CREATE TABLE large_values_other PARTITION OF large_values DEFAULT;
+CREATE INDEX large_values_unreferred ON large_values (stored_at) WHERE referred = 0;
+
+CREATE SEQUENCE inbox_numbers;
+CREATE TABLE inbox (
+  number bigint PRIMARY KEY DEFAULT nextval('inbox_numbers'),
+  run text COLLATE "C" NOT NULL,
+  cause_id text COLLATE "C" NOT NULL,
+  cause bytea NOT NULL,
+  UNIQUE (run, cause_id)
+);
+ALTER TABLE inbox ALTER cause SET STORAGE EXTERNAL;
+
+CREATE TABLE tasks (
+  task text COLLATE "C" PRIMARY KEY,
+  run text COLLATE "C" NOT NULL,
+  effect bigint NOT NULL,
+  path text NOT NULL,
+  pool text COLLATE "C" NOT NULL,
+  priority bigint NOT NULL,
+  state text NOT NULL CHECK (state IN ('ready', 'running', 'done', 'failed', 'cancelled')),
+  fence bigint NOT NULL DEFAULT 0,
+  attempt bigint NOT NULL,
+  cancel smallint NOT NULL DEFAULT 0,
+  target bytea NOT NULL,
+  folder text NOT NULL,
+  idempotency_key text NOT NULL,
+  any_exit_code smallint NOT NULL,
+  created_at double precision NOT NULL,
+  ended_at double precision,
+  UNIQUE (run, effect)
+);
+ALTER TABLE tasks ALTER target SET STORAGE EXTERNAL;
+CREATE INDEX tasks_ready ON tasks (pool, priority DESC, task) WHERE state = 'ready';
+
+-- A slot, a node's life: whatever expires. Occupancy is the count of live rows; there is no counter to leak.
+CREATE TABLE leases (
+  kind text COLLATE "C" NOT NULL,
+  name text COLLATE "C" NOT NULL,
+  holder text COLLATE "C" NOT NULL,
+  fence bigint NOT NULL,
+  place text COLLATE "C" NOT NULL DEFAULT '',
+  expires_at double precision NOT NULL,
+  PRIMARY KEY (kind, name)
+);
+CREATE INDEX leases_expiring ON leases (kind, expires_at);
+CREATE INDEX leases_held ON leases (holder, kind);
+CREATE INDEX leases_placed ON leases (kind, place);
+
+-- What a claim locks before it counts leases, so that the count is a guard. A row says nothing but its name.
+CREATE TABLE limits (
+  name text COLLATE "C" PRIMARY KEY
+);
+
+CREATE TABLE nodes (
+  node text COLLATE "C" PRIMARY KEY,
+  host text NOT NULL,
+  boot text NOT NULL,
+  pid bigint NOT NULL,
+  started double precision NOT NULL,
+  roles text NOT NULL,
+  version text NOT NULL,
+  pinned smallint NOT NULL,
+  joined_at double precision NOT NULL,
+  left_at double precision
+);
+
+-- `writer`: the transaction that wrote the row. A reader that follows by number reads only what was written by
+-- transactions below the oldest one that is still open, since numbers become visible out of order.
+CREATE SEQUENCE log_numbers;
+CREATE TABLE logs (
+  run text COLLATE "C" NOT NULL,
+  number bigint NOT NULL DEFAULT nextval('log_numbers'),
+  writer xid8 NOT NULL DEFAULT pg_current_xact_id(),
+  path text NOT NULL,
+  attempt bigint NOT NULL,
+  at double precision NOT NULL,
+  stream text NOT NULL,
+  text text NOT NULL,
+  PRIMARY KEY (run, number)
+) PARTITION BY RANGE (run);
+CREATE TABLE logs_other PARTITION OF logs DEFAULT;
+
+CREATE TABLE audit (
+  number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  at double precision NOT NULL,
+  actor text NOT NULL,
+  action text NOT NULL,
+  target text NOT NULL,
+  detail bytea
+);
+
+CREATE INDEX runs_children ON runs (parent, parent_effect) WHERE parent IS NOT NULL;
+
+-- Events that were sent, kept for a day to be looked at; whoever listened was told in the transaction that stored them.
+CREATE SEQUENCE event_numbers;
+CREATE TABLE events (
+  number bigint PRIMARY KEY DEFAULT nextval('event_numbers'),
+  namespace text COLLATE "C" NOT NULL,
+  source text COLLATE "C" NOT NULL,
+  id text COLLATE "C" NOT NULL,
+  type text COLLATE "C" NOT NULL,
+  at double precision NOT NULL,
+  body bytea NOT NULL,
+  UNIQUE (namespace, source, id)
+);
+ALTER TABLE events ALTER body SET STORAGE EXTERNAL;
+CREATE INDEX events_at ON events (at);
+
+-- Who listens now. An empty type or source stands for any.
+CREATE TABLE subscriptions (
+  run text COLLATE "C" NOT NULL,
+  listener bigint NOT NULL,
+  type text COLLATE "C" NOT NULL,
+  source text COLLATE "C" NOT NULL,
+  namespace text COLLATE "C" NOT NULL,
+  PRIMARY KEY (run, listener, type, source)
+);
+CREATE INDEX subscriptions_matched ON subscriptions (namespace, type, source);

@@ -1,0 +1,121 @@
+"""The bell across processes: LISTEN on a connection of its own, NOTIFY at most every 10 ms, a poll as the net.
+
+    changed() --at once--> listeners of this process
+              --within 10 ms--> NOTIFY --> every other process --> its listeners
+
+A notification is never part of a commit: NOTIFY makes committing transactions wait for each other. Losing one costs latency
+and never work. Behind a pooler there is no LISTEN, and the poll is quicker.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any, Final, NoReturn
+
+import asyncpg
+
+from interlock import errors, telemetry
+from interlock.service import Service
+from interlock.store.sql.bell import LocalBell
+from interlock.store.sql.postgresql.server import Connection, Server
+
+_CHANNEL: Final = "interlock"
+_NOTIFY_SECONDS: Final = 0.01  # changes within this time are one notification
+_POLL_SECONDS: Final = 1.0  # the net under notifications
+_BLIND_SECONDS: Final = 0.25  # and what replaces them while there are none
+_RECONNECT_SECONDS: Final = (0.25, 0.5, 1.0, 2.0, 5.0)
+_CLOSE_SECONDS: Final = 2.0
+
+
+class PostgresBell(LocalBell, Service):
+    """Wakes the listeners of this process, and of all others that share the database."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._server: Server | None = None
+        self._changed = asyncio.Event()
+        self.is_listening = False
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def connect(self, server: Server | None) -> None:
+        """Say where to listen; None where nothing can be heard."""
+        self._server = server
+
+    async def start(self) -> None:
+        self._tasks.append(asyncio.create_task(self._poll(), name="bell-poll"))
+        if self._server is not None:
+            self._tasks.append(asyncio.create_task(self._connected(self._server), name="bell"))
+
+    async def stop(self) -> None:
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def changed(self) -> None:
+        """Wake who listens here now, and the others soon."""
+        self._changed.set()
+        self.ring()
+
+    async def _poll(self) -> None:
+        while True:
+            await asyncio.sleep(_POLL_SECONDS if self.is_listening else _BLIND_SECONDS)
+            self.ring()
+
+    async def _connected(self, server: Server) -> None:
+        """Listen and notify for ever, over one connection after the other."""
+        attempt = 0
+        while True:
+            try:
+                connection = await server.connect()
+            except errors.StoreUnavailable as error:
+                telemetry.emit("bell.away", error=error)
+                await asyncio.sleep(_RECONNECT_SECONDS[min(attempt, len(_RECONNECT_SECONDS) - 1)])
+                attempt += 1
+                continue
+            try:
+                await self._ring_over(connection)
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+                self.is_listening = False
+                telemetry.emit("bell.lost", error=error)
+                await asyncio.sleep(_RECONNECT_SECONDS[0])
+            finally:
+                self.is_listening = False
+                await _end(connection)
+            attempt = 0
+
+    async def _ring_over(self, connection: Connection) -> NoReturn:
+        """Listen, and tell others of our changes, until the connection breaks, which it raises."""
+        own = connection.get_server_pid()
+
+        def heard(_connection: Any, pid: int, _channel: str, _payload: object) -> None:
+            if pid != own:
+                self.ring()
+
+        lost = asyncio.Event()
+        connection.add_termination_listener(lambda _connection: lost.set())
+        await connection.add_listener(_CHANNEL, heard)
+        self.is_listening = True
+        self.ring()  # whatever happened while nobody listened
+        while not lost.is_set():
+            await _either(self._changed, lost)
+            if self._changed.is_set() and not lost.is_set():
+                self._changed.clear()
+                await connection.execute(f"NOTIFY {_CHANNEL}")
+                await asyncio.sleep(_NOTIFY_SECONDS)
+        raise ConnectionResetError("the connection of the bell was closed")
+
+
+async def _either(one: asyncio.Event, other: asyncio.Event) -> None:
+    waiting = [asyncio.create_task(one.wait()), asyncio.create_task(other.wait())]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waiting:
+            task.cancel()
+
+
+async def _end(connection: Connection) -> None:
+    with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        await connection.close(timeout=_CLOSE_SECONDS)

@@ -1,0 +1,163 @@
+"""The rows of a group of batches, as the arrays that `queries/postgresql/commit.sql` unnests.
+
+To put something new into a commit: add its rows here, part by part, and a part to the statement. A part's columns are the
+parameters `<part>_<column>`.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import msgspec
+
+from interlock.store.ports import Batch, NewRun
+from interlock.store.sql.journal import CHILD_UNWANTED
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Arrays:
+    """Columns by the name of their parameter; all columns of a part have the same length."""
+
+    def __init__(self) -> None:
+        self.columns: defaultdict[str, list[object]] = defaultdict(list)
+
+    def add(self, part: str, **row: object) -> None:
+        for column, value in row.items():
+            self.columns[f"{part}_{column}"].append(value)
+
+
+def arrays(batches: Sequence[Batch]) -> Arrays:
+    """Give the rows of batches, each of another run, in the order of their runs."""
+    found = Arrays()
+    for batch in sorted(batches, key=lambda each: each.run):
+        _head(found, batch)
+        _body(found, batch)
+    return found
+
+
+def size(batch: Batch) -> int:
+    """Give about how many bytes a batch sends."""
+    scopes = sum(len(body) for body in batch.scopes.values() if body is not None)
+    return len(batch.head) + len(batch.history) + len(batch.output or b"") + len(batch.fault or b"") + scopes
+
+
+def _head(found: Arrays, batch: Batch) -> None:
+    row: dict[str, object] = {
+        "run": batch.run,
+        "status": batch.status,
+        "wake_at": batch.wake_at,
+        "partial": int(batch.partial),
+        "started_at": batch.started_at,
+        "ended_at": batch.at if batch.ended else None,
+        "head": batch.head,
+        "output": batch.output,
+        "fault": batch.fault,
+    }
+    new = batch.accept
+    if new is None:
+        found.add("advance", **row, epoch=batch.epoch, seq=batch.seq, release=int(batch.release))
+        return
+    found.add(
+        "accept",
+        **row,
+        namespace=new.namespace,
+        id=new.id,
+        definition=new.definition,
+        workflow=new.workflow,
+        version=new.version,
+        folder=new.folder,
+        origin=new.origin,
+        owner=new.owner,
+        input=new.input,
+        seq=batch.seq + 1,
+        at=batch.at,
+    )
+
+
+def _body(found: Arrays, batch: Batch) -> None:
+    run = batch.run
+    if batch.history:
+        found.add("history", run=run, seq=batch.seq + 1, at=batch.at, epoch=batch.epoch, events=batch.history)
+    for scope, body in batch.scopes.items():
+        if body is None:
+            found.add("unscope", run=run, scope=scope)
+        else:
+            found.add("scope", run=run, scope=scope, body=body)
+    for digest in batch.large:
+        found.add("large", by=run, run=run, digest=digest)
+    for effect in batch.cancelled_tasks:
+        found.add("cancel", run=run, effect=effect, at=batch.at, cause=CHILD_UNWANTED)
+    for task in batch.tasks:
+        found.add(
+            "task",
+            task=task.task,
+            run=task.run,
+            effect=task.effect,
+            path=task.path,
+            pool=task.pool,
+            priority=task.priority,
+            attempt=task.attempt,
+            target=_encode(task.target),
+            folder=task.folder,
+            idempotency_key=task.idempotency_key,
+            any_exit_code=int(task.any_exit_code),
+            at=batch.at,
+        )
+    for child in batch.children:
+        _child(found, child, batch.at)
+        for digest in child.large:
+            found.add("large", by=run, run=child.run, digest=digest)
+    for post in batch.posts:
+        found.add("post", by=run, run=post.run, cause_id=post.cause_id, cause=post.cause)
+    _exchange(found, batch)
+    for number in batch.consumed:
+        found.add("consume", run=run, number=number)
+    if batch.ended:
+        found.add("end", run=run)
+
+
+def _child(found: Arrays, child: NewRun, at: float) -> None:
+    found.add(
+        "child",
+        run=child.run,
+        namespace=child.namespace,
+        id=child.id,
+        definition=child.definition,
+        workflow=child.workflow,
+        version=child.version,
+        folder=child.folder,
+        owner=child.owner,
+        parent=child.parent,
+        parent_effect=child.parent_effect,
+        at=at,
+        input=child.input,
+    )
+
+
+def _exchange(found: Arrays, batch: Batch) -> None:
+    run = batch.run
+    for listener in batch.unsubscribed:
+        found.add("unsubscribe", run=run, listener=listener)
+    for wanted in batch.subscriptions:
+        found.add(
+            "subscribe",
+            run=run,
+            listener=wanted.listener,
+            namespace=wanted.namespace,
+            type=wanted.type,
+            source=wanted.source,
+        )
+    for event in batch.emitted:
+        found.add(
+            "event",
+            run=run,
+            namespace=event.namespace,
+            source=event.source,
+            id=event.id,
+            type=event.type,
+            at=batch.at,
+            body=event.body,
+            cause=event.cause,
+        )

@@ -1,0 +1,190 @@
+"""One PostgreSQL database and everything this process needs to use it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+
+import asyncpg
+
+from interlock import errors
+from interlock.store.ports import Batch, Committed
+from interlock.store.sql import crash
+from interlock.store.sql.postgresql import commits, failures, parameters
+from interlock.store.sql.postgresql.committer import Committer
+from interlock.store.sql.postgresql.server import STATEMENT_SECONDS, Server
+from interlock.store.sql.postgresql.transaction import PostgresTransaction
+from interlock.store.sql.transaction import Transaction
+
+T = TypeVar("T")
+if TYPE_CHECKING:
+    _Lent: TypeAlias = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
+
+_REPEATS: Final = 6  # of a transaction that lost against another one
+_REPEAT_SECONDS: Final = 0.05  # times the number of the attempt, and a random share of it
+_CLOSE_SECONDS: Final = 10.0
+
+
+class PostgresDatabase:
+    """Runs functions in transactions on a pool of connections, and commits batches in groups."""
+
+    def __init__(
+        self, server: Server, connections: int, changed: Callable[[], None], environ: Mapping[str, str] | None = None
+    ) -> None:
+        """`changed` is called on the loop after every write."""
+        self.server = server
+        self._connections = connections
+        self._changed = changed
+        self._crash = crash.told(os.environ if environ is None else environ)
+        self.transactions = 0
+        """Group transactions begun, renewals and large values left out."""
+        self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self._writes: set[asyncio.Task[Any]] = set()
+        self._committer = Committer(self._apply)
+        self._commit = parameters.load()["commit"]
+
+    # -- life ----------------------------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        self._pool = await self.server.pool(self._connections)
+
+    async def close(self) -> None:
+        """Finish what is queued, then close every connection. Safe to call twice."""
+        pool, self._pool = self._pool, self._pool
+        if pool is None:
+            return
+        await self._committer.close()
+        if self._writes:
+            await asyncio.wait(self._writes)
+        self._pool = None
+        try:
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await pool.close()
+        except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            pool.terminate()  # the server is away: there is nobody to take leave of
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    async def read(self, work: Callable[[Transaction], Awaitable[T]], *, once: bool = False) -> T:
+        """Read, on a fresh connection again when the first one turned out to be broken: a server may have restarted."""
+        for last in (False, True):
+            try:
+                async with self._connection() as connection:
+                    if once and not self.server.pooled:
+                        return await work(PostgresTransaction(connection))
+                    async with self._transaction(connection, f"{self.server.begin}; {_SNAPSHOT}"):
+                        return await work(PostgresTransaction(connection))
+            except errors.StoreUnavailable as error:
+                if last or not failures.is_lost(error.__cause__ or error):
+                    raise
+        raise AssertionError("unreachable")
+
+    # -- writing -------------------------------------------------------------------------------------------------
+
+    async def write(self, work: Callable[[Transaction], Awaitable[T]], *, counted: bool = True) -> T:
+        # A caller that is cancelled must not learn less than the truth: the transaction goes on without it.
+        return await asyncio.shield(self._started(self._repeat(lambda: self._write(work, counted))))
+
+    async def commit(self, batch: Batch) -> Committed:
+        if self._pool is None:
+            raise self._closed()
+        return await self._committer.commit(batch)
+
+    def _started(self, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        task = asyncio.create_task(coroutine, name="write")
+        self._writes.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._writes.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever waits gets it; one that was cancelled does not want it
+
+    async def _repeat(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Run a transaction, again when it lost against another one: a deadlock ends one of two, not the work."""
+        attempt = 0
+        while True:
+            try:
+                return await call()
+            except errors.StoreUnavailable as error:
+                attempt += 1
+                if attempt > _REPEATS or error.__cause__ is None or not failures.is_passing(error.__cause__):
+                    raise
+            await asyncio.sleep(attempt * _REPEAT_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311 (jitter, not a secret)
+
+    async def _write(self, work: Callable[[Transaction], Awaitable[T]], counted: bool) -> T:
+        async with self._connection() as connection:
+            async with self._transaction(connection, self.server.begin):
+                result = await work(PostgresTransaction(connection))
+                if counted:
+                    self.transactions += 1
+                    number = self.transactions
+                    self._crash.die_if_told(number, after=False)
+            if counted:
+                self._crash.die_if_told(number, after=True)
+        self._changed()
+        return result
+
+    async def _apply(self, batches: Sequence[Batch]) -> set[str]:
+        """Send one group; gives the runs that it was applied to."""
+        arguments = self._arguments(batches)
+        return await self._repeat(lambda: self._send(arguments))
+
+    def _arguments(self, batches: Sequence[Batch]) -> list[list[object]]:
+        columns = commits.arrays(batches).columns
+        if unknown := columns.keys() - set(self._commit.names):
+            raise KeyError(f"the statement commit has no parameters {', '.join(sorted(unknown))}")
+        return [columns.get(name, []) for name in self._commit.names]
+
+    async def _send(self, arguments: list[list[object]]) -> set[str]:
+        self.transactions += 1
+        number = self.transactions
+        self._crash.die_if_told(number, after=False)
+        async with self._connection() as connection:
+            if self.server.pooled:
+                async with self._transaction(connection, self.server.begin):
+                    rows = await connection.fetch(self._commit.sql, *arguments)
+            else:  # one statement outside a transaction is one: a single round trip
+                rows = await connection.fetch(self._commit.sql, *arguments)
+        self._crash.die_if_told(number, after=True)
+        self._changed()
+        return {row[0] for row in rows}
+
+    # -- connections ---------------------------------------------------------------------------------------------
+
+    @contextlib.asynccontextmanager
+    async def _connection(self) -> AsyncIterator[_Lent]:
+        """Lend a connection. After one was lost, the others are replaced before they are used again."""
+        pool = self._pool
+        if pool is None:
+            raise self._closed()
+        with failures.translated(self.server.place):
+            try:
+                async with pool.acquire(timeout=STATEMENT_SECONDS) as connection:
+                    yield connection
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+                if failures.is_lost(error):
+                    await pool.expire_connections()
+                raise
+
+    @contextlib.asynccontextmanager
+    async def _transaction(self, connection: _Lent, begin: str) -> AsyncIterator[None]:
+        await connection.execute(begin)
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                await connection.execute("ROLLBACK")  # a connection that cannot even do this is thrown away
+            raise
+        await connection.execute("COMMIT")
+
+    def _closed(self) -> errors.StoreUnavailable:
+        return errors.StoreUnavailable(f"the store at {self.server.place} is closed")
+
+
+_SNAPSHOT: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"

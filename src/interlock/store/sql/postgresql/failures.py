@@ -1,0 +1,65 @@
+"""PostgreSQL's errors in our words: what may be tried again, what needs a person, and what is a defect."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Final
+
+import asyncpg
+
+from interlock import errors
+
+_AWAY_CLASSES: Final = ("08", "57P", "53")
+"""Connection failures, shutdown and start-up, resources such as connections: the server will be back."""
+
+_AWAY_CODES: Final = {
+    "25006",  # read only: a standby that was promoted elsewhere, or one that is not promoted yet
+    "55P03",  # a lock that was not free in time
+    "57014",  # a statement that took too long
+    "40P01",  # a deadlock, again and again
+    "40001",
+}
+_REPEATED: Final = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+_DISK_FULL: Final = "53100"
+_DAMAGED: Final = ("XX001", "XX002")
+_REFUSED_CLASSES: Final = ("28", "3D", "42501")
+"""Wrong user or password, no such database, no right: the settings or the server must change."""
+
+
+def is_passing(error: BaseException) -> bool:
+    """Say whether the transaction lost against another one and should be repeated at once."""
+    return isinstance(error, _REPEATED)
+
+
+def is_lost(error: BaseException) -> bool:
+    """Say whether the connection is gone, and others that are open to the same server perhaps too."""
+    if isinstance(error, asyncpg.PostgresError):
+        return (error.sqlstate or "").startswith(("08", "57P"))
+    return isinstance(error, OSError | asyncpg.InterfaceError) and not isinstance(error, asyncpg.DataError)
+
+
+@contextlib.contextmanager
+def translated(place: str) -> Iterator[None]:
+    """Turn the errors of asyncpg and of the network into ours. `place`: the server, without a password."""
+    try:
+        yield
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        raise translation(place, error) from error
+
+
+def translation(place: str, error: Exception) -> Exception:
+    """Give our error for one of asyncpg's; one that is a defect of ours or of the data stays what it is."""
+    code = getattr(error, "sqlstate", None) or ""
+    text = str(error) or type(error).__name__
+    if isinstance(error, asyncpg.DataError):
+        return error
+    if code == _DISK_FULL:
+        return errors.StoreFull(f"no space for the store at {place} ({text}); free some space on the server")
+    if code in _DAMAGED:
+        return errors.StoreCorrupt(f"the store at {place} is damaged ({text}); restore a backup")
+    if code.startswith(_REFUSED_CLASSES):
+        return errors.StoreUnavailable(f"the server at {place} refuses: {text}; check store.url")
+    if not code or code in _AWAY_CODES or code.startswith(_AWAY_CLASSES):
+        return errors.StoreUnavailable(f"the store at {place} is away ({text})")
+    return error

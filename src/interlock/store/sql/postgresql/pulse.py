@@ -1,0 +1,52 @@
+"""The renewal of a node's leases from a thread of its own: its own event loop, its own connection."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Final
+
+import asyncpg
+
+from interlock.store.sql import nodes
+from interlock.store.sql.postgresql.failures import translated
+from interlock.store.sql.postgresql.server import Connection, Server
+from interlock.store.sql.postgresql.transaction import PostgresTransaction
+
+_BEAT_SECONDS: Final = 2.5  # less than the 3 s between beats, so that one that hangs does not cost the next
+
+
+class PostgresPulse:
+    """See ports.Pulse. Connects when it is first used, and again after the connection broke."""
+
+    def __init__(self, server: Server, node: str) -> None:
+        self._server = server
+        self._node = node
+        self._loop = asyncio.new_event_loop()
+        self._connection: Connection | None = None
+
+    def beat(self, node_ttl_seconds: float, attempt_ttl_seconds: float, now: float | None) -> bool:
+        return self._loop.run_until_complete(self._beat(node_ttl_seconds, attempt_ttl_seconds, now))
+
+    async def _beat(self, node_ttl_seconds: float, attempt_ttl_seconds: float, now: float | None) -> bool:
+        try:
+            with translated(self._server.place):
+                async with asyncio.timeout(_BEAT_SECONDS):
+                    if self._connection is None or self._connection.is_closed():
+                        self._connection = await self._server.connect()
+                    await self._connection.execute(self._server.begin)
+                    transaction = PostgresTransaction(self._connection)
+                    alive = await nodes.renew(transaction, self._node, node_ttl_seconds, attempt_ttl_seconds, now)
+                    await self._connection.execute("COMMIT")
+                    return alive
+        except BaseException:
+            if self._connection is not None:
+                self._connection.terminate()  # in whatever state it is; the next beat begins anew
+                self._connection = None
+            raise
+
+    def close(self) -> None:
+        if self._connection is not None:
+            with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                self._loop.run_until_complete(self._connection.close(timeout=_BEAT_SECONDS))
+        self._loop.close()

@@ -1,0 +1,55 @@
+"""Brings the schema of a PostgreSQL database up to date, and back, under a lock between processes."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import asyncpg
+
+from interlock import errors
+from interlock.store.sql import compatibility, statements
+
+LOCK: Final = 0x494E544B  # "INTK": processes that start at once migrate one after the other
+_OURS: Final = {"meta", "migrations", "runs"}
+
+
+async def migrate(connection: asyncpg.Connection[Any]) -> None:
+    """Apply what is missing, all of it in one transaction. Raises StoreCorrupt for tables that are not ours, or newer."""
+    async with connection.transaction():
+        await connection.execute(f"SELECT pg_advisory_xact_lock({LOCK})")
+        applied, needs = await _recorded(connection)
+        known = statements.migrations("postgresql")
+        for name in compatibility.pending("postgresql", applied, needs):
+            await connection.execute(known[name][0])
+            await connection.execute("INSERT INTO migrations VALUES ($1, extract(epoch FROM clock_timestamp()))", name)
+            if compatibility.is_incompatible(known[name][0]):
+                await connection.execute(
+                    "INSERT INTO meta VALUES ('needs', $1) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                    name,
+                )
+
+
+async def revert(connection: asyncpg.Connection[Any], name: str) -> None:
+    """Undo one migration; its down script removes what its up script made."""
+    async with connection.transaction():
+        await connection.execute(f"SELECT pg_advisory_xact_lock({LOCK})")
+        await connection.execute(statements.migrations("postgresql")[name][1])
+        if name != min(statements.migrations("postgresql")):
+            await connection.execute("DELETE FROM migrations WHERE name = $1", name)
+
+
+async def _recorded(connection: asyncpg.Connection[Any]) -> tuple[set[str], str | None]:
+    """Give the migrations that a store has had, and the newest of them that a process must know."""
+    found = await connection.fetch(
+        "SELECT name FROM unnest($1::text[]) AS o (name) WHERE to_regclass(name) IS NOT NULL", [*_OURS]
+    )
+    tables = {row[0] for row in found}
+    if not tables:
+        return set(), None
+    if tables != _OURS:
+        raise errors.StoreCorrupt(
+            f"the database has a table {min(tables)!r} that is not Interlock's; give it a schema of its own in store.url, "
+            "such as postgresql://host/database?search_path=interlock"
+        )
+    applied = {row[0] for row in await connection.fetch("SELECT name FROM migrations")}
+    return applied, await connection.fetchval("SELECT value FROM meta WHERE name = 'needs'")

@@ -1,0 +1,111 @@
+"""The store in a PostgreSQL database: the ports over one pool of connections, the bell, and what it costs here."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from typing import Final
+
+from interlock.model.json import Json
+from interlock.store.sql.journal import SqlJournal
+from interlock.store.sql.nodes import SqlNodes
+from interlock.store.sql.postgresql import partitions, schema, server
+from interlock.store.sql.postgresql.bell import PostgresBell
+from interlock.store.sql.postgresql.database import PostgresDatabase
+from interlock.store.sql.postgresql.failures import translated
+from interlock.store.sql.postgresql.pulse import PostgresPulse
+from interlock.store.sql.postgresql.server import Connection, Server
+from interlock.store.sql.queue import SqlQueue
+from interlock.store.sql.store import costs
+from interlock.store.sql.views import SqlViews
+
+CONNECTIONS: Final = 8
+
+
+class PostgresStore:
+    """A store in one PostgreSQL database, shared by as many processes as there are."""
+
+    def __init__(self, found: Server, connections: int = CONNECTIONS) -> None:
+        self.server = found
+        self.bell = PostgresBell()
+        self.database = PostgresDatabase(found, connections, self.bell.changed)
+        self.journal = SqlJournal(self.database)
+        self.queue = SqlQueue(self.database)
+        self.nodes = SqlNodes(self.database)
+        self.views = SqlViews(self.database)
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://{self.server.place}"
+
+    async def open(self, listen: Server | None) -> None:
+        """Bring the schema up to date and start. `listen`: where notifications can be heard, None for nowhere."""
+        async with self._apart() as connection:
+            await schema.migrate(connection)
+            await partitions.make(connection, time.time())
+        await self.database.open()
+        self.bell.connect(listen)
+        await self.bell.start()
+
+    async def close(self) -> None:
+        await self.bell.stop()
+        await self.database.close()
+
+    async def prepare(self, now: float) -> None:
+        async with self._apart() as connection:
+            await partitions.make(connection, now)
+
+    async def drop_weeks(self, before: float) -> list[str]:
+        """Drop the weeks of runs that lie wholly before a moment and hold no open run; gives the partitions dropped."""
+        async with self._apart() as connection:
+            return await partitions.drop(connection, before)
+
+    @contextlib.asynccontextmanager
+    async def _apart(self) -> AsyncIterator[Connection]:
+        """Lend a connection that is no part of the pool."""
+        with translated(self.server.place):
+            connection = await self.server.connect()
+            try:
+                yield connection
+            finally:
+                await connection.close(timeout=server.CONNECT_SECONDS)
+
+    def pulse(self, node: str) -> PostgresPulse:
+        return PostgresPulse(self.server, node)
+
+    async def figures(self) -> dict[str, Json]:
+        return await costs(self.database) | await self._server_figures()
+
+    async def _server_figures(self) -> dict[str, Json]:
+        """Ask the server what it is; its clock is compared with the middle of the question."""
+        async with self._apart() as connection, connection.transaction():
+            sent = time.time()
+            there = await connection.fetchval("SELECT extract(epoch FROM clock_timestamp())::float8")
+            offset = there - (sent + time.time()) / 2
+            settings = await connection.fetchrow(
+                "SELECT current_setting('fsync'), current_setting('synchronous_commit')"
+            )
+        assert settings is not None
+        return {
+            "server": f"PostgreSQL {self.server.version}",
+            "pooled": self.server.pooled,
+            "clock_offset_s": offset,
+            "fsync": settings[0],
+            "synchronous_commit": settings[1],
+        }
+
+
+async def open_store(url: str, *, connections: int = CONNECTIONS, listen_url: str | None = None) -> PostgresStore:
+    """Open the store at a URL. `listen_url`: a direct connection for notifications, where `url` names a pooler.
+
+    Raises StoreUnavailable, StoreCorrupt, StoreFull, Invalid.
+    """
+    found = await server.find(url)
+    if listen_url is not None:
+        listen: Server | None = Server(listen_url, pooled=False, version=found.version)
+    else:
+        listen = None if found.pooled else found
+    store = PostgresStore(found, connections)
+    await store.open(listen)
+    return store

@@ -1,0 +1,32 @@
+"""Named statements on one asyncpg connection."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import asyncpg
+
+from interlock.store.sql.postgresql import parameters as numbered
+from interlock.store.sql.transaction import Row
+
+
+class PostgresTransaction:
+    """Runs named statements; who made it began the transaction and ends it."""
+
+    def __init__(self, connection: asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionProxy[Any]) -> None:
+        self._connection = connection
+        self._statements = numbered.load()
+
+    async def run(self, statement: str, parameters: Mapping[str, object]) -> int:
+        prepared = self._statements[statement]
+        status: str = await self._connection.execute(prepared.sql, *prepared.arguments(parameters))
+        return int(status.rpartition(" ")[2])  # such as `UPDATE 3` or `INSERT 0 1`
+
+    async def many(self, statement: str, parameters: Sequence[Mapping[str, object]]) -> None:
+        prepared = self._statements[statement]
+        await self._connection.executemany(prepared.sql, [prepared.arguments(each) for each in parameters])
+
+    async def rows(self, statement: str, parameters: Mapping[str, object]) -> list[Row]:
+        prepared = self._statements[statement]
+        return await self._connection.fetch(prepared.sql, *prepared.arguments(parameters))

@@ -1,0 +1,1 @@
+SELECT digest, namespace, name, version, source FROM definitions WHERE digest = :digest

@@ -1,0 +1,2 @@
+-- Primary key, prefix.
+SELECT part, parts, body FROM large_values WHERE run = :run AND digest = :digest ORDER BY part

@@ -1,0 +1,2 @@
+-- Primary key.
+DELETE FROM leases WHERE kind = :kind AND name = :name

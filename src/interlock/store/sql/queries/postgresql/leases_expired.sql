@@ -1,0 +1,2 @@
+-- Index leases_expiring.
+SELECT name, holder FROM leases WHERE kind = :kind AND expires_at <= coalesce(:now::float8, extract(epoch FROM clock_timestamp())::float8)

@@ -1,0 +1,2 @@
+-- Primary key, prefix.
+SELECT version FROM published WHERE namespace = :namespace AND name = :name

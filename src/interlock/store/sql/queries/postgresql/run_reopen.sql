@@ -1,0 +1,5 @@
+-- Primary key: the one way back out of an ended status.
+UPDATE runs
+SET status = 'running', ended_at = NULL, fault = NULL, epoch = epoch + 1, owner = :node
+WHERE run = :run AND status = 'faulted'
+RETURNING epoch

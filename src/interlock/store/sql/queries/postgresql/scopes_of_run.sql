@@ -1,0 +1,2 @@
+-- Primary key, prefix.
+SELECT scope, body FROM scopes WHERE run = :run ORDER BY scope

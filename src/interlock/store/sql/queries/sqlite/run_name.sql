@@ -1,2 +1,0 @@
--- Primary key.
-SELECT namespace, id FROM runs WHERE run = :run

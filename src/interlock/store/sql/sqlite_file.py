@@ -1,0 +1,121 @@
+"""Opens SQLite files: the connection as Interlock needs it, the lock between processes, errors in our words."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import sqlite3
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final, TypeVar
+
+from interlock import errors
+from interlock.store.sql import statements
+from interlock.store.sql.transaction import Row
+
+T = TypeVar("T")
+
+_BUSY_MILLISECONDS: Final = 10_000  # only foreign tools hold SQLite's own lock; ours queue on the OS lock
+_OURS: Final = {"migrations", "runs"}  # every store has these tables since its first transaction
+
+
+class SqliteTransaction:
+    """Runs named statements on one connection. Its coroutines never suspend."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._statements = statements.load("sqlite")
+
+    async def run(self, statement: str, parameters: Mapping[str, object]) -> int:
+        return self._connection.execute(self._statements[statement], parameters).rowcount
+
+    async def many(self, statement: str, parameters: Sequence[Mapping[str, object]]) -> None:
+        self._connection.executemany(self._statements[statement], parameters)
+
+    async def rows(self, statement: str, parameters: Mapping[str, object]) -> list[Row]:
+        return self._connection.execute(self._statements[statement], parameters).fetchall()
+
+
+class OsLock:
+    """The lock between the processes that share a file. The kernel releases it when its holder dies."""
+
+    def __init__(self, path: str) -> None:
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
+def connect(path: str, *, read_only: bool = False) -> sqlite3.Connection:
+    """Open a connection as Interlock needs it: WAL, full durability, checkpoints only on request."""
+    mode = "ro" if read_only else "rwc"
+    uri = Path(path).absolute().as_uri()
+    connection = sqlite3.connect(f"{uri}?mode={mode}", uri=True, isolation_level=None, check_same_thread=False)
+    try:
+        connection.execute(f"PRAGMA busy_timeout={_BUSY_MILLISECONDS}")
+        if not read_only:
+            refuse_foreign(connection)  # before the first change: a file of others stays as it is
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=FULL")
+            connection.execute("PRAGMA wal_autocheckpoint=0")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def refuse_foreign(connection: sqlite3.Connection) -> set[str]:
+    """Give the tables of a file, if any. Raises StoreCorrupt when they are not ours."""
+    listed = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
+    tables = {row[0] for row in listed}
+    if tables and not tables >= _OURS:
+        raise errors.StoreCorrupt("the file is an SQLite database but not an Interlock store; choose another path")
+    return tables
+
+
+def drive(coroutine: Awaitable[T]) -> T:
+    """Run a coroutine that never suspends to its end."""
+    try:
+        coroutine.send(None)  # type: ignore[attr-defined]  # a coroutine
+    except StopIteration as stop:
+        value: T = stop.value
+        return value
+    raise RuntimeError("a transaction on SQLite must not wait for anything but its own statements")
+
+
+@contextlib.contextmanager
+def translated(path: str) -> Iterator[None]:
+    """Turn SQLite's errors into ours."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise _translation(path, error) from error
+
+
+def _translation(path: str, error: sqlite3.Error) -> Exception:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    text = str(error)
+    match code:
+        case sqlite3.SQLITE_FULL | sqlite3.SQLITE_IOERR:
+            return errors.StoreFull(
+                f"no space for the store {path} ({text}); free some space and run `interlock resume --all`"
+            )
+        case sqlite3.SQLITE_NOTADB | sqlite3.SQLITE_CORRUPT:
+            return errors.StoreCorrupt(
+                f"the store {path} is not a readable SQLite file ({text}); restore a copy or choose another path"
+            )
+        case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM | sqlite3.SQLITE_AUTH:
+            return errors.StoreUnavailable(f"cannot open the store {path} ({text}); check the folder and its rights")
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            return errors.StoreUnavailable(f"the store {path} is locked by a program other than Interlock ({text})")
+        case _:
+            return error

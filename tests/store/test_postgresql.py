@@ -1,0 +1,560 @@
+"""What only PostgreSQL has: schema and migrations, plans, partitions, the bell, renewals, errors, the pooler."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+import sys
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+import pooler
+import postgres
+import required
+from interlock import errors
+from interlock.service import uuid7
+from interlock.store.open import open_store
+from interlock.store.ports import Committed
+from interlock.store.sql import statements
+from interlock.store.sql.postgresql import commits, failures, parameters, partitions, schema, server
+from interlock.store.sql.postgresql.committer import Committer
+from interlock.store.sql.postgresql.database import PostgresDatabase
+from interlock.store.sql.postgresql.store import PostgresStore
+from store.rows import accepting, batch, new_task, node
+
+MONDAY = datetime(2026, 11, 16, tzinfo=UTC)
+
+
+@pytest.fixture
+async def store(postgres_url: str) -> AsyncIterator[PostgresStore]:
+    opened = await _opened(postgres_url)
+    yield opened
+    await opened.close()
+
+
+async def _opened(url: str, **more: Any) -> PostgresStore:
+    opened = await open_store(url, **more)
+    assert isinstance(opened, PostgresStore)
+    return opened
+
+
+@pytest.fixture
+async def connection(postgres_url: str) -> AsyncIterator[asyncpg.Connection[Any]]:
+    opened = await asyncpg.connect(postgres_url)
+    yield opened
+    await opened.close()
+
+
+# -- statements and schema -------------------------------------------------------------------------------------------
+
+
+def test_parameters_are_numbered_and_casts_comments_and_texts_are_left_alone() -> None:
+    prepared = parameters.prepare("-- the :comment\nSELECT :b::text, ':c', :a, :b -- :d\n")
+    assert prepared.sql.split() == ["SELECT", "$1::text,", "':c',", "$2,", "$1"]
+    assert prepared.names == ("b", "a")
+    assert prepared.arguments({"a": 1, "b": 2, "unused": 3}) == [2, 1]
+
+
+_SCHEMA = """
+SELECT c.relname, c.relkind::text, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attstorage::text,
+       pg_get_expr(d.adbin, d.adrelid), CASE c.relkind WHEN 'i' THEN pg_get_indexdef(c.oid) WHEN 'I' THEN pg_get_indexdef(c.oid) END
+FROM pg_class AS c LEFT JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+LEFT JOIN pg_attrdef AS d ON d.adrelid = c.oid AND d.adnum = a.attnum
+WHERE c.relnamespace = current_schema()::regnamespace AND c.relname !~ '_2[0-9]{7}' ORDER BY 1, a.attnum
+"""
+
+
+async def test_schema_file_equals_the_migrations(postgres_server: postgres.Server) -> None:
+    async with (
+        postgres.database(postgres_server, migrated=False) as one,
+        postgres.database(postgres_server, migrated=False) as other,
+    ):
+        migrated, declared = await asyncpg.connect(one), await asyncpg.connect(other)
+        await schema.migrate(migrated)
+        await declared.execute(statements.schema("postgresql"))
+        first = [tuple(row) for row in await migrated.fetch(_SCHEMA)]
+        assert first == [tuple(row) for row in await declared.fetch(_SCHEMA)]
+        assert len(first) > 100
+        await migrated.close()
+        await declared.close()
+
+
+async def test_migrations_go_up_and_down_on_an_empty_store(postgres_server: postgres.Server) -> None:
+    async with postgres.database(postgres_server, migrated=False) as url:
+        connection = await asyncpg.connect(url)
+        await schema.migrate(connection)
+        for name in reversed(statements.migrations("postgresql")):
+            await schema.revert(connection, name)
+        assert await connection.fetch(_SCHEMA) == []
+        await schema.migrate(connection)
+        await schema.migrate(connection)
+        await connection.close()
+
+
+async def test_processes_that_start_at_once_migrate_once(postgres_server: postgres.Server) -> None:
+    async with postgres.database(postgres_server, migrated=False) as url:
+        stores = await asyncio.gather(*(open_store(url) for _ in range(5)))
+        assert await stores[0].journal.commit(accepting()) is Committed.APPLIED
+        for each in stores:
+            await each.close()
+
+
+async def test_store_that_needs_a_migration_of_a_newer_version_is_refused(
+    postgres_url: str, connection: asyncpg.Connection[Any]
+) -> None:
+    await connection.execute("INSERT INTO migrations VALUES ('9999_later', 0)")
+    await (await open_store(postgres_url)).close()
+    await connection.execute("INSERT INTO meta VALUES ('needs', '9999_later')")
+    with pytest.raises(errors.StoreCorrupt, match="newer Interlock"):
+        await open_store(postgres_url)
+
+
+async def test_tables_of_others_are_left_alone(postgres_server: postgres.Server) -> None:
+    async with postgres.database(postgres_server, migrated=False) as url:
+        connection = await asyncpg.connect(url)
+        await connection.execute("CREATE TABLE runs (mine int); CREATE SCHEMA interlock")
+        with pytest.raises(errors.StoreCorrupt, match="not Interlock's"):
+            await open_store(url)
+        store = await open_store(f"{url}?search_path=interlock")
+        assert await store.journal.commit(accepting()) is Committed.APPLIED
+        await store.close()
+        assert await connection.fetchval("SELECT count(*) FROM interlock.runs") == 1
+        await connection.close()
+
+
+WHOLE = {"counts", "inbox_sweep"}
+"""Statements that read whole tables, and say so."""
+
+
+async def test_statements_are_planned_without_reading_whole_tables(
+    connection: asyncpg.Connection[Any], postgres_url: str
+) -> None:
+    """Planned as the pool does it, once for whatever values."""
+    await (await server.find(postgres_url)).prepare(connection)
+    reading = {name for name in parameters.load() if _is_whole(await _planned(connection, name))}
+    assert reading == WHOLE
+
+
+_GROWN = re.compile(r"(runs|run_keys|history|tasks|logs|scopes|large_values|leases|inbox)(_other|_2\d+)?$")
+
+
+def _is_whole(plan: dict[str, Any]) -> bool:
+    """Say whether a plan reads a table that grows from end to end: row by row, or over a whole index that is not partial."""
+    scans = _GROWN.match(plan.get("Relation Name", "")) and plan["Node Type"] in _SCANS
+    if scans and "Index Cond" not in plan and not plan.get("Index Name", "_key").endswith(_PARTIAL):
+        return True
+    return any(_is_whole(child) for child in plan.get("Plans", ()))
+
+
+_SCANS = ("Seq Scan", "Index Scan", "Index Only Scan")
+
+
+_PARTIAL = ("runs_free", "runs_owned", "tasks_ready", "_run_idx", "_owner_idx", "_stored_at_idx")
+"""The hot indexes, and what PostgreSQL calls their parts: they hold only what is open."""
+
+
+async def _planned(connection: asyncpg.Connection[Any], name: str) -> dict[str, Any]:
+    prepared = parameters.load()[name]
+    await connection.execute(f"PREPARE {name} AS {prepared.sql}")
+    given = f"({', '.join('NULL' for _ in prepared.names)})" if prepared.names else ""
+    plan = await connection.fetchval(f"EXPLAIN (COSTS OFF, FORMAT JSON) EXECUTE {name}{given}")
+    found: dict[str, Any] = json.loads(plan)[0]["Plan"]
+    return found
+
+
+async def _explained(connection: asyncpg.Connection[Any], name: str, values: dict[str, object]) -> str:
+    """Run a statement and give its plan with what was executed."""
+    prepared = parameters.load()[name]
+    rows = await connection.fetch(
+        f"EXPLAIN (ANALYZE, COSTS OFF, FORMAT JSON) {prepared.sql}", *prepared.arguments(values)
+    )
+    return json.dumps(json.loads(rows[0][0]))
+
+
+def _touched(plan: str, table: str) -> set[str]:
+    """Give the partitions of a table that a plan executed."""
+    found: set[str] = set()
+
+    def walk(each: dict[str, Any]) -> None:
+        name = each.get("Relation Name", "")
+        if name.startswith(f"{table}_") and each.get("Actual Loops"):
+            found.add(name)
+        for child in each.get("Plans", ()):
+            walk(child)
+
+    walk(json.loads(plan)[0]["Plan"])
+    return found
+
+
+async def test_statements_of_one_run_read_only_its_week(postgres_url: str, connection: asyncpg.Connection[Any]) -> None:
+    """Also with the plan that is made once for whatever run."""
+    await partitions.make(connection, MONDAY.timestamp())
+    await (await server.find(postgres_url)).prepare(connection)
+    run = _key(MONDAY)
+    assert _touched(await _explained(connection, "run_load", {"run": run}), "runs") == {"runs_20261116"}
+    history = {"run": run, "after": 0, "limit": 9}
+    assert _touched(await _explained(connection, "history_page", history), "history") == {"history_20261116"}
+    columns = commits.arrays([batch(run, seq=1)]).columns
+    values: dict[str, object] = {name: columns.get(name, []) for name in parameters.load()["commit"].names}
+    assert _touched(await _explained(connection, "commit", values), "runs") <= {"runs_20261116"}
+
+
+# -- partitions ------------------------------------------------------------------------------------------------------
+
+
+def _key(moment: datetime) -> str:
+    return uuid7(int(moment.timestamp() * 1000), bytes(10))
+
+
+def test_bounds_enclose_the_keys_of_their_week() -> None:
+    first, second = partitions.weeks(MONDAY.timestamp() + 3 * 86400, 2)
+    assert first == MONDAY
+    last = datetime(2026, 11, 22, 23, 59, 59, 999_000, tzinfo=UTC)
+    assert partitions.bound(first) <= _key(first) < _key(last) < partitions.bound(second) <= _key(second)
+
+
+async def test_weeks_are_made_ahead_once_and_hold_the_runs_of_their_time(
+    store: PostgresStore, connection: asyncpg.Connection[Any]
+) -> None:
+    await store.prepare(MONDAY.timestamp())
+    assert await partitions.make(connection, MONDAY.timestamp()) == 0
+    await store.journal.commit(accepting(_key(MONDAY)))
+    assert await connection.fetchval("SELECT tableoid::regclass::text FROM runs") == "runs_20261116"
+    assert await connection.fetchval("SELECT tableoid::regclass::text FROM history") == "history_20261116"
+
+
+async def test_week_that_rows_of_the_net_belong_to_is_not_made(
+    store: PostgresStore, connection: asyncpg.Connection[Any]
+) -> None:
+    early = datetime(2025, 1, 6, tzinfo=UTC)
+    run = _key(early)
+    await store.journal.commit(accepting(run))
+    made = await partitions.make(connection, early.timestamp())
+    assert made == 5 * 4 - 2  # neither runs nor history of that week
+    assert await store.journal.load(run) is not None
+
+
+async def test_only_weeks_that_lie_before_and_hold_no_open_run_are_dropped(
+    store: PostgresStore, connection: asyncpg.Connection[Any]
+) -> None:
+    weeks = partitions.weeks(datetime(2025, 1, 6, tzinfo=UTC).timestamp())
+    await partitions.make(connection, weeks[0].timestamp())
+    ended, open_, late = (_key(week) for week in weeks[:3])
+    for run in (ended, open_, late):
+        await store.journal.commit(accepting(run, tasks=[new_task(f"t-{run}", run)], large={"d": b"x"}))
+    for run in (ended, late):
+        await store.journal.commit(batch(run, seq=1, ended=True, status="completed"))
+    dropped = await store.drop_weeks(weeks[2].timestamp() + 3600)
+    assert dropped == [f"{table}_{weeks[0]:%Y%m%d}" for table in partitions.TABLES]
+    assert await store.journal.load(ended) is None
+    assert await store.journal.load(open_) is not None
+    assert await store.journal.load(late) is not None
+    assert (await store.views.counts())["tasks"] == 2
+    assert await store.journal.commit(accepting("again", new={"id": ended})) is Committed.APPLIED
+
+
+async def test_change_gives_way_to_those_who_use_the_table(
+    store: PostgresStore, connection: asyncpg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(partitions, "_LOCK_SECONDS", 0.1)
+    async with connection.transaction():
+        await connection.execute("SELECT 1 FROM runs LIMIT 1")
+        await store.prepare(datetime(2030, 1, 7, tzinfo=UTC).timestamp())
+        names = await connection.fetch("SELECT relname FROM pg_class WHERE relname LIKE 'runs_2030%'")
+    assert names == []
+
+
+# -- commits ---------------------------------------------------------------------------------------------------------
+
+
+async def test_concurrent_commits_share_transactions(store: PostgresStore) -> None:
+    before = store.database.transactions
+    results = await asyncio.gather(*(store.journal.commit(accepting(f"r{number}")) for number in range(200)))
+    assert results == [Committed.APPLIED] * 200
+    assert store.database.transactions - before <= 4
+
+
+async def test_batches_of_one_run_keep_their_order(store: PostgresStore) -> None:
+    """Given at once, as nobody does: each goes when the one before it is durable."""
+    results = await asyncio.gather(
+        store.journal.commit(accepting()), *(store.journal.commit(batch(seq=seq)) for seq in range(1, 20))
+    )
+    assert results == [Committed.APPLIED] * 20
+
+
+async def test_group_is_bounded_in_bytes_and_callers_wait_for_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("interlock.store.sql.postgresql.committer._GROUP_BYTES", 1000)
+    monkeypatch.setattr("interlock.store.sql.postgresql.committer._QUEUED_MEMBERS", 4)
+    groups: list[int] = []
+
+    async def apply(group: Any) -> set[str]:
+        groups.append(len(group))
+        await asyncio.sleep(0)
+        return {each.run for each in group}
+
+    committer = Committer(apply)
+    calls = [committer.commit(accepting(f"r{number}", head=b"x" * 400)) for number in range(12)]
+    assert await asyncio.gather(*calls) == [Committed.APPLIED] * 12
+    assert max(groups) == 3
+    await committer.close()
+
+
+async def test_what_is_queued_is_finished_before_the_store_closes(postgres_url: str) -> None:
+    store = await _opened(postgres_url)
+    commits_ = [asyncio.create_task(store.journal.commit(accepting(f"r{number}"))) for number in range(50)]
+    await asyncio.sleep(0)
+    await store.close()
+    await store.close()
+    assert await asyncio.gather(*commits_) == [Committed.APPLIED] * 50
+    with pytest.raises(errors.StoreUnavailable, match="closed"):
+        await store.journal.commit(accepting())
+    with pytest.raises(errors.StoreUnavailable, match="closed"):
+        await store.journal.load("r1")
+
+
+async def test_write_goes_on_when_its_caller_is_cancelled(store: PostgresStore) -> None:
+    await store.journal.commit(accepting())
+    posting = asyncio.create_task(store.journal.post("r1", "cancel:1", b"c", "user:me", 1.0))
+    await asyncio.sleep(0)
+    posting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await posting
+    async with asyncio.timeout(10):
+        while not await store.journal.inbox("n1"):
+            await asyncio.sleep(0.01)
+
+
+CRASH = """
+import asyncio, sys
+sys.path.insert(0, sys.argv[2])
+from store.rows import accepting, batch
+from interlock.store.open import open_store
+
+async def main():
+    store = await open_store(sys.argv[1])
+    await store.journal.commit(accepting())
+    for seq in range(1, 10):
+        await store.journal.commit(batch(seq=seq))
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize(("moment", "commits"), [("before", 2), ("after", 3)])
+async def test_process_dies_at_the_transaction_it_was_told(
+    postgres_url: str, store: PostgresStore, moment: str, commits: int
+) -> None:
+    tests = str(Path(__file__).parents[1])
+    variables = {"INTERLOCK_TESTING": "1", "INTERLOCK_FAULT": f"commit:3:{moment}"}
+    environment = os.environ | variables | {"PYTHONPATH": str(Path(tests).parent / "src")}
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", CRASH, postgres_url, tests, env=environment)
+    assert await process.wait() == -signal.SIGKILL
+    assert (await store.views.counts())["commits"] == commits
+
+
+async def test_part_that_the_statement_does_not_know_is_a_defect(
+    store: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong(_: object) -> commits.Arrays:
+        found = commits.Arrays()
+        found.add("nonsense", run="r1")
+        return found
+
+    monkeypatch.setattr(commits, "arrays", wrong)
+    with pytest.raises(KeyError, match="nonsense_run"):
+        await store.journal.commit(accepting())
+
+
+# -- the bell and renewals -------------------------------------------------------------------------------------------
+
+
+async def test_other_processes_ring_the_bell_at_once(store: PostgresStore, postgres_url: str) -> None:
+    other = await _opened(postgres_url)
+    async with asyncio.timeout(10):
+        while not (store.bell.is_listening and other.bell.is_listening):
+            await asyncio.sleep(0.01)
+        rung = asyncio.Event()
+        store.bell.listen(rung.set)
+        began = asyncio.get_running_loop().time()
+        for number in range(3):  # the poll rings every second; three times at once is no accident
+            rung.clear()
+            await other.journal.commit(accepting(f"r{number}"))
+            await rung.wait()
+    assert asyncio.get_running_loop().time() - began < 0.9
+    await other.close()
+
+
+async def test_bell_listens_again_after_its_connection_broke(
+    store: PostgresStore, postgres_url: str, connection: asyncpg.Connection[Any]
+) -> None:
+    async with asyncio.timeout(20):
+        for _ in range(2):
+            while not store.bell.is_listening:
+                await asyncio.sleep(0.01)
+            killed = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query ~ '^(LISTEN|NOTIFY|UNLISTEN)'"
+            await connection.execute(killed)
+            while store.bell.is_listening:
+                await asyncio.sleep(0.01)
+    rung = asyncio.Event()
+    store.bell.listen(rung.set)
+    async with asyncio.timeout(5):
+        await rung.wait()  # the poll
+
+
+async def test_renewals_survive_a_connection_that_broke(
+    store: PostgresStore, connection: asyncpg.Connection[Any]
+) -> None:
+    await store.nodes.join(node("n1"), 10.0)
+    pulse = store.pulse("n1")
+    assert await asyncio.to_thread(pulse.beat, 10.0, 60.0, 200.0)
+    await connection.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()"
+    )
+    with pytest.raises(errors.StoreUnavailable):
+        await asyncio.to_thread(pulse.beat, 10.0, 60.0, 300.0)
+    assert await asyncio.to_thread(pulse.beat, 10.0, 60.0, 300.0)
+    assert [row.expires_at for row in await store.nodes.live(305.0)] == [310.0]
+    await asyncio.to_thread(pulse.close)
+
+
+# -- errors ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sqlstate", "kind"),
+    [
+        ("57P01", errors.StoreUnavailable),
+        ("57P02", errors.StoreUnavailable),
+        ("57P03", errors.StoreUnavailable),
+        ("53300", errors.StoreUnavailable),
+        ("08006", errors.StoreUnavailable),
+        ("25006", errors.StoreUnavailable),
+        ("57014", errors.StoreUnavailable),
+        ("40P01", errors.StoreUnavailable),
+        ("28P01", errors.StoreUnavailable),
+        ("3D000", errors.StoreUnavailable),
+        ("53100", errors.StoreFull),
+        ("XX001", errors.StoreCorrupt),
+        ("23505", asyncpg.UniqueViolationError),
+    ],
+)
+def test_errors_of_the_server_are_told_in_our_words(sqlstate: str, kind: type[Exception]) -> None:
+    raised = asyncpg.PostgresError.new({"C": sqlstate, "M": "text", "S": "ERROR"})
+    assert isinstance(failures.translation("db", raised), kind)
+
+
+def test_errors_of_the_network_are_passing_and_wrong_data_is_not() -> None:
+    assert isinstance(failures.translation("db", ConnectionRefusedError()), errors.StoreUnavailable)
+    assert isinstance(failures.translation("db", TimeoutError()), errors.StoreUnavailable)
+    assert isinstance(failures.translation("db", asyncpg.InterfaceError("closed")), errors.StoreUnavailable)
+    wrong = asyncpg.DataError("invalid input")
+    assert failures.translation("db", wrong) is wrong
+    assert not failures.is_lost(wrong)
+
+
+async def test_server_that_is_not_there_is_unavailable_and_no_password_is_told() -> None:
+    with pytest.raises(errors.StoreUnavailable, match=r"127\.0\.0\.1:1/db") as refused:
+        await open_store("postgresql://me:secret@127.0.0.1:1/db")
+    assert "secret" not in str(refused.value)
+
+
+async def test_database_that_is_not_there_is_named(postgres_server: postgres.Server) -> None:
+    with pytest.raises(errors.StoreUnavailable, match='"nothing" does not exist'):
+        await open_store(postgres_server.url("nothing"))
+
+
+async def test_server_that_is_too_old_is_refused_by_name(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "_OLDEST", 99)
+    with pytest.raises(errors.Invalid, match="needs PostgreSQL 99 or newer"):
+        await open_store(postgres_url)
+
+
+async def test_server_that_restarts_is_found_again() -> None:
+    if required.may_skip("postgres", "18" in postgres.binaries()):
+        pytest.skip("PostgreSQL is not installed")
+    context = postgres.running("18", durable=True)
+    own = await asyncio.to_thread(context.__enter__)
+    try:
+        store = await _opened(own.url("postgres"))
+        assert await store.journal.commit(accepting()) is Committed.APPLIED
+        await asyncio.to_thread(own.stop, "immediate")
+        with pytest.raises(errors.StoreUnavailable):
+            await store.journal.commit(batch(seq=1))
+        with pytest.raises(errors.StoreUnavailable):
+            await store.journal.load("r1")
+        await asyncio.to_thread(own.start)
+        async with asyncio.timeout(20):
+            while True:
+                try:
+                    assert await store.journal.commit(batch(seq=1)) is Committed.APPLIED
+                    break
+                except errors.StoreUnavailable:
+                    await asyncio.sleep(0.05)
+            while not store.bell.is_listening:
+                await asyncio.sleep(0.01)
+        await store.close()
+    finally:
+        await asyncio.to_thread(context.__exit__, None, None, None)
+
+
+async def test_store_closes_while_the_server_is_away(store: PostgresStore, connection: asyncpg.Connection[Any]) -> None:
+    await connection.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()"
+    )
+    async with asyncio.timeout(10):
+        await store.close()
+
+
+async def test_server_that_answers_before_it_has_written_is_told_not_to(store: PostgresStore) -> None:
+    """Test servers run with synchronous_commit off."""
+    figures = await store.figures()
+    assert figures["synchronous_commit"] == "on"
+    assert figures["server"] == f"PostgreSQL {store.server.version}"
+    assert abs(float(figures["clock_offset_s"])) < 5  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("text", ["commit:x:before", "commit:1"])
+def test_fault_that_is_misspelt_is_refused(text: str) -> None:
+    environ = {"INTERLOCK_FAULT": text, "INTERLOCK_TESTING": "1"}
+    with pytest.raises(errors.InvalidSettings, match="INTERLOCK_FAULT"):
+        PostgresDatabase(server.Server("postgresql://x/y", False, "18"), 2, lambda: None, environ)
+
+
+# -- the pooler ------------------------------------------------------------------------------------------------------
+
+
+async def test_pooler_is_found_out_and_the_bell_hears_over_a_direct_connection(
+    postgres_url: str, postgres_server: postgres.Server
+) -> None:
+    if required.may_skip("pgbouncer", pooler.is_there()):
+        pytest.skip("PgBouncer is not installed")
+    port = await asyncio.to_thread(postgres.pooled, "18")
+    url = postgres_url.replace(f":{postgres_server.port}/", f":{port}/")
+    deaf, hearing = await _opened(url), await _opened(url, listen_url=postgres_url)
+    direct = await _opened(postgres_url)
+    assert (deaf.server.pooled, hearing.server.pooled, direct.server.pooled) == (True, True, False)
+    async with asyncio.timeout(10):
+        while not hearing.bell.is_listening:
+            await asyncio.sleep(0.01)
+    assert not deaf.bell.is_listening
+    rung = asyncio.Event()
+    deaf.bell.listen(rung.set)
+    async with asyncio.timeout(1):
+        await rung.wait()  # the poll
+    pulse = deaf.pulse("n1")
+    await deaf.nodes.join(node("n1"), 10.0)
+    assert await asyncio.to_thread(pulse.beat, 10.0, 60.0, 200.0)
+    await asyncio.to_thread(pulse.close)
+    many = [accepting(f"r{number}") for number in range(100)]
+    assert set(await asyncio.gather(*(deaf.journal.commit(each) for each in many))) == {Committed.APPLIED}
+    assert (await deaf.figures())["pooled"] is True
+    for each in (deaf, hearing, direct):
+        await each.close()
