@@ -133,7 +133,7 @@ class SqlJournal:
 
     async def reopen(self, run: str, node: str | None, actor: str, now: float) -> int | None:
         async def work(transaction: Transaction) -> int | None:
-            rows = await transaction.rows("run_reopen", {"run": run, "node": node})
+            rows = await transaction.rows("run_reopen", {"run": run, "node": node, "at": now})
             if not rows:
                 return None
             cause = _encode({"kind": "reopen"})
@@ -186,6 +186,7 @@ async def apply(transaction: Transaction, batch: Batch) -> Committed:
     """Apply one batch inside a transaction. Changes nothing when it gives STALE or EXISTS."""
     fields = {
         "run": batch.run,
+        "at": batch.at,
         "status": batch.status,
         "wake_at": batch.wake_at,
         "head": batch.head,
@@ -208,7 +209,6 @@ async def apply(transaction: Transaction, batch: Batch) -> Committed:
             "owner": new.owner,
             "input": new.input,
             "seq": batch.seq + 1,
-            "at": batch.at,
         }
         if not await transaction.run("run_accept", fields | accepted):
             return Committed.EXISTS

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-from interlock.store.ports import Claimed, NodeRow
+import msgspec
+
+from interlock.store.ports import Claimed, NodeRow, NodeState
 from interlock.store.sql import queue
 from interlock.store.sql.transaction import Database, Row, Transaction
 
 NODE: Final = "node"
+
+_encode = msgspec.json.Encoder().encode
+_refusals = msgspec.json.Decoder(dict[str, str])
+_texts = msgspec.json.Decoder(list[str])
 
 
 class SqlNodes:
@@ -47,13 +54,14 @@ class SqlNodes:
 
     async def leave(self, node: str, now: float) -> None:
         async def work(transaction: Transaction) -> None:
-            await _end(transaction, node, now)
+            await _end(transaction, node, now, losing=True)
 
         await self._database.write(work, counted=False)
 
     async def bury(self, node: str, now: float) -> int:
         async def work(transaction: Transaction) -> int:
-            return await _end(transaction, node, now)
+            pinned = await transaction.rows("node_is_pinned", {"node": node})
+            return await _end(transaction, node, now, losing=not pinned or bool(pinned[0][0]))
 
         return await self._database.write(work, counted=False)
 
@@ -76,12 +84,14 @@ class SqlNodes:
 
         return await self._database.read(work)
 
-    async def claim_runs(self, node: str, limit: int, *, only: str | None = None) -> list[Claimed]:
+    async def claim_runs(
+        self, node: str, limit: int, *, only: str | None = None, refused: Sequence[str] = ()
+    ) -> list[Claimed]:
         async def work(transaction: Transaction) -> list[Claimed]:
             if only is not None:
                 rows = await transaction.rows("run_claim", {"node": node, "run": only})
             else:
-                rows = await transaction.rows("runs_claim", {"node": node, "limit": limit})
+                rows = await transaction.rows("runs_claim", {"node": node, "limit": limit, "refused": _json(refused)})
             return [_claimed(row) for row in rows]
 
         return await self._database.write(work, counted=False)
@@ -91,6 +101,52 @@ class SqlNodes:
             return [_claimed(row) for row in await transaction.rows("runs_owned", {"node": node})]
 
         return await self._database.read(work)
+
+    async def unowned(self, refused: Sequence[str]) -> bool:
+        async def work(transaction: Transaction) -> bool:
+            return bool(await transaction.rows("run_unowned", {"refused": _json(refused)}))
+
+        return await self._database.read(work)
+
+    async def release(self, node: str, run: str, epoch: int, now: float) -> bool:
+        async def work(transaction: Transaction) -> bool:
+            row = {"node": node, "run": run, "epoch": epoch, "at": now}
+            return bool(await transaction.run("run_release", row))
+
+        return await self._database.write(work, counted=False)
+
+    async def states(self) -> list[NodeState]:
+        async def work(transaction: Transaction) -> list[NodeState]:
+            return [_state(row) for row in await transaction.rows("nodes_all", {})]
+
+        return await self._database.read(work)
+
+    async def drain(self, node: str | None, now: float) -> int:
+        async def work(transaction: Transaction) -> int:
+            return await transaction.run("node_drain", {"node": node, "at": now})
+
+        return await self._database.write(work, counted=False)
+
+    async def is_asked_to_drain(self, node: str) -> bool:
+        async def work(transaction: Transaction) -> bool:
+            rows = await transaction.rows("node_asked", {"node": node})
+            return bool(rows) and rows[0][0] is not None
+
+        return await self._database.read(work)
+
+    async def note(self, node: str, refusals: Mapping[str, str], unready: Sequence[str]) -> None:
+        row = {"node": node, "refusals": _json(refusals), "unready": _json(unready)}
+
+        async def work(transaction: Transaction) -> None:
+            await transaction.run("node_note", row)
+
+        await self._database.write(work, counted=False)
+
+    async def forget(self, before: float) -> int:
+        async def work(transaction: Transaction) -> int:
+            return await transaction.run("nodes_forget", {"before": before})
+
+        return await self._database.write(work, counted=False)
 
 
 async def renew(transaction: Transaction, node: str, node_ttl: float, attempt_ttl: float, now: float) -> bool:
@@ -104,13 +160,14 @@ async def renew(transaction: Transaction, node: str, node_ttl: float, attempt_tt
     return True
 
 
-async def _end(transaction: Transaction, node: str, now: float) -> int:
-    """End a node's lease: its attempts are lost and its runs free, all in one transaction."""
+async def _end(transaction: Transaction, node: str, now: float, *, losing: bool) -> int:
+    """End a node's lease: its runs are free and, `losing`, its attempts lost, all in one transaction."""
     await transaction.run("lease_end", {"kind": NODE, "name": node})
     await transaction.run("node_leave", {"node": node, "at": now})
-    for row in await transaction.rows("leases_of_holder", {"holder": node, "kind": queue.ATTEMPT}):
-        await queue.lose(transaction, row[0], node, now)
-    return await transaction.run("runs_free_of", {"node": node})
+    if losing:
+        for row in await transaction.rows("leases_of_holder", {"holder": node, "kind": queue.ATTEMPT}):
+            await queue.lose(transaction, row[0], node, now)
+    return await transaction.run("runs_free_of", {"node": node, "at": now})
 
 
 def _node(row: Row) -> NodeRow:
@@ -127,6 +184,23 @@ def _node(row: Row) -> NodeRow:
         pinned=bool(pinned),
         expires_at=expires_at,
     )
+
+
+def _state(row: Row) -> NodeState:
+    left_at, drain_at, refusals, unready, runs, attempts = row[10:]
+    return NodeState(
+        node=_node(row[:10]),
+        left_at=left_at,
+        drain_at=drain_at,
+        refusals=_refusals.decode(refusals),
+        unready=_texts.decode(unready),
+        runs=runs,
+        attempts=attempts,
+    )
+
+
+def _json(value: Mapping[str, str] | Sequence[str]) -> str:
+    return _encode(value).decode()
 
 
 def _claimed(row: Row) -> Claimed:

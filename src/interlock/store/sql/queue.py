@@ -11,7 +11,7 @@ from interlock.model import fault
 from interlock.model.fault import Fault
 from interlock.model.states import TaskState
 from interlock.model.task import Cancelled, Done, Failed, FailureClass, Outcome, Target
-from interlock.store.ports import ClaimedTask, LogLine
+from interlock.store.ports import ClaimedTask, LogLine, Orphan
 from interlock.store.sql.transaction import Database, Row, Transaction
 
 ATTEMPT: Final = "attempt"
@@ -50,10 +50,15 @@ class SqlQueue:
 
         return await self._database.write(work)
 
-    async def settle(self, task: str, fence: int, outcome: Outcome, now: float) -> bool:
+    async def settle(
+        self, task: str, fence: int, outcome: Outcome, now: float, *, holder: str | None = None
+    ) -> bool:
         state = _end_state(outcome)
+        lease = {"kind": ATTEMPT, "name": task, "holder": holder}
 
         async def work(transaction: Transaction) -> bool:
+            if holder is not None and not await transaction.rows("lease_held", lease):
+                return False
             rows = await transaction.rows("task_end", {"task": task, "fence": fence, "state": state, "at": now})
             if not rows:
                 return False
@@ -61,6 +66,41 @@ class SqlQueue:
             return True
 
         return await self._database.write(work)
+
+    async def orphans(self, limit: int) -> list[Orphan]:
+        async def work(transaction: Transaction) -> list[Orphan]:
+            rows = await transaction.rows("attempts_orphaned", {"limit": limit})
+            return [
+                Orphan(task=await _claimed(transaction, row[:10]), holder=row[10], host=row[11], pool=row[12])
+                for row in rows
+            ]
+
+        return await self._database.read(work)
+
+    async def adopt(self, orphan: Orphan, node: str, ttl_seconds: float, now: float) -> bool:
+        lease = _of(orphan) | {"node": node, "expires_at": now + ttl_seconds}
+
+        async def work(transaction: Transaction) -> bool:
+            return bool(await transaction.run("lease_adopt", lease))
+
+        return await self._database.write(work, counted=False)
+
+    async def lose(self, orphan: Orphan, now: float) -> None:
+        lease = {"kind": ATTEMPT, "name": orphan.task.task, "holder": orphan.holder}
+
+        async def work(transaction: Transaction) -> None:
+            if await transaction.rows("lease_held", lease):
+                await lose(transaction, orphan.task.task, orphan.holder, now)
+
+        await self._database.write(work)
+
+    async def logged(self, task: ClaimedTask) -> dict[str, int]:
+        attempt = {"run": task.run, "path": task.path, "attempt": task.attempt}
+
+        async def work(transaction: Transaction) -> dict[str, int]:
+            return {stream: length for stream, length in await transaction.rows("log_lengths", attempt)}
+
+        return await self._database.read(work)
 
     async def extend(self, node: str, ttl_seconds: float, now: float) -> None:
         async def work(transaction: Transaction) -> None:
@@ -110,6 +150,11 @@ async def lose(transaction: Transaction, task: str, holder: str, now: float) -> 
         fault=Fault(type=fault.RUNTIME, status=500, title="Lost", detail=detail, code="lost"),
     )
     await _tell(transaction, task, rows[0], lost)
+
+
+def _of(orphan: Orphan) -> dict[str, object]:
+    """Give the parameters that name the lease of an orphan."""
+    return {"kind": ATTEMPT, "name": orphan.task.task, "holder": orphan.holder, "fence": orphan.task.fence}
 
 
 async def _tell(transaction: Transaction, task: str, row: Row, outcome: Outcome) -> None:

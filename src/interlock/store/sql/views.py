@@ -11,6 +11,8 @@ from interlock.store.ports import LogLine, RunRow, TaskRow
 from interlock.store.sql.transaction import Database, Row, Transaction
 
 _SHORTEST_PREFIX: Final = 4
+_NODE_TTL_SECONDS: Final = 10.0
+"""A lease that ran out was renewed for the last time so long before: the last sign of life."""
 
 
 class SqlViews:
@@ -62,6 +64,21 @@ class SqlViews:
                 LogLine(number=number, path=path_, attempt=attempt, at=at, stream=stream, text=text)
                 for number, path_, attempt, at, stream, text in rows
             ]
+
+        return await self._database.read(work)
+
+    async def unattended(self, now: float, limit: int) -> list[tuple[RunRow, float]]:
+        parameters = {"now": now, "ttl": _NODE_TTL_SECONDS, "limit": limit}
+
+        async def work(transaction: Transaction) -> list[tuple[RunRow, float]]:
+            return [(_run(row[:20]), row[20]) for row in await transaction.rows("runs_unattended", parameters)]
+
+        return await self._database.read(work)
+
+    async def oldest_inbox(self) -> float | None:
+        async def work(transaction: Transaction) -> float | None:
+            oldest: float | None = (await transaction.rows("inbox_oldest", {}))[0][0]
+            return oldest
 
         return await self._database.read(work)
 
