@@ -382,7 +382,8 @@ def connect(path: str, *, read_only: bool = False) -> sqlite3.Connection:
     try:
         connection.execute(f"PRAGMA busy_timeout={_BUSY_MILLISECONDS}")
         if not read_only:
-            _refuse_foreign(connection)  # before the first change: a file of others stays as it is
+            if not _refuse_foreign(connection):  # before the first change: a file of others stays as it is
+                connection.execute("PRAGMA auto_vacuum=INCREMENTAL")  # so that pages of what is removed can be given back
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
             connection.execute("PRAGMA wal_autocheckpoint=0")

@@ -38,7 +38,3 @@ class Database(Protocol):
     async def read(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         """Run `work` in a read transaction; it may see a slightly older state."""
         ...
-
-    async def compact(self) -> None:
-        """Give pages that are free back, as far as that stops nobody."""
-        ...
