@@ -106,7 +106,9 @@ class Engine(Service):
         end = self._clock.monotonic() + seconds
         hurried = asyncio.create_task(hurry.wait())
         try:
-            while not hurry.is_set() and (effects := [each for live in self._runs.values() for each in live.effects.values()]):
+            while not hurry.is_set() and (
+                effects := [each for live in self._runs.values() for each in live.effects.values()]
+            ):
                 left = end - self._clock.monotonic()
                 if left <= 0:
                     return

@@ -124,4 +124,3 @@ class Claims(Loop):
             telemetry.emit("run.claimed", node=self._node, run=run.run, epoch=run.epoch)
             await engine.adopt(run)
         return claimed
-

@@ -28,7 +28,9 @@ class Recovery(Loop):
     `adopt` adopts or ends the orphans of this host.
     """
 
-    def __init__(self, node: str, store: Store, clock: Clock, adopt: Callable[[], Awaitable[None]] | None = None) -> None:
+    def __init__(
+        self, node: str, store: Store, clock: Clock, adopt: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
         super().__init__("recovery", SCAN_SECONDS)
         self._node = node
         self._store = store

@@ -56,7 +56,6 @@ class InProcessPool(Service):
             return _Call(asyncio.create_task(_run_async(function, launch)))
         return _ThreadCall(launch, self._executor.submit(_call, function, launch.target))
 
-
     def is_left(self, launch: Launch) -> bool:
         """A call ends with its process."""
         return False

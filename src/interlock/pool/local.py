@@ -149,13 +149,11 @@ class LocalPool(Service):
     ) -> Outcome:
         try:
             report = await hearing
-        except TakenOver:
-            self.part_from(supervisor)
-            raise
-        except asyncio.CancelledError:
-            if attempt.is_detached:
+        except BaseException as error:
+            if attempt.is_detached or (isinstance(error, TakenOver) and attempt.launch.orphan_grace_seconds):
                 self.part_from(supervisor)
             else:
+                supervisor.kill()
                 await self._end(supervisor, spool)
             raise
         if report is None and attempt.is_adopting and (left := await asyncio.to_thread(_report, spool)) is not None:
@@ -258,7 +256,6 @@ class _Attempt:
         if not self.task.done() and self.supervisor is not None:
             self.supervisor.kill()
             await asyncio.wait([self.task])
-
 
     async def detach(self) -> None:
         if self.launch.orphan_grace_seconds == 0 or self.supervisor is None:

@@ -99,8 +99,8 @@ class Supervisor:
             try:
                 process = subprocess.Popen(  # noqa: ASYNC220 (as asyncio itself does: it returns once the program runs)
                     [sys.executable, *arguments],
-                    stdin=theirs,
-                    stdout=theirs,
+                    stdin=theirs.fileno(),
+                    stdout=theirs.fileno(),
                     env=environment,
                     start_new_session=True,  # Ctrl-C at the terminal is the node's to handle
                 )
@@ -125,11 +125,7 @@ class Supervisor:
     def is_alive(self) -> bool:
         if self._process is not None:
             return self._process.poll() is None
-        try:
-            os.kill(self._pid, 0)
-        except OSError:
-            return False
-        return self._pid > 0
+        return self._pid > 0 and _lives(self._pid)
 
     async def run(self, job: bytes, on_output: Callable[[bytes, bytes], None]) -> Report | None:
         """Run a job (the JSON of a `Job`) to its end and give the report; None when the supervisor died over it.
@@ -230,6 +226,18 @@ def report_of(text: bytes) -> Report | None:
         return _reports.decode(text)
     except msgspec.MsgspecError:
         return None
+
+
+def _lives(pid: int) -> bool:
+    """Say whether a process that is no child of ours is there, and no corpse."""
+    try:
+        os.kill(pid, 0)
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][:1]
+    except ProcessLookupError:
+        return False
+    except OSError:  # no /proc: it is there, as far as one can see
+        return True
+    return state not in ("Z", "X")
 
 
 def _peer(connection: socket.socket) -> int:

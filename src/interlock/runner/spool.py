@@ -39,7 +39,7 @@ class Spool:
         return os.open(self._path("stdin"), os.O_RDONLY)
 
     def listen(self) -> int:
-        """Give a descriptor that hears who adopts this attempt; -1 where none can be made, which only means that nobody can."""
+        """Give a descriptor that hears who adopts this attempt; -1 where none can be made: nobody can."""
         import socket  # noqa: PLC0415 (start-up: only attempts that may be adopted need it)
 
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as listener:

@@ -222,12 +222,13 @@ class ClaimedTask(_Row, frozen=True, kw_only=True):
 
 
 class Orphan(_Row, frozen=True, kw_only=True):
-    """An attempt whose node is gone. `host`: where that was, None when nobody knows any more."""
+    """An attempt whose node is gone. `host`: where that was, None when nobody knows any more. `owner`: the run's node."""
 
     task: ClaimedTask
     holder: str
     host: str | None
     pool: str
+    owner: str | None
 
 
 class TaskRow(_Row, frozen=True, kw_only=True):
@@ -266,9 +267,7 @@ class Queue(Protocol):
         """
         ...
 
-    async def settle(
-        self, task: str, fence: int, outcome: Outcome, now: float, *, holder: str | None = None
-    ) -> bool:
+    async def settle(self, task: str, fence: int, outcome: Outcome, now: float, *, holder: str | None = None) -> bool:
         """End an attempt and tell its run. False: the fence is stale, the task ended before, or the attempt is no longer
         held by `holder` (None: whoever holds it); nothing was changed."""
         ...

@@ -50,9 +50,7 @@ class SqlQueue:
 
         return await self._database.write(work)
 
-    async def settle(
-        self, task: str, fence: int, outcome: Outcome, now: float, *, holder: str | None = None
-    ) -> bool:
+    async def settle(self, task: str, fence: int, outcome: Outcome, now: float, *, holder: str | None = None) -> bool:
         state = _end_state(outcome)
         lease = {"kind": ATTEMPT, "name": task, "holder": holder}
 
@@ -71,7 +69,13 @@ class SqlQueue:
         async def work(transaction: Transaction) -> list[Orphan]:
             rows = await transaction.rows("attempts_orphaned", {"limit": limit})
             return [
-                Orphan(task=await _claimed(transaction, row[:10]), holder=row[10], host=row[11], pool=row[12])
+                Orphan(
+                    task=await _claimed(transaction, row[:10]),
+                    holder=row[10],
+                    host=row[11],
+                    pool=row[12],
+                    owner=row[13],
+                )
                 for row in rows
             ]
 
@@ -98,7 +102,8 @@ class SqlQueue:
         attempt = {"run": task.run, "path": task.path, "attempt": task.attempt}
 
         async def work(transaction: Transaction) -> dict[str, int]:
-            return {stream: length for stream, length in await transaction.rows("log_lengths", attempt)}
+            rows = await transaction.rows("log_lengths", attempt)
+            return {row[0]: row[1] for row in rows}
 
         return await self._database.read(work)
 

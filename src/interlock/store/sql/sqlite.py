@@ -383,7 +383,9 @@ def connect(path: str, *, read_only: bool = False) -> sqlite3.Connection:
         connection.execute(f"PRAGMA busy_timeout={_BUSY_MILLISECONDS}")
         if not read_only:
             if not _refuse_foreign(connection):  # before the first change: a file of others stays as it is
-                connection.execute("PRAGMA auto_vacuum=INCREMENTAL")  # so that pages of what is removed can be given back
+                connection.execute(
+                    "PRAGMA auto_vacuum=INCREMENTAL"
+                )  # so that pages of what is removed can be given back
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
             connection.execute("PRAGMA wal_autocheckpoint=0")
@@ -400,6 +402,11 @@ def _refuse_foreign(connection: sqlite3.Connection) -> set[str]:
     if tables and not tables >= _OURS:
         raise errors.StoreCorrupt("the file is an SQLite database but not an Interlock store; choose another path")
     return tables
+
+
+def is_ours(connection: sqlite3.Connection) -> bool:
+    """Say whether a file is an Interlock store."""
+    return bool(_refuse_foreign(connection))
 
 
 def migrate(connection: sqlite3.Connection) -> None:

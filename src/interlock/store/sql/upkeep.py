@@ -93,10 +93,7 @@ class SqlUpkeep:
 
         async def work(transaction: Transaction) -> int:
             return sum(
-                [
-                    await transaction.run("definition_remove", {"digest": digest, "before": before})
-                    for digest in digests
-                ]
+                [await transaction.run("definition_remove", {"digest": digest, "before": before}) for digest in digests]
             )
 
         return await self._database.write(work, counted=False)
