@@ -72,7 +72,7 @@ class Node(Service):
             deadline_seconds=settings.expressions.deadline_seconds,
             memory_bytes=settings.expressions.memory_bytes,
         )
-        self._logbook = Logbook(store, clock, settings.logs.max_bytes)
+        self._logbook = Logbook(store, clock, settings.logs.max_bytes, lambda: self._membership.is_certain)
         self._local = LocalPool(slots=settings.node.slots)
         self._in_process = InProcessPool(threads=settings.node.sync_threads)
         self._membership = Membership(self.row, store, clock, self._lose)
@@ -159,6 +159,7 @@ class Node(Service):
         """Claim nothing any more and let effects end, at most so long, or until `hurry`; then `stop`."""
         await self._claims.stop()
         await asyncio.gather(self.engine.quiesce(seconds, hurry), self._dispatcher.quiesce(seconds, hurry))
+        await self.engine.catch_up(_DRAIN_SECONDS)
 
     async def stop(self) -> None:
         """Give the runs back, then stop everything."""
@@ -175,6 +176,7 @@ class Node(Service):
         self._fail(error)
         self.engine.abandon(error)
         self._dispatcher.lose()
+        self._logbook.drop()
 
     def _store_is_away(self, error: errors.Environment) -> None:
         if self._pinned:  # a node with runs of others waits until the store is back

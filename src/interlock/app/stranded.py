@@ -57,9 +57,9 @@ def serves(nodes: Sequence[NodeState], row: RunRow) -> bool:
 
 def explained(row: RunRow, since: float, nodes: Sequence[NodeState]) -> Stranded:
     """Say why none of the live nodes executes a run, and what helps."""
-    here = f"`interlock resume {row.id}` executes it in this terminal"
+    here = f"`interlock resume {row.id}` goes on with it here"
     if not nodes:
-        reason, command = f"no live node has the role {ENGINE}", f"start one with `interlock node`, or {here}"
+        reason, command = f"no live node has the role {ENGINE}", f"{here}, `interlock node` with every run"
     elif all(row.definition in state.refusals for state in nodes):
         reason = "; ".join(
             f"node {state.node.node[:13]} on {state.node.host} refused it: {state.refusals[row.definition]}"

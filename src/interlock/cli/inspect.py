@@ -213,7 +213,7 @@ async def _hint(app: Interlock, row: RunRow) -> str:
             if row.owner in alive:
                 return ""
             found = [each for each in await app.unattended(_MOST_STRANDED) if each.row.run == row.run]
-            return "" if not found else f"no process executes it: {found[0].reason}; {found[0].command}"
+            return "" if not found else f"no process executes it ({found[0].reason}); {found[0].command}"
 
 
 async def history(run: str, *, as_json: bool) -> int:

@@ -10,6 +10,7 @@ refusal means that another node owns it, and the run is dropped at once.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
@@ -115,6 +116,14 @@ class Engine(Service):
                 await asyncio.wait([*effects, hurried], timeout=left, return_when=asyncio.FIRST_COMPLETED)
         finally:
             hurried.cancel()
+
+    async def catch_up(self, seconds: float) -> None:
+        """Apply what is in the inbox, as far as that takes no longer."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._pull()
+                while drivers := [live.driver for live in self._runs.values() if live.driver is not None]:
+                    await asyncio.wait(drivers)
 
     async def drain(self, grace_seconds: float) -> None:
         """Give every run back: its effects in flight are stopped and noted as such, so that the next owner repeats them
