@@ -16,8 +16,8 @@ async def main(store: str, first: int, count: int) -> None:
     async with Interlock.open(config.Settings(store=config.Store(url=f"sqlite:///{store}"))) as app:
         await app.bring_node()
         await app.publish(CHILD, None)
-        for row in await app.stranded():
-            await app.take(row)
+        for each in await app.unattended():
+            await app.take(each.row)
         runs = []
         for seed in range(first, first + count):
             text = Kitchen(seed).document()

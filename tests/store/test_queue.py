@@ -88,7 +88,7 @@ async def test_extended_attempt_is_not_lost(store: Store) -> None:
 
 async def test_attempts_of_a_buried_node_are_lost(store: Store) -> None:
     await store.nodes.join(node("n1"), 10.0)
-    await store.nodes.join(node("n2"), 10.0)
+    await store.nodes.join(node("n2", pinned=True), 10.0)
     await _enqueue(store, 2)
     await store.queue.claim("n2", "local", 4, 1, 60.0, 100.0, own=False)
     await store.nodes.bury("n2", 111.0)

@@ -18,9 +18,11 @@ from typing import Final
 import msgspec
 
 from interlock import errors
-from interlock.app import graphs
+from interlock.app import graphs, stranded
 from interlock.app.graphs import Graphs
-from interlock.app.node import Node
+from interlock.app.node import ROLES, Node
+from interlock.app.readiness import Readiness
+from interlock.app.stranded import Stranded
 from interlock.config import Settings
 from interlock.engine import cause as causes
 from interlock.engine import exchange, recovery
@@ -38,11 +40,12 @@ from interlock.model.payload import Payload
 from interlock.model.states import ENDED_RUN, RunStatus
 from interlock.service import Clock, SystemClock
 from interlock.store.open import open_store
-from interlock.store.ports import Batch, Committed, Definition, NewRun, RunRow, Store
+from interlock.store.ports import Batch, Committed, Definition, NewRun, NodeState, RunRow, Store
 
 _PAGE: Final = 500
 _LONGEST_ID: Final = 128
 _REMEMBERED: Final = 64  # documents whose check is not repeated when they are started again
+_DEFINED_SECONDS: Final = 3600.0  # then it is stored again: retention removes what nobody asked for in a day
 _SCHEDULE: Final = "/schedule"
 _FOLLOW_SECONDS: Final = 1.0  # the net under the bell
 
@@ -72,6 +75,7 @@ class Interlock:
         self.rows = Rows(settings.payload.inline_bytes)
         self.graphs = Graphs(store)
         self._defined_texts: dict[str, tuple[Definition, Graph, bool]] = {}
+        self._defined_since = clock.monotonic()
         self.node: Node | None = None
 
     @classmethod
@@ -93,7 +97,14 @@ class Interlock:
 
     # -- nodes ---------------------------------------------------------------------------------------------------
 
-    async def bring_node(self, *, pinned: bool = True, allow_all_python: bool = True) -> Node:
+    async def bring_node(
+        self,
+        *,
+        pinned: bool = True,
+        allow_all_python: bool = True,
+        roles: Sequence[str] = ROLES,
+        readiness: Readiness | None = None,
+    ) -> Node:
         """Start a node in this process; once."""
         if self.node is None:
             node = Node(
@@ -103,6 +114,8 @@ class Interlock:
                 self.graphs,
                 pinned=pinned,
                 allow_all_python=allow_all_python,
+                roles=roles,
+                readiness=readiness,
             )
             await node.start()
             self.node = node
@@ -112,18 +125,34 @@ class Interlock:
         """Free what dead nodes owned."""
         await recovery.sweep(self.store, self.clock, but=None if self.node is None else self.node.row.node)
 
-    async def stranded(self) -> list[RunRow]:
-        """Give the runs that have not ended and that no living process owns."""
+    async def unattended(self, limit: int = _PAGE) -> list[Stranded]:
+        """Give the live runs that no node executes at this moment, newest first, and why."""
         await self.sweep()
-        alive = {node.node for node in await self.store.nodes.live(self.clock.stamp())}
-        open_ = [RunStatus.PENDING, RunStatus.RUNNING, RunStatus.WAITING]
-        rows = await self.store.views.runs(None, open_, None, None, _PAGE)
-        return [row for row in rows if row.owner not in alive]
+        return await stranded.unattended(self.store, self.clock, limit)
+
+    async def stranded(self, limit: int = _PAGE) -> list[Stranded]:
+        """Give the runs that nobody has executed for a minute, newest first, and why."""
+        return await stranded.find(self.store, self.clock, limit)
+
+    async def servers(self) -> list[NodeState]:
+        """Give the nodes that execute runs of others now."""
+        await self.sweep()
+        return await stranded.servers(self.store, self.clock)
 
     async def has_engine(self) -> bool:
-        """Say whether a live node executes runs for others."""
-        await self.sweep()
-        return any(not node.pinned for node in await self.store.nodes.live(self.clock.stamp()))
+        """Say whether a live node executes runs of others."""
+        return bool(await self.servers())
+
+    async def is_served(self, row: RunRow) -> bool:
+        """Say whether another process executes a run, or can be expected to begin with it."""
+        now = await self.find(row.namespace, row.id)
+        alive = {node.node for node in await self.store.nodes.live(self.clock.stamp())}
+        own = None if self.node is None else self.node.row.node
+        if now.owner is not None and now.owner in alive - {own}:
+            await self.sweep()  # a process of this host that died is seen at once
+            return now.owner in {node.node for node in await self.store.nodes.live(self.clock.stamp())}
+        nodes = await self.servers()
+        return stranded.serves(nodes, await self.find(row.namespace, row.id))
 
     # -- definitions ---------------------------------------------------------------------------------------------
 
@@ -199,6 +228,9 @@ class Interlock:
     async def _defined(self, text: str, file: str | None) -> tuple[Definition, Graph, bool]:
         """Give a document checked, stored and compiled, and whether it has a schedule; the last ones are remembered."""
         known = self._defined_texts.get(text)
+        if self.clock.monotonic() - self._defined_since > _DEFINED_SECONDS:
+            self._defined_since, known = self.clock.monotonic(), None
+            self._defined_texts.clear()
         if known is None:
             loaded = self._executable(text, file, but=_SCHEDULE)
             stored = graphs.definition(text, loaded)
@@ -311,7 +343,12 @@ class Interlock:
         return bool(claimed)
 
     async def retry(self, row: RunRow) -> bool:
-        """Go on with a faulted run from the step that failed, in this process's node. False: it is not faulted."""
+        """Go on with a faulted run from the step that failed. False: it is not faulted.
+
+        A live node goes on with it, or else this process's.
+        """
+        if self.node is None and stranded.serves(await self.servers(), msgspec.structs.replace(row, owner=None)):
+            return await self.store.journal.reopen(row.run, None, actor(), self.clock.now()) is not None
         node = await self.bring_node()
         epoch = await self.store.journal.reopen(row.run, node.row.node, actor(), self.clock.now())
         if epoch is None:

@@ -9,6 +9,8 @@ from typing import Final
 from interlock import errors
 from interlock.dispatch.logbook import Logbook
 from interlock.effects import http
+from interlock.flow import functions
+from interlock.flow.graph import Graph, PythonWork
 from interlock.model import fault
 from interlock.model.fault import Fault
 from interlock.model.task import (
@@ -91,6 +93,21 @@ class Performer:
             if await running.outcome() == Cancelled(abandoned=True):
                 on_output("interlock", "abandoned: the function's thread still runs; its result will be refused\n")
             raise
+
+    async def unfit(self, graph: Graph, place: Place) -> str | None:
+        """Say which function of a graph this node cannot call, and why; None when it can call all of them."""
+        for node in graph.nodes.values():
+            if isinstance(node.work, PythonWork):
+                function = self._resolved(node.work.function)
+                if function is None:
+                    return f"python.functions does not name {node.work.function!r}"
+                if not self._allows(function):
+                    return f"python.allow does not name the module of {function!r}"
+                try:  # in a thread, since importing a module may take seconds
+                    await asyncio.to_thread(functions.find, function, place.folder)
+                except functions.Unusable as error:
+                    return str(error)
+        return None
 
     def _resolved(self, name: str) -> str | None:
         """Give `package.module:function` for a name of the catalog, `name:version@default`, or for itself."""

@@ -14,6 +14,7 @@ from typing import Annotated, Any, TypeAlias
 import typer
 
 from interlock import __version__, errors
+from interlock.cli import operations
 from interlock.cli.options import options
 from interlock.cli.output import answer, note
 
@@ -375,3 +376,6 @@ def demo(
     from interlock.cli import tools
 
     return _perform(tools.demo(repository))
+
+
+operations.register(app)

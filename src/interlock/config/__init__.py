@@ -6,10 +6,22 @@ environment (`INTERLOCK_SECTION_KEY`), flags of the command line. A list or a ma
 that silently does nothing is worse than no start. Secrets are no settings.
 """
 
-from interlock.config.settings import Expressions, Http, Limits, Logs, Node, Payload, Python, Settings, Store
+from interlock.config.settings import (
+    Engine,
+    Expressions,
+    Http,
+    Limits,
+    Logs,
+    Node,
+    Payload,
+    Python,
+    Retention,
+    Settings,
+    Store,
+)
 from interlock.config.sources import RESERVED, Setting, explain, files, load
 
 __all__ = [
-    "RESERVED", "Expressions", "Http", "Limits", "Logs", "Node", "Payload", "Python", "Setting", "Settings", "Store",
-    "explain", "files", "load",
+    "RESERVED", "Engine", "Expressions", "Http", "Limits", "Logs", "Node", "Payload", "Python", "Retention", "Setting",
+    "Settings", "Store", "explain", "files", "load",
 ]  # fmt: skip

@@ -34,6 +34,18 @@ class Performs(Protocol):
         ...
 
 
+class Refuses(Protocol):
+    """Decides whether this node can execute a run, and takes back those that it cannot."""
+
+    async def reason(self, graph: Graph, place: Place) -> str | None:
+        """Say why this node cannot execute a run; None when it can."""
+        ...
+
+    def refuse(self, run: str, epoch: int, definition: str, reason: str) -> None:
+        """Give a run back that this node cannot execute, for another one to claim."""
+        ...
+
+
 @dataclass(slots=True, eq=False)
 class LiveRun:
     """A run that this node owns. `state` None: parked, to be loaded when something happens."""
@@ -41,6 +53,7 @@ class LiveRun:
     run: str
     epoch: int
     seq: int = 0
+    definition: str = ""
     state: RunState | None = None
     graph: Graph | None = None
     place: Place | None = None

@@ -153,7 +153,7 @@ class SqlJournal:
     async def reopen(self, run: str, node: str | None, actor: str, now: float) -> int | None:
         async def work(transaction: Transaction) -> int | None:
             await transaction.run("inbox_clear_stale", {"run": run})
-            rows = await transaction.rows("run_reopen", {"run": run, "node": node})
+            rows = await transaction.rows("run_reopen", {"run": run, "node": node, "at": now})
             if not rows:
                 return None
             cause = _encode({"kind": "reopen"})
@@ -206,6 +206,7 @@ async def apply(transaction: Transaction, batch: Batch) -> Committed:
     """Apply one batch inside a transaction. Changes nothing when it gives STALE or EXISTS."""
     fields = {
         "run": batch.run,
+        "at": batch.at,
         "status": batch.status,
         "wake_at": batch.wake_at,
         "head": batch.head,

@@ -57,7 +57,7 @@ def _head(found: Arrays, batch: Batch) -> None:
     }
     new = batch.accept
     if new is None:
-        found.add("advance", **row, epoch=batch.epoch, seq=batch.seq, release=int(batch.release))
+        found.add("advance", **row, epoch=batch.epoch, seq=batch.seq, at=batch.at, release=int(batch.release))
         return
     found.add(
         "accept",

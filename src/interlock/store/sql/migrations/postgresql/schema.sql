@@ -19,7 +19,8 @@ CREATE TABLE definitions (
   namespace text COLLATE "C" NOT NULL,
   name text COLLATE "C" NOT NULL,
   version text COLLATE "C" NOT NULL,
-  source text NOT NULL
+  source text NOT NULL,
+  used_at double precision
 );
 
 CREATE TABLE published (
@@ -62,7 +63,8 @@ CREATE TABLE runs (
   output bytea,
   fault bytea,
   parent text COLLATE "C",
-  parent_effect bigint
+  parent_effect bigint,
+  freed_at double precision
 ) PARTITION BY RANGE (run);
 ALTER TABLE runs ALTER input SET STORAGE EXTERNAL, ALTER head SET STORAGE EXTERNAL, ALTER output SET STORAGE EXTERNAL,
   ALTER fault SET STORAGE EXTERNAL;
@@ -112,6 +114,7 @@ CREATE TABLE inbox (
   run text COLLATE "C" NOT NULL,
   cause_id text COLLATE "C" NOT NULL,
   cause bytea NOT NULL,
+  posted_at double precision DEFAULT extract(epoch FROM clock_timestamp()),
   UNIQUE (run, cause_id)
 );
 ALTER TABLE inbox ALTER cause SET STORAGE EXTERNAL;
@@ -167,7 +170,10 @@ CREATE TABLE nodes (
   version text NOT NULL,
   pinned smallint NOT NULL,
   joined_at double precision NOT NULL,
-  left_at double precision
+  left_at double precision,
+  drain_at double precision,
+  refusals text NOT NULL DEFAULT '{}',
+  unready text NOT NULL DEFAULT '[]'
 );
 
 -- `writer`: the transaction that wrote the row. A reader that follows by number reads only what was written by
@@ -222,3 +228,13 @@ CREATE TABLE subscriptions (
   PRIMARY KEY (run, listener, type, source)
 );
 CREATE INDEX subscriptions_matched ON subscriptions (namespace, type, source);
+
+CREATE INDEX nodes_left ON nodes (left_at) WHERE left_at IS NOT NULL;
+
+-- For retention, oldest first. Written once, by the commit that ends the run.
+CREATE INDEX runs_ended ON runs (ended_at) WHERE ended_at IS NOT NULL;
+
+-- Runs that are removed already, whose other rows are still to be deleted, in pieces.
+CREATE TABLE removals (
+  run text COLLATE "C" PRIMARY KEY
+);

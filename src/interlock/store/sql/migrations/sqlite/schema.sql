@@ -17,7 +17,7 @@ CREATE TABLE definitions (
   name TEXT NOT NULL,
   version TEXT NOT NULL,
   source TEXT NOT NULL
-) WITHOUT ROWID;
+, used_at REAL) WITHOUT ROWID;
 
 CREATE TABLE published (
   namespace TEXT NOT NULL,
@@ -49,7 +49,7 @@ CREATE TABLE runs (
   input BLOB NOT NULL,
   head BLOB NOT NULL,
   output BLOB,
-  fault BLOB, parent TEXT, parent_effect INTEGER,
+  fault BLOB, parent TEXT, parent_effect INTEGER, freed_at REAL,
   UNIQUE (id, namespace)
 );
 CREATE INDEX runs_free ON runs (run) WHERE owner IS NULL AND ended_at IS NULL;
@@ -90,7 +90,7 @@ CREATE TABLE inbox (
   number INTEGER PRIMARY KEY AUTOINCREMENT,
   run TEXT NOT NULL,
   cause_id TEXT NOT NULL,
-  cause BLOB NOT NULL,
+  cause BLOB NOT NULL, posted_at REAL,
   UNIQUE (run, cause_id)
 );
 
@@ -140,7 +140,7 @@ CREATE TABLE nodes (
   pinned INTEGER NOT NULL,
   joined_at REAL NOT NULL,
   left_at REAL
-) WITHOUT ROWID;
+, drain_at REAL, refusals TEXT NOT NULL DEFAULT '{}', unready TEXT NOT NULL DEFAULT '[]') WITHOUT ROWID;
 
 CREATE TABLE logs (
   number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -187,3 +187,12 @@ CREATE TABLE subscriptions (
   PRIMARY KEY (run, listener, type, source)
 ) WITHOUT ROWID;
 CREATE INDEX subscriptions_matched ON subscriptions (namespace, type, source);
+CREATE INDEX nodes_left ON nodes (left_at) WHERE left_at IS NOT NULL;
+
+-- For retention, oldest first. Written once, by the commit that ends the run.
+CREATE INDEX runs_ended ON runs (ended_at) WHERE ended_at IS NOT NULL;
+
+-- Runs that are removed already, whose other rows are still to be deleted, in pieces.
+CREATE TABLE removals (
+  run TEXT PRIMARY KEY
+) WITHOUT ROWID;

@@ -12,9 +12,9 @@ keyed AS (
   RETURNING run),
 accepted AS (
   INSERT INTO runs (run, namespace, id, definition, workflow, version, folder, origin, status, epoch, seq, owner, wake_at,
-                    partial, created_at, started_at, ended_at, input, head, output, fault)
+                    partial, created_at, started_at, ended_at, input, head, output, fault, freed_at)
   SELECT g.run, namespace, id, definition, workflow, version, folder, origin, status, 1, seq, owner, wake_at,
-         partial, at, started_at, ended_at, input, head, output, fault
+         partial, at, started_at, ended_at, input, head, output, fault, CASE WHEN owner IS NULL THEN at END
   FROM unnest(
     :accept_run::text[], :accept_namespace::text[], :accept_id::text[], :accept_definition::text[],
     :accept_workflow::text[], :accept_version::text[], :accept_folder::text[], :accept_origin::text[],
@@ -31,12 +31,13 @@ advanced AS (
   UPDATE runs
   SET seq = runs.seq + 1, status = g.status, wake_at = g.wake_at, head = g.head, partial = g.partial,
       output = g.output, fault = g.fault, started_at = coalesce(runs.started_at, g.started_at),
-      ended_at = g.ended_at, owner = CASE WHEN g.release = 1 THEN NULL ELSE runs.owner END
+      ended_at = g.ended_at, owner = CASE WHEN g.release = 1 THEN NULL ELSE runs.owner END,
+      freed_at = CASE WHEN g.release = 1 THEN g.at END
   FROM unnest(
-    :advance_run::text[], :advance_epoch::bigint[], :advance_seq::bigint[], :advance_release::smallint[],
+    :advance_run::text[], :advance_epoch::bigint[], :advance_seq::bigint[], :advance_at::float8[], :advance_release::smallint[],
     :advance_status::text[], :advance_wake_at::float8[], :advance_partial::smallint[], :advance_started_at::float8[],
     :advance_ended_at::float8[], :advance_head::bytea[], :advance_output::bytea[], :advance_fault::bytea[])
-  AS g (run, epoch, seq, release, status, wake_at, partial, started_at, ended_at, head, output, fault)
+  AS g (run, epoch, seq, at, release, status, wake_at, partial, started_at, ended_at, head, output, fault)
   WHERE runs.run = ANY (:advance_run::text[]) AND runs.run = g.run AND runs.epoch = g.epoch AND runs.seq = g.seq
     AND runs.owner IS NOT NULL AND runs.ended_at IS NULL
   RETURNING runs.run),
@@ -97,9 +98,9 @@ children_keyed AS (
   RETURNING run),
 children_accepted AS (
   INSERT INTO runs (run, namespace, id, definition, workflow, version, folder, status, epoch, seq, owner, parent,
-                    parent_effect, partial, created_at, input, head)
+                    parent_effect, partial, created_at, input, head, freed_at)
   SELECT g.run, namespace, id, definition, workflow, version, folder, 'pending', 1, 1, owner, parent,
-         parent_effect, 0, at, input, ''
+         parent_effect, 0, at, input, '', CASE WHEN owner IS NULL THEN at END
   FROM unnest(
     :child_run::text[], :child_namespace::text[], :child_id::text[], :child_definition::text[], :child_workflow::text[],
     :child_version::text[], :child_folder::text[], :child_owner::text[], :child_parent::text[],
