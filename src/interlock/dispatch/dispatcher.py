@@ -169,6 +169,8 @@ class Dispatcher(Loop):
         try:
             outcome = await self._execute(task, adopted)
             await self._settle(task, outcome)
+            if task.task in self._running:
+                await self._running[task.task].forget()
         except asyncio.CancelledError:
             if not self._lost:
                 await self._give_back(task, outcome)
