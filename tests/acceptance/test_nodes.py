@@ -276,15 +276,17 @@ def test_node_refuses_what_it_may_not_execute_and_the_follower_takes_it(nodes: N
     assert "run.claimed" in nodes.log(allowed)
 
 
-def test_followed_node_that_dies_is_replaced_by_the_follower(nodes: Nodes) -> None:
+@pytest.mark.parametrize(("grace", "begun"), [("0s", 2), ("50s", 1)])
+def test_followed_node_that_dies_is_replaced_by_the_follower(nodes: Nodes, grace: str, begun: int) -> None:
+    """Which adopts what is left of its attempt, and makes it again at once where nothing is."""
     shell = nodes.shell
-    node = nodes.start(env={"INTERLOCK_NODE_ORPHAN_GRACE": "0s"})
+    node = nodes.start(env={"INTERLOCK_NODE_ORPHAN_GRACE": grace})
     with shell.started("run", "ticks.yaml", "--id", "followed") as follower:
         until(lambda: shell.ledger() == ["begun"])
         node.kill()
         assert follower.wait(40) == 0
     assert status(shell, "followed") == "completed"
-    assert shell.ledger()[-1] == "ended"
+    assert shell.ledger() == ["begun"] * begun + ["ended"]
 
 
 def test_second_start_of_a_node_goes_on_with_what_the_first_had(nodes: Nodes) -> None:

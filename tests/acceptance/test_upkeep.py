@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 from pathlib import Path
@@ -65,6 +66,7 @@ def test_prune_removes_what_is_old_enough_and_says_so(filled: Shell) -> None:
     with sqlite3.connect(filled.folder / STORE) as connection:
         assert connection.execute("SELECT count(*) FROM history").fetchone() == (0,)
         assert connection.execute("SELECT action FROM audit").fetchall() == [("prune",)]
+        assert connection.execute("PRAGMA freelist_count").fetchone() == (0,), "pages are given back"
     assert filled.run("run", "order.yaml", "--id", "order-0").code == 0
 
 
@@ -97,13 +99,7 @@ async def test_node_applies_retention_by_itself(filled: Shell) -> None:
     async with Interlock.open(settings) as app:
         await app.bring_node(pinned=False, allow_all_python=False)
         while await app.store.views.runs(None, [], None, None, 9):
-            await _turn()
-
-
-async def _turn() -> None:
-    import asyncio
-
-    await asyncio.sleep(0.01)
+            await asyncio.sleep(0.01)
 
 
 # -- backup and restore ----------------------------------------------------------------------------------------------
@@ -139,7 +135,7 @@ def test_backup_overwrites_nothing_and_leaves_nothing_half(filled: Shell) -> Non
     assert not [path for path in filled.folder.iterdir() if "partial" in path.name]
     assert filled.run("--store", "sqlite:///nothing.db", "backup", "x.db").code == 2
     postgres = filled.run("--store", "postgresql://localhost/x", "backup", "x.db")
-    assert postgres.code in (2, 4)
+    assert (postgres.code, "tools of its database" in postgres.err) == (2, True)
 
 
 def test_restore_keeps_what_was_there(filled: Shell) -> None:

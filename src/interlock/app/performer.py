@@ -49,6 +49,8 @@ class Performer:
         self._logbook = logbook
         self._allow = allow
         self._functions = functions
+        self._found: set[tuple[str, str]] = set()
+        """Functions that were found before, by the folder of the run."""
 
     async def perform(self, request: EffectRequest, place: Place) -> Outcome:
         match request.target:
@@ -103,10 +105,13 @@ class Performer:
                     return f"python.functions does not name {node.work.function!r}"
                 if not self._allows(function):
                     return f"python.allow does not name the module of {function!r}"
+                if node.work.isolated or (function, place.folder) in self._found:
+                    continue  # an isolated one is imported elsewhere
                 try:  # in a thread, since importing a module may take seconds
                     await asyncio.to_thread(functions.find, function, place.folder)
                 except functions.Unusable as error:
                     return str(error)
+                self._found.add((function, place.folder))
         return None
 
     def _resolved(self, name: str) -> str | None:

@@ -22,7 +22,7 @@ from interlock.engine import identity
 from interlock.model import duration, json
 from interlock.store.ports import NodeState
 
-_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _TOLD: Final = {
     "node.joined", "node.left", "node.lost", "node.draining", "node.store_away", "node.buried", "node.deaf", "node.heard",
     "node.readiness", "run.claimed", "run.found", "run.refused", "run.released", "run.dropped", "attempt.adopted",

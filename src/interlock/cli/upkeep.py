@@ -16,6 +16,7 @@ from interlock.cli.output import answer, note
 from interlock.model import duration
 from interlock.model.states import ENDED_RUN
 from interlock.service import SystemClock
+from interlock.store.open import is_there
 
 _SHOWN: Final = 20
 
@@ -66,8 +67,8 @@ async def _shown(app: Interlock, rules: Rules, wanted: Wanted) -> int:
 async def backup(file: Path) -> int:
     """Copy the store to a file while it is in use."""
     url = context.settings().store.url
-    async with context.existing() as app:
-        await app.store.views.counts()
+    if not is_there(url):
+        raise errors.NotFound(f"there is no store {url} here; `interlock run FILE` makes it")
     await copies.backup(url, file)
     answer(f"{file} is a whole copy of {url} ({file.stat().st_size} bytes)")
     return 0

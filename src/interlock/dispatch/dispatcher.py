@@ -74,6 +74,7 @@ class Dispatcher(Loop):
         self._may_act = may_act
         self._closing = False
         self._lost = False
+        self._missing: set[str] = set()
         self._attempts: dict[str, asyncio.Task[None]] = {}
         self._running: dict[str, Running] = {}
         self._claiming: asyncio.Task[list[ClaimedTask]] | None = None
@@ -125,16 +126,23 @@ class Dispatcher(Loop):
         """
         if self._closing:
             return
+        before, self._missing = self._missing, set()
         for orphan in await self._store.queue.orphans(_ORPHANS_AT_ONCE):
             is_ours = orphan.pool == self._pool and orphan.host == self._host
             if is_ours and (not self._own or orphan.owner == self._node):
-                await self._adopt(orphan)
+                await self._adopt(orphan, missed=orphan.task.task in before)
 
-    async def _adopt(self, orphan: Orphan) -> None:
+    async def _adopt(self, orphan: Orphan, *, missed: bool) -> None:
+        """Adopt an attempt, or end it. `missed`: the last round found nothing of it either.
+
+        One look is not enough: its supervisor may have been told what to do in its node's last moment.
+        """
         task = orphan.task
-        if not await asyncio.to_thread(self._launcher.is_left, self._launch(task)):
-            await self._store.queue.lose(orphan, self._clock.stamp())
-            telemetry.emit("attempt.lost", task=task.task, run=task.run, holder=orphan.holder)
+        if not await asyncio.to_thread(self._launcher.is_left, self._launch(task, adopting=True)):
+            self._missing.add(task.task)
+            if missed:
+                await self._store.queue.lose(orphan, self._clock.stamp())
+                telemetry.emit("attempt.lost", task=task.task, run=task.run, holder=orphan.holder)
         elif await self._store.queue.adopt(orphan, self._node, LEASE_SECONDS, self._clock.stamp()):
             telemetry.emit("attempt.adopted", task=task.task, run=task.run, holder=orphan.holder)
             heard = await self._store.queue.logged(task)
@@ -190,6 +198,8 @@ class Dispatcher(Loop):
         try:
             outcome = await self._execute(task, adopted)
             await self._settle(task, outcome)
+            if task.task in self._running:
+                await self._running[task.task].forget()
         except asyncio.CancelledError:
             if not self._lost:
                 await self._give_back(task, outcome)
@@ -213,7 +223,7 @@ class Dispatcher(Loop):
             return Snoozed(0.0)  # somebody else may be about to begin it
         launch = self._launcher.launch if adopted is None else self._launcher.adopt
         try:
-            running = await launch(self._launch(task), on_output)
+            running = await launch(self._launch(task, adopting=adopted is not None), on_output)
         except errors.InterlockError as error:
             return _not_launched(str(error))
         except Exception as error:  # noqa: BLE001 (an attempt without an outcome would hold its slot for ever)
@@ -236,7 +246,7 @@ class Dispatcher(Loop):
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._settle(task, outcome), _STOP_SECONDS)
 
-    def _launch(self, task: ClaimedTask) -> Launch:
+    def _launch(self, task: ClaimedTask, *, adopting: bool) -> Launch:
         return Launch(
             attempt=f"{task.task}.{task.fence}",
             target=task.target,
@@ -247,7 +257,7 @@ class Dispatcher(Loop):
                 "INTERLOCK_ATTEMPT": str(task.attempt),
                 "INTERLOCK_IDEMPOTENCY_KEY": task.idempotency_key,
             },
-            orphan_grace_seconds=self._orphan_grace_seconds,
+            orphan_grace_seconds=LEASE_SECONDS if adopting else self._orphan_grace_seconds,  # the job has its own
             any_exit_code=task.any_exit_code,
         )
 

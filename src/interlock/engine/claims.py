@@ -21,6 +21,7 @@ from interlock.store.ports import Claimed, Store
 _POLL_SECONDS: Final = 1.0  # the net under the bell
 _SPACING_SECONDS: Final = 0.02  # between looks: the bell rings with every commit of this node too
 _AT_ONCE: Final = 50  # runs in one claim; the others of the cluster get their share, and commits wait for no long claim
+_STOP_SECONDS: Final = 5.0
 _OWNED_SECONDS: Final = 5.0  # how often the runs that the store calls ours are compared with those we know
 
 
@@ -53,6 +54,7 @@ class Claims(Loop):
         self._suspects: dict[str, int] = {}
         self._given_up: set[tuple[str, int]] = set()
         self._compared = clock.monotonic()
+        self._claiming: asyncio.Task[list[Claimed]] | None = None
         self._unlisten: Callable[[], None] | None = None
 
     async def start(self) -> None:
@@ -64,6 +66,9 @@ class Claims(Loop):
             self._unlisten()
             self._unlisten = None
         await super().stop()
+        claiming, self._claiming = self._claiming, None
+        if claiming is not None:  # what it claims is still to be given back
+            await asyncio.wait([claiming], timeout=_STOP_SECONDS)
 
     # -- what this node cannot execute ---------------------------------------------------------------------------
 
@@ -114,7 +119,9 @@ class Claims(Loop):
         refused = sorted(self.refusals)
         if room <= 0 or not await self._store.nodes.unowned(refused):
             return False
-        claimed = await asyncio.shield(self._claimed(engine, room, refused))
+        self._claiming = asyncio.create_task(self._claimed(engine, room, refused), name="claim-runs")
+        claimed = await asyncio.shield(self._claiming)
+        self._claiming = None
         return len(claimed) == room
 
     async def _claimed(self, engine: Engine, room: int, refused: list[str]) -> list[Claimed]:

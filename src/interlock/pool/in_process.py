@@ -80,6 +80,9 @@ class _Call:
         await asyncio.wait([self._task], timeout=_STOP_SECONDS)
         self._settle(Cancelled(abandoned=True))
 
+    async def forget(self) -> None:
+        return
+
     async def detach(self) -> None:
         await self.cancel()
 

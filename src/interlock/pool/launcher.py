@@ -40,6 +40,10 @@ class Running(Protocol):
         """Stop it, with everything it started; returns when it has ended or cannot be stopped. Safe to call twice."""
         ...
 
+    async def forget(self) -> None:
+        """The store knows the outcome: remove what was kept of it for a node that might have to adopt it."""
+        ...
+
     async def detach(self) -> None:
         """Leave it to the node that adopts it, where it can outlive this one; else stop it. `outcome` gives Cancelled."""
         ...

@@ -14,10 +14,10 @@ import hashlib
 import os
 import secrets
 import shutil
-import subprocess
 import tempfile
-from collections import deque
-from collections.abc import Coroutine
+import time
+from collections import Counter, deque
+from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -35,6 +35,7 @@ RESULT_BYTES: Final = 16 * 1024 * 1024  # of one stream, for the result; the log
 _WARM: Final = 2
 _CANCEL_SECONDS: Final = 7.0
 """A supervisor that has not ended its job so long after it was asked to is killed. It gives up by itself after 5 s."""
+_FORGOTTEN_SECONDS: Final = 86400.0  # by the clock of the files; an orphan is over after less than a minute
 _SHARED: Final = "interlock-attempt-"
 _STREAMS: Final = {supervision.STDOUT: "stdout", supervision.STDERR: "stderr"}
 
@@ -65,11 +66,11 @@ class LocalPool(Service):
         prefix = os.path.join(tempfile.gettempdir(), f"interlock-spool-{secrets.token_hex(8)}-")
         self._spool = prefix if spool is None else os.path.join(spool, "")
         self._shared_spool = os.path.join(tempfile.gettempdir(), _SHARED) if spool is None else self._spool
-        self._departed: list[subprocess.Popen[bytes]] = []
         self._stopping = False
 
     async def start(self) -> None:
         self._stopping = False
+        await asyncio.to_thread(_sweep, Path(tempfile.gettempdir()))
 
     async def stop(self) -> None:
         """End what runs, and the supervisors that wait."""
@@ -98,16 +99,9 @@ class LocalPool(Service):
         return self._begin(_Attempt(self, launch, on_output, adopting=True))
 
     def _begin(self, attempt: _Attempt) -> _Attempt:
-        self._departed = [process for process in self._departed if process.poll() is None]
         self._attempts.add(attempt)
         attempt.task.add_done_callback(lambda _: self._attempts.discard(attempt))
         return attempt
-
-    def part_from(self, supervisor: Supervisor) -> None:
-        """Leave an attempt to the node that adopts it."""
-        process = supervisor.detach()
-        if process is not None:
-            self._departed.append(process)  # reaped when it has ended
 
     async def perform(self, attempt: _Attempt) -> Outcome:
         """Run an attempt to its end, when a slot is free."""
@@ -130,14 +124,17 @@ class LocalPool(Service):
 
     async def go_on(self, attempt: _Attempt) -> Outcome:
         """See an adopted attempt to its end: by its supervisor, or by what that left behind."""
-        async with self._slots:
-            spool = self._folder(attempt.launch)
-            output = _Output(attempt.on_output, self._result_bytes)
-            supervisor = await Supervisor.attach(spool)
-            if supervisor is None:
-                return await self._outcome(attempt, await asyncio.to_thread(_left, spool, output), output, spool)
-            attempt.supervisor = supervisor
-            return await self._supervise(attempt, supervisor, supervisor.listen(output.take), output, spool)
+        spool = self._folder(attempt.launch)  # it is at work already, so it waits for no slot
+        output = _Output(attempt.on_output, self._result_bytes)
+        supervisor = await Supervisor.attach(spool)
+        if supervisor is None:
+            return await self._outcome(attempt, await asyncio.to_thread(_left, spool, output), output, spool)
+        attempt.supervisor = supervisor
+        return await self._supervise(attempt, supervisor, supervisor.listen(output.take), output, spool)
+
+    async def forget(self, launch: Launch) -> None:
+        """Remove the spool folder of an attempt."""
+        await asyncio.to_thread(shutil.rmtree, self._folder(launch), ignore_errors=True)
 
     async def _supervise(
         self,
@@ -151,36 +148,31 @@ class LocalPool(Service):
             report = await hearing
         except BaseException as error:
             if attempt.is_detached or (isinstance(error, TakenOver) and attempt.launch.orphan_grace_seconds):
-                self.part_from(supervisor)
+                supervisor.detach()
             else:
                 supervisor.kill()
-                await self._end(supervisor, spool)
+                await supervisor.leave()
+                await self.forget(attempt.launch)
             raise
         if report is None and attempt.is_adopting and (left := await asyncio.to_thread(_report, spool)) is not None:
             report = left  # it ended as we came
-            output = _Output(lambda stream, text: None, self._result_bytes)
+            output = _Output(attempt.on_output, self._result_bytes, heard=output.passed)
             await asyncio.to_thread(_left, spool, output)
         if report is None:
             supervisor.kill()
-        outcome = await self._outcome(attempt, report, output, spool, keep=True)
-        await self._end(supervisor, spool)
+        outcome = await self._outcome(attempt, report, output, spool)
+        await supervisor.leave()
+        if not attempt.launch.orphan_grace_seconds:
+            await self.forget(attempt.launch)
         return outcome
 
-    async def _end(self, supervisor: Supervisor, spool: Path) -> None:
-        await supervisor.leave()
-        await asyncio.to_thread(shutil.rmtree, spool, ignore_errors=True)
-
-    async def _outcome(
-        self, attempt: _Attempt, report: Report | None, output: _Output, spool: Path, *, keep: bool = False
-    ) -> Outcome:
+    async def _outcome(self, attempt: _Attempt, report: Report | None, output: _Output, spool: Path) -> Outcome:
         if attempt.is_adopting and report is not None and report.ended_by == "orphan":
             report = None  # nobody came in time
         outcome = await asyncio.to_thread(
             reports.outcome, attempt.launch, report, output.finish(), spool, self._result_bytes
         )
         telemetry.emit("pool.ended", attempt=attempt.launch.attempt, outcome=outcome)
-        if not keep:
-            await asyncio.to_thread(shutil.rmtree, spool, ignore_errors=True)
         return outcome
 
     def _folder(self, launch: Launch) -> Path:
@@ -257,6 +249,9 @@ class _Attempt:
             self.supervisor.kill()
             await asyncio.wait([self.task])
 
+    async def forget(self) -> None:
+        await self._pool.forget(self.launch)
+
     async def detach(self) -> None:
         if self.launch.orphan_grace_seconds == 0 or self.supervisor is None:
             await self.cancel()
@@ -264,6 +259,15 @@ class _Attempt:
             self.is_detached = True
             self.task.cancel()
             await asyncio.wait([self.task])
+
+
+def _sweep(folder: Path) -> None:
+    """Remove the spools of attempts that nobody came for in a day."""
+    for spool in folder.glob(f"{_SHARED}*"):
+        with contextlib.suppress(OSError):
+            state = spool.lstat()
+            if state.st_uid == os.geteuid() and time.time() - state.st_mtime > _FORGOTTEN_SECONDS:
+                shutil.rmtree(spool, ignore_errors=True)
 
 
 def _report(spool: Path) -> Report | None:
@@ -289,7 +293,10 @@ def _left(spool: Path, output: _Output) -> Report | None:
 class _Output:
     """Passes the output of an attempt on as text, and keeps the beginning of each stream for the result."""
 
-    def __init__(self, on_output: OnOutput, limit_bytes: int) -> None:
+    def __init__(self, on_output: OnOutput, limit_bytes: int, heard: Mapping[str, int] | None = None) -> None:
+        """`heard`: characters by stream that were passed on before, and are not again."""
+        self.passed: Counter[str] = Counter()
+        self._heard = heard or {}
         self._on_output = on_output
         self._limit_bytes = limit_bytes
         self._kept = {kind: bytearray() for kind in _STREAMS}
@@ -313,5 +320,8 @@ class _Output:
         return reports.Streams(stdout, stderr, tuple(sorted(self._over)))
 
     def _pass_on(self, kind: bytes, text: str) -> None:
-        if text:
-            self._on_output(_STREAMS[kind], text)
+        stream = _STREAMS[kind]
+        new = text[max(0, self._heard.get(stream, 0) - self.passed[stream]) :]
+        self.passed[stream] += len(text)
+        if new:
+            self._on_output(stream, new)

@@ -68,6 +68,10 @@ class TakenOver(errors.LeaseLost):
 _reports: Final = msgspec.json.Decoder(Report)
 
 
+_unreaped: Final[list[subprocess.Popen[bytes]]] = []
+"""Children of this process that were let go; looked after whenever another one is."""
+
+
 class Supervisor:
     """One supervisor process; `start` makes it, `attach` finds one that was left alone."""
 
@@ -107,7 +111,12 @@ class Supervisor:
             except BaseException:
                 ours.close()
                 raise
-        reader, writer = await asyncio.open_unix_connection(sock=ours)
+        try:
+            reader, writer = await asyncio.open_unix_connection(sock=ours)
+        except BaseException:
+            ours.close()
+            _reap_later(process)
+            raise
         return cls(reader, writer, process, process.pid)
 
     @classmethod
@@ -152,14 +161,17 @@ class Supervisor:
     async def leave(self) -> None:
         """Let the process go: it ends when its input does, and is killed when it does not."""
         self._writer.close()
-        if not await self._has_exited(_LEAVE_SECONDS):
-            self.kill()
-            await self._has_exited(_LEAVE_SECONDS)
+        try:
+            if not await self._has_exited(_LEAVE_SECONDS):
+                self.kill()
+                await self._has_exited(_LEAVE_SECONDS)
+        finally:
+            _reap_later(self._process)
 
-    def detach(self) -> subprocess.Popen[bytes] | None:
-        """Leave the attempt to whichever node adopts it; gives the process, for its parent to reap one day."""
+    def detach(self) -> None:
+        """Leave the attempt to whichever node adopts it."""
         self._writer.close()
-        return self._process
+        _reap_later(self._process)
 
     def kill(self) -> None:
         """Kill a process that does not answer, and the process group of its command."""
@@ -199,6 +211,13 @@ class Supervisor:
     def _tell(self, message: bytes) -> None:
         if not self._writer.is_closing():
             self._writer.write(message + b"\n")
+
+
+def _reap_later(process: subprocess.Popen[bytes] | None) -> None:
+    """Take note of a child that may not have ended yet, and reap those that have."""
+    if process is not None:
+        _unreaped.append(process)
+    _unreaped[:] = [each for each in _unreaped if each.poll() is None]
 
 
 def call(spool: Path) -> socket.socket | None:

@@ -94,6 +94,8 @@ class Supervisor:
             return
         if self._job.timeout_seconds is not None:
             self._deadlines["timeout"] = time.monotonic() + self._job.timeout_seconds
+        if self._commands:  # they came with the job, and nothing else may ever happen
+            self._obey()
         while not self._is_over():
             self._wait()
             self._collect()

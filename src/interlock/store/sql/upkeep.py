@@ -24,6 +24,7 @@ _PIECES: Final = {
 _WRITER_SECONDS: Final = 0.02  # a piece ends after this, so that nobody's commit waits much longer
 _RUNS_AT_ONCE: Final = 50
 _DEFINITIONS_AT_ONCE: Final = 100
+_PAGES_AT_ONCE: Final = 1_000
 
 
 class SqlUpkeep:
@@ -108,7 +109,11 @@ class SqlUpkeep:
             return free
 
         async def work(transaction: Transaction) -> None:
-            await transaction.rows("pages_give_back", {})
+            end = time.monotonic() + _WRITER_SECONDS
+            for _ in range(_PAGES_AT_ONCE):
+                await transaction.rows("pages_give_back", {})
+                if time.monotonic() > end:
+                    return
 
         left = await self._database.read(look)
         while left:

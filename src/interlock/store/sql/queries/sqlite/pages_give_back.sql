@@ -1,2 +1,2 @@
--- At most this many at once: each is moved within the file.
-PRAGMA incremental_vacuum(500)
+-- One page: Python's sqlite3 takes a single step of this statement, whatever number stands here.
+PRAGMA incremental_vacuum(1)
