@@ -13,7 +13,8 @@ from interlock.app.interlock import Interlock
 
 
 async def main(store: str, first: int, count: int) -> None:
-    async with Interlock.open(config.Settings(store=config.Store(url=f"sqlite:///{store}"))) as app:
+    url = store if "://" in store else f"sqlite:///{store}"
+    async with Interlock.open(config.Settings(store=config.Store(url=url))) as app:
         await app.bring_node()
         for row in await app.stranded():
             await app.take(row)
