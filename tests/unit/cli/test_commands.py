@@ -642,7 +642,7 @@ def test_store_that_cannot_be_used_ends_in_one_line_and_exit_code_4(
             assert (ended.code, said in ended.line) == (4, True), (url, command, ended)
 
 
-@pytest.mark.parametrize("url", ["postgresql://x", "foo", "sqlite:///", "sqlite://x", ""])
+@pytest.mark.parametrize("url", ["mysql://x", "foo", "sqlite:///", "sqlite://x", ""])
 def test_url_of_no_store_is_wrong_usage(typed: Typed, url: str) -> None:
     typed.write("hello.yaml", HELLO)
     ended = typed("--store", url, "run", "hello.yaml")
