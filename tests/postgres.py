@@ -24,6 +24,7 @@ import pooler
 from interlock.store.open import open_store
 
 NOBODY = 65534
+NEWEST = "18"
 
 
 def binaries() -> dict[str, Path]:

@@ -12,7 +12,7 @@ from acceptance import ledger
 from acceptance.shell import Shell
 from interlock import config
 from interlock.app.interlock import Interlock
-from interlock.store.sql.statements import migrations
+from interlock.store.sql import statements
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +29,8 @@ def _is_store(file: Path) -> bool:
     with contextlib.suppress(sqlite3.Error):
         connection = sqlite3.connect(file)
         try:
-            return {name for (name,) in connection.execute("SELECT name FROM migrations")} == set(migrations("sqlite"))
+            names = {row[0] for row in connection.execute("SELECT name FROM migrations")}
+            return names == statements.migrations("sqlite").keys()
         finally:
             connection.close()
     return False

@@ -13,7 +13,8 @@ from interlock.app.interlock import Interlock
 
 
 async def main(store: str, first: int, count: int) -> None:
-    async with Interlock.open(config.Settings(store=config.Store(url=f"sqlite:///{store}"))) as app:
+    url = store if "://" in store else f"sqlite:///{store}"
+    async with Interlock.open(config.Settings(store=config.Store(url=url))) as app:
         await app.bring_node()
         await app.publish(CHILD, None)
         for each in await app.unattended():

@@ -46,6 +46,28 @@ async def test_outcome_and_output_wait_for_a_store_that_is_away(tmp_path: Path) 
         assert "".join(line.text for line in lines if line.stream == "stderr") == "two\n"
 
 
+async def test_tasks_of_a_claim_whose_reply_was_lost_are_found_and_performed_once(tmp_path: Path) -> None:
+    """The node renews what it holds, so nobody else would ever get them."""
+    text = HEADER + "do: [{say: {run: {shell: {command: 'echo x >> ledger'}}}}]"
+    async with Interlock.open(_settings(tmp_path)) as app:
+        await app.bring_node(pinned=False, allow_all_python=False)
+        claim = app.store.queue.claim
+        lost = iter([True])
+
+        async def losing_claim(*arguments: Any, **more: Any) -> Any:
+            claimed = await claim(*arguments, **more)
+            if claimed and next(lost, False):
+                raise errors.StoreUnavailable("the reply was lost")
+            return claimed
+
+        app.store.queue.claim = losing_claim  # type: ignore[method-assign]
+        started = await app.start(text, folder=tmp_path)
+        await asyncio.wait_for(app.finish(started.run), 20)
+        assert next(lost, False) is False
+        assert (await app.find(None, started.id)).status is RunStatus.COMPLETED
+    assert (tmp_path / "ledger").read_text() == "x\n"
+
+
 async def test_node_without_patience_tells_that_the_store_is_full(tmp_path: Path) -> None:
     async def full(*arguments: Any, holder: str | None) -> bool:
         raise errors.StoreFull("no space")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -14,28 +14,6 @@ import postgres
 import required
 from interlock.store.open import open_store
 from interlock.store.ports import Store
-
-NEWEST = "18"
-
-
-@pytest.fixture(scope="session", autouse=True)
-def servers() -> Iterator[None]:
-    yield
-    postgres.close()
-
-
-@pytest.fixture
-async def postgres_server() -> postgres.Server:
-    if required.may_skip("postgres", NEWEST in postgres.binaries()):
-        pytest.skip("PostgreSQL is not installed")
-    return await asyncio.to_thread(postgres.shared, NEWEST)
-
-
-@pytest.fixture
-async def postgres_url(postgres_server: postgres.Server) -> AsyncIterator[str]:
-    """A migrated database of the test's own on the newest server."""
-    async with postgres.database(postgres_server) as url:
-        yield url
 
 
 @pytest.fixture(params=["sqlite-file", "sqlite-memory", "postgresql-18", "postgresql-15", "pgbouncer-18"])
@@ -51,7 +29,7 @@ async def _url(backend: str, folder: Path, stack: contextlib.AsyncExitStack) -> 
     if kind == "sqlite":
         return f"sqlite:///{folder}/store.db" if detail == "file" else "sqlite:///:memory:"
     present = detail in postgres.binaries()
-    if not present and (detail != NEWEST or required.may_skip("postgres", present)):
+    if not present and (detail != postgres.NEWEST or required.may_skip("postgres", present)):
         pytest.skip(f"PostgreSQL {detail} is not installed")
     if kind == "pgbouncer" and required.may_skip("pgbouncer", pooler.is_there()):
         pytest.skip("PgBouncer is not installed")

@@ -7,11 +7,16 @@ import asyncio
 import msgspec
 import pytest
 
+from interlock import errors
 from interlock.engine import recovery
 from interlock.model.states import RunStatus
 from interlock.service import SystemClock
+from interlock.store.open import open_store
 from interlock.store.ports import Committed, Store
-from store.rows import accepting, batch, definition, new_run, node
+from interlock.store.sql import statements
+from interlock.store.sql.postgresql.server import Server
+from interlock.store.sql.store import SqliteStore
+from store.rows import accepting, batch, definition, new_run, new_task, node
 
 
 async def test_commit_is_read_back_whole(store: Store) -> None:
@@ -63,6 +68,46 @@ async def test_member_of_a_group_fails_alone(store: Store) -> None:
     assert stored is not None
     assert stored.head == b"\x00nul"
     assert await store.journal.load("broken") is None
+
+
+async def test_member_that_the_database_refuses_fails_alone(store: Store) -> None:
+    await store.journal.commit(accepting("taken", tasks=[new_task("t1", "taken")]))
+    group = [accepting(f"good-{number}") for number in range(20)]
+    group[7:7] = [accepting("broken", tasks=[new_task("t1", "broken")])]
+    results = await asyncio.gather(*(store.journal.commit(each) for each in group), return_exceptions=True)
+    assert isinstance(results[7], Exception)
+    assert results[:7] + results[8:] == [Committed.APPLIED] * 20
+    assert await store.journal.load("broken") is None
+
+
+async def test_store_is_refused_only_for_a_migration_that_cannot_be_lived_with(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a rolling upgrade: a newer process opens the store while this one works on it."""
+    url = _address(store)
+    if url is None:
+        pytest.skip("nobody else can open a store in memory")
+    ours = statements.migrations
+    for mark, is_refused in (("", False), ("-- incompatible\n", True)):
+        name = f"99{len(mark):02}_later"
+        newer = {name: (f"{mark}CREATE TABLE later_{len(mark)} (x INTEGER)", "")}
+        monkeypatch.setattr(statements, "migrations", lambda dialect, newer=newer: ours(dialect) | newer)
+        await (await open_store(url)).close()
+        monkeypatch.setattr(statements, "migrations", ours)
+        if is_refused:
+            with pytest.raises(errors.StoreCorrupt, match="newer Interlock"):
+                await open_store(url)
+        else:
+            await (await open_store(url)).close()
+    assert await store.journal.commit(accepting()) is Committed.APPLIED
+
+
+def _address(store: Store) -> str | None:
+    """Give what opens a store a second time."""
+    if isinstance(store, SqliteStore):
+        return None if store.path == ":memory:" else store.url
+    server: Server = store.server  # type: ignore[attr-defined]
+    return server.url
 
 
 async def test_large_texts_are_kept_in_parts_and_read_back(store: Store) -> None:

@@ -128,6 +128,45 @@ async def test_output_is_kept_in_order_and_bounded_per_attempt(store: Store) -> 
     assert [row.text for row in await store.views.logs("r1", 0, 9, "/do/1/b")] == ["other"]
 
 
+async def test_piece_of_output_that_is_sent_again_is_stored_once(store: Store) -> None:
+    """Its reply was lost; what came meanwhile is sent with it."""
+    await _enqueue(store)
+    pieces = [
+        LogLine(number=number, path="/do/0/a", attempt=1, at=1.0, stream="stdout", text=f"{number}\0")
+        for number in range(1, 5)
+    ]
+    await store.queue.log("r1", pieces[:2], 100, "w1")
+    await store.queue.log("r1", pieces, 100, "w1")
+    await store.queue.log("r1", pieces[:1], 100, "w2")
+    assert [row.text for row in await store.views.logs("r1", 0, 9, None)] == ["1␀", "2␀", "3␀", "4␀", "1␀"]
+
+
+async def test_lease_ends_are_counted_from_the_stores_own_present(store: Store) -> None:
+    """No time given: what a machine's clock says does not matter."""
+    await store.nodes.join(node("n1", joined_at=None), 10.0)
+    await store.nodes.join(node("n2", joined_at=None), -10.0)
+    assert [row.node for row in await store.nodes.live(None)] == ["n1"]
+    assert [row.node for row in await store.nodes.expired(None)] == ["n2"]
+    left = {state.node.node: state.lease_seconds or 0.0 for state in await store.nodes.states(None)}
+    assert 5.0 < left["n1"] <= 10.0
+    assert left["n2"] <= -10.0
+    await _enqueue(store, 2)
+    await store.queue.claim("n1", "local", 4, 1, 60.0, None, own=False)
+    assert await store.queue.expire(None) == 0
+    await store.queue.extend("n1", -60.0, None)
+    assert await store.queue.expire(None) == 1
+
+
+async def test_attempts_that_a_node_holds_are_named(store: Store) -> None:
+    await _enqueue(store, 3)
+    claimed = await store.queue.claim("n1", "local", 4, 2, 60.0, 100.0, own=False)
+    assert await store.queue.held("n1", "local") == claimed
+    assert await store.queue.held("n1", "other") == []
+    assert await store.queue.held("n2", "local") == []
+    await store.queue.settle(claimed[0].task, 1, Done(1), 101.0)
+    assert await store.queue.held("n1", "local") == claimed[1:]
+
+
 async def test_node_and_attempt_leases_are_told_apart(store: Store) -> None:
     """One holder has both; renewing, expiring and counting the one must not touch the other."""
     await store.nodes.join(node("n1", joined_at=0.0), 10.0)

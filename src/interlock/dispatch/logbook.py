@@ -30,6 +30,8 @@ class Logbook(Loop):
         """Characters that wait for the next flush, by attempt. The piece that exceeds the limit still goes to the store,
         which says in its place that there was more."""
         self._flushing = asyncio.Lock()
+        self._writer = clock.uuid()
+        self._written = 0
 
     def write(self, run: str, path: str, attempt: int, stream: str, text: str) -> None:
         """Keep a piece of output for the next flush, unless the store would not keep it: it may be away for long."""
@@ -38,7 +40,9 @@ class Logbook(Loop):
             return
         self._sizes[attempt_] += len(text)
         pieces = self._pieces[run]
-        pieces.append(LogLine(number=0, path=path, attempt=attempt, at=self._clock.now(), stream=stream, text=text))
+        self._written += 1
+        at = self._clock.now()
+        pieces.append(LogLine(number=self._written, path=path, attempt=attempt, at=at, stream=stream, text=text))
         if len(pieces) >= _FLUSH_PIECES:
             self.wake()
 
@@ -52,7 +56,7 @@ class Logbook(Loop):
                 for key in {(run, piece.path, piece.attempt) for piece in pieces}:
                     self._sizes.pop(key, None)
                 try:
-                    await self._store.queue.log(run, pieces, self._max_bytes)
+                    await self._store.queue.log(run, pieces, self._max_bytes, self._writer)
                 except BaseException:
                     self._pieces[run] = pieces + self._pieces.pop(run, [])
                     for piece in pieces:

@@ -297,7 +297,10 @@ class TaskRow(_Row, frozen=True, kw_only=True):
 
 
 class LogLine(_Row, frozen=True, kw_only=True):
-    """A piece of output, as it came: not always a whole line. `number` grows and is the cursor."""
+    """A piece of output, as it came: not always a whole line. `number` grows and is the cursor.
+
+    When it is written, `number` is the writer's own: from 1, growing with every piece.
+    """
 
     number: int
     path: str
@@ -360,8 +363,11 @@ class Queue(Protocol):
         """End the attempts whose lease ran out as lost, and tell their runs; gives how many."""
         ...
 
-    async def log(self, run: str, lines: Sequence[LogLine], max_bytes: int) -> None:
-        """Append output of a run's steps, up to `max_bytes` per attempt; the rest is dropped and counted."""
+    async def log(self, run: str, lines: Sequence[LogLine], max_bytes: int, writer: str | None = None) -> None:
+        """Append output of a run's steps, up to `max_bytes` per attempt; the rest is dropped and counted.
+
+        `writer`: a piece of it that was stored before is not stored again. None: the pieces have no numbers.
+        """
         ...
 
 

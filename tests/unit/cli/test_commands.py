@@ -616,6 +616,7 @@ def broken_stores(typed: Typed) -> dict[str, str]:
     (folder / "newer.db").write_bytes(good)
     with sqlite3.connect(folder / "newer.db") as newer:
         newer.execute("INSERT INTO migrations VALUES ('9999_future', 0)")
+        newer.execute("INSERT INTO meta VALUES ('needs', '9999_future')")
     newer.close()
     return {
         "sqlite:///folder": "cannot open the store folder",
@@ -647,7 +648,7 @@ def test_store_that_cannot_be_used_ends_in_one_line_and_exit_code_4(
             assert (ended.code, said in ended.line) == (4, True), (url, command, ended)
 
 
-@pytest.mark.parametrize("url", ["postgresql://x", "foo", "sqlite:///", "sqlite://x", ""])
+@pytest.mark.parametrize("url", ["mysql://x", "foo", "sqlite:///", "sqlite://x", ""])
 def test_url_of_no_store_is_wrong_usage(typed: Typed, url: str) -> None:
     typed.write("hello.yaml", HELLO)
     ended = typed("--store", url, "run", "hello.yaml")

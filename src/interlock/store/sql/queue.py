@@ -134,11 +134,18 @@ class SqlQueue:
 
         return await self._database.write(work)
 
-    async def log(self, run: str, lines: Sequence[LogLine], max_bytes: int) -> None:
+    async def log(self, run: str, lines: Sequence[LogLine], max_bytes: int, writer: str | None = None) -> None:
         async def work(transaction: Transaction) -> None:
             sizes: dict[tuple[str, int], int] = {}
+            stored = -1
+            if writer is not None:
+                stored = (await transaction.rows("log_writer", {"run": run, "writer": writer}))[0][0]
             for line in lines:
-                await _log_line(transaction, run, line, max_bytes, sizes)
+                if line.number > stored:
+                    await _log_line(transaction, run, line, max_bytes, sizes)
+            if writer is not None and lines:
+                last = {"run": run, "writer": writer, "last": max(stored, lines[-1].number)}
+                await transaction.run("log_writer_move", last)
 
         await self._database.write(work, counted=False)
 
@@ -205,7 +212,7 @@ async def _log_line(
         sizes[key] = (await transaction.rows("log_size", place))[0][0]
     if sizes[key] > max_bytes:
         return
-    text = line.text
+    text = line.text.replace("\0", "\N{SYMBOL FOR NULL}")  # PostgreSQL keeps no NUL in a text
     sizes[key] += len(text)
     if sizes[key] > max_bytes:
         text = f"[the output of this attempt exceeds {max_bytes} bytes; the rest is not kept (logs.max_bytes)]\n"

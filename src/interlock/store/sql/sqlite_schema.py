@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, TypeAlias
 
 from interlock.store.sql import compatibility, statements
 from interlock.store.sql.sqlite_file import refuse_foreign
 
 _APPLICATION_ID: Final = 0x494E544B  # "INTK": marks the file as ours
+
+_Record: TypeAlias = tuple[str, tuple[object, ...]]
+"""A statement that records a migration, and its values."""
 
 
 def migrate(connection: sqlite3.Connection) -> None:
@@ -18,9 +22,10 @@ def migrate(connection: sqlite3.Connection) -> None:
     applied, needs = _recorded(connection) if tables else (set(), None)
     known = statements.migrations("sqlite")
     for name in compatibility.pending("sqlite", applied, needs):
-        _apply(connection, known[name][0], "INSERT INTO migrations VALUES (?, ?)", (name, time.time()))
+        records: list[_Record] = [("INSERT INTO migrations VALUES (?, ?)", (name, time.time()))]
         if compatibility.is_incompatible(known[name][0]):
-            connection.execute("INSERT OR REPLACE INTO meta VALUES ('needs', ?)", (name,))
+            records.append(("INSERT OR REPLACE INTO meta VALUES ('needs', ?)", (name,)))
+        _apply(connection, known[name][0], records)
     connection.execute(f"PRAGMA application_id={_APPLICATION_ID}")
 
 
@@ -35,16 +40,16 @@ def revert(connection: sqlite3.Connection, name: str) -> None:
     """Undo one migration; its down script removes what its up script made."""
     _, down = statements.migrations("sqlite")[name]
     first = name == min(statements.migrations("sqlite"))
-    _apply(connection, down, "" if first else "DELETE FROM migrations WHERE name = ?", (name,))
+    _apply(connection, down, [] if first else [("DELETE FROM migrations WHERE name = ?", (name,))])
 
 
-def _apply(connection: sqlite3.Connection, script: str, record: str, parameters: tuple[object, ...]) -> None:
+def _apply(connection: sqlite3.Connection, script: str, records: Sequence[_Record]) -> None:
     connection.execute("BEGIN IMMEDIATE")
     try:
         for statement in script.split(";\n"):
             if statement.strip():
                 connection.execute(statement)
-        if record:
+        for record, parameters in records:
             connection.execute(record, parameters)
         connection.execute("COMMIT")
     except BaseException:

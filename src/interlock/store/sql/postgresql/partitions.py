@@ -78,7 +78,7 @@ async def drop(connection: asyncpg.Connection[Any], before: float) -> int:
         tables = [f"{table}_{week:%Y%m%d}" for table in TABLES]
         rest = [
             f"DELETE FROM {table} WHERE run >= '{low}' AND run < '{high}'"  # noqa: S608 (bounds of ours)
-            for table in ("run_keys", "tasks", "scopes", "inbox")
+            for table in ("run_keys", "tasks", "scopes", "inbox", "log_writers")
         ]
         # The run table first: a run that is reopened now waits, and finds its row gone.
         guard = f"LOCK TABLE {name} IN ACCESS EXCLUSIVE MODE"
