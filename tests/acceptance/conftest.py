@@ -28,7 +28,7 @@ def _is_store(file: Path) -> bool:
     with contextlib.suppress(sqlite3.Error):
         connection = sqlite3.connect(file)
         try:
-            return connection.execute("SELECT count(*), max(name) FROM migrations").fetchone() == (1, "0001_initial")
+            return connection.execute("SELECT count(*), max(name) FROM migrations").fetchone() == (2, "0005_resources")
         finally:
             connection.close()
     return False

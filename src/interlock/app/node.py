@@ -13,15 +13,18 @@ from interlock.app.performer import Performer
 from interlock.config import Settings
 from interlock.dispatch.dispatcher import Dispatcher
 from interlock.dispatch.logbook import Logbook
+from interlock.effects.openapi.documents import Documents
 from interlock.engine import identity
 from interlock.engine.advance import POOL, Engine
 from interlock.engine.membership import Membership
 from interlock.engine.recovery import Recovery
 from interlock.engine.rows import Rows
 from interlock.expr.evaluators import Evaluators
+from interlock.net.authentication import Authenticator
 from interlock.net.client import Client
 from interlock.pool.in_process import InProcessPool
 from interlock.pool.local import LocalPool
+from interlock.secrets.keeper import Keeper
 from interlock.service import Clock, Service
 from interlock.store.ports import NodeRow, Store
 
@@ -40,6 +43,7 @@ class Node(Service):
         store: Store,
         clock: Clock,
         graphs: Graphs,
+        secrets: Keeper,
         *,
         pinned: bool,
         allow_all_python: bool,
@@ -65,7 +69,9 @@ class Node(Service):
             clock,
             graphs,
             Performer(
-                self._client,
+                Authenticator(self._client, clock),
+                Documents(clock),
+                secrets,
                 self._in_process,
                 self._local,
                 self._logbook,
@@ -73,6 +79,7 @@ class Node(Service):
                 functions=settings.python.functions,
             ),
             self._evaluators,
+            secrets,
             rows=Rows(settings.payload.inline_bytes),
             patient=not pinned,
             max_payload_bytes=settings.payload.max_bytes,
@@ -84,6 +91,7 @@ class Node(Service):
             POOL,
             self._local,
             self._logbook,
+            secrets,
             slots=settings.node.slots,
             own=pinned,
             orphan_grace_seconds=0.0 if pinned else settings.node.orphan_grace_seconds,

@@ -16,8 +16,10 @@ from interlock import errors, telemetry
 from interlock.dispatch.logbook import Logbook
 from interlock.model import fault
 from interlock.model.fault import Fault
-from interlock.model.task import Failed, FailureClass, Outcome, Snoozed
+from interlock.model.task import Failed, FailureClass, Outcome, Snoozed, Target
 from interlock.pool.launcher import Launch, Launcher, Running
+from interlock.secrets.keeper import Keeper, no_secret
+from interlock.secrets.revealed import Stream
 from interlock.service import Clock, Loop
 from interlock.store.ports import ClaimedTask, Store
 
@@ -38,6 +40,7 @@ class Dispatcher(Loop):
         pool: str,
         launcher: Launcher,
         logbook: Logbook,
+        secrets: Keeper,
         *,
         slots: int,
         own: bool,
@@ -52,6 +55,7 @@ class Dispatcher(Loop):
         self._pool = pool
         self._launcher = launcher
         self._logbook = logbook
+        self._secrets = secrets
         self._slots = slots
         self._own = own
         self._orphan_grace_seconds = orphan_grace_seconds
@@ -123,11 +127,23 @@ class Dispatcher(Loop):
             self.wake()
 
     async def _execute(self, task: ClaimedTask) -> Outcome:
-        def on_output(stream: str, text: str) -> None:
+        try:
+            revealed = await self._secrets.revealed(task.run, task.target)
+        except errors.InterlockError as error:
+            return no_secret(str(error))
+
+        def write(stream: str, text: str) -> None:
             self._logbook.write(task.run, task.path, task.attempt, stream, text)
 
+        output = revealed.stream(write)
         try:
-            running = await self._launcher.launch(self._launch(task), on_output)
+            return revealed.masked(await self._launched(task, revealed.value, output))
+        finally:
+            output.close()
+
+    async def _launched(self, task: ClaimedTask, target: Target, output: Stream) -> Outcome:
+        try:
+            running = await self._launcher.launch(self._launch(task, target), output.write)
         except errors.InterlockError as error:
             return _not_launched(str(error))
         except Exception as error:  # noqa: BLE001 (an attempt without an outcome would hold its slot for ever)
@@ -148,10 +164,10 @@ class Dispatcher(Loop):
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._settle(task, outcome), _STOP_SECONDS)
 
-    def _launch(self, task: ClaimedTask) -> Launch:
+    def _launch(self, task: ClaimedTask, target: Target) -> Launch:
         return Launch(
             attempt=f"{task.task}.{task.fence}",
-            target=task.target,
+            target=target,
             folder=task.folder,
             environment={
                 "INTERLOCK_RUN": task.run_id,

@@ -20,6 +20,7 @@ from interlock.flow.graph import (
     FunctionWork,
     HttpWork,
     Node,
+    OpenApiWork,
     ProcessWork,
     PythonWork,
     RaiseWork,
@@ -69,7 +70,8 @@ def _begin(m: Machine, scope: Scope, node: Node, frame: Frame) -> None:
         case DoWork(first=first):
             _open(m, scope, frame, first)
         case FunctionWork(arguments=arguments, first=first):
-            given = m.payload(m.evaluate(arguments, frame.input.value, m.bindings(scope, node, frame)))
+            bindings = m.bindings(scope, node, frame)
+            given = m.payload(m.evaluate(arguments, frame.input.value, bindings, goes_out=True))
             frame.input_ = given
             _open(m, scope, frame, first)
         case ForWork():
@@ -83,7 +85,7 @@ def _begin(m: Machine, scope: Scope, node: Node, frame: Frame) -> None:
                 m.emit(
                     events.Retried(at=m.now, scope=scope.id, path=node.path, round=0, first=first, deadline=deadline)
                 )
-        case HttpWork() | PythonWork() | ProcessWork():
+        case HttpWork() | OpenApiWork() | PythonWork() | ProcessWork():
             request = requests.build(m, scope, node, frame)
             _open(m, scope, frame, None)
             requests.emit(m, scope, request, frame.deadline)

@@ -113,7 +113,20 @@ class HttpWork:
     output_format: str
     redirect: bool
     credentials: Template | None
-    """An object with `scheme` and the scheme's properties."""
+    """An object with `scheme` and the scheme's `properties`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenApiWork:
+    """`document` as `HttpWork.uri`; `document_credentials` and `credentials` as `HttpWork.credentials`."""
+
+    document: Template | str
+    document_credentials: Template | None
+    operation: Template
+    parameters: Template
+    output_format: str
+    redirect: bool
+    credentials: Template | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,17 +140,21 @@ class PythonWork:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessWork:
-    """`kind` is shell or script; `fields` evaluates to the fields of the target; `result` is OWS `return`."""
+    """`kind` is shell or script; `fields` evaluates to the fields of the target; `result` is OWS `return`.
+
+    `code`: the text of a script from a source, in which nothing is an expression; None when `fields` has it.
+    """
 
     kind: str
     language: str
     fields: Template
     result: str
+    code: str | None = None
 
 
 Work: TypeAlias = (
     SetWork | SwitchWork | RaiseWork | WaitWork | DoWork | FunctionWork | ForWork | ForkWork | TryWork
-    | HttpWork | PythonWork | ProcessWork
+    | HttpWork | OpenApiWork | PythonWork | ProcessWork
 )  # fmt: skip
 
 
@@ -145,12 +162,12 @@ Work: TypeAlias = (
 
 
 class Checker:
-    """A compiled JSON Schema."""
+    """A compiled JSON Schema, complete in itself: it makes us fetch nothing."""
 
     __slots__ = ("_validator",)
 
     def __init__(self, schema: Json) -> None:
-        self._validator = jsonschema_rs.validator_for(schema)
+        self._validator = jsonschema_rs.validator_for(schema, retriever=_refuse)
 
     def complaint(self, value: Json) -> str | None:
         """Say what is wrong with `value`, the first three points, or None when it fits."""
@@ -162,6 +179,10 @@ class Checker:
             for error, _ in zip(self._validator.iter_errors(value), range(3), strict=False)
         ]
         return "; ".join(found)
+
+
+def _refuse(uri: str) -> Json:
+    raise ValueError(f"it refers to {uri}, which is not fetched")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,3 +226,5 @@ class Graph:
     output_as: Expression | Template | None
     output_schema: Checker | None
     timeout: Template | None
+    secrets: tuple[str, ...] = ()
+    """The secrets that the definition declares; expressions see no others."""

@@ -83,7 +83,7 @@ async def test_response_output_tells_request_and_answer(server: loopback.Server)
         query={"status": "sold"},
         headers={"X-Shop": "eu", "Cookie": "session=1"},
         output_format="response",
-        credentials=Credentials(scheme="basic", username="jo", password="secret"),
+        credentials=Credentials(scheme="basic", properties={"username": "jo", "password": "secret"}),
     )
 
     value = done(await performed(target))
@@ -180,8 +180,12 @@ async def test_no_fault_repeats_what_authenticates(server: loopback.Server) -> N
     server.replies["/"] = echo
     uri = f"http://amy:wond3r@127.0.0.1:{server.port}/"
     targets = [
-        HttpTarget(method="get", uri=uri, credentials=Credentials(scheme="basic", username="jo", password="hunter2")),
-        HttpTarget(method="get", uri=uri, credentials=Credentials(scheme="bearer", token="hunter2")),
+        HttpTarget(
+            method="get",
+            uri=uri,
+            credentials=Credentials(scheme="basic", properties={"username": "jo", "password": "hunter2"}),
+        ),
+        HttpTarget(method="get", uri=uri, credentials=Credentials(scheme="bearer", properties={"token": "hunter2"})),
         HttpTarget(method="get", uri=server.url("/"), headers={"Authorization": "Token hunter2"}),
     ]
 

@@ -17,7 +17,7 @@ CREATE TABLE definitions (
   name TEXT NOT NULL,
   version TEXT NOT NULL,
   source TEXT NOT NULL
-) WITHOUT ROWID;
+, resources BLOB) WITHOUT ROWID;
 
 CREATE TABLE published (
   namespace TEXT NOT NULL,

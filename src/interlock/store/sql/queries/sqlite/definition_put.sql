@@ -1,2 +1,3 @@
-INSERT INTO definitions (digest, namespace, name, version, source) VALUES (:digest, :namespace, :name, :version, :source)
+INSERT INTO definitions (digest, namespace, name, version, source, resources)
+VALUES (:digest, :namespace, :name, :version, :source, :resources)
 ON CONFLICT (digest) DO NOTHING
