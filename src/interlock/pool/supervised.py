@@ -25,6 +25,8 @@ _FOR_COMMANDS: Final = "import sys; sys.path.append({!r}); from interlock.runner
 _FOR_FUNCTIONS: Final = "interlock.runner.call"
 _PACKAGE_FOLDER: Final = str(Path(interlock.__file__).parents[1])
 _LEAVE_SECONDS: Final = 2.0
+_NOT_PASSED_ON: Final = ("INTERLOCK_SECRET_", "INTERLOCK_KEY")
+"""What only the node needs: a function gets the secrets that its step names, not those of every workflow."""
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,7 +67,7 @@ class Supervisor:
     @classmethod
     async def start(cls, *, for_functions: bool) -> Supervisor:
         """Start a process that waits for its job."""
-        environment = dict(os.environ)
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_PASSED_ON)}
         if for_functions:
             arguments = ["-X", "utf8", "-m", _FOR_FUNCTIONS]
             environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
