@@ -251,8 +251,5 @@ def _property(credentials: Credentials, name: str) -> str:
     properties = credentials.properties
     value = properties.get(name) if isinstance(properties, dict) else None
     if not isinstance(value, str):
-        found = "a text" if isinstance(properties, str) else "no such text"
-        raise UnusableCredentials(
-            f"{credentials.scheme} authentication needs the property {name!r}; its properties are {found}"
-        )
+        raise UnusableCredentials(f"{credentials.scheme} authentication needs the property {name!r} as a text")
     return value

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 import msgspec
 
@@ -16,6 +17,13 @@ from interlock.secrets.markers import PATTERN, START, Markers, Reference, in_for
 
 T = TypeVar("T")
 Values = Mapping[str, Json]
+
+_ANY_JSON: Final[dict[str, frozenset[str]]] = {
+    "http": frozenset({"body", "credentials"}),
+    "openapi": frozenset({"parameters", "credentials", "document_credentials"}),
+    "python": frozenset({"arguments"}),
+}
+"""By the tag of a target, the fields that take any JSON."""
 
 
 class Revealed(Generic[T]):
@@ -76,6 +84,7 @@ class Stream:
         """`texts`: the longest first."""
         self._write = write
         self._texts = texts
+        self._any = re.compile("|".join(map(re.escape, texts)))
         self._waiting: dict[str, str] = {}
 
     def write(self, stream: str, text: str) -> None:
@@ -94,17 +103,21 @@ class Stream:
         self._waiting.clear()
 
     def _pass_on(self, stream: str, text: str) -> None:
-        for value in self._texts:
-            text = text.replace(value, HIDDEN)
         if text:
-            self._write(stream, text)
+            self._write(stream, self._any.sub(HIDDEN, text))
 
     def _unsure(self, text: str) -> int:
-        """Give how many characters at the end may belong to a value that goes on in the next piece."""
+        """Give how many characters at the end may belong to a value that goes on in the next piece.
+
+        What belongs to a value that is whole is sure, unless it may be a part of a longer one.
+        """
+        whole = [match.span() for match in self._any.finditer(text)]
+        start, end = whole[-1] if whole else (-1, 0)
         longest = 0
         for value in self._texts:
             for size in range(min(len(value) - 1, len(text)), longest, -1):
-                if text.endswith(value[:size]):
+                begin = len(text) - size
+                if text.endswith(value[:size]) and (begin >= end or begin <= start):
                     longest = size
                     break
         return longest
@@ -121,17 +134,16 @@ def references(thing: object, markers: Markers) -> list[Reference]:
 
 
 def reveal(thing: T, markers: Markers, values: Values) -> Revealed[T]:
-    """Give `thing`, a struct or a JSON value, with its markers made values. Raises NotFound for a part that is not there."""
+    """Give a target with its markers made values. Raises NotFound for a part of a secret that is not there.
+
+    A number of a secret stays one in the fields that take any JSON, and is its text in all others: arguments, headers.
+    """
     shown: dict[str, str] = {}
-    plain = msgspec.to_builtins(thing)
-    try:
-        return Revealed(
-            msgspec.convert(_Revealing(markers, values, shown, as_text=False).value(plain), type(thing)), shown
-        )
-    except msgspec.ValidationError:  # a number of a secret where only texts go: an argument, a header
-        return Revealed(
-            msgspec.convert(_Revealing(markers, values, shown, as_text=True).value(plain), type(thing)), shown
-        )
+    as_text, as_it_is = (_Revealing(markers, values, shown, as_text=each) for each in (True, False))
+    fields = msgspec.to_builtins(thing)
+    any_json = _ANY_JSON.get(fields.get("type"), frozenset())
+    found = {name: (as_it_is if name in any_json else as_text).value(value) for name, value in fields.items()}
+    return Revealed(msgspec.convert(found, type(thing)), shown)
 
 
 class _Revealing:

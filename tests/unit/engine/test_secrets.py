@@ -81,7 +81,9 @@ def test_secret_in_a_longer_text_goes_out_with_a_call() -> None:
 
 
 def test_secret_in_a_uri_template_is_encoded() -> None:
-    text = call("endpoint: 'https://x.example/{key}'").replace("call:", "input: {from: {key: '${ $secrets.token }'}}, call:")
+    text = call("endpoint: 'https://x.example/{key}'").replace(
+        "call:", "input: {from: {key: '${ $secrets.token }'}}, call:"
+    )
     assert http(text).uri == f"https://x.example/{marker('token', form='u')}"
 
 
@@ -200,7 +202,10 @@ AUTHORIZED = (
         ("{basic: {use: token}}", {"scheme": "Basic", "parameter": "Og=="}),
         ("{basic: {username: u, password: '${ $secrets.token }'}}", {"scheme": "Basic", "parameter": None}),
         ("{digest: {username: u, password: p}}", {"scheme": "Digest", "parameter": None}),
-        ("{oauth2: {authority: 'http://a.example', grant: client_credentials}}", {"scheme": "Bearer", "parameter": None}),
+        (
+            "{oauth2: {authority: 'http://a.example', grant: client_credentials}}",
+            {"scheme": "Bearer", "parameter": None},
+        ),
         ("{oidc: {use: db}}", {"scheme": "Bearer", "parameter": None}),
     ],
 )
@@ -216,7 +221,9 @@ def test_authorization_is_not_there_before_the_input_is() -> None:
 
 
 def test_history_of_a_run_moves_to_another_run_with_its_markers() -> None:
-    done = world("do: [{a: {set: {x: '${ $secrets.token }', y: 1}}}, {b: {raise: {error: {type: t:u, status: 400, detail: '${ $secrets.token }'}}}}]")
+    done = world(
+        "do: [{a: {set: {x: '${ $secrets.token }', y: 1}}}, {b: {raise: {error: {type: t:u, status: 400, detail: '${ $secrets.token }'}}}}]"
+    )
     moved = [MARKERS.moved(event, "copy") for event in done.history]
     other = Markers(KeyRing(["the-key-of-this-store"]), "copy").make(Reference("token"))
     completed = next(event for event in moved if type(event).__name__ == "Completed")

@@ -93,9 +93,7 @@ def _pem(key: Any) -> tuple[str, str]:
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    public = key.public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
+    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     return private.decode(), public.decode()
 
 
@@ -124,7 +122,11 @@ async def test_client_shows_the_assertion_that_it_was_given(us: Us) -> None:
         ({"grant": "password", "username": "jo", "password": "passw0rd"}, {"grant_type": "password", "username": "jo"}),
         ({"grant": "refresh_token", "subject": {"token": "refresh-0", "type": TOKEN}}, {"refresh_token": "refresh-0"}),
         (
-            {"grant": EXCHANGE, "subject": {"token": "theirs", "type": TOKEN}, "actor": {"token": "ours", "type": TOKEN}},
+            {
+                "grant": EXCHANGE,
+                "subject": {"token": "theirs", "type": TOKEN},
+                "actor": {"token": "ours", "type": TOKEN},
+            },
             {"subject_token": "theirs", "subject_token_type": TOKEN, "actor_token": "ours", "actor_token_type": TOKEN},
         ),
         ({"grant": EXCHANGE, "subject": {"token": "theirs", "type": TOKEN}}, {"grant_type": EXCHANGE}),
@@ -353,7 +355,9 @@ async def test_digest_of_an_unknown_kind_is_refused(us: Us) -> None:
     us.server.replies["/digest"] = loopback.Reply(
         401, b"", {"WWW-Authenticate": 'Digest realm="x", nonce="y", algorithm=SHA-9'}
     )
-    reply = refused(await us.send(Credentials(scheme="digest", properties={"username": "a", "password": "b"}), "/digest"))
+    reply = refused(
+        await us.send(Credentials(scheme="digest", properties={"username": "a", "password": "b"}), "/digest")
+    )
     assert (reply.cause, "not known here" in reply.detail) == (Cause.INVALID_CREDENTIALS, True)
 
 

@@ -90,7 +90,10 @@ def test_whole_values_become_markers_and_come_back_as_they_were() -> None:
 
 def test_secret_in_a_longer_text_goes_out_and_is_not_stored() -> None:
     stored = concealed(["user=sa;pw=hunter2", "h.one,h.two"], goes_out=True)
-    assert stored == [f"user=sa;pw={marker('db', 'password')}", f"{marker('db', 'hosts', '0')},{marker('db', 'hosts', '1')}"]
+    assert stored == [
+        f"user=sa;pw={marker('db', 'password')}",
+        f"{marker('db', 'hosts', '0')},{marker('db', 'hosts', '1')}",
+    ]
     assert shown(stored) == ["user=sa;pw=hunter2", "h.one,h.two"]
     with pytest.raises(SecretInData, match=r"the secret 'db\.password' inside a longer text"):
         concealed({"x": ["pw=hunter2"]})
@@ -176,6 +179,9 @@ def test_what_comes_back_is_masked() -> None:
         (["pw hun", "ter2!\n"], "pw ***!\n"),
         ([*"a hunter2 hunt"], "a *** hunt"),
         (["hunhunter2"], "hun***"),
+        (["t0p-t"], "***"),
+        (["t0p-t", " and t0", "p-t"], "*** and ***"),
+        (["see hunter2", "-and-more!"], "see ***!"),
         (["> abcdefghij\n", "> klmnopqrst\n"], "> ***\n> ***\n"),
         (["abcdefghij\n", "klmnopqrst\n"], "***\n"),
         (["hunter"], "hunter"),
@@ -183,7 +189,9 @@ def test_what_comes_back_is_masked() -> None:
 )
 def test_output_that_comes_in_pieces_is_masked(pieces: list[str], written: str) -> None:
     found: list[tuple[str, str]] = []
-    out = revealed.Revealed(None, {"hunter2": "m", "abcdefghij\nklmnopqrst": "n"})
+    out = revealed.Revealed(
+        None, {"hunter2": "m", "hunter2-and-more": "o", "t0p-t": "p", "abcdefghij\nklmnopqrst": "n"}
+    )
     stream = out.stream(lambda name, text: found.append((name, text)))
     for piece in pieces:
         stream.write("stdout", piece)

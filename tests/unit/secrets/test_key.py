@@ -32,7 +32,9 @@ def test_key_that_was_replaced_still_proves_but_signs_no_more() -> None:
     assert ring.sign("a") == KeyRing([TWO]).sign("a") != old
 
 
-@pytest.mark.parametrize(("keys", "message"), [([], "no store key"), ([ONE, "short"], "store key 2 is shorter than 16")])
+@pytest.mark.parametrize(
+    ("keys", "message"), [([], "no store key"), ([ONE, "short"], "store key 2 is shorter than 16")]
+)
 def test_unusable_keys_are_refused(keys: list[str], message: str) -> None:
     with pytest.raises(errors.Invalid, match=message):
         KeyRing(keys)
@@ -89,7 +91,7 @@ def test_store_in_memory_has_a_key_of_its_own() -> None:
 
 
 def test_other_stores_refuse_to_work_without_a_key() -> None:
-    with pytest.raises(errors.Invalid, match="set INTERLOCK_KEY, secrets.key_file or secrets.key_command"):
+    with pytest.raises(errors.Invalid, match=r"set INTERLOCK_KEY, secrets\.key_file or secrets\.key_command"):
         key.ring("postgresql://x/y", config.Secrets(), {})
 
 
