@@ -129,7 +129,7 @@ async def test_published_definition_keeps_what_it_was_published_with(house: Hous
     async with house.open() as app:
         first = await app.publish(HEADER + text, None)
         house.serve("/f.yaml", "set: {version: two}")
-        with pytest.raises(errors.Conflict, match="raise document.version"):
+        with pytest.raises(errors.Conflict, match=r"raise document\.version"):
             await app.publish(HEADER + text, None)
     assert await house.run(text) == {"version": "one"}
     async with house.open() as app:

@@ -192,6 +192,22 @@ do:
     assert (fault.status, fault.code, fault.instance) == (403, "no-secret", "/do/2/c")
 
 
+async def test_secret_that_lost_a_part_faults_a_call_in_the_node(house: House) -> None:
+    text = """
+do:
+  - a: {set: {key: '${ $secrets.db.password }'}}
+  - b: {wait: {hours: 1}}
+  - c: {call: 'python:shop:sell', with: {key: '${ .key }', n: 1}}
+"""
+    started = await _left_waiting(house, text)
+    house.keep("db", "{}")
+    async with house.open(LaterClock()) as app:
+        await app.take(await app.find(None, started.id))
+        await app.finish(started.run)
+        fault = await house.ended(app, started)
+    assert fault.detail == "the secret 'db' has no 'password' any more, which this run refers to"
+
+
 async def _left_waiting(house: House, text: str) -> Started:
     async with house.open() as app:
         started = await app.start(HEADER + text, input={}, folder=house.folder)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import assert_never
+
 from msgspec import UnsetType
 
 from interlock.expr import template
@@ -66,3 +68,5 @@ def _properties(authentication: doc.Authentication) -> Json:
             return properties
         case doc.Basic(username=username, password=password) | doc.Digest(username=username, password=password):
             return {"username": username, "password": password}
+        case _:
+            assert_never(authentication.properties)

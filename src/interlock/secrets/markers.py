@@ -60,8 +60,6 @@ class Markers:
 
     def found(self, text: str) -> list[Reference]:
         """Give what the markers in a text refer to."""
-        if START not in text:
-            return []
         return [reference for match in PATTERN.finditer(text) if (reference := self.read(match)) is not None]
 
     def encoded(self, text: str) -> str:

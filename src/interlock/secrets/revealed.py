@@ -11,7 +11,7 @@ import msgspec
 from interlock import errors
 from interlock.model.fault import Fault
 from interlock.model.json import Json
-from interlock.model.task import Cancelled, Done, Failed, Outcome, Snoozed
+from interlock.model.task import Done, Failed, Outcome
 from interlock.secrets.bound import HIDDEN, SHORTEST, pattern
 from interlock.secrets.markers import PATTERN, START, Markers, Reference, in_form, text_of
 
@@ -51,7 +51,7 @@ class Revealed(Generic[T]):
                 return Done(self._value(value))
             case Failed(failure=failure, fault=fault):
                 return Failed(failure, self._fault(fault))
-            case Cancelled() | Snoozed():
+            case _:
                 return outcome
 
     def stream(self, write: Callable[[str, str], None]) -> Stream:

@@ -217,6 +217,14 @@ async def test_token_that_the_resource_refuses_is_fetched_anew_once(us: Us) -> N
     assert len(us.issuer.granted) == 3
 
 
+async def test_token_that_several_are_refused_with_is_fetched_anew_once(us: Us) -> None:
+    await us.ask()
+    us.issuer.valid.clear()
+    replies = await asyncio.gather(*(us.ask() for _ in range(5)))
+    assert {sent(reply) for reply in replies} == {"Bearer token-2"}
+    assert len(us.issuer.granted) == 2
+
+
 async def test_kept_tokens_are_bounded(us: Us, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("interlock.net.authentication._KEPT", 1)
     await us.ask()
