@@ -306,7 +306,8 @@ class Engine(Service):
         total = Decision()
         answers: list[Answer] = []
         declared = live.graph.secrets
-        secrets = await self._secrets.bound(live.run, declared) if declared else None
+        leaves = isinstance(cause, Drain)  # which evaluates nothing, and must not wait for a vault
+        secrets = await self._secrets.bound(live.run, declared) if declared and not leaves else None
         while True:
             decision = decide(
                 live.graph,

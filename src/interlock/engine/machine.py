@@ -133,6 +133,8 @@ class Machine:
             raise _failed(error, secrets.masked(str(error))) from None
 
     def _picked(self, what: Expression | Template, bindings: Bindings) -> dict[str, Json]:
+        if what.arguments.isdisjoint(_OURS):
+            return bindings.pick(what.arguments)
         picked = bindings.pick(what.arguments - _OURS)
         if "authorization" in what.arguments:
             picked["authorization"] = self._authorization(bindings)

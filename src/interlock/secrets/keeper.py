@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, TypeVar
 
@@ -40,6 +41,7 @@ class Keeper:
         self._make_ring: Callable[[], KeyRing] = lambda: key.ring(store_url, settings, environ)
         self._ring: KeyRing | None = None
         self._known: dict[str, tuple[float, Json | errors.NotFound]] = {}
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def bound(self, run: str, names: tuple[str, ...]) -> Bound:
         """Give the secrets that a run declares. One that cannot be read is a problem of who uses it, not an error here.
@@ -69,11 +71,14 @@ class Keeper:
         """Give the target of an effect with the values of its secrets.
 
         Only markers that a node of this store made for this run are read, which it does for what the run's definition
-        declares. Raises NotFound for a secret, or a part of one, that is not there; Invalid, Environment as `markers`.
+        declares. Raises NotFound for a secret, or a part of one, that is not there, Environment for an unreadable key.
         """
         if not revealing.may_hold(thing):
             return Revealed(thing, {})
-        markers = await self.markers(run)
+        try:
+            markers = await self.markers(run)
+        except errors.Invalid:  # no key was ever configured: nobody can have made a marker, so this is text
+            return Revealed(thing, {})
         names = {reference.name for reference in revealing.references(thing, markers)}
         return revealing.reveal(thing, markers, await self.values(sorted(names)))
 
@@ -84,14 +89,16 @@ class Keeper:
         return Markers(self._ring, run)
 
     async def _value(self, name: str) -> Json | errors.NotFound:
-        until, value = self._known.get(name, (0.0, None))
-        now = self._clock.monotonic()
-        if name not in self._known or until <= now:
-            value = await asyncio.to_thread(self._read, name)
-            is_missing = isinstance(value, errors.NotFound)
-            seconds = min(_MISSING_SECONDS, self._cache_seconds) if is_missing else self._cache_seconds
-            self._known[name] = (now + seconds, value)
-        return value
+        """Give a value that is fresh enough; those who want it at the same time read it once."""
+        async with self._locks[name]:
+            until, value = self._known.get(name, (0.0, None))
+            now = self._clock.monotonic()
+            if name not in self._known or until <= now:
+                value = await asyncio.to_thread(self._read, name)
+                is_missing = isinstance(value, errors.NotFound)
+                seconds = min(_MISSING_SECONDS, self._cache_seconds) if is_missing else self._cache_seconds
+                self._known[name] = (now + seconds, value)
+            return value
 
     def _read(self, name: str) -> Json | errors.NotFound:
         try:

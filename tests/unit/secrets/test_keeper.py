@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -72,3 +74,21 @@ async def test_values_outside_of_runs() -> None:
     assert await keeper.values(["a"]) == {"a": {"x": 1}}
     with pytest.raises(errors.NotFound):
         await keeper.values(["a", "b"])
+
+
+async def test_those_who_want_a_value_at_the_same_time_read_it_once(tmp_path: Path) -> None:
+    asked = tmp_path / "asked"
+    keeper, _ = kept({}, command=("sh", "-c", f'echo "$0" >> {asked}; echo hush'))
+    bounds = await asyncio.gather(*(keeper.bound(f"r{number}", ("a",)) for number in range(20)))
+    assert {tuple(bound.values.items()) for bound in bounds} == {(("a", "hush"),)}
+    assert asked.read_text() == "a\n"
+
+
+async def test_text_like_a_marker_needs_no_key(tmp_path: Path) -> None:
+    marker = (await kept({"INTERLOCK_KEY": "the-key-of-another-store"})[0].markers("r")).make(Reference("a"))
+    target = PythonTarget(function="m:f", arguments={"x": marker})
+    keeper, _ = kept({}, "postgresql://x/y")
+    assert (await keeper.revealed("r", target)).value is target
+    keeper, _ = kept({}, "postgresql://x/y", key_file=str(tmp_path / "gone"))
+    with pytest.raises(errors.Environment):
+        await keeper.revealed("r", target)
