@@ -12,6 +12,7 @@ from acceptance import ledger
 from acceptance.shell import Shell
 from interlock import config
 from interlock.app.interlock import Interlock
+from interlock.store.sql import statements
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +29,9 @@ def _is_store(file: Path) -> bool:
     with contextlib.suppress(sqlite3.Error):
         connection = sqlite3.connect(file)
         try:
-            return connection.execute("SELECT count(*), max(name) FROM migrations").fetchone() == (2, "0005_resources")
+            return [row[0] for row in connection.execute("SELECT name FROM migrations ORDER BY name")] == list(
+                statements.migrations("sqlite")
+            )
         finally:
             connection.close()
     return False

@@ -91,3 +91,11 @@ def test_timeout_of_the_workflow_may_be_named() -> None:
     running = world("{a: {wait: PT2H}}")
     running.later(3600)
     assert running.fault.type == fault.TIMEOUT
+
+
+def test_script_from_a_source_is_text() -> None:
+    text = "do: [{a: {run: {script: {language: js, source: {endpoint: 'file:main.js'}, stdin: '${ .x }'}}}}]"
+    running = World(text, {"x": "in"}, fetched={"file:main.js": "${ .x }"})
+    running.start()
+    target = running.requests["a"].target
+    assert (target.code, target.stdin) == ("${ .x }", "in")  # type: ignore[union-attr]
