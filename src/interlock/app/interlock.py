@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import getpass
+import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from interlock.app import graphs, stranded
 from interlock.app.graphs import Graphs
 from interlock.app.node import ROLES, Node
 from interlock.app.readiness import Readiness
+from interlock.app.resources import Fetcher
 from interlock.app.stranded import Stranded
 from interlock.config import Settings
 from interlock.engine import cause as causes
@@ -29,7 +31,7 @@ from interlock.engine import exchange, recovery
 from interlock.engine import state as states
 from interlock.engine.fold import apply
 from interlock.engine.rows import Rows
-from interlock.flow import check
+from interlock.flow import check, resources
 from interlock.flow.check import Loaded
 from interlock.flow.graph import Graph
 from interlock.flow.meaning import executable, limits
@@ -38,6 +40,9 @@ from interlock.model.event import Event
 from interlock.model.json import Json
 from interlock.model.payload import Payload
 from interlock.model.states import ENDED_RUN, RunStatus
+from interlock.net.authentication import Authenticator
+from interlock.net.client import Client
+from interlock.secrets.keeper import Keeper
 from interlock.service import Clock, SystemClock
 from interlock.store.open import open_store
 from interlock.store.ports import Batch, Committed, Definition, NewRun, NodeState, RunRow, Store
@@ -74,6 +79,9 @@ class Interlock:
         self.clock = clock
         self.rows = Rows(settings.payload.inline_bytes)
         self.graphs = Graphs(store)
+        self.secrets = Keeper(settings.store.url, settings.secrets, clock, os.environ)
+        self._client = Client(settings.http, settings.payload.max_bytes)
+        self.fetcher = Fetcher(Authenticator(self._client, clock), self.secrets, limits.configured(settings.limits))
         self._defined_texts: dict[str, tuple[Definition, Graph, bool]] = {}
         self._defined_since = clock.monotonic()
         self.node: Node | None = None
@@ -93,6 +101,7 @@ class Interlock:
                 if app.node is not None:
                     await app.node.stop()
             finally:
+                await app._client.close()
                 await store.close()
 
     # -- nodes ---------------------------------------------------------------------------------------------------
@@ -112,6 +121,7 @@ class Interlock:
                 self.store,
                 self.clock,
                 self.graphs,
+                self.secrets,
                 pinned=pinned,
                 allow_all_python=allow_all_python,
                 roles=roles,
@@ -159,8 +169,9 @@ class Interlock:
     async def publish(self, text: str, file: str | None) -> Definition:
         """Fix a document's `name:version` to its text. Raises InvalidDefinition, Conflict when another text has it."""
         loaded = self._executable(text, file)
-        stored = graphs.definition(text, loaded)
-        self.graphs.add(stored.digest, loaded)
+        folder = Path(file).absolute().parent if file else Path.cwd()
+        stored = graphs.definition(text, loaded, await self.fetcher.fetch(loaded, folder))
+        self.graphs.add(stored, loaded)
         for function in _python_functions(loaded.value):
             module = function.removeprefix("python:").partition(":")[0]
             if not any(module == allowed or module.startswith(f"{allowed}.") for allowed in self.settings.python.allow):
@@ -202,7 +213,8 @@ class Interlock:
 
         The same id, definition and input give the run that is there. Raises InvalidDefinition, Conflict.
         """
-        stored, graph, has_schedule = await self._defined(text, file)
+        folder = (folder or Path.cwd()).absolute()
+        stored, graph, has_schedule = await self._defined(text, file, folder)
         run = self.clock.uuid()
         new = NewRun(
             run=run,
@@ -212,7 +224,7 @@ class Interlock:
             workflow=stored.name,
             version=stored.version,
             input=b"",
-            folder=str((folder or Path.cwd()).absolute()),
+            folder=str(folder),
             owner=None,
         )
         value = Payload(input)
@@ -225,21 +237,36 @@ class Interlock:
             return await self._existing(new, value)
         return Started(run=run, namespace=new.namespace, id=new.id, fresh=True, has_schedule=has_schedule)
 
-    async def _defined(self, text: str, file: str | None) -> tuple[Definition, Graph, bool]:
-        """Give a document checked, stored and compiled, and whether it has a schedule; the last ones are remembered."""
+    async def _defined(self, text: str, file: str | None, folder: Path) -> tuple[Definition, Graph, bool]:
+        """Give a document checked, stored and compiled, and whether it has a schedule.
+
+        The last ones are remembered, but for those with resources: these are fetched at each start.
+        """
         known = self._defined_texts.get(text)
         if self.clock.monotonic() - self._defined_since > _DEFINED_SECONDS:
             self._defined_since, known = self.clock.monotonic(), None
             self._defined_texts.clear()
         if known is None:
             loaded = self._executable(text, file, but=_SCHEDULE)
-            stored = graphs.definition(text, loaded)
+            stored = await self._pinned(text, loaded, folder)
             await self.store.journal.define(stored)
-            known = stored, self.graphs.add(stored.digest, loaded), loaded.required().schedule is not None
-            self._defined_texts[text] = known
+            known = stored, self.graphs.add(stored, loaded), loaded.required().schedule is not None
+            if stored.resources is None:
+                self._defined_texts[text] = known
             while len(self._defined_texts) > _REMEMBERED:
                 del self._defined_texts[next(iter(self._defined_texts))]
         return known
+
+    async def _pinned(self, text: str, loaded: Loaded, folder: Path) -> Definition:
+        """Give a document with the resources it needs: those that it was published with, else fetched now."""
+        workflow = loaded.required()
+        if not resources.wanted(workflow, workflow.use):
+            return graphs.definition(text, loaded, {})
+        header = workflow.document
+        published = await self.store.journal.published(header.namespace, header.name, header.version)
+        if published is not None and published.source == text:
+            return published
+        return graphs.definition(text, loaded, await self.fetcher.fetch(loaded, folder))
 
     async def _accept_only(self, new: NewRun, value: Payload) -> Committed:
         """Store a run that whichever node can will begin."""
@@ -386,6 +413,8 @@ class Interlock:
         )
         state = states.new(run, new.namespace, new.id, value)
         now = self.clock.now()
+        if graph.secrets:
+            prefix = await self._with_markers_of(row.run, run, prefix)
         copied = [*prefix, events.Copied(at=now, origin=row.id, since=prefix[-1].at if prefix else None)]
         for event in copied:
             apply(state, event)
@@ -398,6 +427,11 @@ class Interlock:
         if await journal.commit(batch) is Committed.EXISTS:
             raise errors.Conflict(f"the run {new.id!r} exists; choose another id")
         return Started(run=run, namespace=new.namespace, id=new.id, fresh=True)
+
+    async def _with_markers_of(self, origin: str, run: str, history: list[Event]) -> list[Event]:
+        """Give a history whose markers of secrets are those of the run that takes it over."""
+        markers = await self.secrets.markers(origin)
+        return [markers.moved(event, run) for event in history]
 
     async def finish(self, run: str) -> None:
         """Wait until this process's node is done with a run. Raises what stopped it."""

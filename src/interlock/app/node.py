@@ -17,6 +17,7 @@ from interlock.app.standing import Standing
 from interlock.config import Settings
 from interlock.dispatch.dispatcher import Dispatcher
 from interlock.dispatch.logbook import Logbook
+from interlock.effects.openapi.documents import Documents
 from interlock.engine import identity
 from interlock.engine.advance import POOL, Engine
 from interlock.engine.claims import Claims
@@ -24,9 +25,11 @@ from interlock.engine.membership import Membership
 from interlock.engine.recovery import Recovery
 from interlock.engine.rows import Rows
 from interlock.expr.evaluators import Evaluators
+from interlock.net.authentication import Authenticator
 from interlock.net.client import Client
 from interlock.pool.in_process import InProcessPool
 from interlock.pool.local import LocalPool
+from interlock.secrets.keeper import Keeper
 from interlock.service import Clock, Service
 from interlock.store.ports import NodeRow, Store
 
@@ -53,6 +56,7 @@ class Node(Service):
         store: Store,
         clock: Clock,
         graphs: Graphs,
+        secrets: Keeper,
         *,
         pinned: bool,
         allow_all_python: bool,
@@ -77,7 +81,9 @@ class Node(Service):
         self._in_process = InProcessPool(threads=settings.node.sync_threads)
         self._membership = Membership(self.row, store, clock, self._lose)
         performer = Performer(
-            self._client,
+            Authenticator(self._client, clock),
+            Documents(clock),
+            secrets,
             self._in_process,
             self._local,
             self._logbook,
@@ -94,6 +100,7 @@ class Node(Service):
             graphs,
             performer,
             self._evaluators,
+            secrets,
             rows=Rows(settings.payload.inline_bytes),
             patient=not pinned,
             max_payload_bytes=settings.payload.max_bytes,
@@ -107,6 +114,7 @@ class Node(Service):
             POOL,
             self._local,
             self._logbook,
+            secrets,
             slots=settings.node.slots,
             own=pinned,
             orphan_grace_seconds=0.0 if pinned else settings.node.orphan_grace_seconds,

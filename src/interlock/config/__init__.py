@@ -16,12 +16,13 @@ from interlock.config.settings import (
     Payload,
     Python,
     Retention,
+    Secrets,
     Settings,
     Store,
 )
 from interlock.config.sources import RESERVED, Setting, explain, files, load
 
 __all__ = [
-    "RESERVED", "Engine", "Expressions", "Http", "Limits", "Logs", "Node", "Payload", "Python", "Retention", "Setting",
-    "Settings", "Store", "explain", "files", "load",
+    "RESERVED", "Engine", "Expressions", "Http", "Limits", "Logs", "Node", "Payload", "Python", "Retention",
+    "Secrets", "Setting", "Settings", "Store", "explain", "files", "load",
 ]  # fmt: skip

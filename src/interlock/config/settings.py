@@ -301,6 +301,34 @@ class Python:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Secrets:
+    """Where the values of `use.secrets` come from; the environment (INTERLOCK_SECRET_NAME) is asked first."""
+
+    folder: str = _setting(
+        "", _text_or_none,
+        "A folder with one file per secret, named like it: what Docker and Kubernetes mount. Empty for none.",
+    )  # fmt: skip
+    command: tuple[str, ...] = _setting(
+        (), _names,
+        "A program with its arguments that prints the value of the secret whose name is added as the last argument;"
+        " for a password manager or a vault. Never through a shell.",
+    )  # fmt: skip
+    cache_seconds: float = _setting(
+        60.0, _seconds, high=86_400.0,
+        meaning="How long a value is used before it is read again; a changed secret takes effect within it.",
+    )  # fmt: skip
+    key_file: str = _setting(
+        "", _text_or_none,
+        "A file with the store key, which proves what this store's nodes wrote. INTERLOCK_KEY counts before it; without"
+        " any, SQLite keeps one in `FILE.key`, and other stores refuse what needs it.",
+    )  # fmt: skip
+    key_command: tuple[str, ...] = _setting(
+        (), _names,
+        "A program with its arguments that prints the store key, where it is kept in a vault.",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     store: Store = Store()
     node: Node = Node()
@@ -312,3 +340,4 @@ class Settings:
     logs: Logs = Logs()
     http: Http = Http()
     python: Python = Python()
+    secrets: Secrets = Secrets()

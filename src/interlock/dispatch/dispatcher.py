@@ -23,8 +23,10 @@ from interlock import errors, telemetry
 from interlock.dispatch.logbook import Logbook
 from interlock.model import fault
 from interlock.model.fault import Fault
-from interlock.model.task import Failed, FailureClass, Outcome, Snoozed
+from interlock.model.task import Failed, FailureClass, Outcome, Snoozed, Target
 from interlock.pool.launcher import Launch, Launcher, Running
+from interlock.secrets.keeper import Keeper, no_secret
+from interlock.secrets.revealed import Stream
 from interlock.service import Clock, Loop
 from interlock.store.ports import ClaimedTask, Orphan, Store
 
@@ -47,6 +49,7 @@ class Dispatcher(Loop):
         pool: str,
         launcher: Launcher,
         logbook: Logbook,
+        secrets: Keeper,
         *,
         slots: int,
         own: bool,
@@ -66,6 +69,7 @@ class Dispatcher(Loop):
         self._pool = pool
         self._launcher = launcher
         self._logbook = logbook
+        self._secrets = secrets
         self._slots = slots
         self._own = own
         self._orphan_grace_seconds = orphan_grace_seconds
@@ -138,7 +142,7 @@ class Dispatcher(Loop):
         One look is not enough: its supervisor may have been told what to do in its node's last moment.
         """
         task = orphan.task
-        if not await asyncio.to_thread(self._launcher.is_left, self._launch(task, adopting=True)):
+        if not await asyncio.to_thread(self._launcher.is_left, self._launch(task, task.target, adopting=True)):
             self._missing.add(task.task)
             if missed:
                 await self._store.queue.lose(orphan, self._clock.stamp())
@@ -210,9 +214,13 @@ class Dispatcher(Loop):
             self.wake()
 
     async def _execute(self, task: ClaimedTask, adopted: Mapping[str, int] | None) -> Outcome:
+        try:
+            revealed = await self._secrets.revealed(task.run, task.target)
+        except errors.InterlockError as error:
+            return no_secret(str(error))
         stored = dict(adopted or {})
 
-        def on_output(stream: str, text: str) -> None:
+        def write(stream: str, text: str) -> None:
             known = min(stored.get(stream, 0), len(text))
             if known:
                 stored[stream] -= known
@@ -221,9 +229,16 @@ class Dispatcher(Loop):
 
         if adopted is None and not self._may_act():
             return Snoozed(0.0)  # somebody else may be about to begin it
-        launch = self._launcher.launch if adopted is None else self._launcher.adopt
+        output = revealed.stream(write)
         try:
-            running = await launch(self._launch(task, adopting=adopted is not None), on_output)
+            return revealed.masked(await self._launched(task, revealed.value, output, adopting=adopted is not None))
+        finally:
+            output.close()
+
+    async def _launched(self, task: ClaimedTask, target: Target, output: Stream, *, adopting: bool) -> Outcome:
+        launch = self._launcher.adopt if adopting else self._launcher.launch
+        try:
+            running = await launch(self._launch(task, target, adopting=adopting), output.write)
         except errors.InterlockError as error:
             return _not_launched(str(error))
         except Exception as error:  # noqa: BLE001 (an attempt without an outcome would hold its slot for ever)
@@ -246,10 +261,10 @@ class Dispatcher(Loop):
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._settle(task, outcome), _STOP_SECONDS)
 
-    def _launch(self, task: ClaimedTask, *, adopting: bool) -> Launch:
+    def _launch(self, task: ClaimedTask, target: Target, *, adopting: bool) -> Launch:
         return Launch(
             attempt=f"{task.task}.{task.fence}",
-            target=task.target,
+            target=target,
             folder=task.folder,
             environment={
                 "INTERLOCK_RUN": task.run_id,

@@ -23,7 +23,7 @@ from interlock.engine import state as states
 from interlock.engine.cause import Cause, Continue, Drain, Recover, Settled, Start, Tick
 from interlock.engine.children import Children
 from interlock.engine.decide import decide
-from interlock.engine.live import Evaluates, Graphs, LiveRun, Performs, Refuses
+from interlock.engine.live import Evaluates, Graphs, Keeps, LiveRun, Performs, Refuses
 from interlock.engine.machine import MAX_PAYLOAD_BYTES, Decision
 from interlock.engine.rows import Rows
 from interlock.engine.timers import Timers
@@ -65,6 +65,7 @@ class Engine(Service):
         graphs: Graphs,
         performer: Performs,
         evaluators: Evaluates,
+        secrets: Keeps,
         *,
         rows: Rows | None = None,
         patient: bool = True,
@@ -77,6 +78,7 @@ class Engine(Service):
         self._graphs = graphs
         self._performer = performer
         self._evaluators = evaluators
+        self._secrets = secrets
         self.rows = rows or Rows()
         self._patient = patient
         self._max_payload_bytes = max_payload_bytes
@@ -350,6 +352,9 @@ class Engine(Service):
         assert live.state is not None
         total = Decision()
         answers: list[Answer] = []
+        declared = live.graph.secrets
+        leaves = isinstance(cause, Drain)  # which evaluates nothing, and must not wait for a vault
+        secrets = await self._secrets.bound(live.run, declared) if declared and not leaves else None
         while True:
             decision = decide(
                 live.graph,
@@ -360,6 +365,7 @@ class Engine(Service):
                 answers=answers,
                 pause=self._later_than(self._clock.monotonic() + _SLICE_SECONDS),
                 max_payload_bytes=self._max_payload_bytes,
+                secrets=secrets,
             )
             _add(total, decision)
             if decision.pending is None:

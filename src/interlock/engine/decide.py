@@ -37,6 +37,7 @@ from interlock.model.fault import Fault
 from interlock.model.payload import Payload
 from interlock.model.states import RunStatus
 from interlock.model.task import Cancelled, Done, FailureClass, Outcome, Snoozed
+from interlock.secrets.bound import Bound
 
 INLINE_STEPS: Final = 10_000
 """A decision commits its position at least this often, so that an endless loop can be cancelled and loses little."""
@@ -52,13 +53,14 @@ def decide(
     answers: Sequence[Answer] = (),
     pause: Callable[[], bool] = lambda: False,
     max_payload_bytes: int = MAX_PAYLOAD_BYTES,
+    secrets: Bound | None = None,
 ) -> Decision:
     """Give what follows from `cause`, applied to `state`.
 
     `answers` are the values of slow expressions asked for by the decision before this one (`pending`). `pause` is asked
-    between steps and makes the decision end early with `more`.
+    between steps and makes the decision end early with `more`. `secrets`: those that the graph declares.
     """
-    m = Machine(graph, state, now, uniform, answers, max_payload_bytes)
+    m = Machine(graph, state, now, uniform, answers, max_payload_bytes, secrets)
     m.decision.consumed = False
     try:
         _apply(m, cause)

@@ -13,6 +13,7 @@ from interlock.expr.evaluation import Answer
 from interlock.expr.evaluation import Request as Evaluate
 from interlock.flow.graph import Graph
 from interlock.model.task import EffectRequest, Outcome, Place
+from interlock.secrets.bound import Bound
 from interlock.store.ports import Committed, NewRun
 
 
@@ -24,6 +25,12 @@ class Graphs(Protocol):
 
 class Evaluates(Protocol):
     async def evaluate(self, request: Evaluate) -> Answer: ...
+
+
+class Keeps(Protocol):
+    """Gives the secrets that a run's definition declares."""
+
+    async def bound(self, run: str, names: tuple[str, ...]) -> Bound: ...
 
 
 class Performs(Protocol):

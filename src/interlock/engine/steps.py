@@ -25,6 +25,7 @@ from interlock.flow.graph import (
     HttpWork,
     ListenWork,
     Node,
+    OpenApiWork,
     ProcessWork,
     PythonWork,
     RaiseWork,
@@ -74,7 +75,8 @@ def _begin(m: Machine, scope: Scope, node: Node, frame: Frame) -> None:
         case DoWork(first=first):
             _open(m, scope, frame, first)
         case FunctionWork(arguments=arguments, first=first):
-            given = m.payload(m.evaluate(arguments, frame.input.value, m.bindings(scope, node, frame)))
+            bindings = m.bindings(scope, node, frame)
+            given = m.payload(m.evaluate(arguments, frame.input.value, bindings, goes_out=True))
             frame.input_ = given
             _open(m, scope, frame, first)
         case ForWork():
@@ -101,7 +103,7 @@ def _begin(m: Machine, scope: Scope, node: Node, frame: Frame) -> None:
                 if part.when is None or truthy(m.evaluate(part.when, frame.raw.value, bindings))
             ]
             extending.begin(m, scope, node, frame, active)
-        case HttpWork() | PythonWork() | ProcessWork() | ChildWork():
+        case HttpWork() | OpenApiWork() | PythonWork() | ProcessWork() | ChildWork():
             request = requests.build(m, scope, node, frame)
             _open(m, scope, frame, None)
             requests.emit(m, scope, request, frame.deadline)

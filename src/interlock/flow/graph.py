@@ -20,12 +20,12 @@ from interlock.model.task import FailureClass
 
 
 class Checker:
-    """A compiled JSON Schema."""
+    """A compiled JSON Schema, complete in itself: it makes us fetch nothing."""
 
     __slots__ = ("_validator",)
 
     def __init__(self, schema: Json) -> None:
-        self._validator = jsonschema_rs.validator_for(schema)
+        self._validator = jsonschema_rs.validator_for(schema, retriever=_refuse)
 
     def complaint(self, value: Json) -> str | None:
         """Say what is wrong with `value`, the first three points, or None when it fits."""
@@ -37,6 +37,10 @@ class Checker:
             for error, _ in zip(self._validator.iter_errors(value), range(3), strict=False)
         ]
         return "; ".join(found)
+
+
+def _refuse(uri: str) -> Json:
+    raise ValueError(f"it refers to {uri}, which is not fetched")
 
 
 # -- what a node does ------------------------------------------------------------------------------------------------
@@ -134,7 +138,20 @@ class HttpWork:
     output_format: str
     redirect: bool
     credentials: Template | None
-    """An object with `scheme` and the scheme's properties."""
+    """An object with `scheme` and the scheme's `properties`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenApiWork:
+    """`document` as `HttpWork.uri`; `document_credentials` and `credentials` as `HttpWork.credentials`."""
+
+    document: Template | str
+    document_credentials: Template | None
+    operation: Template
+    parameters: Template
+    output_format: str
+    redirect: bool
+    credentials: Template | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,12 +165,16 @@ class PythonWork:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessWork:
-    """`kind` is shell or script; `fields` evaluates to the fields of the target; `result` is OWS `return`."""
+    """`kind` is shell or script; `fields` evaluates to the fields of the target; `result` is OWS `return`.
+
+    `code`: the text of a script from a source, in which nothing is an expression; None when `fields` has it.
+    """
 
     kind: str
     language: str
     fields: Template
     result: str
+    code: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,7 +264,7 @@ class ExtendedWork:
 
 Work: TypeAlias = (
     SetWork | SwitchWork | RaiseWork | WaitWork | DoWork | FunctionWork | ForWork | ForkWork | TryWork
-    | HttpWork | PythonWork | ProcessWork | ChildWork | EmitWork | ListenWork | ExtendedWork
+    | HttpWork | OpenApiWork | PythonWork | ProcessWork | ChildWork | EmitWork | ListenWork | ExtendedWork
 )  # fmt: skip
 
 
@@ -293,6 +314,8 @@ class Graph:
     output_as: Expression | Template | None
     output_schema: Checker | None
     timeout: Template | None
+    secrets: tuple[str, ...] = ()
+    """The secrets that the definition declares; expressions see no others."""
     listens: bool = False
     """Whether any step listens to events."""
 

@@ -17,6 +17,7 @@ from interlock.model import json
 from interlock.model.task import (
     FailureClass,
     HttpTarget,
+    OpenApiTarget,
     PythonTarget,
     ScriptTarget,
     ShellTarget,
@@ -62,7 +63,7 @@ def command(target: Target, folder: str, spool: str, variables: dict[str, str]) 
         case PythonTarget():
             files = {_ARGUMENTS_FILE: json.encode(target.arguments).decode()}
             return Command(argv=[target.function, _ARGUMENTS_FILE], environment=environment, files=files)
-        case HttpTarget():
+        case HttpTarget() | OpenApiTarget():
             raise Impossible(FailureClass.INVALID, "an HTTP request is no process; the node performs it itself")
         case WorkflowTarget():
             raise Impossible(FailureClass.INVALID, "a workflow is no process; it becomes a run of its own")

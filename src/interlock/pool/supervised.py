@@ -34,6 +34,8 @@ _LEAVE_SECONDS: Final = 2.0
 _LOOK_SECONDS: Final = (0.001, 0.05)  # between looks at a process that is about to end, the first and the longest
 _ADOPT: Final = b'{"adopt": true}\n'
 _PEER_BYTES: Final = 12  # of `struct ucred`: pid, uid, gid
+_NOT_PASSED_ON: Final = ("INTERLOCK_SECRET_", "INTERLOCK_KEY")
+"""What only the node needs: a function gets the secrets that its step names, not those of every workflow."""
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,7 +94,7 @@ class Supervisor:
     @classmethod
     async def start(cls, *, for_functions: bool) -> Supervisor:
         """Start a process that waits for its job."""
-        environment = dict(os.environ)
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_PASSED_ON)}
         if for_functions:
             arguments = ["-X", "utf8", "-m", _FOR_FUNCTIONS]
             environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)

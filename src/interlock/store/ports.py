@@ -192,12 +192,15 @@ class Claimed(_Row, frozen=True, kw_only=True):
 
 
 class Definition(_Row, frozen=True, kw_only=True):
+    """`resources`: what it needs from elsewhere, a JSON map of URI to text; None for nothing."""
+
     digest: str
     namespace: str
     name: str
     version: str
     source: str
     published_at: float | None = None
+    resources: bytes | None = None
 
 
 class Journal(Protocol):

@@ -350,14 +350,21 @@ async def _put_definition(transaction: Transaction, definition: Definition) -> N
             "name": definition.name,
             "version": definition.version,
             "source": definition.source,
+            "resources": definition.resources,
         },
     )
 
 
 def _definition(row: Row) -> Definition:
-    digest, namespace, name, version, source, published_at = row
+    digest, namespace, name, version, source, resources, published_at = row
     return Definition(
-        digest=digest, namespace=namespace, name=name, version=version, source=source, published_at=published_at
+        digest=digest,
+        namespace=namespace,
+        name=name,
+        version=version,
+        source=source,
+        resources=resources,
+        published_at=published_at,
     )
 
 

@@ -20,8 +20,10 @@ CREATE TABLE definitions (
   name text COLLATE "C" NOT NULL,
   version text COLLATE "C" NOT NULL,
   source text NOT NULL,
-  used_at double precision
+  used_at double precision,
+  resources bytea
 );
+ALTER TABLE definitions ALTER resources SET STORAGE EXTERNAL;
 
 CREATE TABLE published (
   namespace text COLLATE "C" NOT NULL,

@@ -17,7 +17,7 @@ CREATE TABLE definitions (
   name TEXT NOT NULL,
   version TEXT NOT NULL,
   source TEXT NOT NULL
-, used_at REAL) WITHOUT ROWID;
+, used_at REAL, resources BLOB) WITHOUT ROWID;
 
 CREATE TABLE published (
   namespace TEXT NOT NULL,
