@@ -22,8 +22,7 @@ HELLO = "document: {dsl: 1.0.3, namespace: shop, name: order, version: 1.0.0}\nd
 SLOW = (
     "document: {dsl: 1.0.3, namespace: default, name: slow, version: 1.0.0}\n"
     "do:\n  - one: {run: {shell: {command: 'echo one >> ledger'}}}\n"
-    "  - pause: {wait: {seconds: 3}}\n"
-    "  - two: {run: {shell: {command: 'echo two >> ledger'}}}\n"
+    "  - two: {run: {shell: {command: 'while ! test -e go; do sleep 0.05; done; echo two >> ledger'}}}\n"
 )
 STORE = ".interlock/interlock.db"
 
@@ -71,6 +70,7 @@ def test_prune_removes_what_is_old_enough_and_says_so(filled: Shell) -> None:
 
 
 def test_prune_follows_the_settings_by_workflow(filled: Shell) -> None:
+    filled.write("go", "")
     assert filled.run("run", "slow.yaml", "--id", "other").code == 0
     filled.write("interlock.toml", '[retention]\nkeep = "1h"\nworkflows = {"shop/order" = "0s"}\n')
     assert "the oldest run is at 0.00 of its time" in filled.run("doctor").out
@@ -109,12 +109,12 @@ def test_backup_of_a_store_in_use_restores_and_its_runs_complete(shell: Shell) -
     shell.write("slow.yaml", SLOW)
     with shell.started("run", "slow.yaml", "--id", "flying") as process:
         until(lambda: shell.ledger() == ["one"])
-        until(lambda: shell.run("show", "flying", "--json").json["status"] == "waiting")
         copy = shell.run("backup", "copy.db")
         assert copy.code == 0, copy.err
         refused = shell.run("--store", f"sqlite:///{STORE}", "restore", "copy.db", "--force")
         assert refused.code == 2
         assert "in use by pid" in refused.err
+        shell.write("go", "")
         assert process.wait(30) == 0
     assert shell.ledger() == ["one", "two"]
     restored = shell.run("--store", "sqlite:///other.db", "restore", "copy.db")
