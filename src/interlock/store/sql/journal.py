@@ -237,14 +237,15 @@ async def _append(transaction: Transaction, batch: Batch) -> None:
         if not await transaction.run("task_cancel_ready", key | {"at": batch.at}):
             await transaction.run("task_cancel_running", key)
     for task in batch.tasks:
-        await transaction.run("task_add", _task(task, batch.at))
+        await transaction.run("task_add", task_row(task, batch.at))
     for number in batch.consumed:
         await transaction.run("inbox_consume", {"run": run, "number": number})
     if batch.ended:
         await transaction.run("inbox_clear", {"run": run})
 
 
-def _task(task: NewTask, at: float) -> dict[str, object]:
+def task_row(task: NewTask, at: float) -> dict[str, object]:
+    """Give the parameters that store a task."""
     return {
         "task": task.task,
         "run": task.run,
@@ -290,4 +291,4 @@ def _inbox(rows: Sequence[Row]) -> list[InboxRow]:
     return [InboxRow(number=number, run=run, cause=cause) for number, run, cause in rows]
 
 
-__all__ = ["SqlJournal", "apply", "audit"]
+__all__ = ["SqlJournal", "apply", "audit", "task_row"]
