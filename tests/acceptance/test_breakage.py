@@ -308,7 +308,7 @@ class AwayStore:
         self.lines: list[LogLine] = []
         self.queue = self
 
-    async def log(self, run: str, lines: list[LogLine], max_bytes: int) -> None:
+    async def log(self, run: str, lines: list[LogLine], max_bytes: int, writer: str) -> None:
         if self.away:
             raise errors.StoreUnavailable("away")
         self.lines += lines

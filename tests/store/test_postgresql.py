@@ -160,7 +160,7 @@ def _is_whole(plan: dict[str, Any]) -> bool:
 _SCANS = ("Seq Scan", "Index Scan", "Index Only Scan")
 
 
-_PARTIAL = ("runs_free", "runs_owned", "tasks_ready", "_run_idx", "_owner_idx", "_stored_at_idx")
+_PARTIAL = ("runs_free", "runs_owned", "tasks_ready", "tasks_held", "_run_idx", "_owner_idx", "_stored_at_idx")
 """The hot indexes, and what PostgreSQL calls their parts: they hold only what is open."""
 
 

@@ -16,7 +16,7 @@ from interlock.engine import cause
 from interlock.model.states import RunStatus
 from interlock.model.task import Done
 from interlock.store.open import open_store
-from interlock.store.ports import Batch, Committed, LogLine, Store
+from interlock.store.ports import Batch, Committed, GraphTask, LogLine, Store
 from interlock.store.sql.postgresql.store import PostgresStore
 from interlock.store.sql.transaction import Database, Row, Transaction
 from store.rows import accepting, batch, definition, new_task, node
@@ -319,6 +319,69 @@ async def test_transactions_that_lock_each_other_out_are_both_made(two: Two) -> 
         one.database.write(renewing(("n1", "n2"), a, b)), other.database.write(renewing(("n2", "n1"), b, a))
     )
     assert {state.lease_seconds for state in await one.nodes.states(400.0)} == {110.0}
+
+
+async def test_task_whose_two_predecessors_end_at_once_is_ready_once(two: Two, postgres_url: str) -> None:
+    """Without the lock on the successor each settle sees the other one's edge, and it waits for ever."""
+    one, other = two
+    await one.graphs.load(
+        [
+            GraphTask(task=new_task("a", "g", 1)),
+            GraphTask(task=new_task("b", "g", 2)),
+            GraphTask(task=new_task("c", "g", 3), after={"a": True, "b": True}),
+        ],
+        100.0,
+    )
+    await one.queue.claim("n1", "local", 9, 9, 60.0, 100.0, own=False)
+    stop = stopped(one, one.queue, "edges_end")
+    first = asyncio.create_task(one.queue.settle("a", 1, Done(1), 101.0))
+    await stop.reached.wait()
+    second = asyncio.create_task(other.queue.settle("b", 1, Done(1), 101.0))
+    await is_blocked(postgres_url)
+    stop.go_on.set()
+    assert await first
+    assert await second
+    assert [task.task for task in await one.queue.claim("n1", "local", 9, 9, 60.0, 100.0, own=False)] == ["c"]
+
+
+async def test_task_that_is_held_while_its_limit_is_freed_is_brought_back(two: Two, postgres_url: str) -> None:
+    one, other = two
+    await one.graphs.limit("key", 1)
+    await one.graphs.load(
+        [GraphTask(task=new_task(f"t{number}", "g", number), limits=["key"]) for number in (1, 2)], 100.0
+    )
+    assert len(await one.queue.claim("n1", "local", 1, 1, 60.0, 100.0, own=False)) == 1
+    stop = stopped(one, one.queue, "limit_occupancy")
+    claiming = asyncio.create_task(one.queue.claim("n1", "local", 9, 1, 60.0, 100.0, own=False))
+    await stop.reached.wait()  # it has counted: the limit is full
+    settling = asyncio.create_task(other.queue.settle("t1", 1, Done(1), 101.0))
+    await is_blocked(postgres_url)
+    stop.go_on.set()
+    assert await claiming == []
+    assert await settling
+    assert [task.task for task in await one.queue.claim("n1", "local", 9, 9, 60.0, 100.0, own=False)] == ["t2"]
+
+
+async def test_many_claims_in_several_pools_never_exceed_a_limit_they_share(two: Two) -> None:
+    await two[0].graphs.limit("key", 3)
+    await two[0].graphs.load(
+        [
+            GraphTask(task=new_task(f"t{number:02}", "g", number, pool=f"p{number % 4}"), limits=["key"])
+            for number in range(24)
+        ],
+        100.0,
+    )
+    done: list[str] = []
+    while len(done) < 24:
+        claims = [two[number % 2].queue.claim("n1", f"p{number}", 9, 9, 60.0, 100.0, own=False) for number in range(4)]
+        taken = [task for claimed in await asyncio.gather(*claims) for task in claimed]
+        assert 0 < len(taken) <= 3
+        settles = [
+            two[number % 2].queue.settle(task.task, task.fence, Done(1), 1.0) for number, task in enumerate(taken)
+        ]
+        assert all(await asyncio.gather(*settles))
+        done += [task.task for task in taken]
+    assert len(set(done)) == 24
 
 
 # -- lost replies ----------------------------------------------------------------------------------------------------

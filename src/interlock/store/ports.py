@@ -275,6 +275,7 @@ class ClaimedTask(_Row, frozen=True, kw_only=True):
     attempt: int
     any_exit_code: bool
     namespace: str
+    """Of its run; empty for a task of a graph, which belongs to no run."""
     run_id: str
 
 
@@ -311,6 +312,44 @@ class LogLine(_Row, frozen=True, kw_only=True):
     at: float
     stream: str
     text: str
+
+
+class GraphTask(_Row, frozen=True, kw_only=True):
+    """A task of a graph. `task.run` is the graph's key, `task.effect` the task's number in it.
+
+    `after`: the tasks it waits for; True when it is skipped should that one not succeed. `limits`: the names of those that
+    its lease counts against. `ready_at`: not before, None for at once.
+    """
+
+    task: NewTask
+    after: Mapping[str, bool] = {}
+    limits: Sequence[str] = ()
+    ready_at: float | None = None
+
+
+class TaskGraphs(Protocol):
+    """Tasks that wait for each other, for limits and for time. Their claims and settles are the queue's."""
+
+    async def load(self, tasks: Sequence[GraphTask], now: float | None) -> None:
+        """Store tasks with what they wait for, all or none; idempotent by task.
+
+        The tasks that they wait for are among them: Raises Invalid else. Cycles are not looked for: they would wait for ever.
+        """
+        ...
+
+    async def limit(
+        self, name: str, capacity: int | None, *, interval_seconds: float | None = None, burst: int = 1
+    ) -> None:
+        """Let at most `capacity` leases name a limit, and one start per `interval_seconds`, `burst` of them at once."""
+        ...
+
+    async def delay(self, task: str, fence: int, until: float) -> bool:
+        """End an attempt that is to be made again at `until`. False: the fence is stale; nothing was changed."""
+        ...
+
+    async def due(self, now: float | None) -> int:
+        """Make ready what was delayed until now; gives how many."""
+        ...
 
 
 class Queue(Protocol):
@@ -625,6 +664,9 @@ class Store(Protocol):
 
     @property
     def queue(self) -> Queue: ...
+
+    @property
+    def graphs(self) -> TaskGraphs: ...
 
     @property
     def nodes(self) -> Nodes: ...

@@ -276,7 +276,7 @@ async def _append(transaction: Transaction, batch: Batch) -> None:
             await transaction.run("task_cancel_running", key)
         await transaction.run("child_cancel", key | {"cause": CHILD_UNWANTED})
     for task in batch.tasks:
-        await transaction.run("task_add", _task(task, batch.at))
+        await transaction.run("task_add", task_row(task, batch.at))
     for number in batch.consumed:
         await transaction.run("inbox_consume", {"run": run, "number": number})
     for child in batch.children:
@@ -319,7 +319,8 @@ async def _deliver(transaction: Transaction, event: NewEvent, at: float) -> int 
     return await transaction.run("inbox_add_listeners", names | {"cause_id": cause_id, "cause": event.cause})
 
 
-def _task(task: NewTask, at: float) -> dict[str, object]:
+def task_row(task: NewTask, at: float) -> dict[str, object]:
+    """Give the parameters that store a task."""
     return {
         "task": task.task,
         "run": task.run,
@@ -372,4 +373,4 @@ def _inbox(rows: Sequence[Row]) -> list[InboxRow]:
     return [InboxRow(number=number, run=run, cause=cause) for number, run, cause in rows]
 
 
-__all__ = ["SqlJournal", "apply", "audit"]
+__all__ = ["SqlJournal", "apply", "audit", "task_row"]

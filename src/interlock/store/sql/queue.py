@@ -12,6 +12,7 @@ from interlock.model.fault import Fault
 from interlock.model.states import TaskState
 from interlock.model.task import Cancelled, Done, Failed, FailureClass, Outcome, Target
 from interlock.store.ports import ClaimedTask, LogLine, Orphan
+from interlock.store.sql import graphs, limits
 from interlock.store.sql.transaction import Database, Row, Transaction
 
 ATTEMPT: Final = "attempt"
@@ -36,16 +37,7 @@ class SqlQueue:
         async def work(transaction: Transaction) -> list[ClaimedTask]:
             await transaction.run("pool_lock", {"pool": pool})
             occupied = (await transaction.rows("pool_occupancy", {"pool": pool}))[0][0]
-            room = min(limit, slots - occupied)
-            if room <= 0:
-                return []
-            statement, parameters = "tasks_claim", {"pool": pool, "limit": room}
-            if own:
-                statement, parameters = "tasks_claim_own", parameters | {"node": node}
-            claimed = [_claimed(row) for row in await transaction.rows(statement, parameters)]
-            lease = {"kind": ATTEMPT, "holder": node, "place": pool, "ttl": ttl_seconds, "now": now}
-            await transaction.many("lease_put", [lease | {"name": task.task, "fence": task.fence} for task in claimed])
-            return claimed
+            return await _take(transaction, node, pool, min(limit, slots - occupied), ttl_seconds, now, own=own)
 
         return await self._database.write(work)
 
@@ -67,7 +59,7 @@ class SqlQueue:
             rows = await transaction.rows("attempts_orphaned", {"limit": limit})
             return [
                 Orphan(
-                    task=_claimed(row[:12]),
+                    task=_claimed(row),
                     holder=row[12],
                     host=row[13],
                     pool=row[14],
@@ -150,6 +142,26 @@ class SqlQueue:
         await self._database.write(work, counted=False)
 
 
+async def _take(
+    transaction: Transaction, node: str, pool: str, room: int, ttl_seconds: float, now: float | None, *, own: bool
+) -> list[ClaimedTask]:
+    """Take ready tasks while there is room; those that a limit refuses leave the ready index, so that others follow."""
+    lease = {"kind": ATTEMPT, "holder": node, "place": pool, "ttl": ttl_seconds, "now": now}
+    claimed: list[ClaimedTask] = []
+    while room > 0:
+        place = {"pool": pool, "limit": room}
+        rows = await transaction.rows(*(("tasks_claim_own", place | {"node": node}) if own else ("tasks_claim", place)))
+        linked = [row[0] for row in sorted(rows, key=lambda row: (-row[-1], row[0])) if row[-2]]
+        refused = await limits.admit(transaction, linked, now) if linked else set()
+        taken = [_claimed(row) for row in rows if row[0] not in refused]
+        await transaction.many("lease_put", [lease | {"name": task.task, "fence": task.fence} for task in taken])
+        claimed += taken
+        room -= len(taken)
+        if not refused:
+            break
+    return claimed
+
+
 async def lose(transaction: Transaction, leases: Sequence[Row], now: float | None) -> None:
     """End the attempts of leases that were ended because their holders are gone, and tell their runs.
 
@@ -171,7 +183,10 @@ async def _end(
     rows = await transaction.rows("task_end", {"task": task, "fence": fence, "state": state, "now": now})
     if not rows:
         return False
-    run, effect, cancel = rows[0]
+    run, effect, cancel, linked = rows[0]
+    if linked:
+        await limits.release(transaction, task)
+        await graphs.unblock(transaction, task, state is TaskState.DONE, now)
     if not cancel and await transaction.rows("run_is_open", {"run": run}):
         cause = _encode({"kind": "settled", "effect": effect, "outcome": outcome})
         await transaction.run("inbox_add", {"run": run, "cause_id": f"effect:{effect}", "cause": cause})
@@ -184,7 +199,7 @@ def _of(orphan: Orphan) -> dict[str, object]:
 
 
 def _claimed(row: Row) -> ClaimedTask:
-    task, run, effect, path, fence, target, folder, key, attempt, any_exit_code, namespace, run_id = row
+    task, run, effect, path, fence, target, folder, key, attempt, any_exit_code, namespace, run_id = row[:12]
     parsed: Any = _target.decode(target)
     return ClaimedTask(
         task=task,
@@ -197,8 +212,8 @@ def _claimed(row: Row) -> ClaimedTask:
         idempotency_key=key,
         attempt=attempt,
         any_exit_code=bool(any_exit_code),
-        namespace=namespace,
-        run_id=run_id,
+        namespace=namespace or "",
+        run_id=run_id or "",
     )
 
 

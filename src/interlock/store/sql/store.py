@@ -9,6 +9,7 @@ from typing import Final
 from interlock.model.json import Json
 from interlock.store.sql import nodes
 from interlock.store.sql.bell import LocalBell
+from interlock.store.sql.graphs import SqlGraphs
 from interlock.store.sql.journal import SqlJournal
 from interlock.store.sql.nodes import SqlNodes
 from interlock.store.sql.queue import SqlQueue
@@ -46,6 +47,7 @@ class SqliteStore:
         self.database = SqliteDatabase(path, self.bell.ring)
         self.journal = SqlJournal(self.database)
         self.queue = SqlQueue(self.database)
+        self.graphs = SqlGraphs(self.database)
         self.nodes = SqlNodes(self.database)
         self.views = SqlViews(self.database)
         self.upkeep = SqlUpkeep(self.database)

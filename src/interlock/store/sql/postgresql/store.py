@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
 from interlock.model.json import Json
+from interlock.store.sql.graphs import SqlGraphs
 from interlock.store.sql.journal import SqlJournal
 from interlock.store.sql.nodes import SqlNodes
 from interlock.store.sql.postgresql import partitions, schema, server
@@ -45,6 +46,7 @@ class PostgresStore:
         self.database = PostgresDatabase(found, connections, self.bell.changed)
         self.journal = SqlJournal(self.database)
         self.queue = SqlQueue(self.database)
+        self.graphs = SqlGraphs(self.database)
         self.nodes = SqlNodes(self.database)
         self.views = SqlViews(self.database)
         self.upkeep = PostgresUpkeep(self.database, self._drop_weeks)

@@ -128,7 +128,7 @@ CREATE TABLE tasks (
   path text NOT NULL,
   pool text COLLATE "C" NOT NULL,
   priority bigint NOT NULL,
-  state text NOT NULL CHECK (state IN ('ready', 'running', 'done', 'failed', 'cancelled')),
+  state text NOT NULL CHECK (state IN ('blocked', 'ready', 'held', 'running', 'delayed', 'quarantined', 'done', 'failed', 'cancelled', 'skipped')),
   fence bigint NOT NULL DEFAULT 0,
   attempt bigint NOT NULL,
   cancel smallint NOT NULL DEFAULT 0,
@@ -138,6 +138,9 @@ CREATE TABLE tasks (
   any_exit_code smallint NOT NULL,
   created_at double precision NOT NULL,
   ended_at double precision,
+  ready_at double precision,
+  held_by text COLLATE "C",
+  linked smallint NOT NULL DEFAULT 0,
   UNIQUE (run, effect)
 );
 ALTER TABLE tasks ALTER target SET STORAGE EXTERNAL;
@@ -157,9 +160,14 @@ CREATE INDEX leases_expiring ON leases (kind, expires_at);
 CREATE INDEX leases_held ON leases (holder, kind);
 CREATE INDEX leases_placed ON leases (kind, place);
 
--- What a claim locks before it counts leases, so that the count is a guard. A row says nothing but its name.
+-- At most `capacity` leases name a limit, and at most one task per `interval_seconds` starts, `burst` of them at once.
+-- `arrival_at`: when the next one would be due if they came evenly (GCRA). Every claim locks the row of its pool, too.
 CREATE TABLE limits (
-  name text COLLATE "C" PRIMARY KEY
+  name text COLLATE "C" PRIMARY KEY,
+  capacity bigint,
+  interval_seconds double precision,
+  burst bigint NOT NULL DEFAULT 1,
+  arrival_at double precision NOT NULL DEFAULT 0
 );
 
 CREATE TABLE nodes (
@@ -249,3 +257,29 @@ CREATE TABLE log_writers (
   last bigint NOT NULL,
   PRIMARY KEY (run, writer)
 );
+
+CREATE INDEX tasks_held ON tasks (held_by, priority DESC, task) WHERE state = 'held';
+CREATE INDEX tasks_delayed ON tasks (ready_at) WHERE state = 'delayed';
+
+-- What a task waits for. A blocking predecessor that fails skips the task; another one only has to end.
+CREATE TABLE task_edges (
+  predecessor text COLLATE "C" NOT NULL,
+  task text COLLATE "C" NOT NULL,
+  blocking smallint NOT NULL,
+  PRIMARY KEY (predecessor, task)
+);
+CREATE INDEX task_edges_of_task ON task_edges (task);
+
+CREATE TABLE task_limits (
+  task text COLLATE "C" NOT NULL,
+  name text COLLATE "C" NOT NULL,
+  PRIMARY KEY (task, name)
+);
+
+-- The limits that a live lease names: its rows come and go with it, so a limit's occupancy is their count.
+CREATE TABLE lease_limits (
+  name text COLLATE "C" NOT NULL,
+  task text COLLATE "C" NOT NULL,
+  PRIMARY KEY (name, task)
+);
+CREATE INDEX lease_limits_of_task ON lease_limits (task);

@@ -101,7 +101,7 @@ CREATE TABLE tasks (
   path TEXT NOT NULL,
   pool TEXT NOT NULL,
   priority INTEGER NOT NULL,
-  state TEXT NOT NULL CHECK (state IN ('ready', 'running', 'done', 'failed', 'cancelled')),
+  state TEXT NOT NULL CHECK (state IN ('blocked', 'ready', 'held', 'running', 'delayed', 'quarantined', 'done', 'failed', 'cancelled', 'skipped')),
   fence INTEGER NOT NULL DEFAULT 0,
   attempt INTEGER NOT NULL,
   cancel INTEGER NOT NULL DEFAULT 0,
@@ -110,7 +110,7 @@ CREATE TABLE tasks (
   idempotency_key TEXT NOT NULL,
   any_exit_code INTEGER NOT NULL,
   created_at REAL NOT NULL,
-  ended_at REAL,
+  ended_at REAL, ready_at REAL, held_by TEXT, linked INTEGER NOT NULL DEFAULT 0,
   UNIQUE (run, effect)
 );
 CREATE INDEX tasks_ready ON tasks (pool, priority DESC, task) WHERE state = 'ready';
@@ -205,3 +205,39 @@ CREATE TABLE log_writers (
   last INTEGER NOT NULL,
   PRIMARY KEY (run, writer)
 ) WITHOUT ROWID;
+
+CREATE INDEX tasks_held ON tasks (held_by, priority DESC, task) WHERE state = 'held';
+CREATE INDEX tasks_delayed ON tasks (ready_at) WHERE state = 'delayed';
+
+-- What a task waits for. A blocking predecessor that fails skips the task; another one only has to end.
+CREATE TABLE task_edges (
+  predecessor TEXT NOT NULL,
+  task TEXT NOT NULL,
+  blocking INTEGER NOT NULL,
+  PRIMARY KEY (predecessor, task)
+) WITHOUT ROWID;
+CREATE INDEX task_edges_of_task ON task_edges (task);
+
+-- At most `capacity` leases name a limit, and at most one task per `interval_seconds` starts, `burst` of them at once.
+-- `arrival_at`: when the next one would be due if they came evenly (GCRA).
+CREATE TABLE limits (
+  name TEXT PRIMARY KEY,
+  capacity INTEGER,
+  interval_seconds REAL,
+  burst INTEGER NOT NULL DEFAULT 1,
+  arrival_at REAL NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+
+CREATE TABLE task_limits (
+  task TEXT NOT NULL,
+  name TEXT NOT NULL,
+  PRIMARY KEY (task, name)
+) WITHOUT ROWID;
+
+-- The limits that a live lease names: its rows come and go with it, so a limit's occupancy is their count.
+CREATE TABLE lease_limits (
+  name TEXT NOT NULL,
+  task TEXT NOT NULL,
+  PRIMARY KEY (name, task)
+) WITHOUT ROWID;
+CREATE INDEX lease_limits_of_task ON lease_limits (task);

@@ -1,4 +1,4 @@
 -- Primary key. Zero rows: the fence is stale or the attempt ended before.
-UPDATE tasks SET state = :state, ended_at = coalesce(:now::float8, extract(epoch FROM clock_timestamp())::float8)
+UPDATE tasks SET state = :state, ended_at = coalesce(:now::float8, extract(epoch FROM statement_timestamp())::float8)
 WHERE task = :task AND fence = :fence AND state = 'running'
-RETURNING run, effect, cancel
+RETURNING run, effect, cancel, linked

@@ -1,0 +1,116 @@
+"""Task graphs on SQL: tasks that wait for each other, for a limit or for a time.
+
+    blocked --its last edge goes--> ready    the settle of the predecessor does it, see `unblock`
+    blocked --a blocking predecessor did not succeed--> skipped    and so do the tasks behind it
+    ready --claimed while its limit is full--> held --a lease of the limit ends--> ready
+    ready --claimed before its rate allows it--> delayed --its time comes--> ready
+
+There are no counters: what a task waits for is its edges, how full a limit is the rows of live leases that name it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+import msgspec
+
+from interlock import errors
+from interlock.model.states import TaskState
+from interlock.store.ports import GraphTask
+from interlock.store.sql import limits
+from interlock.store.sql.journal import task_row
+from interlock.store.sql.transaction import Database, Transaction
+
+_encode = msgspec.json.Encoder().encode
+
+
+class SqlGraphs:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def load(self, tasks: Sequence[GraphTask], now: float | None) -> None:
+        names = {each.task.task for each in tasks}
+        for each in tasks:
+            if missing := each.after.keys() - names:
+                raise errors.Invalid(f"the task {each.task.task} waits for {min(missing)}, which is not in its graph")
+        waited_for = {name for each in tasks for name in each.after}
+        rows = [_row(each, now, linked=bool(each.limits) or each.task.task in waited_for) for each in tasks]
+        edges = [
+            {"predecessor": predecessor, "task": each.task.task, "blocking": int(blocking)}
+            for each in tasks
+            for predecessor, blocking in each.after.items()
+        ]
+        named = [{"task": each.task.task, "name": name} for each in tasks for name in each.limits]
+
+        async def work(transaction: Transaction) -> None:
+            # The same tasks again, after a lost reply, may have begun: their edges must not come back.
+            if rows and not await transaction.run("graph_task_add", rows[0]):
+                return
+            await transaction.many("graph_task_add", rows[1:])
+            await transaction.many("edge_add", edges)
+            await transaction.many("task_limit_add", named)
+
+        await self._database.write(work)
+
+    async def limit(
+        self, name: str, capacity: int | None, *, interval_seconds: float | None = None, burst: int = 1
+    ) -> None:
+        row = {"name": name, "capacity": capacity, "interval_seconds": interval_seconds, "burst": burst}
+
+        async def work(transaction: Transaction) -> None:
+            await transaction.run("limit_put", row)
+            await limits.readmit(transaction, name)
+
+        await self._database.write(work)
+
+    async def delay(self, task: str, fence: int, until: float) -> bool:
+        async def work(transaction: Transaction) -> bool:
+            lease = {"kind": "attempt", "name": task, "fence": fence, "holder": None}
+            if not await transaction.run("lease_end_fenced", lease):
+                return False
+            if not await transaction.run("task_delay", {"task": task, "fence": fence, "until": until}):
+                return False
+            await limits.release(transaction, task)
+            return True
+
+        return await self._database.write(work)
+
+    async def due(self, now: float | None) -> int:
+        async def look(transaction: Transaction) -> bool:
+            return bool(await transaction.rows("tasks_due_any", {"now": now}))
+
+        if not await self._database.read(look, once=True):
+            return 0
+
+        async def work(transaction: Transaction) -> int:
+            return await transaction.run("tasks_due", {"now": now})
+
+        return await self._database.write(work)
+
+
+async def unblock(transaction: Transaction, task: str, succeeded: bool, now: float | None) -> None:
+    """After a task has ended: take its edges away, ready what nothing holds back any more, skip what cannot go on."""
+    ended = deque([(task, succeeded)])
+    while ended:
+        predecessor, went_well = ended.popleft()
+        if not await transaction.rows("successors_lock", {"predecessor": predecessor}):
+            continue
+        edges = await transaction.rows("edges_end", {"predecessor": predecessor})
+        for successor, blocking in edges:
+            if blocking and not went_well and await transaction.run("task_skip", {"task": successor, "now": now}):
+                await transaction.run("edges_of_task_end", {"task": successor})
+                ended.append((successor, False))
+        tasks = _encode([row[0] for row in edges]).decode()
+        await transaction.run("tasks_unblock", {"tasks": tasks, "now": now})
+
+
+def _row(each: GraphTask, now: float | None, *, linked: bool) -> dict[str, object]:
+    state = TaskState.READY if each.ready_at is None else TaskState.DELAYED
+    row = task_row(each.task, 0.0)
+    return row | {
+        "state": TaskState.BLOCKED if each.after else state,
+        "ready_at": each.ready_at,
+        "linked": int(linked),
+        "now": now,
+    }

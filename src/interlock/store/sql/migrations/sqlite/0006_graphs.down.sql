@@ -1,0 +1,12 @@
+DROP INDEX tasks_held;
+DROP INDEX tasks_delayed;
+ALTER TABLE tasks DROP COLUMN linked;
+ALTER TABLE tasks DROP COLUMN held_by;
+ALTER TABLE tasks DROP COLUMN ready_at;
+PRAGMA writable_schema=ON;
+UPDATE sqlite_schema SET sql = replace(sql, 'CHECK (state IN (''blocked'', ''ready'', ''held'', ''running'', ''delayed'', ''quarantined'', ''done'', ''failed'', ''cancelled'', ''skipped''))', 'CHECK (state IN (''ready'', ''running'', ''done'', ''failed'', ''cancelled''))') WHERE type = 'table' AND name = 'tasks';
+PRAGMA writable_schema=RESET;
+DROP TABLE lease_limits;
+DROP TABLE task_limits;
+DROP TABLE limits;
+DROP TABLE task_edges;

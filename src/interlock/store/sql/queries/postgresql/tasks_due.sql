@@ -1,0 +1,4 @@
+-- Index tasks_delayed. What another one makes ready is left to it.
+WITH due AS MATERIALIZED (
+  SELECT task FROM tasks WHERE state = 'delayed' AND ready_at <= coalesce(:now::float8, extract(epoch FROM statement_timestamp())::float8) FOR UPDATE SKIP LOCKED)
+UPDATE tasks SET state = 'ready' FROM due WHERE tasks.task = due.task

@@ -1,0 +1,2 @@
+-- Primary key.
+UPDATE limits SET arrival_at = :arrival_at WHERE name = :name

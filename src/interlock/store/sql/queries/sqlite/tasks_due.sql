@@ -1,0 +1,2 @@
+-- Index tasks_delayed.
+UPDATE tasks SET state = 'ready' WHERE state = 'delayed' AND ready_at <= coalesce(:now, (julianday('now') - 2440587.5) * 86400.0)
