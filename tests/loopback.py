@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 REASONS = {200: "OK", 201: "Created", 204: "No Content", 302: "Found", 304: "Not Modified", 307: "Temporary Redirect"}
 REASONS |= {
+    403: "Forbidden",
     400: "Bad Request",
     401: "Unauthorized",
     404: "Not Found",

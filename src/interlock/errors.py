@@ -11,7 +11,8 @@
     │   ├── StoreUnavailable    cannot be reached or locked in time; may be tried again
     │   ├── StoreCorrupt        the file is not a store or is damaged
     │   ├── StoreFull           no space left; nothing acknowledged is lost
-    │   └── LeaseLost           a lease ran out under its holder
+    │   ├── LeaseLost           a lease ran out under its holder
+    │   └── CannotExecute       this node cannot execute a run; another one may
     └── ExpressionError    an expression failed while it was evaluated
         ├── ExpressionSyntax    it does not parse, or uses what is shut off
         └── ExpressionDeadline  it ran out of time or memory
@@ -85,6 +86,10 @@ class StoreFull(Environment):
 
 class LeaseLost(Environment):
     """A lease ran out while its holder was still at work: it may not write any more."""
+
+
+class CannotExecute(Environment):
+    """This node cannot execute a run: it lacks a function, a right or a kind of step. Another node may."""
 
 
 class ExpressionError(InterlockError):

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from acceptance.kitchen import Kitchen
+from acceptance.kitchen import CHILD, Kitchen
 from interlock import config
 from interlock.app.interlock import Interlock
 
@@ -16,8 +16,9 @@ async def main(store: str, first: int, count: int) -> None:
     url = store if "://" in store else f"sqlite:///{store}"
     async with Interlock.open(config.Settings(store=config.Store(url=url))) as app:
         await app.bring_node()
-        for row in await app.stranded():
-            await app.take(row)
+        await app.publish(CHILD, None)
+        for each in await app.unattended():
+            await app.take(each.row)
         runs = []
         for seed in range(first, first + count):
             text = Kitchen(seed).document()

@@ -18,6 +18,17 @@ async def pause(n, seconds):
 """
 
 
+CHILD = json.dumps(
+    {
+        "document": {"dsl": "1.0.3", "namespace": "default", "name": "sous-chef", "version": "1.0.0"},
+        "do": [{"rest": {"wait": {"milliseconds": 5}}}, {"add": {"set": {"n": "${ .n + 3 }"}}}],
+    }
+)
+"""What a kitchen's `run: workflow` runs; publish it first."""
+
+EXTENSION = {"log": {"extend": "call", "before": [{"seen": {"set": {"n": 0}}}], "after": [{"gone": {"set": {"n": 0}}}]}}
+
+
 class Kitchen:
     """Makes one workflow; each step takes `{n: ...}` and gives `{n: ...}`."""
 
@@ -29,7 +40,8 @@ class Kitchen:
     def document(self) -> str:
         """A document as JSON, which is YAML too."""
         header = {"dsl": "1.0.3", "namespace": "default", "name": f"kitchen-{self._seed}", "version": "1.0.0"}
-        return json.dumps({"document": header, "do": self._list(2)})
+        use = {"extensions": [EXTENSION]} if self._seed % 2 else {}
+        return json.dumps({"document": header, "use": use, "do": self._list(2)})
 
     def _list(self, depth: int) -> list[dict[str, Any]]:
         return [self._step(depth) for _ in range(self._random.randint(2, 4))]
@@ -37,6 +49,7 @@ class Kitchen:
     def _step(self, depth: int) -> dict[str, Any]:
         self._names += 1
         leaves = [self._set, self._double, self._pause, self._wait, self._shell, self._skipped]
+        leaves += [self._events, self._child]
         inner = [self._do, self._for, self._fork, self._caught, self._retried, self._switch]
         make = self._random.choice(leaves + inner if depth else leaves)
         return {f"s{self._names}": make(depth - 1)}
@@ -57,6 +70,23 @@ class Kitchen:
     def _shell(self, depth: int) -> Any:
         shell = {"command": 'echo "{\\"n\\": $(( $1 + 7 ))}"', "arguments": ["${ .n }"]}
         return {"run": {"shell": shell}, "output": {"as": "fromjson"}}
+
+    def _events(self, depth: int) -> Any:
+        """One branch listens for what the other sends; both name the run and the visit, so that no other run hears it."""
+        self._names += 1
+        kind, subject = f"kitchen.{self._names}", '${ "\\($workflow.id) \\($input.n)" }'
+        wanted = {"with": {"type": kind, "subject": subject}}
+        hear = {"listen": {"to": {"one": wanted}}, "output": {"as": ".[0]"}}
+        sent = {"type": kind, "subject": subject, "data": {"n": "${ .n * 5 % 1000003 }"}}
+        tell = {"emit": {"event": {"with": sent}}, "output": {"as": ".data"}}
+        return {
+            "fork": {"branches": [{f"hear{self._names}": hear}, {f"tell{self._names}": tell}]},
+            "output": {"as": "{n: (map(.n) | add % 1000003)}"},
+        }
+
+    def _child(self, depth: int) -> Any:
+        workflow = {"namespace": "default", "name": "sous-chef", "version": "1.0.0", "input": {"n": "${ .n }"}}
+        return {"run": {"workflow": workflow}}
 
     def _skipped(self, depth: int) -> Any:
         return {"if": ".n < 0", "set": {"n": -1}}

@@ -211,13 +211,16 @@ do:
     (number,) = live.state.effects
     cause = encode(Settled(number, Done({"stdout": ""})))
     await app.store.journal.post(started.run, f"effect:{number}", cause, "test", 0.0)
-    engine._receive(live, (await app.store.journal.inbox(node_of(app).row.node))[0])
+    engine._bell()
     await until(lambda: live.driver is None)
     history = await app.history(started.run)
     assert [event.path for event in history if isinstance(event, Requested)].count(
         "/do/0/both/fork/branches/1/second/do/1/next"
     ) == 0
-    assert len(await app.store.journal.inbox(node_of(app).row.node)) == 1
+    stored = await app.store.journal.load(started.run)
+    assert stored is not None
+    assert len(stored.inbox) == 1
+    assert (await app.find(None, started.id)).owner is None
 
 
 async def test_definition_that_compiles_no_more_leaves_its_run_in_the_store_and_is_named(

@@ -162,7 +162,7 @@ async def test_detached_run_waits_for_a_node_and_keeps_its_large_input(tmp_path:
     async with Interlock.open(settings(tmp_path)) as app:
         started = await app.start(text, input={"text": "x" * 200_000}, id="later", detach=True)
         assert not await app.has_engine()
-        assert [row.id for row in await app.stranded()] == ["later"]
+        assert [each.row.id for each in await app.unattended()] == ["later"]
         assert not await app.retry(await app.find(None, "later"))
         assert await app.take(await app.find(None, "later"))
         await app.finish(started.run)

@@ -87,9 +87,7 @@ def test_the_defaults_that_are_listed_are_the_defaults(tmp_path: Path) -> None:
     variables = {}
     for key, default in re.findall(r"^\| `([a-z]+\.[a-z_]+)` \| (.+?) \|", text, re.MULTILINE):
         if key != "node.slots":  # the cores of the machine
-            plain = (
-                default.replace(" s", "s") if default.endswith(" s") else default.replace("[]", "").replace("{}", "")
-            )
+            plain = default.replace(" s", "s") if default.endswith(" s") else re.sub(r'\[\]|\{\}|""', "", default)
             variables["INTERLOCK_" + key.replace(".", "_").upper()] = plain
 
     assert config.load({}, variables, tmp_path, tmp_path) == config.Settings()

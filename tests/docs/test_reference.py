@@ -13,7 +13,7 @@ import typer.main
 from interlock.cli import commands
 
 TEXT = (Path(__file__).parents[2] / "docs" / "reference" / "command-line.md").read_text("utf-8")
-ROWS = dict(re.findall(r"^\| `interlock ((?:config )?[a-z]+)[^`]*` \| (.+) \|$", TEXT, re.MULTILINE))
+ROWS = dict(re.findall(r"^\| `interlock ((?:(?:config|events|nodes) )?[a-z]+)[^`]*` \| (.+) \|$", TEXT, re.MULTILINE))
 BEFORE = " ".join(re.findall(r"^\| (`-.+) \|", TEXT, re.MULTILINE))
 
 

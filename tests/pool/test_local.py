@@ -135,7 +135,7 @@ async def test_dead_warm_supervisor_is_passed_over(attempts: Attempts) -> None:
     await until(lambda: len(pool._ready[False]) == 2, "nothing is warmed")
     for supervisor in pool._ready[False]:
         supervisor._process.kill()
-        await supervisor._process.wait()
+        supervisor._process.wait(5)
     assert (await attempts.shell("echo alive"))["stdout"] == "alive\n"
     await pool.stop()
 

@@ -318,7 +318,7 @@ async def test_transactions_that_lock_each_other_out_are_both_made(two: Two) -> 
     await asyncio.gather(
         one.database.write(renewing(("n1", "n2"), a, b)), other.database.write(renewing(("n2", "n1"), b, a))
     )
-    assert {row.expires_at for row in await one.nodes.live(400.0)} == {510.0}
+    assert {state.lease_seconds for state in await one.nodes.states(400.0)} == {110.0}
 
 
 async def test_task_whose_two_predecessors_end_at_once_is_ready_once(two: Two, postgres_url: str) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import getpass
+import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,16 +19,19 @@ from typing import Final
 import msgspec
 
 from interlock import errors
-from interlock.app import graphs
+from interlock.app import graphs, stranded
 from interlock.app.graphs import Graphs
-from interlock.app.node import Node
+from interlock.app.node import ROLES, Node
+from interlock.app.readiness import Readiness
+from interlock.app.resources import Fetcher
+from interlock.app.stranded import Stranded
 from interlock.config import Settings
 from interlock.engine import cause as causes
-from interlock.engine import recovery
+from interlock.engine import exchange, recovery
 from interlock.engine import state as states
 from interlock.engine.fold import apply
 from interlock.engine.rows import Rows
-from interlock.flow import check
+from interlock.flow import check, resources
 from interlock.flow.check import Loaded
 from interlock.flow.graph import Graph
 from interlock.flow.meaning import executable, limits
@@ -36,13 +40,17 @@ from interlock.model.event import Event
 from interlock.model.json import Json
 from interlock.model.payload import Payload
 from interlock.model.states import ENDED_RUN, RunStatus
+from interlock.net.authentication import Authenticator
+from interlock.net.client import Client
+from interlock.secrets.keeper import Keeper
 from interlock.service import Clock, SystemClock
 from interlock.store.open import open_store
-from interlock.store.ports import Batch, Committed, Definition, NewRun, RunRow, Store
+from interlock.store.ports import Batch, Committed, Definition, NewRun, NodeState, RunRow, Store
 
 _PAGE: Final = 500
 _LONGEST_ID: Final = 128
 _REMEMBERED: Final = 64  # documents whose check is not repeated when they are started again
+_DEFINED_SECONDS: Final = 3600.0  # then it is stored again: retention removes what nobody asked for in a day
 _SCHEDULE: Final = "/schedule"
 _FOLLOW_SECONDS: Final = 1.0  # the net under the bell
 
@@ -71,7 +79,11 @@ class Interlock:
         self.clock = clock
         self.rows = Rows(settings.payload.inline_bytes)
         self.graphs = Graphs(store)
+        self.secrets = Keeper(settings.store.url, settings.secrets, clock, os.environ)
+        self._client = Client(settings.http, settings.payload.max_bytes)
+        self.fetcher = Fetcher(Authenticator(self._client, clock), self.secrets, limits.configured(settings.limits))
         self._defined_texts: dict[str, tuple[Definition, Graph, bool]] = {}
+        self._defined_since = clock.monotonic()
         self.node: Node | None = None
 
     @classmethod
@@ -89,11 +101,19 @@ class Interlock:
                 if app.node is not None:
                     await app.node.stop()
             finally:
+                await app._client.close()
                 await store.close()
 
     # -- nodes ---------------------------------------------------------------------------------------------------
 
-    async def bring_node(self, *, pinned: bool = True, allow_all_python: bool = True) -> Node:
+    async def bring_node(
+        self,
+        *,
+        pinned: bool = True,
+        allow_all_python: bool = True,
+        roles: Sequence[str] = ROLES,
+        readiness: Readiness | None = None,
+    ) -> Node:
         """Start a node in this process; once."""
         if self.node is None:
             node = Node(
@@ -101,8 +121,11 @@ class Interlock:
                 self.store,
                 self.clock,
                 self.graphs,
+                self.secrets,
                 pinned=pinned,
                 allow_all_python=allow_all_python,
+                roles=roles,
+                readiness=readiness,
             )
             await node.start()
             self.node = node
@@ -112,26 +135,43 @@ class Interlock:
         """Free what dead nodes owned."""
         await recovery.sweep(self.store, self.clock, but=None if self.node is None else self.node.row.node)
 
-    async def stranded(self) -> list[RunRow]:
-        """Give the runs that have not ended and that no living process owns."""
+    async def unattended(self, limit: int = _PAGE) -> list[Stranded]:
+        """Give the live runs that no node executes at this moment, newest first, and why."""
         await self.sweep()
-        alive = {node.node for node in await self.store.nodes.live(self.clock.stamp())}
-        open_ = [RunStatus.PENDING, RunStatus.RUNNING, RunStatus.WAITING]
-        rows = await self.store.views.runs(None, open_, None, None, _PAGE)
-        return [row for row in rows if row.owner not in alive]
+        return await stranded.unattended(self.store, self.clock, limit)
+
+    async def stranded(self, limit: int = _PAGE) -> list[Stranded]:
+        """Give the runs that nobody has executed for a minute, newest first, and why."""
+        return await stranded.find(self.store, self.clock, limit)
+
+    async def servers(self) -> list[NodeState]:
+        """Give the nodes that execute runs of others now."""
+        await self.sweep()
+        return await stranded.servers(self.store, self.clock)
 
     async def has_engine(self) -> bool:
-        """Say whether a live node executes runs for others."""
-        await self.sweep()
-        return any(not node.pinned for node in await self.store.nodes.live(self.clock.stamp()))
+        """Say whether a live node executes runs of others."""
+        return bool(await self.servers())
+
+    async def is_served(self, row: RunRow) -> bool:
+        """Say whether another process executes a run, or can be expected to begin with it."""
+        now = await self.find(row.namespace, row.id)
+        alive = {node.node for node in await self.store.nodes.live(self.clock.stamp())}
+        own = None if self.node is None else self.node.row.node
+        if now.owner is not None and now.owner in alive - {own}:
+            await self.sweep()  # a process of this host that died is seen at once
+            return now.owner in {node.node for node in await self.store.nodes.live(self.clock.stamp())}
+        nodes = await self.servers()
+        return stranded.serves(nodes, await self.find(row.namespace, row.id))
 
     # -- definitions ---------------------------------------------------------------------------------------------
 
     async def publish(self, text: str, file: str | None) -> Definition:
         """Fix a document's `name:version` to its text. Raises InvalidDefinition, Conflict when another text has it."""
         loaded = self._executable(text, file)
-        stored = graphs.definition(text, loaded)
-        self.graphs.add(stored.digest, loaded)
+        folder = Path(file).absolute().parent if file else Path.cwd()
+        stored = graphs.definition(text, loaded, await self.fetcher.fetch(loaded, folder))
+        self.graphs.add(stored, loaded)
         for function in _python_functions(loaded.value):
             module = function.removeprefix("python:").partition(":")[0]
             if not any(module == allowed or module.startswith(f"{allowed}.") for allowed in self.settings.python.allow):
@@ -173,7 +213,8 @@ class Interlock:
 
         The same id, definition and input give the run that is there. Raises InvalidDefinition, Conflict.
         """
-        stored, graph, has_schedule = await self._defined(text, file)
+        folder = (folder or Path.cwd()).absolute()
+        stored, graph, has_schedule = await self._defined(text, file, folder)
         run = self.clock.uuid()
         new = NewRun(
             run=run,
@@ -183,7 +224,7 @@ class Interlock:
             workflow=stored.name,
             version=stored.version,
             input=b"",
-            folder=str((folder or Path.cwd()).absolute()),
+            folder=str(folder),
             owner=None,
         )
         value = Payload(input)
@@ -196,18 +237,36 @@ class Interlock:
             return await self._existing(new, value)
         return Started(run=run, namespace=new.namespace, id=new.id, fresh=True, has_schedule=has_schedule)
 
-    async def _defined(self, text: str, file: str | None) -> tuple[Definition, Graph, bool]:
-        """Give a document checked, stored and compiled, and whether it has a schedule; the last ones are remembered."""
+    async def _defined(self, text: str, file: str | None, folder: Path) -> tuple[Definition, Graph, bool]:
+        """Give a document checked, stored and compiled, and whether it has a schedule.
+
+        The last ones are remembered, but for those with resources: these are fetched at each start.
+        """
         known = self._defined_texts.get(text)
+        if self.clock.monotonic() - self._defined_since > _DEFINED_SECONDS:
+            self._defined_since, known = self.clock.monotonic(), None
+            self._defined_texts.clear()
         if known is None:
             loaded = self._executable(text, file, but=_SCHEDULE)
-            stored = graphs.definition(text, loaded)
+            stored = await self._pinned(text, loaded, folder)
             await self.store.journal.define(stored)
-            known = stored, self.graphs.add(stored.digest, loaded), loaded.required().schedule is not None
-            self._defined_texts[text] = known
+            known = stored, self.graphs.add(stored, loaded), loaded.required().schedule is not None
+            if stored.resources is None:
+                self._defined_texts[text] = known
             while len(self._defined_texts) > _REMEMBERED:
                 del self._defined_texts[next(iter(self._defined_texts))]
         return known
+
+    async def _pinned(self, text: str, loaded: Loaded, folder: Path) -> Definition:
+        """Give a document with the resources it needs: those that it was published with, else fetched now."""
+        workflow = loaded.required()
+        if not resources.wanted(workflow, workflow.use):
+            return graphs.definition(text, loaded, {})
+        header = workflow.document
+        published = await self.store.journal.published(header.namespace, header.name, header.version)
+        if published is not None and published.source == text:
+            return published
+        return graphs.definition(text, loaded, await self.fetcher.fetch(loaded, folder))
 
     async def _accept_only(self, new: NewRun, value: Payload) -> Committed:
         """Store a run that whichever node can will begin."""
@@ -311,7 +370,12 @@ class Interlock:
         return bool(claimed)
 
     async def retry(self, row: RunRow) -> bool:
-        """Go on with a faulted run from the step that failed, in this process's node. False: it is not faulted."""
+        """Go on with a faulted run from the step that failed. False: it is not faulted.
+
+        A live node goes on with it, or else this process's.
+        """
+        if self.node is None and stranded.serves(await self.servers(), msgspec.structs.replace(row, owner=None)):
+            return await self.store.journal.reopen(row.run, None, actor(), self.clock.now()) is not None
         node = await self.bring_node()
         epoch = await self.store.journal.reopen(row.run, node.row.node, actor(), self.clock.now())
         if epoch is None:
@@ -349,14 +413,25 @@ class Interlock:
         )
         state = states.new(run, new.namespace, new.id, value)
         now = self.clock.now()
+        if graph.secrets:
+            prefix = await self._with_markers_of(row.run, run, prefix)
         copied = [*prefix, events.Copied(at=now, origin=row.id, since=prefix[-1].at if prefix else None)]
         for event in copied:
             apply(state, event)
         batch: Batch = self.rows.batch(state, copied, epoch=1, seq=0, at=now, accept=new)
-        batch = msgspec.structs.replace(batch, large={**batch.large, **large})
+        batch = msgspec.structs.replace(
+            batch,
+            large={**batch.large, **large},
+            subscriptions=exchange.subscriptions(graph, state, state.listeners) if graph.listens else (),
+        )
         if await journal.commit(batch) is Committed.EXISTS:
             raise errors.Conflict(f"the run {new.id!r} exists; choose another id")
         return Started(run=run, namespace=new.namespace, id=new.id, fresh=True)
+
+    async def _with_markers_of(self, origin: str, run: str, history: list[Event]) -> list[Event]:
+        """Give a history whose markers of secrets are those of the run that takes it over."""
+        markers = await self.secrets.markers(origin)
+        return [markers.moved(event, run) for event in history]
 
     async def finish(self, run: str) -> None:
         """Wait until this process's node is done with a run. Raises what stopped it."""

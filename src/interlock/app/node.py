@@ -4,26 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import Final
 
 from interlock import errors
 from interlock.app.graphs import Graphs
 from interlock.app.performer import Performer
+from interlock.app.readiness import Readiness
+from interlock.app.retention import Housekeeping
+from interlock.app.standing import Standing
 from interlock.config import Settings
 from interlock.dispatch.dispatcher import Dispatcher
 from interlock.dispatch.logbook import Logbook
+from interlock.effects.openapi.documents import Documents
 from interlock.engine import identity
 from interlock.engine.advance import POOL, Engine
+from interlock.engine.claims import Claims
 from interlock.engine.membership import Membership
 from interlock.engine.recovery import Recovery
 from interlock.engine.rows import Rows
 from interlock.expr.evaluators import Evaluators
+from interlock.net.authentication import Authenticator
 from interlock.net.client import Client
 from interlock.pool.in_process import InProcessPool
 from interlock.pool.local import LocalPool
+from interlock.secrets.keeper import Keeper
 from interlock.service import Clock, Service
 from interlock.store.ports import NodeRow, Store
+
+ENGINE: Final = "engine"
+DISPATCHER: Final = "dispatcher"
+ROLES: Final = (ENGINE, DISPATCHER)
 
 _DRAIN_SECONDS: Final = 5.0
 _SWITCH_SECONDS: Final = 0.001
@@ -32,7 +44,11 @@ every statement, would take ten times as long beside a busy step."""
 
 
 class Node(Service):
-    """Executes runs. `pinned`: only those it is given, and it leaves with them; it brings patience with no store."""
+    """Executes runs. `pinned`: only those it is given, and it leaves with them; it brings patience with no store.
+
+    `roles` of one that is not pinned: `engine` claims runs, `dispatcher` serves the queue of the pool `local`.
+    `asked_to_drain` is set when another process asks for that.
+    """
 
     def __init__(
         self,
@@ -40,43 +56,57 @@ class Node(Service):
         store: Store,
         clock: Clock,
         graphs: Graphs,
+        secrets: Keeper,
         *,
         pinned: bool,
         allow_all_python: bool,
+        roles: Sequence[str] = ROLES,
+        readiness: Readiness | None = None,
     ) -> None:
-        self.row: NodeRow = identity.here(clock, "engine,dispatcher", pinned=pinned)
+        self.row: NodeRow = identity.here(clock, ",".join(roles), pinned=pinned)
+        self.failed = asyncio.Event()
+        self.failure: errors.Environment | None = None
+        self.asked_to_drain = asyncio.Event()
         node = self.row.node
         self._pinned = pinned
-        self._failure: errors.Environment | None = None
-        self._failed = asyncio.Event()
+        self._roles = tuple(roles)
         self._client = Client(settings.http, settings.payload.max_bytes)
         self._evaluators = Evaluators(
             processes=settings.expressions.evaluators,
             deadline_seconds=settings.expressions.deadline_seconds,
             memory_bytes=settings.expressions.memory_bytes,
         )
-        self._logbook = Logbook(store, clock, settings.logs.max_bytes)
+        self._logbook = Logbook(store, clock, settings.logs.max_bytes, lambda: self._membership.is_certain)
         self._local = LocalPool(slots=settings.node.slots)
         self._in_process = InProcessPool(threads=settings.node.sync_threads)
         self._membership = Membership(self.row, store, clock, self._lose)
+        performer = Performer(
+            Authenticator(self._client, clock),
+            Documents(clock),
+            secrets,
+            self._in_process,
+            self._local,
+            self._logbook,
+            allow=None if allow_all_python else settings.python.allow,
+            functions=settings.python.functions,
+        )
+        self._claims = Claims(
+            node, store, clock, performer, most=settings.engine.max_runs, refused=lambda: self._standing.wake()
+        )
         self.engine = Engine(
             node,
             store,
             clock,
             graphs,
-            Performer(
-                self._client,
-                self._in_process,
-                self._local,
-                self._logbook,
-                allow=None if allow_all_python else settings.python.allow,
-                functions=settings.python.functions,
-            ),
+            performer,
             self._evaluators,
+            secrets,
             rows=Rows(settings.payload.inline_bytes),
             patient=not pinned,
             max_payload_bytes=settings.payload.max_bytes,
+            refuses=None if pinned else self._claims,
         )
+        self._claims.engine = self.engine
         self._dispatcher = Dispatcher(
             node,
             store,
@@ -84,12 +114,20 @@ class Node(Service):
             POOL,
             self._local,
             self._logbook,
+            secrets,
             slots=settings.node.slots,
             own=pinned,
             orphan_grace_seconds=0.0 if pinned else settings.node.orphan_grace_seconds,
             away=self._store_is_away,
+            host=identity.host(),
+            may_act=lambda: self._membership.is_certain,
         )
-        self._recovery = Recovery(node, store, clock)
+        serves = DISPATCHER in roles
+        self._recovery = Recovery(node, store, clock, self._dispatcher.adopt_orphans if serves else None)
+        self._standing = Standing(
+            node, store, readiness or Readiness(lambda reasons: None), self._claims.refusals, self.asked_to_drain.set
+        )
+        self._housekeeping = Housekeeping(store, clock, settings.retention)
         self._stack = AsyncExitStack()
         self._started = False
 
@@ -97,18 +135,8 @@ class Node(Service):
         """Start every service; those that others need come first and stop last."""
         sys.setswitchinterval(min(sys.getswitchinterval(), _SWITCH_SECONDS))
         self._stack.push_async_callback(self._client.close)
-        services: list[Service] = [
-            self._membership,
-            self._evaluators,
-            self._local,
-            self._in_process,
-            self._logbook,
-            self.engine,
-            self._dispatcher,
-            self._recovery,
-        ]
         try:
-            for service in services:
+            for service in self._services():
                 await service.start()
                 self._stack.push_async_callback(service.stop)
         except BaseException:
@@ -116,11 +144,37 @@ class Node(Service):
             raise
         self._started = True
 
+    def _services(self) -> list[Service]:
+        services: list[Service] = [
+            self._membership,
+            self._evaluators,
+            self._local,
+            self._in_process,
+            self._logbook,
+        ]
+        if ENGINE in self._roles:
+            services.append(self.engine)
+        if DISPATCHER in self._roles:
+            services.append(self._dispatcher)
+        services.append(self._recovery)
+        if not self._pinned:
+            services += [self._standing, self._housekeeping]
+            if ENGINE in self._roles:
+                services.append(self._claims)
+        return services
+
+    async def quiesce(self, seconds: float, hurry: asyncio.Event) -> None:
+        """Claim nothing any more and let effects end, at most so long, or until `hurry`; then `stop`."""
+        await self._claims.stop()
+        await asyncio.gather(self.engine.quiesce(seconds, hurry), self._dispatcher.quiesce(seconds, hurry))
+        await self.engine.catch_up(_DRAIN_SECONDS)
+
     async def stop(self) -> None:
         """Give the runs back, then stop everything."""
         if self._started:
             self._started = False
-            if self._failure is None:
+            if self.failure is None:
+                await self._claims.stop()
                 await self.engine.drain(_DRAIN_SECONDS)
             await self._stack.aclose()
 
@@ -129,26 +183,27 @@ class Node(Service):
         error = errors.LeaseLost("this node lost its lease; `interlock resume --all` goes on with its runs")
         self._fail(error)
         self.engine.abandon(error)
-        self._dispatcher.abandon()
+        self._dispatcher.lose()
+        self._logbook.drop()
 
     def _store_is_away(self, error: errors.Environment) -> None:
         if self._pinned:  # a node with runs of others waits until the store is back
             self._fail(error)
 
     def _fail(self, error: errors.Environment) -> None:
-        self._failure = self._failure or error
-        self._failed.set()
+        self.failure = self.failure or error
+        self.failed.set()
 
     async def watch(self, run: str) -> None:
         """Wait until a run has ended here. Raises what made this node give the run, or everything, up."""
         waiting = asyncio.create_task(self.engine.wait(run))
-        failing = asyncio.create_task(self._failed.wait())
+        failing = asyncio.create_task(self.failed.wait())
         try:
             await asyncio.wait({waiting, failing}, return_when=asyncio.FIRST_COMPLETED)
             if waiting.done():
                 waiting.result()
-            elif self._failure is not None:
-                raise self._failure
+            elif self.failure is not None:
+                raise self.failure
         finally:
             waiting.cancel()
             failing.cancel()

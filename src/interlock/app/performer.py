@@ -1,4 +1,4 @@
-"""Performs the effects that happen in the node itself: HTTP requests and Python functions."""
+"""Performs the effects that happen in the node itself: HTTP and OpenAPI calls, and Python functions."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ from typing import Final
 from interlock import errors
 from interlock.dispatch.logbook import Logbook
 from interlock.effects import http
+from interlock.effects.openapi import call as openapi
+from interlock.effects.openapi.documents import Documents
+from interlock.flow import functions
+from interlock.flow.graph import Graph, PythonWork
 from interlock.model import fault
 from interlock.model.fault import Fault
 from interlock.model.task import (
@@ -17,12 +21,15 @@ from interlock.model.task import (
     Failed,
     FailureClass,
     HttpTarget,
+    OpenApiTarget,
     Outcome,
     Place,
     PythonTarget,
+    Target,
 )
-from interlock.net.client import Client
 from interlock.pool.launcher import Launch, Launcher
+from interlock.secrets.keeper import Keeper, no_secret
+from interlock.secrets.revealed import Revealed, Stream
 
 _STOP_SECONDS: Final = 5.0  # a cancelled function has this long to be stopped before the node goes on without it
 
@@ -32,7 +39,9 @@ class Performer:
 
     def __init__(
         self,
-        client: Client,
+        client: http.Sends,
+        documents: Documents,
+        secrets: Keeper,
         in_process: Launcher,
         isolated: Launcher,
         logbook: Logbook,
@@ -42,22 +51,40 @@ class Performer:
     ) -> None:
         """`allow`: prefixes of modules that may be called, None for all. `functions`: the default catalog, by name."""
         self._client = client
+        self._documents = documents
+        self._secrets = secrets
         self._in_process = in_process
         self._isolated = isolated
         self._logbook = logbook
         self._allow = allow
         self._functions = functions
+        self._found: set[tuple[str, str]] = set()
+        """Functions that were found before, by the folder of the run."""
 
     async def perform(self, request: EffectRequest, place: Place) -> Outcome:
-        match request.target:
+        """Give the outcome. Secrets become values here, and are hidden in what comes of it."""
+        if not request.has_secrets:
+            return await self._perform(Revealed(request.target, {}), request, place)
+        try:
+            revealed = await self._secrets.revealed(place.run, request.target)
+        except errors.InterlockError as error:
+            return no_secret(str(error))
+        return revealed.masked(await self._perform(revealed, request, place))
+
+    async def _perform(self, revealed: Revealed[Target], request: EffectRequest, place: Place) -> Outcome:
+        match revealed.value:
             case HttpTarget() as target:
                 return await http.perform(target, request.idempotency_key, self._client)
+            case OpenApiTarget() as target:
+                return await openapi.perform(target, request.idempotency_key, self._client, self._documents)
             case PythonTarget() as target:
-                return await self._call(target, request, place)
+                return await self._call(target, revealed, request, place)
             case target:
                 raise AssertionError(f"a {type(target).__name__} goes through the queue")
 
-    async def _call(self, target: PythonTarget, request: EffectRequest, place: Place) -> Outcome:
+    async def _call(
+        self, target: PythonTarget, revealed: Revealed[Target], request: EffectRequest, place: Place
+    ) -> Outcome:
         function = self._resolved(target.function)
         if function is None:
             known = ", ".join(sorted(self._functions)) or "none"
@@ -77,11 +104,18 @@ class Performer:
             },
         )
 
-        def on_output(stream: str, text: str) -> None:
+        def write(stream: str, text: str) -> None:
             self._logbook.write(place.run, request.path, request.attempt, stream, text)
 
+        output = revealed.stream(write)
         try:
-            running = await launcher.launch(launch, on_output)
+            return await self._launched(launcher, launch, output)
+        finally:
+            output.close()
+
+    async def _launched(self, launcher: Launcher, launch: Launch, output: Stream) -> Outcome:
+        try:
+            running = await launcher.launch(launch, output.write)
         except errors.InterlockError as error:
             return _invalid(str(error))
         try:
@@ -89,8 +123,26 @@ class Performer:
         except asyncio.CancelledError:
             await asyncio.shield(asyncio.wait_for(running.cancel(), _STOP_SECONDS))
             if await running.outcome() == Cancelled(abandoned=True):
-                on_output("interlock", "abandoned: the function's thread still runs; its result will be refused\n")
+                output.write("interlock", "abandoned: the function's thread still runs; its result will be refused\n")
             raise
+
+    async def unfit(self, graph: Graph, place: Place) -> str | None:
+        """Say which function of a graph this node cannot call, and why; None when it can call all of them."""
+        for node in graph.nodes.values():
+            if isinstance(node.work, PythonWork):
+                function = self._resolved(node.work.function)
+                if function is None:
+                    return f"python.functions does not name {node.work.function!r}"
+                if not self._allows(function):
+                    return f"python.allow does not name the module of {function!r}"
+                if node.work.isolated or (function, place.folder) in self._found:
+                    continue  # an isolated one is imported elsewhere
+                try:  # in a thread, since importing a module may take seconds
+                    await asyncio.to_thread(functions.find, function, place.folder)
+                except functions.Unusable as error:
+                    return str(error)
+                self._found.add((function, place.folder))
+        return None
 
     def _resolved(self, name: str) -> str | None:
         """Give `package.module:function` for a name of the catalog, `name:version@default`, or for itself."""

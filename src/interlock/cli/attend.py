@@ -127,7 +127,7 @@ async def _execute(app: Interlock, row: RunRow, resuming: bool) -> None:
         resting = now.status is RunStatus.SUSPENDED and not (resuming and now.seq == row.seq)
         if now.status in ENDED_RUN or resting:
             return
-        if not await app.take(now):
+        if await app.is_served(now) or not await app.take(now):
             await asyncio.sleep(_TAKE_SECONDS)
 
 

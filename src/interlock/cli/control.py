@@ -57,15 +57,10 @@ async def _see_to(app: Interlock, row: RunRow, wanted: frozenset[RunStatus]) -> 
             now = await app.find(row.namespace, row.id)
             if now.status in wanted or app.clock.monotonic() > until:
                 return now
-            if now.owner is None or not await _is_live(app, now.owner):
+            if not await app.is_served(now):
                 await app.take(now)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_LOOK_SECONDS):
                     await rung.wait()
     finally:
         end()
-
-
-async def _is_live(app: Interlock, owner: str) -> bool:
-    await app.sweep()
-    return any(node.node == owner for node in await app.store.nodes.live(app.clock.stamp()))

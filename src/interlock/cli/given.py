@@ -27,11 +27,14 @@ def input(text: str | None) -> Json:
 
     Raises Invalid that says where the text is wrong.
     """
-    if text is None:
-        return {}
+    return {} if text is None else value(text, "--input")
+
+
+def value(text: str, option: str) -> Json:
+    """Give the value of an option: JSON, or the JSON or YAML of `@FILE`. Raises Invalid that says where it is wrong."""
     if text.startswith("@"):
         return _of_file(text[1:])
-    return _decoded(text, "--input", "; to read a file, write --input @FILE")
+    return _decoded(text, option, f"; to read a file, write {option} @FILE")
 
 
 def arguments(text: str | None) -> dict[str, Json]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -15,6 +15,7 @@ from rich.text import Text
 
 from interlock import errors
 from interlock.app.interlock import Interlock, step_path
+from interlock.app.stranded import Stranded
 from interlock.cli import context, glyphs, tree
 from interlock.cli.options import options
 from interlock.cli.output import answer, note
@@ -31,11 +32,13 @@ from interlock.store.ports import LogLine, RunRow
 
 _PAGE: Final = 1_000
 _FOLLOW_SECONDS: Final = 0.5
+_MOST_STRANDED: Final = 10_000
+_STRANDED: Final = "stranded"
 
 
 async def list_(status: list[str], workflow: str | None, *, limit: int, before: str | None, as_json: bool) -> int:
     """List runs; a page that is full names the command for the next one."""
-    known = [each.value for each in RunStatus]
+    known = [each.value for each in RunStatus] + [_STRANDED]
     for wanted in status:
         if wanted not in known:
             raise errors.Invalid(f"{wanted!r} is no status of a run; they are {', '.join(known)}")
@@ -44,12 +47,17 @@ async def list_(status: list[str], workflow: str | None, *, limit: int, before: 
         return 0
     async with context.opened() as app:
         older = None if before is None else (await app.find(options.namespace, before)).run
-        rows = await app.store.views.runs(options.namespace, status, workflow, older, limit)
+        stranded = {each.row.run: each for each in await app.stranded(_MOST_STRANDED)}
+        if status == [_STRANDED]:
+            rows = [each.row for each in stranded.values() if _fits(each.row, workflow, older)][:limit]
+        else:
+            plain = [each for each in status if each != _STRANDED]
+            rows = await app.store.views.runs(options.namespace, plain, workflow, older, limit)
         now = app.clock.now()
     if as_json:
-        answer(json.encode([described(row, None) for row in rows]).decode())
+        answer(json.encode([described(row, None) | _why(stranded.get(row.run)) for row in rows]).decode())
     elif rows:
-        _print_runs(rows, now)
+        _print_runs(rows, now, stranded)
         if len(rows) == limit:
             note(f"older ones: add --before {rows[-1].id}")
     elif status or workflow or before or options.namespace:
@@ -59,7 +67,22 @@ async def list_(status: list[str], workflow: str | None, *, limit: int, before: 
     return 0
 
 
-def _print_runs(rows: Sequence[RunRow], now: float) -> None:
+def _fits(row: RunRow, workflow: str | None, older: str | None) -> bool:
+    return (
+        options.namespace in (None, row.namespace)
+        and workflow in (None, row.workflow)
+        and (older is None or row.run < older)
+    )
+
+
+def _why(stranded: Stranded | None) -> dict[str, Json]:
+    """Give what JSON tells of a stranded run; nothing of others."""
+    if stranded is None:
+        return {}
+    return {"stranded": {"since": stranded.since, "reason": stranded.reason, "command": stranded.command}}
+
+
+def _print_runs(rows: Sequence[RunRow], now: float, stranded: Mapping[str, Stranded]) -> None:
     table = [("", "run", "workflow", "status", "started", "took", "")]
     for row in rows:
         fault = fault_of(row)
@@ -68,10 +91,12 @@ def _print_runs(rows: Sequence[RunRow], now: float) -> None:
                 glyphs.glyph(row.status),
                 glyphs.short(row.id),
                 f"{row.namespace}/{row.workflow}:{row.version}",
-                f"{row.status}{' (partial)' if row.partial else ''}",
+                f"{row.status}{' (partial)' if row.partial else ''}{' (stranded)' if row.run in stranded else ''}",
                 f"{duration.text(max(0.0, now - row.created_at))} ago",
                 glyphs.seconds((row.ended_at or now) - row.started_at) if row.started_at else "",
-                "" if fault is None else f"{fault.instance or '/'}: {fault}",
+                stranded[row.run].reason
+                if row.run in stranded
+                else ("" if fault is None else f"{fault.instance or '/'}: {fault}"),
             )
         )
     widths = [max(cell_len(line[column]) for line in table) for column in range(6)]
@@ -101,7 +126,8 @@ async def show(run: str, *, output: bool, as_json: bool) -> int:
         story = Story()
         story.tell(await app.history(row.run))
         if as_json:
-            answer(json.encode(_shown(row, value, story)).decode())
+            stranded = [each for each in await app.stranded(_MOST_STRANDED) if each.row.run == row.run]
+            answer(json.encode(_shown(row, value, story) | _why(next(iter(stranded), None))).decode())
         else:
             await _print_run(app, row, value, story)
     return 0
@@ -181,8 +207,13 @@ async def _hint(app: Interlock, row: RunRow) -> str:
         case RunStatus.CANCELLED:
             return ""
         case _:
+            if await app.is_served(row):
+                return ""
             alive = {node.node for node in await app.store.nodes.live(app.clock.stamp())}
-            return "" if row.owner in alive else f"no process executes it; `interlock resume {row.id}` does"
+            if row.owner in alive:
+                return ""
+            found = [each for each in await app.unattended(_MOST_STRANDED) if each.row.run == row.run]
+            return "" if not found else f"no process executes it ({found[0].reason}); {found[0].command}"
 
 
 async def history(run: str, *, as_json: bool) -> int:

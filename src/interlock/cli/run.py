@@ -8,6 +8,7 @@ from typing import Final
 
 from interlock import errors
 from interlock.app.interlock import Interlock, Started
+from interlock.app.stranded import serves
 from interlock.cli import context, given
 from interlock.cli.attend import INTERRUPTED, Attention, attend
 from interlock.cli.options import options
@@ -25,10 +26,11 @@ async def run(workflow: str, *, input: str | None, id: str | None, detach: bool,
     async with _executing(making=True) as (app, attention):
         text, file = await given.workflow(app, workflow)
         folder = context.folder()
-        if not detach:
+        elsewhere = detach or await app.has_engine()  # a live node executes it; this process follows
+        if not elsewhere:
             await app.bring_node()
         started = await app.start(
-            text, file=file, input=value, id=id, namespace=options.namespace, folder=folder, detach=detach
+            text, file=file, input=value, id=id, namespace=options.namespace, folder=folder, detach=elsewhere
         )
         if started.has_schedule:
             note("the document has a schedule; `run` runs it once, now")
@@ -53,7 +55,8 @@ async def resume(run: str | None, *, all: bool, as_json: bool) -> int:
                 f"the run {row.id} has ended ({row.status}){hint if row.status is RunStatus.FAULTED else ''}"
             )
         await app.resume(row)
-        await app.take(row)
+        if not await app.is_served(row):
+            await app.take(row)
         suspended = row.status is RunStatus.SUSPENDED
         return await attend(app, row, attention, as_json=as_json, resuming=suspended)
 
@@ -73,7 +76,8 @@ async def fork(run: str, step: str, *, id: str | None, as_json: bool) -> int:
         row = await app.find(options.namespace, run)
         started = await app.fork(row, step, id)
         forked = await app.find(started.namespace, started.id)
-        await app.take(forked)
+        if not await app.is_served(forked):
+            await app.take(forked)
         return await attend(app, forked, attention, as_json=as_json)
 
 
@@ -97,7 +101,8 @@ async def _detached(app: Interlock, started: Started, as_json: bool) -> int:
 
 async def _resume_all(app: Interlock, attention: Attention, as_json: bool) -> int:
     """Go on with everything that nobody executes, all at once, shown one after the other; the worst code counts."""
-    claimed = [row for row in await _unfinished(app) if await app.take(row)]
+    nodes = await app.servers()
+    claimed = [row for row in await _unfinished(app) if not serves(nodes, row) and await app.take(row)]
     if not claimed:
         note("no run waits to be resumed")
     codes = []

@@ -15,13 +15,14 @@ from typing import Any, Final
 import interlock
 from interlock import config, errors
 from interlock.app.interlock import Interlock
+from interlock.app.retention import Rules, ratio
 from interlock.cli import context, given, glyphs
 from interlock.cli.output import answer, note
 from interlock.cli.run import run
 from interlock.expr import evaluation, template
 from interlock.expr.evaluators import Evaluators
 from interlock.expr.jq import Expression
-from interlock.model import json
+from interlock.model import duration, json
 from interlock.model.json import Json
 
 _SIZES: Final = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
@@ -122,16 +123,38 @@ async def _examine(app: Interlock) -> None:
         answer(f"            longest wait for the lock {figures['worst_lock_wait_ms']:.1f} ms")
     counts = await app.store.views.counts()
     answer("rows        " + ", ".join(f"{count} {name}" for name, count in counts.items()))
-    stranded = await app.stranded()
-    nodes = await app.store.nodes.live(app.clock.stamp())
-    answer(f"nodes       {len(nodes)} alive" + "".join(f", pid {node.pid} on {node.host}" for node in nodes))
-    answer(f"stranded    {glyphs.counted(len(stranded), 'run')} that no process executes")
+    now = app.clock.now()
+    unattended = await app.unattended()
+    answer(f"inbox       {await _oldest_inbox(app, now)}")
+    answer(f"retention   {await _retention(app, now)}")
+    nodes = [state for state in await app.store.nodes.states(app.clock.stamp()) if (state.lease_seconds or 0) > 0]
+    answer(f"nodes       {len(nodes)} alive")
+    for state in nodes:
+        answer(
+            f"            {state.node.node[:13]} pid {state.node.pid} on {state.node.host}, {state.node.roles}"
+            f" {state.node.version}, {glyphs.counted(state.runs, 'run')}" + (" (draining)" if state.drain_at else "")
+        )
+    answer(f"stranded    {glyphs.counted(len(unattended), 'run')} that no process executes")
     if commit > _SLOW_COMMIT_MILLISECONDS:
         note("slow: every step waits for this disk; put the store on a local one")
     if commit < _QUICK_COMMIT_MILLISECONDS:
         note("suspiciously quick: the disk may not keep what it says it wrote when the power fails")
-    for row in stranded:
-        note(f"{row.id} ({row.workflow}, {row.status}): `interlock resume {row.id}` goes on with it")
+    for each in unattended:
+        row = each.row
+        note(f"{row.id} ({row.workflow}, {row.status}): {each.reason}; {each.command}")
+
+
+async def _oldest_inbox(app: Interlock, now: float) -> str:
+    oldest = await app.store.views.oldest_inbox()
+    return "empty" if oldest is None else f"the oldest cause waits for {duration.text(max(0.0, now - oldest))}"
+
+
+async def _retention(app: Interlock, now: float) -> str:
+    rules = Rules.of(app.settings.retention)
+    found = await ratio(app.store, rules, now)
+    if rules.shortest is None:
+        return "ended runs are kept for ever (retention.keep)"
+    return "nothing is kept that may go" if found is None else f"the oldest run is at {found:.2f} of its time"
 
 
 def _server(figures: Mapping[str, Any]) -> str:

@@ -6,10 +6,23 @@ environment (`INTERLOCK_SECTION_KEY`), flags of the command line. A list or a ma
 that silently does nothing is worse than no start. Secrets are no settings.
 """
 
-from interlock.config.settings import Expressions, Http, Limits, Logs, Node, Payload, Python, Settings, Store
+from interlock.config.settings import (
+    Engine,
+    Expressions,
+    Http,
+    Limits,
+    Logs,
+    Node,
+    Payload,
+    Python,
+    Retention,
+    Secrets,
+    Settings,
+    Store,
+)
 from interlock.config.sources import RESERVED, Setting, explain, files, load
 
 __all__ = [
-    "RESERVED", "Expressions", "Http", "Limits", "Logs", "Node", "Payload", "Python", "Setting", "Settings", "Store",
-    "explain", "files", "load",
+    "RESERVED", "Engine", "Expressions", "Http", "Limits", "Logs", "Node", "Payload", "Python", "Retention",
+    "Secrets", "Setting", "Settings", "Store", "explain", "files", "load",
 ]  # fmt: skip

@@ -27,6 +27,7 @@ _SIZE_BYTES: Final = {
 _DESTINATION: Final = re.compile(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):(\d{1,5})")
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]+")  # what a `call` can name: neither a path nor a version
+_WORKFLOW: Final = re.compile(r"[A-Za-z0-9-]+/[A-Za-z0-9-]+")
 _FUNCTION: Final = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 
 
@@ -119,6 +120,26 @@ def _functions(value: object) -> Mapping[str, str]:
     return dict(pairs)
 
 
+def _keeping(value: object) -> str:
+    if value != "forever":
+        try:
+            duration.parse(value)
+        except ValueError:
+            raise ValueError("forever, or a duration such as 12h, 30d or a number of seconds") from None
+    return str(value)
+
+
+def _keepings(value: object) -> Mapping[str, str]:
+    wanted = 'a map of NAMESPACE/NAME to a duration or forever, such as {"shop/order" = "7d"}'
+    pairs = _pairs(value)
+    if not isinstance(pairs, Mapping) or not all(_WORKFLOW.fullmatch(name) for name in pairs):
+        raise ValueError(wanted)
+    try:
+        return {name: _keeping(keep) for name, keep in pairs.items()}
+    except ValueError:
+        raise ValueError(wanted) from None
+
+
 # -- the settings ----------------------------------------------------------------------------------------------------
 
 
@@ -161,9 +182,36 @@ class Node:
         meaning="Commands and scripts that run at the same time; the cores of the machine, which they usually fill.",
     )  # fmt: skip
     orphan_grace_seconds: float = _setting(
-        0.0, _seconds, high=86_400.0,
-        meaning="How long a command outlives its node, waiting for the next one to adopt it; 0 ends it at once, so that"
-        " a killed `interlock run` leaves nothing behind.",
+        50.0, _seconds, high=55.0,
+        meaning="How long a command outlives its `interlock node`, waiting for the next one to adopt it; less than the"
+        " 60 s after which others try again. `interlock run` leaves nothing behind.",
+    )  # fmt: skip
+    grace_seconds: float = _setting(
+        30.0, _seconds, high=86_400.0,
+        meaning="How long a node that drains lets effects end before it stops them, to be made again elsewhere; shorter"
+        " than what your service manager waits before it kills.",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Engine:
+    max_runs: int = _setting(
+        10_000, _count, low=1, high=10_000_000,
+        meaning="Runs that one `interlock node` owns; a run that waits costs it about a kilobyte. More stay unowned until"
+        " another node, or room, is there.",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retention:
+    keep: str = _setting(
+        "forever", _keeping,
+        "How long ended runs are kept with all that belongs to them: a duration such as 30d, or forever. Nodes remove"
+        " older ones every hour. Forever by default: nothing is removed that nobody said may go.",
+    )  # fmt: skip
+    workflows: Mapping[str, str] = _setting(
+        {}, _keepings,
+        "The same for single workflows, as NAMESPACE/NAME to a duration or forever.",
     )  # fmt: skip
 
 
@@ -253,12 +301,43 @@ class Python:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Secrets:
+    """Where the values of `use.secrets` come from; the environment (INTERLOCK_SECRET_NAME) is asked first."""
+
+    folder: str = _setting(
+        "", _text_or_none,
+        "A folder with one file per secret, named like it: what Docker and Kubernetes mount. Empty for none.",
+    )  # fmt: skip
+    command: tuple[str, ...] = _setting(
+        (), _names,
+        "A program with its arguments that prints the value of the secret whose name is added as the last argument;"
+        " for a password manager or a vault. Never through a shell.",
+    )  # fmt: skip
+    cache_seconds: float = _setting(
+        60.0, _seconds, high=86_400.0,
+        meaning="How long a value is used before it is read again; a changed secret takes effect within it.",
+    )  # fmt: skip
+    key_file: str = _setting(
+        "", _text_or_none,
+        "A file with the store key, which proves what this store's nodes wrote. INTERLOCK_KEY counts before it; without"
+        " any, SQLite keeps one in `FILE.key`, and other stores refuse what needs it.",
+    )  # fmt: skip
+    key_command: tuple[str, ...] = _setting(
+        (), _names,
+        "A program with its arguments that prints the store key, where it is kept in a vault.",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     store: Store = Store()
     node: Node = Node()
+    engine: Engine = Engine()
+    retention: Retention = Retention()
     limits: Limits = Limits()
     expressions: Expressions = Expressions()
     payload: Payload = Payload()
     logs: Logs = Logs()
     http: Http = Http()
     python: Python = Python()
+    secrets: Secrets = Secrets()

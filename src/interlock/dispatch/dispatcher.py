@@ -1,8 +1,12 @@
 """Claims ready tasks of a pool, launches them, and settles their outcomes.
 
-Every write about an attempt carries its fence. A settle that changes nothing means that the attempt was given up
-meanwhile; its runner is ended and its outcome dropped. While the store is away nothing is claimed, and outcomes wait here
-until it is back.
+Every write about an attempt carries its fence and names its holder. A settle that changes nothing means that the attempt
+was given up meanwhile; its runner is ended and its outcome dropped. While the store is away nothing is claimed, and
+outcomes wait here until it is back.
+
+An attempt may outlive its node: its supervisor goes on for a while. A node of the same host that finds such an orphan takes
+its lease over, under the same fence, and then the supervisor; one that nothing is left of is lost at once. The lease comes
+first, so two nodes never adopt one attempt, and nothing is tried again while the work of the first try may still go on.
 
 A claim whose reply was lost may have leased tasks that this dispatcher does not know, and the node would keep their leases
 alive for ever. So it asks what the node holds, after a claim that failed and every minute, and launches what is unknown.
@@ -12,23 +16,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from interlock import errors, telemetry
 from interlock.dispatch.logbook import Logbook
 from interlock.model import fault
 from interlock.model.fault import Fault
-from interlock.model.task import Failed, FailureClass, Outcome, Snoozed
+from interlock.model.task import Failed, FailureClass, Outcome, Snoozed, Target
 from interlock.pool.launcher import Launch, Launcher, Running
+from interlock.secrets.keeper import Keeper, no_secret
+from interlock.secrets.revealed import Stream
 from interlock.service import Clock, Loop
-from interlock.store.ports import ClaimedTask, Store
+from interlock.store.ports import ClaimedTask, Orphan, Store
 
 _POLL_SECONDS: Final = 1.0  # the net under the bell
 _RETRY_SECONDS: Final = 0.5
 _STOP_SECONDS: Final = 5.0  # for what a stopping dispatcher still has to tell a store that is slow or away
 _RECONCILE_SECONDS: Final = 60.0
 LEASE_SECONDS: Final = 60.0
+_ORPHANS_AT_ONCE: Final = 50
 
 
 class Dispatcher(Loop):
@@ -42,13 +49,19 @@ class Dispatcher(Loop):
         pool: str,
         launcher: Launcher,
         logbook: Logbook,
+        secrets: Keeper,
         *,
         slots: int,
         own: bool,
         orphan_grace_seconds: float,
         away: Callable[[errors.Environment], None],
+        host: str = "",
+        may_act: Callable[[], bool] = lambda: True,
     ) -> None:
-        """`away` hears of every settle that failed because of the store: a node without patience ends then."""
+        """`away` hears of every settle that failed because of the store: a node without patience ends then.
+
+        `host`: whose orphans are looked for. `may_act`: whether the node's lease is beyond doubt.
+        """
         super().__init__(f"dispatcher-{pool}", _POLL_SECONDS)
         self._node = node
         self._store = store
@@ -56,10 +69,16 @@ class Dispatcher(Loop):
         self._pool = pool
         self._launcher = launcher
         self._logbook = logbook
+        self._secrets = secrets
         self._slots = slots
         self._own = own
         self._orphan_grace_seconds = orphan_grace_seconds
         self._away = away
+        self._host = host
+        self._may_act = may_act
+        self._closing = False
+        self._lost = False
+        self._missing: set[str] = set()
         self._attempts: dict[str, asyncio.Task[None]] = {}
         self._running: dict[str, Running] = {}
         self._claiming: asyncio.Task[list[ClaimedTask]] | None = None
@@ -86,6 +105,53 @@ class Dispatcher(Loop):
         for attempt in self._attempts.values():
             attempt.cancel()
 
+    def lose(self) -> None:
+        """This node was given up for dead: leave what can outlive it to others, end the rest, and tell the store nothing."""
+        self._lost = True
+        self.abandon()
+
+    async def quiesce(self, seconds: float, hurry: asyncio.Event) -> None:
+        """Claim nothing any more and wait until what runs has ended, at most so long, or until `hurry`."""
+        self._closing = True
+        end = self._clock.monotonic() + seconds
+        hurried = asyncio.create_task(hurry.wait())
+        try:
+            while self._attempts and not hurry.is_set() and (left := end - self._clock.monotonic()) > 0:
+                await asyncio.wait(
+                    [*self._attempts.values(), hurried], timeout=left, return_when=asyncio.FIRST_COMPLETED
+                )
+        finally:
+            hurried.cancel()
+
+    async def adopt_orphans(self) -> None:
+        """Go on with the attempts of this host whose node is gone, and end those that nothing is left of.
+
+        A node that serves its own runs cares for theirs only.
+        """
+        if self._closing:
+            return
+        before, self._missing = self._missing, set()
+        for orphan in await self._store.queue.orphans(_ORPHANS_AT_ONCE):
+            is_ours = orphan.pool == self._pool and orphan.host == self._host
+            if is_ours and (not self._own or orphan.owner == self._node):
+                await self._adopt(orphan, missed=orphan.task.task in before)
+
+    async def _adopt(self, orphan: Orphan, *, missed: bool) -> None:
+        """Adopt an attempt, or end it. `missed`: the last round found nothing of it either.
+
+        One look is not enough: its supervisor may have been told what to do in its node's last moment.
+        """
+        task = orphan.task
+        if not await asyncio.to_thread(self._launcher.is_left, self._launch(task, task.target, adopting=True)):
+            self._missing.add(task.task)
+            if missed:
+                await self._store.queue.lose(orphan, self._clock.stamp())
+                telemetry.emit("attempt.lost", task=task.task, run=task.run, holder=orphan.holder)
+        elif await self._store.queue.adopt(orphan, self._node, LEASE_SECONDS, self._clock.stamp()):
+            telemetry.emit("attempt.adopted", task=task.task, run=task.run, holder=orphan.holder)
+            heard = await self._store.queue.logged(task)
+            self._attempts[task.task] = asyncio.create_task(self._attempt(task, heard), name=f"attempt-{task.task}")
+
     async def _give_back_claims(self) -> None:
         """Settle what a claim leased whose round was ended before it learned of it."""
         claiming, self._claiming = self._claiming, None
@@ -102,7 +168,7 @@ class Dispatcher(Loop):
         if self._clock.monotonic() >= self._reconcile_at:
             await self._reconcile()
         free = self._slots - len(self._attempts)
-        if free <= 0 or not await self._store.queue.ready(self._pool):
+        if self._closing or free <= 0 or not await self._store.queue.ready(self._pool):
             return False
         self._reconcile_at = self._clock.monotonic()  # until this claim has told what it leased
         self._claiming = asyncio.create_task(self._claim(free), name=f"claim-{self._pool}")
@@ -130,25 +196,49 @@ class Dispatcher(Loop):
             self._node, self._pool, self._slots, free, LEASE_SECONDS, self._clock.stamp(), own=self._own
         )
 
-    async def _attempt(self, task: ClaimedTask) -> None:
+    async def _attempt(self, task: ClaimedTask, adopted: Mapping[str, int] | None = None) -> None:
+        """See an attempt to its end. `adopted`: it was begun by another node, and so much of its output is stored."""
         outcome: Outcome = Snoozed(0.0)  # stopped by us: it will be made again, free of charge
         try:
-            outcome = await self._execute(task)
+            outcome = await self._execute(task, adopted)
             await self._settle(task, outcome)
+            if task.task in self._running:
+                await self._running[task.task].forget()
         except asyncio.CancelledError:
-            await self._give_back(task, outcome)
+            if not self._lost:
+                await self._give_back(task, outcome)
             raise
         finally:
             self._running.pop(task.task, None)
             self._attempts.pop(task.task, None)
             self.wake()
 
-    async def _execute(self, task: ClaimedTask) -> Outcome:
-        def on_output(stream: str, text: str) -> None:
-            self._logbook.write(task.run, task.path, task.attempt, stream, text)
-
+    async def _execute(self, task: ClaimedTask, adopted: Mapping[str, int] | None) -> Outcome:
         try:
-            running = await self._launcher.launch(self._launch(task), on_output)
+            revealed = await self._secrets.revealed(task.run, task.target)
+        except errors.InterlockError as error:
+            return no_secret(str(error))
+        stored = dict(adopted or {})
+
+        def write(stream: str, text: str) -> None:
+            known = min(stored.get(stream, 0), len(text))
+            if known:
+                stored[stream] -= known
+            if text[known:]:
+                self._logbook.write(task.run, task.path, task.attempt, stream, text[known:])
+
+        if adopted is None and not self._may_act():
+            return Snoozed(0.0)  # somebody else may be about to begin it
+        output = revealed.stream(write)
+        try:
+            return revealed.masked(await self._launched(task, revealed.value, output, adopting=adopted is not None))
+        finally:
+            output.close()
+
+    async def _launched(self, task: ClaimedTask, target: Target, output: Stream, *, adopting: bool) -> Outcome:
+        launch = self._launcher.adopt if adopting else self._launcher.launch
+        try:
+            running = await launch(self._launch(task, target, adopting=adopting), output.write)
         except errors.InterlockError as error:
             return _not_launched(str(error))
         except Exception as error:  # noqa: BLE001 (an attempt without an outcome would hold its slot for ever)
@@ -158,8 +248,10 @@ class Dispatcher(Loop):
         try:
             return await running.outcome()
         except asyncio.CancelledError:
-            await asyncio.shield(running.cancel())
+            await asyncio.shield(running.detach() if self._lost else running.cancel())
             raise
+        except errors.LeaseLost as error:  # the store refuses this where another node has adopted it
+            return _lost(str(error))
         except Exception as error:  # noqa: BLE001 (as above)
             telemetry.emit("attempt.broken", task=task.task, run=task.run, error=error)
             return _not_launched(f"the pool met {type(error).__name__}")
@@ -169,10 +261,10 @@ class Dispatcher(Loop):
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._settle(task, outcome), _STOP_SECONDS)
 
-    def _launch(self, task: ClaimedTask) -> Launch:
+    def _launch(self, task: ClaimedTask, target: Target, *, adopting: bool) -> Launch:
         return Launch(
             attempt=f"{task.task}.{task.fence}",
-            target=task.target,
+            target=target,
             folder=task.folder,
             environment={
                 "INTERLOCK_RUN": task.run_id,
@@ -180,7 +272,7 @@ class Dispatcher(Loop):
                 "INTERLOCK_ATTEMPT": str(task.attempt),
                 "INTERLOCK_IDEMPOTENCY_KEY": task.idempotency_key,
             },
-            orphan_grace_seconds=self._orphan_grace_seconds,
+            orphan_grace_seconds=LEASE_SECONDS if adopting else self._orphan_grace_seconds,  # the job has its own
             any_exit_code=task.any_exit_code,
         )
 
@@ -189,7 +281,9 @@ class Dispatcher(Loop):
         while True:
             try:
                 await self._logbook.flush()
-                settled = await self._store.queue.settle(task.task, task.fence, outcome, self._clock.stamp())
+                settled = await self._store.queue.settle(
+                    task.task, task.fence, outcome, self._clock.stamp(), holder=self._node
+                )
             except errors.Environment as error:
                 telemetry.emit("dispatcher.settle_failed", task=task.task, error=error)
                 self._away(error)
@@ -197,6 +291,13 @@ class Dispatcher(Loop):
                 continue
             telemetry.emit("attempt.settled", task=task.task, run=task.run, outcome=outcome, accepted=settled)
             return
+
+
+def _lost(detail: str) -> Failed:
+    return Failed(
+        failure=FailureClass.LOST,
+        fault=Fault(type=fault.RUNTIME, status=500, title="Lost", detail=detail, code="lost"),
+    )
 
 
 def _not_launched(detail: str) -> Failed:

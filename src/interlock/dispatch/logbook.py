@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Callable
 from typing import Final
 
 from interlock import errors, telemetry
@@ -17,11 +18,13 @@ _FLUSH_PIECES: Final = 200
 class Logbook(Loop):
     """Appends pieces of output to the store, in order per run, at most 0.2 s late."""
 
-    def __init__(self, store: Store, clock: Clock, max_bytes: int) -> None:
+    def __init__(self, store: Store, clock: Clock, max_bytes: int, may_act: Callable[[], bool] = lambda: True) -> None:
+        """`may_act`: whether nobody else can write the output of the same attempts; else it waits here."""
         super().__init__("logbook", _FLUSH_SECONDS)
         self._store = store
         self._clock = clock
         self._max_bytes = max_bytes
+        self._may_act = may_act
         self._pieces: dict[str, list[LogLine]] = defaultdict(list)
         self._sizes: dict[tuple[str, str, int], int] = defaultdict(int)
         """Characters that wait for the next flush, by attempt. The piece that exceeds the limit still goes to the store,
@@ -46,6 +49,8 @@ class Logbook(Loop):
     async def flush(self) -> None:
         """Store everything that was written so far. What the store could not take stays for the next flush."""
         async with self._flushing:
+            if not self._may_act():
+                return
             for run in list(self._pieces):
                 pieces = self._pieces.pop(run)
                 for key in {(run, piece.path, piece.attempt) for piece in pieces}:
@@ -57,6 +62,11 @@ class Logbook(Loop):
                     for piece in pieces:
                         self._sizes[run, piece.path, piece.attempt] += len(piece.text)
                     raise
+
+    def drop(self) -> None:
+        """Forget what was not stored: whoever goes on with the attempts hears all of their output."""
+        self._pieces.clear()
+        self._sizes.clear()
 
     async def round(self) -> bool:
         if self._pieces:

@@ -8,22 +8,43 @@ or outside 200-399 where it is true, so a redirection is a result that the workf
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
-from typing import Final, assert_never
+from collections.abc import Iterator, Mapping
+from typing import Final, Protocol, assert_never
 
 import msgspec
 
 from interlock.model import fault, json
 from interlock.model.fault import Fault
-from interlock.model.task import Done, Failed, FailureClass, HttpTarget, Outcome
-from interlock.net.client import Cause, Client, NoResponse, Request, Response
+from interlock.model.task import Credentials, Done, Failed, FailureClass, HttpTarget, Outcome
+from interlock.net.client import Answer, Cause, NoResponse, Request, Response
 
 _EXCERPT: Final = 200  # characters of an error's body: a message fits, a page does not
 _HIDDEN: Final = "***"
+_OPEN_PROPERTIES: Final = frozenset(
+    {
+        "username",
+        "authority",
+        "endpoints",
+        "grant",
+        "id",
+        "authentication",
+        "request",
+        "issuers",
+        "scopes",
+        "type",
+        "use",
+    }
+)
 _SENSITIVE: Final = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key"})
 
 
-async def perform(target: HttpTarget, idempotency_key: str, client: Client) -> Outcome:
+class Sends(Protocol):
+    """Sends requests: a client, or one that authenticates in more ways."""
+
+    async def send(self, request: Request) -> Answer: ...
+
+
+async def perform(target: HttpTarget, idempotency_key: str, client: Sends) -> Outcome:
     """Send the request and give what the step yields, or why it failed.
 
     `idempotency_key` goes out as `Idempotency-Key` unless the author names that header. No credential is ever part of
@@ -41,6 +62,15 @@ async def perform(target: HttpTarget, idempotency_key: str, client: Client) -> O
         return _failed(
             FailureClass.APPLICATION, fault.COMMUNICATION, 500, "Unreadable answer", detail, "invalid-answer"
         )
+
+
+async def fetch(uri: str, credentials: Credentials | None, client: Sends) -> Response | Failed:
+    """Give the answer to a GET for a document that a call needs, wherever redirections lead."""
+    target = HttpTarget(method="GET", uri=uri, credentials=credentials)
+    answer = await client.send(Request(method="GET", uri=uri, credentials=credentials, follow_redirects=True))
+    if isinstance(answer, NoResponse):
+        return _without_answer(target, answer)
+    return answer if 200 <= answer.status < 300 else _refused(target, answer)
 
 
 def _request(target: HttpTarget, idempotency_key: str) -> Request:
@@ -135,8 +165,21 @@ def _refused(target: HttpTarget, response: Response) -> Failed:
 
 
 def _without_answer(target: HttpTarget, answer: NoResponse) -> Failed:
-    detail = _without_secrets(target, f"{_place(target)}: {answer.detail}")
+    return _failure(answer, _without_secrets(target, f"{_place(target)}: {answer.detail}"))
+
+
+def _failure(answer: NoResponse, detail: str) -> Failed:
     match answer.cause:
+        case Cause.UNAUTHENTICATED:
+            return _failed(
+                FailureClass.APPLICATION, fault.AUTHENTICATION, 401, "Not authenticated", detail, answer.cause
+            )
+        case Cause.FORBIDDEN:
+            return _failed(FailureClass.APPLICATION, fault.AUTHORIZATION, 403, "Not authorized", detail, answer.cause)
+        case Cause.INVALID_CREDENTIALS:
+            return _failed(
+                FailureClass.INVALID, fault.AUTHENTICATION, 401, "Credentials cannot be used", detail, answer.cause
+            )
         case Cause.TIMEOUT:
             return _failed(FailureClass.TIMEOUT, fault.TIMEOUT, 408, "Timeout", detail)
         case Cause.ADDRESS_REFUSED:
@@ -170,17 +213,28 @@ def _excerpt(target: HttpTarget, response: Response) -> str:
     """Give the beginning of an error's body where it is text; empty otherwise."""
     if not (response.media_type.startswith("text/") or response.media_type.endswith("json")):
         return ""
-    text = " ".join(_without_secrets(target, response.body.decode(errors="replace")).split())
+    said = response.body.decode(errors="replace")
+    text = " ".join(_without_secrets(target, said, response.request_headers).split())
     return text if len(text) <= _EXCERPT else text[: _EXCERPT - 1] + "…"
 
 
-def _without_secrets(target: HttpTarget, text: str) -> str:
-    """Hide what authenticates the request, in case the other side (or a library) says it back."""
-    secrets = {value for name, value in target.headers.items() if name.lower() in _SENSITIVE}
+def _without_secrets(target: HttpTarget, text: str, sent: Mapping[str, str] | None = None) -> str:
+    """Hide what authenticates the request, in case the other side (or a library) says it back. `sent`: its headers."""
+    headers = {**target.headers, **(sent or {})}
+    secrets = {value for name, value in headers.items() if name.lower() in _SENSITIVE}
     secrets |= {value.partition(" ")[2] for value in secrets}
-    if (credentials := target.credentials) is not None:
-        pair = f"{credentials.username}:{credentials.password}".encode()
-        secrets |= {credentials.token, credentials.password, _base64(pair)}
+    if target.credentials is not None:
+        secrets |= set(_texts(target.credentials.properties))
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
         text = text.replace(secret, _HIDDEN)
     return text
+
+
+def _texts(value: json.Json) -> Iterator[str]:
+    """Give every text in the properties of credentials that is no name or address."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if key not in _OPEN_PROPERTIES:
+                yield from _texts(item)

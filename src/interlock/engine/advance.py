@@ -10,6 +10,7 @@ refusal means that another node owns it, and the run is dropped at once.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
@@ -17,10 +18,12 @@ import msgspec
 
 from interlock import errors, telemetry
 from interlock.engine import cause as causes
+from interlock.engine import exchange
 from interlock.engine import state as states
 from interlock.engine.cause import Cause, Continue, Drain, Recover, Settled, Start, Tick
+from interlock.engine.children import Children
 from interlock.engine.decide import decide
-from interlock.engine.live import Evaluates, Graphs, LiveRun, Performs
+from interlock.engine.live import Evaluates, Graphs, Keeps, LiveRun, Performs, Refuses
 from interlock.engine.machine import MAX_PAYLOAD_BYTES, Decision
 from interlock.engine.rows import Rows
 from interlock.engine.timers import Timers
@@ -30,7 +33,7 @@ from interlock.model import fault, payload
 from interlock.model.fault import Fault
 from interlock.model.payload import Payload
 from interlock.model.states import RunStatus
-from interlock.model.task import Done, EffectRequest, Failed, FailureClass, Place
+from interlock.model.task import Done, EffectRequest, Failed, FailureClass, Place, WorkflowTarget
 from interlock.service import Clock, Service
 from interlock.store.ports import Batch, Claimed, Committed, InboxRow, NewRun, NewTask, Store, StoredRun
 
@@ -50,7 +53,8 @@ T = TypeVar("T")
 class Engine(Service):
     """The runs of one node.
 
-    `patient`: wait for a store that is away for as long as it takes; else let the run's waiter see the error.
+    `patient`: wait for a store that is away for as long as it takes; else let the run's waiter see the error. `refuses`:
+    what takes back the runs that this node cannot execute; without it they are given up here.
     """
 
     def __init__(
@@ -61,10 +65,12 @@ class Engine(Service):
         graphs: Graphs,
         performer: Performs,
         evaluators: Evaluates,
+        secrets: Keeps,
         *,
         rows: Rows | None = None,
         patient: bool = True,
         max_payload_bytes: int = MAX_PAYLOAD_BYTES,
+        refuses: Refuses | None = None,
     ) -> None:
         self._node = node
         self._store = store
@@ -72,9 +78,11 @@ class Engine(Service):
         self._graphs = graphs
         self._performer = performer
         self._evaluators = evaluators
+        self._secrets = secrets
         self.rows = rows or Rows()
         self._patient = patient
         self._max_payload_bytes = max_payload_bytes
+        self._children = Children(node, store, clock, self.rows)
         self._runs: dict[str, LiveRun] = {}
         self._timers = Timers(clock, self._due)
         self._net: asyncio.TimerHandle | None = None
@@ -84,6 +92,8 @@ class Engine(Service):
         self._unlisten: Callable[[], None] | None = None
         self._stopping = False
         self._draining = False
+        self._closing = False
+        self._refuses = refuses
 
     # -- life ----------------------------------------------------------------------------------------------------
 
@@ -95,6 +105,30 @@ class Engine(Service):
         self._net = asyncio.get_running_loop().call_later(_NET_SECONDS, self._look)
         if self._runs:
             self._bell()
+
+    async def quiesce(self, seconds: float, hurry: asyncio.Event) -> None:
+        """Begin no effect any more and wait until those in flight have ended, at most so long, or until `hurry`."""
+        self._closing = True
+        end = self._clock.monotonic() + seconds
+        hurried = asyncio.create_task(hurry.wait())
+        try:
+            while not hurry.is_set() and (
+                effects := [each for live in self._runs.values() for each in live.effects.values()]
+            ):
+                left = end - self._clock.monotonic()
+                if left <= 0:
+                    return
+                await asyncio.wait([*effects, hurried], timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            hurried.cancel()
+
+    async def catch_up(self, seconds: float) -> None:
+        """Apply what is in the inbox, as far as that takes no longer."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._pull()
+                while drivers := [live.driver for live in self._runs.values() if live.driver is not None]:
+                    await asyncio.wait(drivers)
 
     async def drain(self, grace_seconds: float) -> None:
         """Give every run back: its effects in flight are stopped and noted as such, so that the next owner repeats them
@@ -137,7 +171,7 @@ class Engine(Service):
 
         Raises LeaseLost when this node stops, or is given up for dead, before the commit.
         """
-        if self._stopping or self._draining:
+        if self._stopping or self._draining or self._closing:
             raise _stops(new.run)
         state = states.new(new.run, new.namespace, new.id, input)
         text, large = self.rows.input(input)
@@ -168,6 +202,10 @@ class Engine(Service):
             await live.gone.wait()
             if live.error is not None:
                 raise live.error
+
+    def knows(self, run: str) -> bool:
+        """Say whether this node is at work for a run."""
+        return run in self._runs
 
     @property
     def runs(self) -> int:
@@ -240,6 +278,11 @@ class Engine(Service):
                 await self._advance(live)
         except asyncio.CancelledError:
             raise
+        except (errors.CannotExecute, errors.Invalid) as error:
+            telemetry.emit("run.refused", run=live.run, definition=live.definition, error=error)
+            self._give_up(live, error)
+            if self._refuses is not None:
+                self._refuses.refuse(live.run, live.epoch, live.definition, str(error))
         except Exception as error:  # noqa: BLE001 (whoever waits for the run is told; other runs go on)
             telemetry.emit("run.dropped", run=live.run, error=error)
             self._give_up(live, error)
@@ -252,10 +295,16 @@ class Engine(Service):
         stored = await self._patiently(lambda: self._store.journal.load(live.run))
         if stored is None or stored.epoch != live.epoch:
             raise errors.StaleEpoch(f"the run {live.run} belongs to another node")
+        live.definition = stored.definition
         live.graph = await self._patiently(lambda: self._graph(stored))
         live.place = Place(run=stored.run, namespace=stored.namespace, id=stored.id, folder=stored.folder)
+        if self._refuses is not None and (reason := await self._refuses.reason(live.graph, live.place)) is not None:
+            raise errors.CannotExecute(reason)
         live.state = await self._patiently(lambda: self.rows.load(stored, self._store.journal))
         live.seq = stored.seq
+        live.subscribed = exchange.listeners(live)
+        if stored.parent is not None and stored.parent_effect is not None:
+            live.parent = stored.parent, stored.parent_effect
         for row in stored.inbox:
             if row.number not in live.seen:
                 live.seen.add(row.number)
@@ -303,6 +352,9 @@ class Engine(Service):
         assert live.state is not None
         total = Decision()
         answers: list[Answer] = []
+        declared = live.graph.secrets
+        leaves = isinstance(cause, Drain)  # which evaluates nothing, and must not wait for a vault
+        secrets = await self._secrets.bound(live.run, declared) if declared and not leaves else None
         while True:
             decision = decide(
                 live.graph,
@@ -313,6 +365,7 @@ class Engine(Service):
                 answers=answers,
                 pause=self._later_than(self._clock.monotonic() + _SLICE_SECONDS),
                 max_payload_bytes=self._max_payload_bytes,
+                secrets=secrets,
             )
             _add(total, decision)
             if decision.pending is None:
@@ -334,17 +387,25 @@ class Engine(Service):
         assert place is not None
         if not work.events and not consumed and live.accept is None:
             return
-        queued = [request for request in work.requests if request.queued]
+        children, answers = await self._patiently(lambda: self._children.of(place, work.requests))
+        tasks = [self._task(place, request) for request in work.requests if request.queued and not _is_child(request)]
+        listeners = exchange.listeners(live)
         batch = self.rows.batch(
             state,
             work.events,
             epoch=live.epoch,
             seq=live.seq,
             at=self._clock.now(),
-            tasks=[self._task(place, request) for request in queued],
+            tasks=tasks,
             cancelled_tasks=[effect for effect, is_queued in work.interrupts.items() if is_queued],
             consumed=consumed,
             accept=live.accept,
+            children=children,
+            posts=[*answers, *exchange.told(live)],
+            emitted=[exchange.sent(place.namespace, envelope) for envelope in work.emitted],
+            subscriptions=exchange.wanted(live, listeners - live.subscribed),
+            unsubscribed=sorted(live.subscribed - listeners) if not state.ended else (),
+            release=live.drained and not state.ended,
         )
         if live.accept_large:
             batch = _with_large(batch, live.accept_large)
@@ -356,8 +417,18 @@ class Engine(Service):
             self._give_up(live, errors.StaleEpoch(f"the run {live.run} belongs to another node"))
             return
         live.seq += 1
+        live.subscribed = listeners
         telemetry.emit("run.committed", run=live.run, namespace=place.namespace, id=place.id, events=work.events)
         self._act(live, work)
+        for child in children:
+            self._begin(child)
+
+    def _begin(self, child: NewRun) -> None:
+        """Execute a child run that this commit accepted."""
+        if child.owner == self._node and not self._draining:
+            live = LiveRun(run=child.run, epoch=1)
+            self._runs[child.run] = live
+            self._deliver(live, Start(), 0)
 
     def _settle_acceptance(self, live: LiveRun, committed: Committed) -> None:
         live.accept = None
@@ -377,12 +448,12 @@ class Engine(Service):
             if task is not None:
                 self._end(task)
         for request in work.requests:
-            if not request.queued and request.effect not in work.interrupts:
+            if not request.queued and request.effect not in work.interrupts and not self._closing:
                 live.effects[request.effect] = asyncio.create_task(
                     self._perform(live, request), name=f"effect-{live.run}-{request.effect}"
                 )
         assert live.state is not None
-        if live.state.ended:
+        if live.state.ended or live.drained:
             self._finish(live)
 
     async def _perform(self, live: LiveRun, request: EffectRequest) -> None:
@@ -475,10 +546,15 @@ def _add(total: Decision, part: Decision) -> None:
     """Join two decisions about the same run into one commit."""
     total.events += part.events
     total.requests += part.requests
+    total.emitted += part.emitted
     total.interrupts |= part.interrupts
     total.more = part.more
     if part.interrupts:
         total.requests = [request for request in total.requests if request.effect not in part.interrupts]
+
+
+def _is_child(request: EffectRequest) -> bool:
+    return isinstance(request.target, WorkflowTarget)
 
 
 def _stops(run: str) -> errors.LeaseLost:

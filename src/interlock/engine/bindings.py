@@ -6,7 +6,6 @@ not exist at a place is an error there, not null. Only the names that an express
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
@@ -14,8 +13,8 @@ from typing import Final
 import interlock
 from interlock import errors
 from interlock.engine.state import RunState, Scope
-from interlock.expr.evaluation import Evaluation, Pending
-from interlock.flow.graph import ForWork, Graph, HttpWork, Node, TryWork
+from interlock.expr.template import Template
+from interlock.flow.graph import ForWork, Graph, HttpWork, ListenWork, Node, OpenApiWork, TryWork
 from interlock.model.json import Json
 from interlock.model.payload import Payload
 
@@ -51,6 +50,16 @@ class Bindings:
         """Give the arguments of these names. Raises ExpressionError for one that this place does not have."""
         return {name: self._argument(name) for name in names}
 
+    def credentials(self) -> tuple[Template | None, Json]:
+        """Give what the credentials of this step's request are made of, and the data for it; None for no credentials.
+
+        Raises ExpressionError where `$authorization` does not exist.
+        """
+        if self._input is None:
+            raise errors.ExpressionError("$authorization is not available here")
+        work = None if self._node is None else self._node.work
+        return work.credentials if isinstance(work, HttpWork | OpenApiWork) else None, self._input.value
+
     def _argument(self, name: str) -> Json:
         if self._extra is not None and name in self._extra:
             return self._extra[name]
@@ -72,12 +81,19 @@ class Bindings:
                 return RUNTIME
             case "task" if self._node is not None:
                 return self._task(self._node)
-            case "authorization" if self._input is not None:
-                return self._authorization(self._input)
             case _:
                 return self._variable(name)
 
     def _task(self, node: Node) -> Json:
+        """Describe the step; in an extension, the step that is extended, with its own properties at hand too."""
+        if node.extends is not None:
+            subject = self._graph.nodes[node.extends]
+            described = {"name": subject.name, "reference": subject.path, "definition": subject.definition}
+            own = subject.definition if isinstance(subject.definition, dict) else {}
+            return {**own, **self._described(node), **described}
+        return self._described(node)
+
+    def _described(self, node: Node) -> dict[str, Json]:
         return {
             "name": node.name,
             "reference": node.path,
@@ -86,20 +102,6 @@ class Bindings:
             "output": None if self._raw_output is None else self._raw_output.value,
             "startedAt": moment(self._since),
         }
-
-    def _authorization(self, input: Payload) -> Json:
-        """Give how the step's request authenticates itself, null when it does not."""
-        work = None if self._node is None else self._node.work
-        if not isinstance(work, HttpWork) or work.credentials is None:
-            return None
-        try:
-            found = work.credentials.evaluate(Evaluation(), input.value, self.pick(work.credentials.arguments))
-        except Pending:
-            raise errors.ExpressionError("$authorization needs a slow expression; use a simpler one") from None
-        if found["scheme"] == "basic":
-            pair = f"{found['username']}:{found['password']}".encode()
-            return {"scheme": "Basic", "parameter": base64.b64encode(pair).decode()}
-        return {"scheme": "Bearer", "parameter": found["token"]}
 
     def _variable(self, name: str) -> Json:
         if self._scope is not None:
@@ -111,6 +113,11 @@ class Bindings:
                             return frame.items.value[frame.index]
                         if name == work.at:
                             return frame.index
+                    if isinstance(work, ListenWork) and frame.item is not None:
+                        if name == work.each:
+                            return frame.item.value
+                        if name == work.at:
+                            return frame.processed
                     if isinstance(work, TryWork) and frame.phase == "catch" and name == work.as_:
                         assert frame.error is not None
                         return frame.error.described()

@@ -1,6 +1,6 @@
 """What can happen to a run from outside: the causes of decisions.
 
-Those that come from other processes (settled, cancel, suspend, resume, reopen) travel as JSON in the run's inbox, with
+Those that come from other processes (settled, event, cancel, suspend, resume, reopen) travel as JSON in the run's inbox, with
 the tag `kind`; the store writes `settled` itself when an attempt ends.
 """
 
@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from interlock.model.json import Json
 from interlock.model.task import Outcome
 
 
@@ -26,6 +27,12 @@ class Settled(_Cause, frozen=True, tag="settled"):
 
     effect: int
     outcome: Outcome
+
+
+class Occurred(_Cause, frozen=True, tag="event"):
+    """An event was sent that a step of this run may wait for; `event` is its envelope."""
+
+    event: dict[str, Json]
 
 
 class Tick(_Cause, frozen=True, tag="tick"):
@@ -60,7 +67,7 @@ class Continue(_Cause, frozen=True, tag="continue"):
     """Nothing new: go on where the last decision paused."""
 
 
-Cause: TypeAlias = Start | Settled | Tick | Cancel | Suspend | Resume | Reopen | Recover | Drain | Continue
+Cause: TypeAlias = Start | Settled | Occurred | Tick | Cancel | Suspend | Resume | Reopen | Recover | Drain | Continue
 
 _decoder = msgspec.json.Decoder(Cause)
 

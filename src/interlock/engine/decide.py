@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, assert_never
 
-from interlock.engine import faults, requests, steps
+from interlock.engine import extending, faults, listening, requests, steps
 from interlock.engine.bindings import Bindings
 from interlock.engine.cause import (
     Cancel,
     Cause,
     Continue,
     Drain,
+    Occurred,
     Recover,
     Reopen,
     Resume,
@@ -31,11 +32,12 @@ from interlock.expr.evaluation import Answer, Pending
 from interlock.flow.graph import Graph, TryWork, WaitWork
 from interlock.model import event as events
 from interlock.model import fault, retry
-from interlock.model.event import LIST_END, RUN_END
+from interlock.model.event import LIST_END, RUN_END, STEP_END
 from interlock.model.fault import Fault
 from interlock.model.payload import Payload
 from interlock.model.states import RunStatus
 from interlock.model.task import Cancelled, Done, FailureClass, Outcome, Snoozed
+from interlock.secrets.bound import Bound
 
 INLINE_STEPS: Final = 10_000
 """A decision commits its position at least this often, so that an endless loop can be cancelled and loses little."""
@@ -51,13 +53,14 @@ def decide(
     answers: Sequence[Answer] = (),
     pause: Callable[[], bool] = lambda: False,
     max_payload_bytes: int = MAX_PAYLOAD_BYTES,
+    secrets: Bound | None = None,
 ) -> Decision:
     """Give what follows from `cause`, applied to `state`.
 
     `answers` are the values of slow expressions asked for by the decision before this one (`pending`). `pause` is asked
-    between steps and makes the decision end early with `more`.
+    between steps and makes the decision end early with `more`. `secrets`: those that the graph declares.
     """
-    m = Machine(graph, state, now, uniform, answers, max_payload_bytes)
+    m = Machine(graph, state, now, uniform, answers, max_payload_bytes, secrets)
     m.decision.consumed = False
     try:
         _apply(m, cause)
@@ -82,6 +85,8 @@ def _apply(m: Machine, cause: Cause) -> None:
             _settle(m, effect, outcome)
         case Tick():
             _tick(m)
+        case Occurred(event=envelope):
+            listening.hear(m, envelope)
         case Cancel(reason=reason):
             m.emit(events.Cancelled(at=m.now, reason=reason))
         case Suspend():
@@ -131,7 +136,7 @@ def _settle(m: Machine, effect: int, outcome: Outcome) -> None:
     match outcome:
         case Done(value=value):
             try:
-                output = m.payload(requests.shaped(node.work, value))
+                output = m.payload(requests.shaped(node.work, value, frame.input.value))
                 steps.complete(m, scope, node, frame, output)
             except StepFault as found:
                 faults.raise_fault(m, scope, node.path, found.fault)
@@ -286,7 +291,7 @@ def _run(m: Machine, pause: Callable[[], bool]) -> None:
 
 
 def _is_ready(m: Machine, scope: Scope) -> bool:
-    return not scope.done and (scope.at is not None or steps.joins(m, scope))
+    return not scope.done and (scope.at is not None or steps.joins(m, scope) or listening.is_due(m, scope))
 
 
 def _woken(m: Machine, news: Sequence[events.Event]) -> list[str]:
@@ -310,10 +315,14 @@ def _woken(m: Machine, news: Sequence[events.Event]) -> list[str]:
 def _step(m: Machine, scope: Scope) -> None:
     path = _origin(scope)
     try:
-        if scope.at is None:
+        if scope.at is None and scope.frames[-1].listener:
+            listening.proceed(m, scope)
+        elif scope.at is None:
             steps.join(m, scope)
         elif scope.at == RUN_END:
             _finish(m, scope.value)
+        elif scope.at == STEP_END:
+            extending.skip(m, scope)
         elif scope.at != LIST_END:
             steps.enter(m, scope, m.graph.nodes[scope.at])
         elif scope.frames:
@@ -328,7 +337,7 @@ def _step(m: Machine, scope: Scope) -> None:
 
 def _origin(scope: Scope) -> str:
     """Give the step that an error belongs to: the one to enter, else the innermost open one, else the run itself."""
-    if scope.at not in (None, LIST_END, RUN_END):
+    if scope.at not in (None, LIST_END, RUN_END, STEP_END):
         assert scope.at is not None
         return scope.at
     return scope.frames[-1].path if scope.frames and scope.at != RUN_END else ""

@@ -10,13 +10,13 @@ from __future__ import annotations
 import msgspec
 
 from interlock.engine.bindings import Bindings
+from interlock.engine.ending import tolerate, truthy
 from interlock.engine.machine import Machine, StepFault
 from interlock.engine.state import Frame, Scope
-from interlock.engine.steps import truthy
 from interlock.flow.graph import Node, RetryPlan, TryWork
 from interlock.model import event as events
 from interlock.model import fault, retry
-from interlock.model.event import LIST_END
+from interlock.model.event import EXTENDED, LIST_END
 from interlock.model.fault import Fault, same_type
 from interlock.model.json import Json
 
@@ -27,13 +27,13 @@ def raise_fault(m: Machine, scope: Scope, path: str, error: Fault, *, inside: bo
     A step does not catch its own error; `inside` says that the error happened within the open step `path` instead (the
     limit of one round of a `try`). Raises Pending when a condition is slow.
     """
-    error = error.at(path or "/")
+    error = error.at(path.removesuffix(EXTENDED) or "/")
     if not path:  # the run's own input, output or timeout: no step encloses it
         m.emit(events.Faulted(at=m.now, scope=scope.id, path=path, fault=error))
         return
     node = m.graph.nodes[path]
     if node.tolerates and not inside:
-        _tolerate(m, scope, node, error)
+        tolerate(m, scope, node, error)
         return
     for current in m.state.lineage(scope):
         for frame in reversed(_above(current, path, inside)):
@@ -41,7 +41,7 @@ def raise_fault(m: Machine, scope: Scope, path: str, error: Fault, *, inside: bo
             if isinstance(catcher.work, TryWork) and _catch(m, current, catcher, catcher.work, frame, error):
                 return
             if catcher.tolerates:
-                _tolerate(m, current, catcher, error)
+                tolerate(m, current, catcher, error)
                 return
     m.emit(events.Faulted(at=m.now, scope=scope.id, path=path, fault=error))
 
@@ -50,12 +50,6 @@ def _above(scope: Scope, path: str, inside: bool) -> list[Frame]:
     """Give the open steps that enclose the failing one, outermost first."""
     depth = next((i for i, frame in enumerate(scope.frames) if frame.path == path), len(scope.frames))
     return scope.frames[: depth + 1 if inside else depth]
-
-
-def _tolerate(m: Machine, scope: Scope, node: Node, error: Fault) -> None:
-    target = m.graph.nodes.get(node.next)
-    back = target is not None and target.order <= node.order
-    m.emit(events.Tolerated(at=m.now, scope=scope.id, path=node.path, fault=error, next=node.next, back=back))
 
 
 def _catch(m: Machine, scope: Scope, node: Node, work: TryWork, frame: Frame, error: Fault) -> bool:

@@ -54,6 +54,15 @@ def apply(state: RunState, event: Event) -> None:
             frame.effect, frame.until = 0, event.until
         case events.Looped():
             _loop(state, event)
+        case events.Listened():
+            _touch(state, event.scope).frames[-1].listener = event.listener
+            state.head.serial = event.listener
+        case events.Heard() | events.Sealed() | events.Taken() | events.Processed():
+            _listen(state, event)
+        case events.Extended():
+            _extend(state, event)
+        case events.Emitted():
+            return
         case events.Forked():
             _fork(state, event)
         case events.BranchEnded():
@@ -178,6 +187,42 @@ def _loop(state: RunState, event: events.Looped) -> None:
         frame.items = event.items
     frame.index = event.index
     scope.at = event.first
+
+
+def _listen(state: RunState, event: events.Heard | events.Sealed | events.Taken | events.Processed) -> None:
+    scope = _touch(state, event.scope)
+    frame = next(frame for frame in scope.frames if frame.path == event.path)
+    match event:
+        case events.Heard():
+            if event.until:
+                frame.ended_by = [*frame.ended_by, event.filter]
+            else:
+                frame.heard = [*frame.heard, event.event]
+                if event.filter >= 0:
+                    frame.fitted = [*frame.fitted, event.filter]
+            if event.correlation is not None:
+                frame.correlation = event.correlation
+        case events.Sealed():
+            frame.sealed = True
+        case events.Taken():
+            frame.item, frame.heard = event.value, frame.heard[1:]
+            scope.value, scope.at = event.value, event.first
+        case _:
+            if frame.item is None:
+                frame.heard = frame.heard[1:]
+            frame.item, frame.processed = None, frame.processed + 1
+            if event.output is not None:
+                frame.outputs = [*frame.outputs, event.output]
+            if event.context is not None:
+                scope.context = event.context
+            scope.value, scope.at = frame.input, None
+
+
+def _extend(state: RunState, event: events.Extended) -> None:
+    scope = _touch(state, event.scope)
+    frame = scope.frames[-1]
+    frame.part, frame.active, frame.then, frame.output = event.part, event.active, event.then, event.output
+    scope.value, scope.at = event.value, event.first
 
 
 def _fork(state: RunState, event: events.Forked) -> None:

@@ -33,6 +33,11 @@ def here(clock: Clock, roles: str, *, pinned: bool) -> NodeRow:
     )
 
 
+def host() -> str:
+    """Give the name of this machine as nodes have it."""
+    return socket.gethostname()
+
+
 def is_dead(node: NodeRow) -> bool:
     """Say whether a node of this host is certainly gone. False when it lives, or cannot be seen from here."""
     if node.host != socket.gethostname():

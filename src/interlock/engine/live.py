@@ -13,6 +13,7 @@ from interlock.expr.evaluation import Answer
 from interlock.expr.evaluation import Request as Evaluate
 from interlock.flow.graph import Graph
 from interlock.model.task import EffectRequest, Outcome, Place
+from interlock.secrets.bound import Bound
 from interlock.store.ports import Committed, NewRun
 
 
@@ -26,11 +27,29 @@ class Evaluates(Protocol):
     async def evaluate(self, request: Evaluate) -> Answer: ...
 
 
+class Keeps(Protocol):
+    """Gives the secrets that a run's definition declares."""
+
+    async def bound(self, run: str, names: tuple[str, ...]) -> Bound: ...
+
+
 class Performs(Protocol):
     """Performs effects in this node."""
 
     async def perform(self, request: EffectRequest, place: Place) -> Outcome:
         """Give the outcome. Cancelling the call stops the work where it can be stopped."""
+        ...
+
+
+class Refuses(Protocol):
+    """Decides whether this node can execute a run, and takes back those that it cannot."""
+
+    async def reason(self, graph: Graph, place: Place) -> str | None:
+        """Say why this node cannot execute a run; None when it can."""
+        ...
+
+    def refuse(self, run: str, epoch: int, definition: str, reason: str) -> None:
+        """Give a run back that this node cannot execute, for another one to claim."""
         ...
 
 
@@ -41,6 +60,7 @@ class LiveRun:
     run: str
     epoch: int
     seq: int = 0
+    definition: str = ""
     state: RunState | None = None
     graph: Graph | None = None
     place: Place | None = None
@@ -49,6 +69,10 @@ class LiveRun:
     mailbox: deque[tuple[Cause, int]] = field(default_factory=deque)
     seen: set[int] = field(default_factory=set)
     drained: bool = False
+    subscribed: set[int] = field(default_factory=set)
+    """The listeners whose subscriptions are in the store."""
+    parent: tuple[str, int] | None = None
+    """The run that waits for this one, and its effect there."""
     driver: asyncio.Task[None] | None = None
     effects: dict[int, asyncio.Task[None]] = field(default_factory=dict)
     accepted: asyncio.Future[Committed] | None = None

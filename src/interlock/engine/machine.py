@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from interlock import errors
-from interlock.engine import fold
+from interlock.engine import authorization, fold
 from interlock.engine.bindings import Bindings
 from interlock.engine.state import Frame, RunState, Scope
 from interlock.expr.evaluation import Answer, Evaluation
@@ -25,6 +25,7 @@ from interlock.model.fault import Fault
 from interlock.model.json import Json
 from interlock.model.payload import Payload
 from interlock.model.task import EffectRequest
+from interlock.secrets.bound import Bound
 
 MAX_PAYLOAD_BYTES: Final = 64 * 1024 * 1024
 
@@ -43,6 +44,7 @@ class Decision:
 
     events       what happened, already applied to the state
     requests     effects to perform after the commit
+    emitted      events to deliver with the commit, as CloudEvents
     interrupts   effects in flight that nobody waits for any more, to stop after the commit; True: through the queue
     pending      an expression to evaluate elsewhere first; then decide again with its answer added
     consumed     False while the cause itself still waits for that answer
@@ -51,11 +53,15 @@ class Decision:
 
     events: list[Event] = field(default_factory=list)
     requests: list[EffectRequest] = field(default_factory=list)
+    emitted: list[dict[str, Json]] = field(default_factory=list)
     interrupts: dict[int, bool] = field(default_factory=dict)
     pending: Evaluate | None = None
     consumed: bool = True
     more: bool = False
 
+
+_OURS: Final = frozenset({"secrets", "authorization"})
+"""The arguments that are made here and not by the bindings."""
 
 # These never close a step, so no effect in flight can lose its waiter by them.
 _OPENING: Final = (Requested, Waited, Looped, BranchEnded)
@@ -72,6 +78,7 @@ class Machine:
         uniform: Callable[[float, float], float],
         answers: Sequence[Answer] = (),
         max_payload_bytes: int = MAX_PAYLOAD_BYTES,
+        secrets: Bound | None = None,
     ) -> None:
         self.graph = graph
         self.state = state
@@ -82,6 +89,8 @@ class Machine:
         self.settling = 0
         """The effect whose outcome is being applied: it has ended by itself and needs no interruption."""
         self._max_payload_bytes = max_payload_bytes
+        self.secrets = secrets
+        """The secrets that the graph declares; None when it declares none."""
 
     def emit(self, event: Event) -> None:
         """Apply an event, record it, and note the effects that nobody waits for after it."""
@@ -96,18 +105,52 @@ class Machine:
     def _in_flight(self) -> dict[int, bool]:
         return {effect: self.state.scopes[scope].frames[-1].queued for effect, scope in self.state.effects.items()}
 
-    def evaluate(self, what: Expression | Template, data: Json, bindings: Bindings) -> Json:
-        """Give the value of an expression or a template. Raises StepFault, or Pending for a slow one."""
+    def evaluate(self, what: Expression | Template, data: Json, bindings: Bindings, *, goes_out: bool = False) -> Json:
+        """Give the value of an expression or a template, with markers for the secrets in it.
+
+        `goes_out`: it is a part of an effect's request. Raises StepFault, or Pending for a slow one.
+        """
+        if "secrets" in what.arguments:
+            return self._with_secrets(what, data, bindings, goes_out=goes_out)
         try:
-            arguments: Mapping[str, Json] = bindings.pick(what.arguments) if what.arguments else {}
-            if isinstance(what, Template):
-                return what.evaluate(self.evaluation, data, arguments)
-            return self.evaluation.run(what, data, arguments)
+            return self._evaluate(what, data, self._picked(what, bindings))
         except errors.ExpressionError as error:
-            code = None if error.code == "expression" else error.code
+            raise _failed(error, str(error)) from None
+
+    def _with_secrets(self, what: Expression | Template, data: Json, bindings: Bindings, *, goes_out: bool) -> Json:
+        secrets = self.secrets
+        if secrets is None:
+            raise _failed(errors.ExpressionError(), "$secrets is empty: `use.secrets` declares none")
+        names = what.secrets
+        if (problem := secrets.problem(names)) is not None:
             raise StepFault(
-                Fault(type=fault.EXPRESSION, status=400, title="Expression failed", detail=str(error), code=code)
-            ) from None
+                Fault(
+                    type=fault.AUTHORIZATION, status=403, title="Secret not available", detail=problem, code="no-secret"
+                )
+            )
+        try:
+            arguments = {**self._picked(what, bindings), "secrets": secrets.values}
+            return secrets.concealed(self._evaluate(what, data, arguments), names, goes_out=goes_out)
+        except errors.ExpressionError as error:  # its text may quote the data
+            raise _failed(error, secrets.masked(str(error))) from None
+
+    def _picked(self, what: Expression | Template, bindings: Bindings) -> dict[str, Json]:
+        if what.arguments.isdisjoint(_OURS):
+            return bindings.pick(what.arguments)
+        picked = bindings.pick(what.arguments - _OURS)
+        if "authorization" in what.arguments:
+            picked["authorization"] = self._authorization(bindings)
+        return picked
+
+    def _authorization(self, bindings: Bindings) -> Json:
+        """Give how the step's request authenticates itself, null when it does not. Raises ExpressionError."""
+        credentials, data = bindings.credentials()
+        return None if credentials is None else authorization.described(self.evaluate(credentials, data, bindings))
+
+    def _evaluate(self, what: Expression | Template, data: Json, arguments: Mapping[str, Json]) -> Json:
+        if isinstance(what, Template):
+            return what.evaluate(self.evaluation, data, arguments)
+        return self.evaluation.run(what, data, arguments)
 
     def seconds(self, what: Template, data: Json, bindings: Bindings) -> float:
         """Give the seconds of a duration in the document, literal or expression. Raises StepFault."""
@@ -155,3 +198,8 @@ class Machine:
             output=output,
             extra=extra,
         )
+
+
+def _failed(error: errors.ExpressionError, detail: str) -> StepFault:
+    code = None if error.code == "expression" else error.code
+    return StepFault(Fault(type=fault.EXPRESSION, status=400, title="Expression failed", detail=detail, code=code))

@@ -41,8 +41,17 @@ class Membership(Service):
         self._turned = 0.0
         self._turning: asyncio.TimerHandle | None = None
         self._joined = False
+        self._confirmed = clock.monotonic()
+
+    @property
+    def is_certain(self) -> bool:
+        """Say whether nobody can have given this node up for dead: it may begin what others must not begin too."""
+        if self._thread is None:  # a store in memory, which no other process sees
+            return self._joined
+        return self._joined and self._clock.monotonic() - self._confirmed < NODE_TTL_SECONDS - _MARGIN_SECONDS
 
     async def start(self) -> None:
+        self._confirmed = self._clock.monotonic()
         await self._store.nodes.join(self.node, NODE_TTL_SECONDS)
         self._joined = True
         loop = asyncio.get_running_loop()
@@ -74,22 +83,26 @@ class Membership(Service):
         self._turning = loop.call_later(_TURN_SECONDS, self._turn, loop)
 
     def _beat_for_ever(self, pulse: Pulse, loop: asyncio.AbstractEventLoop) -> None:
-        confirmed = self._clock.monotonic()
+        deaf = False
         try:
             while not self._stopping.wait(BEAT_SECONDS):
                 sent = self._clock.monotonic()
                 if sent - self._turned > _DEAF_SECONDS:
                     telemetry.emit("node.deaf", node=self.node.node, seconds=sent - self._turned)
+                    deaf = True
                     continue
+                if deaf:
+                    deaf = False
+                    telemetry.emit("node.heard", node=self.node.node)
                 refused = False
                 try:
                     if pulse.beat(NODE_TTL_SECONDS, ATTEMPT_TTL_SECONDS, self._clock.stamp()):
-                        confirmed = sent
+                        self._confirmed = sent
                     else:
                         refused = True
                 except Exception as error:  # noqa: BLE001 (whatever it is, a lease without beats is lost, not forgotten)
                     telemetry.emit("node.beat_failed", node=self.node.node, error=error)
-                if refused or self._clock.monotonic() - confirmed > NODE_TTL_SECONDS - _MARGIN_SECONDS:
+                if refused or self._clock.monotonic() - self._confirmed > NODE_TTL_SECONDS - _MARGIN_SECONDS:
                     self._joined = False
                     loop.call_soon_threadsafe(self._lost)
                     return

@@ -1,7 +1,12 @@
-"""Finds nodes that died and frees what they owned. A repeating scan: one that failed is made again, whatever it missed."""
+"""Finds nodes that died and frees what they owned. A repeating scan: one that failed is made again, whatever it missed.
+
+A node is dead when its lease has run out or, on this host, when its process is gone. Its runs are free at once. Attempts
+that may outlive it wait: the nodes of its host adopt them first, and whatever is left when its lease runs out is lost.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from interlock import telemetry
@@ -13,30 +18,51 @@ SCAN_SECONDS: Final = 2.0  # with a lease of 10 s, a run is taken over within 15
 
 
 _SWEEP_SECONDS: Final = 3600.0
+_LEFT_SECONDS: Final = 86400.0  # a node that left is shown for a day
 _UNREFERRED_SECONDS: Final = 86400.0  # a commit follows its large values within seconds; a day is beyond doubt
 
 
 class Recovery(Loop):
-    """Buries dead nodes, ends attempts whose lease ran out; every hour sweeps what nothing refers to and prepares the weeks
-    to come."""
+    """Buries dead nodes, has their attempts adopted, ends those whose lease ran out; every hour deletes what nobody refers to
+    and prepares the weeks to come.
 
-    def __init__(self, node: str, store: Store, clock: Clock) -> None:
+    `adopt` adopts or ends the orphans of this host.
+    """
+
+    def __init__(
+        self, node: str, store: Store, clock: Clock, adopt: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
         super().__init__("recovery", SCAN_SECONDS)
         self._node = node
         self._store = store
         self._clock = clock
+        self._adopt = adopt
         self._swept = clock.monotonic()
 
     async def round(self) -> bool:
-        await sweep(self._store, self._clock, but=self._node)
+        await bury(self._store, self._clock, but=self._node)
+        if self._adopt is not None:
+            await self._adopt()
+        await self._store.queue.expire(self._clock.stamp())
         if self._clock.monotonic() - self._swept > _SWEEP_SECONDS:
             self._swept = self._clock.monotonic()
             await self._store.prepare(self._clock.now())
             await self._store.journal.sweep(self._clock.now() - _UNREFERRED_SECONDS)
+            await self._store.nodes.forget(self._clock.now() - _LEFT_SECONDS)
         return False
 
 
 async def sweep(store: Store, clock: Clock, *, but: str | None = None) -> int:
+    """Bury every node that is dead by now and end attempts whose lease ran out; gives how many nodes.
+
+    `but`: the node that asks.
+    """
+    gone = await bury(store, clock, but=but)
+    await store.queue.expire(clock.stamp())
+    return gone
+
+
+async def bury(store: Store, clock: Clock, *, but: str | None = None) -> int:
     """Bury every node that is dead by now; gives how many. `but`: the node that asks."""
     now = clock.stamp()
     gone = [node.node for node in await store.nodes.expired(now)]
@@ -46,5 +72,4 @@ async def sweep(store: Store, clock: Clock, *, but: str | None = None) -> int:
     for node in gone:
         freed = await store.nodes.bury(node, now)
         telemetry.emit("node.buried", node=node, runs=freed)
-    await store.queue.expire(now)
     return len(gone)

@@ -11,12 +11,22 @@ from interlock.engine.bindings import Bindings
 from interlock.engine.machine import Machine, StepFault
 from interlock.engine.state import Frame, RunState, Scope
 from interlock.expr import uri_template
-from interlock.flow.graph import HttpWork, Node, ProcessWork, PythonWork
+from interlock.expr.template import Template
+from interlock.flow.graph import ChildWork, HttpWork, Node, OpenApiWork, ProcessWork, PythonWork
 from interlock.model import event as events
 from interlock.model import fault
 from interlock.model.fault import Fault
 from interlock.model.json import Json
-from interlock.model.task import Credentials, EffectRequest, HttpTarget, PythonTarget, ScriptTarget, ShellTarget, Target
+from interlock.model.task import (
+    EffectRequest,
+    HttpTarget,
+    OpenApiTarget,
+    PythonTarget,
+    ScriptTarget,
+    ShellTarget,
+    Target,
+    WorkflowTarget,
+)
 
 T = TypeVar("T")
 
@@ -30,14 +40,26 @@ def build(m: Machine, scope: Scope, node: Node, frame: Frame) -> EffectRequest:
     match node.work:
         case HttpWork():
             target = _http(m, node.work, data, bindings)
+        case OpenApiWork():
+            target = _openapi(m, node.work, data, bindings)
         case PythonWork(function=function, arguments=arguments):
-            target = _convert(PythonTarget, {"function": function, "arguments": m.evaluate(arguments, data, bindings)})
+            given = m.evaluate(arguments, data, bindings, goes_out=True)
+            target = _convert(PythonTarget, {"function": function, "arguments": given})
             isolated = node.work.isolated
+        case ChildWork():
+            target = WorkflowTarget(
+                namespace=node.work.namespace,
+                name=node.work.name,
+                version=node.work.version,
+                input=data if node.work.input is None else m.evaluate(node.work.input, data, bindings),
+                awaited=node.work.awaited,
+            )
+            queued = True  # it outlives this node, as what goes through the queue does
         case work:
             assert isinstance(work, ProcessWork)  # the other kinds of work ask for no effect
-            target = _process(work.kind, work.language, m.evaluate(work.fields, data, bindings))
+            target = _process(work, m.evaluate(work.fields, data, bindings, goes_out=True))
             queued, result = True, work.result
-    key = _idempotency_key(m, scope, node, frame, bindings)
+    key = idempotency_key(m, scope, node, frame, bindings)
     return EffectRequest(
         effect=m.state.head.serial + 1,
         path=node.path,
@@ -47,6 +69,7 @@ def build(m: Machine, scope: Scope, node: Node, frame: Frame) -> EffectRequest:
         attempt=1 + sum(frame.retries.values()),
         isolated=isolated,
         result=result,
+        has_secrets=m.secrets is not None,
     )
 
 
@@ -74,8 +97,13 @@ def again(m: Machine, scope: Scope, node: Node, frame: Frame) -> None:
     emit(m, scope, request, deadline)
 
 
-def shaped(work: object, value: Json) -> Json:
-    """Give the raw output of a step from what its effect gave: OWS `return` for processes."""
+def shaped(work: object, value: Json, input: Json) -> Json:
+    """Give the raw output of a step from what its effect gave: OWS `return` for processes.
+
+    A workflow that is not awaited gives nothing; the step's input goes on.
+    """
+    if isinstance(work, ChildWork) and not work.awaited:
+        return input
     if not isinstance(work, ProcessWork):
         return value
     match work.result:
@@ -88,40 +116,61 @@ def shaped(work: object, value: Json) -> Json:
 
 
 def _http(m: Machine, work: HttpWork, data: Json, bindings: Bindings) -> HttpTarget:
-    if isinstance(work.uri, str):
-        try:
-            uri = uri_template.expand(work.uri, data)
-        except errors.ExpressionError as error:
-            raise StepFault(
-                Fault(type=fault.EXPRESSION, status=400, title="URI template failed", detail=str(error))
-            ) from None
-    else:
-        uri = m.evaluate(work.uri, data, bindings)
     fields: dict[str, Json] = {
         "method": work.method,
-        "uri": uri,
-        "headers": _texts(m.evaluate(work.headers, data, bindings)),
-        "query": _texts(m.evaluate(work.query, data, bindings)),
+        "uri": _uri(m, work.uri, data, bindings),
+        "headers": _texts(m.evaluate(work.headers, data, bindings, goes_out=True)),
+        "query": _texts(m.evaluate(work.query, data, bindings, goes_out=True)),
         "output_format": work.output_format,
         "redirect": work.redirect,
     }
     if work.body is not None:
-        fields["body"] = m.evaluate(work.body, data, bindings)
+        fields["body"] = m.evaluate(work.body, data, bindings, goes_out=True)
     if work.credentials is not None:
-        fields["credentials"] = _convert(Credentials, m.evaluate(work.credentials, data, bindings))
+        fields["credentials"] = m.evaluate(work.credentials, data, bindings, goes_out=True)
     return _convert(HttpTarget, fields)
 
 
-def _process(kind: str, language: str, fields: dict[str, Json]) -> Target:
+def _openapi(m: Machine, work: OpenApiWork, data: Json, bindings: Bindings) -> OpenApiTarget:
+    fields: dict[str, Json] = {
+        "document": _uri(m, work.document, data, bindings),
+        "operation": m.evaluate(work.operation, data, bindings),
+        "parameters": m.evaluate(work.parameters, data, bindings, goes_out=True),
+        "output_format": work.output_format,
+        "redirect": work.redirect,
+    }
+    if work.document_credentials is not None:
+        fields["document_credentials"] = m.evaluate(work.document_credentials, data, bindings, goes_out=True)
+    if work.credentials is not None:
+        fields["credentials"] = m.evaluate(work.credentials, data, bindings, goes_out=True)
+    return _convert(OpenApiTarget, fields)
+
+
+def _uri(m: Machine, uri: Template | str, data: Json, bindings: Bindings) -> Json:
+    """Give a URI from an expression, or from the text of a URI template."""
+    if not isinstance(uri, str):
+        return m.evaluate(uri, data, bindings, goes_out=True)
+    try:
+        expanded = uri_template.expand(uri, data)
+    except errors.ExpressionError as error:
+        raise StepFault(
+            Fault(type=fault.EXPRESSION, status=400, title="URI template failed", detail=str(error))
+        ) from None
+    return expanded if m.secrets is None else m.secrets.markers.encoded(expanded)
+
+
+def _process(work: ProcessWork, fields: dict[str, Json]) -> Target:
     fields = fields | {
         "arguments": [_text(argument) for argument in fields["arguments"]],
         "environment": _texts(fields["environment"]),
     }
     if "stdin" in fields:
         fields["stdin"] = _text(fields["stdin"])
-    if kind == "shell":
+    if work.kind == "shell":
         return _convert(ShellTarget, fields)
-    return _convert(ScriptTarget, fields | {"language": language})
+    if work.code is not None:
+        fields["code"] = work.code
+    return _convert(ScriptTarget, fields | {"language": work.language})
 
 
 def _texts(value: Json) -> Json:
@@ -144,7 +193,7 @@ def _convert(type_: type[T], fields: dict[str, Json]) -> T:
         ) from None
 
 
-def _idempotency_key(m: Machine, scope: Scope, node: Node, frame: Frame, bindings: Bindings) -> str:
+def idempotency_key(m: Machine, scope: Scope, node: Node, frame: Frame, bindings: Bindings) -> str:
     """Give the key of a step's effect: the same over attempts, crashes and retries by hand, another for each visit."""
     if node.idempotency_key is not None:
         return _text(m.evaluate(node.idempotency_key, frame.input.value, bindings))
@@ -168,4 +217,4 @@ def _marks(state: RunState, scope: Scope, frame: Frame) -> str:
     return "&".join(reversed(marks))
 
 
-__all__ = ["again", "build", "emit", "shaped"]
+__all__ = ["again", "build", "emit", "idempotency_key", "shaped"]

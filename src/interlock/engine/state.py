@@ -18,6 +18,7 @@ from collections.abc import Iterator
 import msgspec
 
 from interlock.model.fault import Fault
+from interlock.model.json import Json
 from interlock.model.payload import NULL, Payload
 from interlock.model.states import ENDED_RUN, RunStatus
 
@@ -44,6 +45,19 @@ class Frame(msgspec.Struct, kw_only=True, omit_defaults=True, rename={"input_": 
     error: Fault | None = None  # try: what was caught
     base: int = 0  # fork: the number in its branches' scope ids
     branches: int = 0  # fork: how many
+    listener: int = 0  # listen: the number of its subscription
+    heard: list[Payload] = []  # listen: events that wait to be processed
+    item: Payload | None = None  # listen: what `foreach` is busy with
+    outputs: list[Payload] = []  # listen: what was made of the events
+    processed: int = 0  # listen: how many events were
+    fitted: list[int] = []  # listen: the filters that an event fitted, for `all`
+    ended_by: list[int] = []  # listen: the filters of `until` that an event fitted
+    correlation: dict[str, Json] = {}  # listen: what later events must agree with
+    sealed: bool = False  # listen: no more events are taken
+    active: list[int] = []  # extensions: which of them apply
+    part: int = 0  # extensions: which of their lists, or the step itself, runs
+    then: str | None = None  # extensions: where the step leads once the lists after it are done
+    output: Payload | None = None  # extensions: what the step gave
 
     @property
     def input(self) -> Payload:
@@ -103,6 +117,18 @@ class RunState(msgspec.Struct, kw_only=True):
         if scope is None or not scope.frames or scope.frames[-1].effect != effect:
             return None
         return scope, scope.frames[-1]
+
+    @property
+    def listeners(self) -> dict[int, Frame]:
+        """The steps that take events now, by the number of their subscription; none once the run has ended."""
+        if self.ended:
+            return {}
+        return {
+            frame.listener: frame
+            for scope in self.scopes.values()
+            for frame in scope.frames
+            if frame.listener and not frame.sealed
+        }
 
     def lineage(self, scope: Scope) -> Iterator[Scope]:
         """Give the scope itself, then its parents up to the root."""

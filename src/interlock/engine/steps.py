@@ -6,20 +6,26 @@ every step does at its end (OWS 1.0.3, "Data Flow", steps 5 to 9). All of them c
 
 from __future__ import annotations
 
+import hashlib
 from typing import assert_never
 
-from interlock.engine import requests
+from interlock.engine import extending, listening, requests
 from interlock.engine.bindings import Bindings
+from interlock.engine.ending import check, complete, truthy
 from interlock.engine.machine import Machine, StepFault
 from interlock.engine.state import Frame, Scope
 from interlock.flow.graph import (
-    Checker,
+    ChildWork,
     DoWork,
+    EmitWork,
+    ExtendedWork,
     ForkWork,
     ForWork,
     FunctionWork,
     HttpWork,
+    ListenWork,
     Node,
+    OpenApiWork,
     ProcessWork,
     PythonWork,
     RaiseWork,
@@ -28,8 +34,8 @@ from interlock.flow.graph import (
     TryWork,
     WaitWork,
 )
+from interlock.model import cloud_event, fault
 from interlock.model import event as events
-from interlock.model import fault
 from interlock.model.event import LIST_END
 from interlock.model.fault import Fault
 from interlock.model.json import Json
@@ -41,7 +47,7 @@ def enter(m: Machine, scope: Scope, node: Node) -> None:
     raw = scope.value
     before = Bindings(m.graph, m.state, scope, node, raw=raw, since=m.now)
     if node.if_ is not None and not truthy(m.evaluate(node.if_, raw.value, before)):
-        back = _leads_back(m, node, node.follow)
+        back = m.graph.leads_back(node, node.follow)
         m.emit(events.Skipped(at=m.now, scope=scope.id, path=node.path, next=node.follow, back=back))
         return
     check(node.input_schema, raw, "input")
@@ -69,7 +75,8 @@ def _begin(m: Machine, scope: Scope, node: Node, frame: Frame) -> None:
         case DoWork(first=first):
             _open(m, scope, frame, first)
         case FunctionWork(arguments=arguments, first=first):
-            given = m.payload(m.evaluate(arguments, frame.input.value, m.bindings(scope, node, frame)))
+            bindings = m.bindings(scope, node, frame)
+            given = m.payload(m.evaluate(arguments, frame.input.value, bindings, goes_out=True))
             frame.input_ = given
             _open(m, scope, frame, first)
         case ForWork():
@@ -83,7 +90,20 @@ def _begin(m: Machine, scope: Scope, node: Node, frame: Frame) -> None:
                 m.emit(
                     events.Retried(at=m.now, scope=scope.id, path=node.path, round=0, first=first, deadline=deadline)
                 )
-        case HttpWork() | PythonWork() | ProcessWork():
+        case EmitWork():
+            _emit(m, scope, node, frame, node.work)
+        case ListenWork():
+            _open(m, scope, frame, None)
+            m.emit(events.Listened(at=m.now, scope=scope.id, path=node.path, listener=m.state.head.serial + 1))
+        case ExtendedWork(parts=parts):
+            bindings = m.bindings(scope, node, frame)
+            active = [
+                number
+                for number, part in enumerate(parts)
+                if part.when is None or truthy(m.evaluate(part.when, frame.raw.value, bindings))
+            ]
+            extending.begin(m, scope, node, frame, active)
+        case HttpWork() | OpenApiWork() | PythonWork() | ProcessWork() | ChildWork():
             request = requests.build(m, scope, node, frame)
             _open(m, scope, frame, None)
             requests.emit(m, scope, request, frame.deadline)
@@ -145,6 +165,36 @@ def _fork(m: Machine, scope: Scope, node: Node, frame: Frame, branches: tuple[st
     m.emit(events.Forked(at=m.now, scope=scope.id, path=node.path, base=base, branches=list(branches)))
 
 
+def _emit(m: Machine, scope: Scope, node: Node, frame: Frame, work: EmitWork) -> None:
+    """Send an event in the commit of this decision; the step's output is its envelope (OWS 1.0.3, "Emit")."""
+    bindings = m.bindings(scope, node, frame)
+    given = m.evaluate(work.event, frame.input.value, bindings)
+    key = requests.idempotency_key(m, scope, node, frame, bindings)
+    source = f"urn:interlock:{m.state.namespace}:{m.state.id}"
+    try:
+        envelope = cloud_event.envelope(given, id=_name_of(key), source=source, now=m.now)
+    except ValueError as error:
+        raise StepFault(Fault(type=fault.VALIDATION, status=400, title="No event", detail=str(error))) from None
+    payload = m.payload(envelope)
+    complete(m, scope, node, frame, payload)
+    m.emit(
+        events.Emitted(
+            at=m.now,
+            scope=scope.id,
+            path=node.path,
+            id=envelope["id"],
+            source=envelope["source"],
+            kind=envelope["type"],
+        )
+    )
+    m.decision.emitted.append(envelope)
+
+
+def _name_of(key: str) -> str:
+    """Give the id of an event: the same for the same visit of a step, whoever performs it and how often."""
+    return hashlib.sha256(key.encode()).hexdigest()[:32]
+
+
 def _round_deadline(m: Machine, scope: Scope, node: Node, frame: Frame, work: TryWork) -> float | None:
     """Give the end of one round of a `try`: `limit.attempt.duration` bounds each attempt (decision 5)."""
     if work.retry is None or work.retry.attempt_duration is None:
@@ -172,6 +222,10 @@ def leave(m: Machine, scope: Scope) -> None:
     match node.work:
         case ForWork():
             _next_iteration(m, scope, node, frame, node.work)
+        case ListenWork():
+            listening.leave(m, scope, node, frame, node.work)
+        case ExtendedWork():
+            extending.leave(m, scope, node, frame)
         case TryWork(catch_next=catch_next) if frame.phase == "catch" and catch_next is not None:
             complete(m, scope, node, frame, scope.value, next_=catch_next)
         case _:
@@ -224,68 +278,6 @@ def _merged(merged: Payload, branch: Payload, before: Payload) -> Payload:
     if isinstance(merged.value, dict) and isinstance(branch.value, dict):
         return Payload(merged.value | branch.value)
     return branch
-
-
-def complete(
-    m: Machine,
-    scope: Scope,
-    node: Node,
-    frame: Frame,
-    raw_output: Payload,
-    *,
-    next_: str | None = None,
-    context: Payload | None = None,
-) -> None:
-    """End a step well: transform and check its output, export to the context, go on. Raises StepFault, Pending."""
-    output = raw_output
-    if node.output_as is not None:
-        bindings = Bindings(
-            m.graph, m.state, scope, node, raw=frame.raw, since=frame.since, input=frame.input, raw_output=raw_output,
-        )  # fmt: skip
-        output = m.payload(m.evaluate(node.output_as, raw_output.value, bindings))
-    check(node.output_schema, output, "output")
-    exported = context
-    if node.export_as is not None:
-        bindings = Bindings(
-            m.graph, m.state, scope, node, raw=frame.raw, since=frame.since, input=frame.input, raw_output=raw_output,
-            output=output,
-        )  # fmt: skip
-        exported = m.payload(m.evaluate(node.export_as, output.value, bindings))
-    if node.export_schema is not None:
-        check(node.export_schema, scope.context if exported is None else exported, "export")
-    position = node.next if next_ is None else next_
-    opened = any(open_.path == node.path for open_ in scope.frames)
-    m.emit(
-        events.Completed(
-            at=m.now,
-            scope=scope.id,
-            path=node.path,
-            output=output,
-            next=position,
-            context=None if exported is scope.context else exported,
-            since=None if opened else frame.since,
-            back=_leads_back(m, node, position),
-        )
-    )
-
-
-def _leads_back(m: Machine, node: Node, position: str) -> bool:
-    target = m.graph.nodes.get(position)
-    return target is not None and target.order <= node.order
-
-
-def check(checker: Checker | None, payload: Payload, what: str) -> None:
-    """Raise StepFault when a value does not fit its schema."""
-    complaint = None if checker is None else checker.complaint(payload.value)
-    if complaint is not None:
-        raise StepFault(
-            Fault(type=fault.VALIDATION, status=400, title=f"The {what} does not fit its schema", detail=complaint)
-        )
-
-
-def truthy(value: Json) -> bool:
-    """Say whether a condition holds: everything but false and null, as in jq."""
-    return value is not None and value is not False
 
 
 def _expression_fault(detail: str) -> Fault:

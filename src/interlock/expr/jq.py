@@ -23,7 +23,7 @@ from purejq.errors import JqError
 from purejq.prelude import prelude_env
 
 from interlock.errors import ExpressionError, ExpressionSyntax
-from interlock.expr import arithmetic, builtins, cost, screen, syntax
+from interlock.expr import arithmetic, builtins, cost, reads, screen, syntax
 from interlock.model.json import Json
 
 _CACHED_EXPRESSIONS: Final = 4096
@@ -69,6 +69,11 @@ class Expression:
         if self.place is cost.Place.INLINE_WHEN_SMALL:
             return cost.is_small(data, *(arguments[name] for name in self.arguments if name in arguments))
         return self.place is cost.Place.INLINE
+
+    @functools.cached_property
+    def secrets(self) -> frozenset[str] | None:
+        """The names of the secrets that it reads; None when it may read any."""
+        return reads.fields(self._tree, "secrets") if "secrets" in self.arguments else frozenset()
 
     @functools.cached_property
     def _program(self) -> Any:

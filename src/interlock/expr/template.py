@@ -58,6 +58,13 @@ class Template(msgspec.Struct, frozen=True):
     arguments: frozenset[str]
     _part: _Part
 
+    @property
+    def secrets(self) -> frozenset[str] | None:
+        """The names of the secrets that its expressions read; None when one may read any."""
+        read = [leaf.expression.secrets for leaf in _leaves(self._part)]
+        names = [each for each in read if each is not None]
+        return None if len(names) < len(read) else frozenset().union(*names)
+
     def evaluate(self, evaluation: Evaluation, data: Json, arguments: Mapping[str, Json]) -> Json:
         """Give the value with each expression replaced by its result, left to right.
 

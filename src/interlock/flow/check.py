@@ -8,7 +8,8 @@ from typing import Final
 from interlock import errors
 from interlock.flow import document, lint, parse, structure, yaml
 from interlock.flow.findings import Findings
-from interlock.flow.meaning import executable, expressions, interlock, limits, references, schemas, targets
+from interlock.flow.grammar.tasks import TASK
+from interlock.flow.meaning import executable, expressions, interlock, limits, references, resources, schemas, targets
 from interlock.flow.problem import Problem, Severity
 from interlock.model.json import Json
 
@@ -71,16 +72,46 @@ def load(text: str, file: str | None = None, *, allowed: limits.Limits = _DEFAUL
     return Loaded(workflow=workflow, value=source.value, source=source, problems=tuple(problems), file=file)
 
 
+def load_function(
+    text: str, uri: str, use: Json, *, allowed: limits.Limits = _DEFAULT_LIMITS
+) -> tuple[document.Task, Json]:
+    """Give the task of a function that was fetched, typed and as plain JSON. `use`: that of the workflow that calls it.
+
+    Raises InvalidDefinition, which names the URI and every problem: the ones of any task, and what cannot be executed yet.
+    """
+    source = yaml.read(text)
+    findings = Findings(source=source, file=uri)
+    _note_flaws(source, findings)
+    if source.is_complete:
+        TASK.check(source.value, "", findings)
+        _check_meaning(source.value, {"use": use}, findings, allowed)
+    found = [
+        problem
+        for problem in findings.problems
+        if problem.severity is Severity.ERROR or problem.code == executable.CODE
+    ]
+    if found:
+        first = found[0]
+        raise errors.InvalidDefinition(f"{uri}:{first.line}:{first.column}: {first.message}", tuple(found))
+    return parse.task(source.value), source.value
+
+
 def _check(value: Json, findings: Findings, allowed: limits.Limits) -> None:
     structure.check(value, findings)
+    _check_meaning(value, value, findings, allowed)
+    lint.check(value, findings)
+
+
+def _check_meaning(value: Json, root: Json, findings: Findings, allowed: limits.Limits) -> None:
+    """Look at what a document, or a function of its own, means. `root`: the workflow that its names belong to."""
     targets.check(findings)
-    references.check(value, findings)
     interlock.check(findings, allowed)
-    expressions.check(value, findings)
+    expressions.check(root, findings)
+    references.check(root, findings)  # after the expressions, which say what secrets they read
     limits.check(value, findings, allowed)
     schemas.check(findings)
-    executable.check(value, findings)
-    lint.check(value, findings)
+    resources.check(root, findings)
+    executable.check(root, findings)
 
 
 def _note_flaws(source: yaml.Source, findings: Findings) -> None:

@@ -75,6 +75,7 @@ CODES: Final[dict[str, str]] = {
     "name-too-long": "a task name with too many characters",
     "summary-too-long": "a summary with too many characters",
     # the rest
+    "invalid-resource": "a resource that cannot be fetched before the run begins",
     "invalid-schema": "no JSON Schema, or one that refers to other documents",
     "invalid-cron": "no cron expression",
     "unknown-metadata": "a key or failure class that `metadata.interlock` does not know",

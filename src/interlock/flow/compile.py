@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Final, TypeVar
+from types import MappingProxyType
+from typing import TypeVar
 
 from msgspec import UNSET, UnsetType
 
@@ -16,19 +17,24 @@ from interlock import errors
 from interlock.expr import template
 from interlock.expr.jq import Expression
 from interlock.expr.template import Template
+from interlock.flow import calling, compile_events, extendable, pointer
 from interlock.flow import document as doc
-from interlock.flow import pointer
 from interlock.flow.document import Workflow
+from interlock.flow.fetched import Fetched
 from interlock.flow.graph import (
     Case,
     Checker,
+    ChildWork,
     DoWork,
+    EmitWork,
+    ExtendedWork,
     ForkWork,
     ForWork,
     FunctionWork,
     Graph,
-    HttpWork,
+    ListenWork,
     Node,
+    Part,
     ProcessWork,
     PythonWork,
     RaiseWork,
@@ -40,10 +46,9 @@ from interlock.flow.graph import (
     Work,
 )  # fmt: skip
 from interlock.model import duration, retry
-from interlock.model.event import LIST_END, RUN_END
+from interlock.model.event import EXTENDED, LIST_END, RUN_END, STEP_END
 from interlock.model.json import Json
 
-_DEFAULT_CATALOG: Final = "default"
 _T = TypeVar("_T")
 
 
@@ -51,12 +56,13 @@ class NotExecutable(errors.Invalid):
     """The document uses something that validates but cannot be executed yet; the message names it."""
 
 
-def compile(workflow: Workflow, definition: Json) -> Graph:
+def compile(workflow: Workflow, definition: Json, fetched: Mapping[str, str] = MappingProxyType({})) -> Graph:
     """Give the graph of a checked document; `definition` is the same document as plain JSON.
 
-    Raises NotExecutable for what validates but cannot be executed yet.
+    `fetched`: the texts of its external resources, by URI. Raises NotExecutable for what validates but cannot be executed
+    yet, InvalidDefinition for a resource that is not there or not what it should be.
     """
-    return _Compiler(workflow, definition).graph()
+    return _Compiler(workflow, definition, fetched).graph()
 
 
 def target_position(directive: str | None, follow: str, targets: Mapping[str, str]) -> str:
@@ -65,7 +71,7 @@ def target_position(directive: str | None, follow: str, targets: Mapping[str, st
         case None | "continue":
             return follow
         case "exit":
-            return LIST_END
+            return targets.get("exit", LIST_END)
         case "end":
             return RUN_END
         case name:
@@ -73,37 +79,59 @@ def target_position(directive: str | None, follow: str, targets: Mapping[str, st
 
 
 class _Compiler:
-    def __init__(self, workflow: Workflow, definition: Json) -> None:
+    def __init__(self, workflow: Workflow, definition: Json, fetched: Mapping[str, str]) -> None:
         self._workflow = workflow
         self._definition = definition
+        self._fetched = Fetched(workflow.use, definition.get("use", {}), fetched)
         self._nodes: dict[str, Node] = {}
+        self._extended: str | None = None
+        """The task whose extensions are being compiled."""
 
     def graph(self) -> Graph:
         workflow = self._workflow
-        if workflow.use.extensions:
-            raise _unbuilt("/use/extensions", "an extension")
         first = self._list(workflow.do, "/do", self._definition["do"])
         return Graph(
             nodes=self._nodes,
             first=first,
             definition=self._definition,
-            input_schema=_checker(workflow.input.schema if workflow.input else None, "/input"),
+            input_schema=self._checker(workflow.input.schema if workflow.input else None),
             input_from=_expression_or_template(workflow.input.from_ if workflow.input else UNSET),
             output_as=_expression_or_template(workflow.output.as_ if workflow.output else UNSET),
-            output_schema=_checker(workflow.output.schema if workflow.output else None, "/output"),
+            output_schema=self._checker(workflow.output.schema if workflow.output else None),
             timeout=self._timeout(workflow.timeout),
+            listens=any(isinstance(node.work, ListenWork) for node in self._nodes.values()),
+            secrets=workflow.use.secrets,
         )
 
     # -- lists ---------------------------------------------------------------------------------------------------
 
-    def _list(self, tasks: doc.TaskList, path: str, definition: Json) -> str:
-        """Compile a task list and give the position of its first node, LIST_END when it is empty."""
+    def _list(self, tasks: doc.TaskList, path: str, definition: Json, exit_: str = LIST_END) -> str:
+        """Compile a task list and give the position of its first node, LIST_END when it is empty.
+
+        `exit_` is where `then: exit` leads.
+        """
         paths = [pointer.child(f"{path}/{number}", named.name) for number, named in enumerate(tasks)]
-        targets = {named.name: node_path for named, node_path in zip(tasks, paths, strict=True)}
+        entries = [self._entry(named, node_path) for named, node_path in zip(tasks, paths, strict=True)]
+        targets = {named.name: entry for named, entry in zip(tasks, entries, strict=True)}
+        targets["exit"] = exit_
         for number, named in enumerate(tasks):
-            follow = paths[number + 1] if number + 1 < len(paths) else LIST_END
+            follow = entries[number + 1] if number + 1 < len(paths) else LIST_END
             self._node(named, paths[number], follow, targets, definition[number][named.name], number)
-        return paths[0] if paths else LIST_END
+        return entries[0] if entries else LIST_END
+
+    def _entry(self, named: doc.NamedTask, path: str) -> str:
+        """Give the position at which a task is entered: that of the node around it when extensions may apply."""
+        return path + EXTENDED if self._extensions(named.task) else path
+
+    def _extensions(self, task: doc.Task) -> list[tuple[int, doc.Extension]]:
+        """Give the extensions of a task's kind; the lists of extensions have none."""
+        if self._extended is not None:
+            return []
+        return [
+            (number, extension)
+            for number, extension in enumerate(self._workflow.use.extensions)
+            if extendable.applies(extension, task)
+        ]
 
     def _node(
         self,
@@ -115,6 +143,8 @@ class _Compiler:
         order: int = 0,
     ) -> None:
         task = named.task
+        if self._extensions(task):
+            self._around(named, path, follow, targets, definition, order)
         extension = task.metadata.get("interlock", {})
         self._nodes[path] = Node(
             path=path,
@@ -124,17 +154,54 @@ class _Compiler:
             follow=follow,
             order=order,
             definition=definition,
-            if_=None if task.if_ is None else template.expression(task.if_),
-            input_schema=_checker(task.input.schema if task.input else None, path),
+            if_=None if self._extensions(task) else _optional(template.expression, task.if_),
+            extends=self._extended,
+            input_schema=self._checker(task.input.schema if task.input else None),
             input_from=_expression_or_template(task.input.from_ if task.input else UNSET),
             output_as=_expression_or_template(task.output.as_ if task.output else UNSET),
-            output_schema=_checker(task.output.schema if task.output else None, path),
+            output_schema=self._checker(task.output.schema if task.output else None),
             export_as=_expression_or_template(task.export.as_ if task.export else UNSET),
-            export_schema=_checker(task.export.schema if task.export else None, path),
+            export_schema=self._checker(task.export.schema if task.export else None),
             timeout=self._timeout(task.timeout),
             tolerates=extension.get("on_error") == "continue",
             budgets=retry.budgets(extension.get("retry", {})),
             idempotency_key=_optional(template.expression, extension.get("idempotency_key")),
+        )
+
+    def _around(
+        self,
+        named: doc.NamedTask,
+        path: str,
+        follow: str,
+        targets: Mapping[str, str],
+        definition: Json,
+        order: int,
+    ) -> None:
+        """Compile the node around a task with extensions, and their lists once more for this task."""
+        parts = []
+        for number, extension in self._extensions(named.task):
+            written = self._definition["use"]["extensions"][number][extension.name]
+            self._extended = path
+            before = pointer.child(f"{path}/before", extension.name)
+            after = pointer.child(f"{path}/after", extension.name)
+            parts.append(
+                Part(
+                    when=_optional(template.expression, extension.when),
+                    before=self._list(extension.before, before, written.get("before", []), STEP_END),
+                    after=self._list(extension.after, after, written.get("after", [])),
+                )
+            )
+            self._extended = None
+        self._nodes[path + EXTENDED] = Node(
+            path=path + EXTENDED,
+            name=named.name,
+            work=ExtendedWork(parts=tuple(parts), inner=path),
+            next=target_position(named.task.then, follow, targets),
+            follow=follow,
+            order=order,
+            definition=definition,
+            if_=_optional(template.expression, named.task.if_),
+            extends=path,
         )
 
     # -- kinds ---------------------------------------------------------------------------------------------------
@@ -165,11 +232,25 @@ class _Compiler:
             case doc.Try():
                 return self._try(task, path, follow, targets, definition)
             case doc.CallHttp():
-                return self._http(task, path)
+                return calling.http(task, self._workflow.use)
+            case doc.CallOpenApi():
+                return calling.openapi(task, self._workflow.use)
             case doc.CallFunction():
                 return self._function(task, path)
             case doc.RunShell() | doc.RunScript():
                 return self._process(task, path)
+            case doc.RunWorkflow():
+                return ChildWork(
+                    namespace=task.namespace,
+                    name=task.name,
+                    version=task.version,
+                    input=None if isinstance(task.child_input, UnsetType) else _template(task.child_input),
+                    awaited=task.await_,
+                )
+            case doc.Emit():
+                return EmitWork(event=_template(task.event))
+            case doc.Listen():
+                return self._listen(task, path, definition)
             case _:
                 raise _unbuilt(path, _kind_of(task))
 
@@ -185,12 +266,18 @@ class _Compiler:
             first=self._list(task.do, f"{path}/do", definition["do"]),
         )
 
+    def _listen(self, task: doc.Listen, path: str, definition: Json) -> ListenWork:
+        first = None
+        if task.foreach is not None and task.foreach.do is not None:
+            first = self._list(task.foreach.do, f"{path}/foreach/do", definition["foreach"]["do"])
+        return compile_events.listen(task, first, self._checker)
+
     def _fork(self, task: doc.Fork, path: str, definition: Json) -> ForkWork:
         branches = []
         for number, named in enumerate(task.branches):
             branch = pointer.child(f"{path}/fork/branches/{number}", named.name)
             self._node(named, branch, LIST_END, {}, definition["fork"]["branches"][number][named.name])
-            branches.append(branch)
+            branches.append(self._entry(named, branch))
         return ForkWork(branches=tuple(branches), compete=task.compete)
 
     def _try(self, task: doc.Try, path: str, follow: str, targets: Mapping[str, str], definition: Json) -> TryWork:
@@ -237,50 +324,17 @@ class _Compiler:
         fields = {key: getattr(definition, key) for key in ("type", "status", "instance", "title", "detail")}
         return _template({key: value for key, value in fields.items() if value is not None})
 
-    def _http(self, task: doc.CallHttp, path: str) -> HttpWork:
-        uri = task.endpoint.uri
-        return HttpWork(
-            method=task.method.upper(),
-            uri=_template(uri) if template.is_expression(uri) else uri,
-            headers=_template(task.headers or {}),
-            query=_template(task.query or {}),
-            body=None if isinstance(task.body, UnsetType) else _template(task.body),
-            output_format=task.output_format,
-            redirect=task.redirect,
-            credentials=self._credentials(task.endpoint.authentication, path),
-        )
-
-    def _credentials(
-        self, authentication: doc.Authentication | doc.AuthenticationReference | None, path: str
-    ) -> Template | None:
-        if isinstance(authentication, doc.AuthenticationReference):
-            authentication = self._workflow.use.authentications[authentication.use]
-        if authentication is None:
-            return None
-        match authentication.properties:
-            case doc.Basic(username=username, password=password):
-                return _template({"scheme": "basic", "username": username, "password": password})
-            case doc.Bearer(token=token):
-                return _template({"scheme": "bearer", "token": token})
-            case doc.SecretReference():
-                raise _unbuilt(path, "authentication from a secret")
-            case _:
-                raise _unbuilt(path, f"{authentication.scheme} authentication")
-
     def _function(self, task: doc.CallFunction, path: str) -> FunctionWork | PythonWork:
-        function = self._workflow.use.functions.get(task.function)
-        isolated = bool(task.metadata.get("interlock", {}).get("isolated", False))
-        if function is None:
-            name, at, catalog = task.function.partition("@")
-            if (at and catalog != _DEFAULT_CATALOG) or "://" in name:
-                raise _unbuilt(path, f"the function {task.function!r} of another catalog")
-            return PythonWork(
-                function=task.function.removeprefix("python:"), arguments=_template(task.with_), isolated=isolated
-            )
+        named = self._fetched.function(task.function)
+        if named is None:
+            isolated = bool(task.metadata.get("interlock", {}).get("isolated", False))
+            name = task.function.removeprefix("python:")
+            return PythonWork(function=name, arguments=_template(task.with_), isolated=isolated)
         inner = pointer.child(f"{path}/call/0", task.function)
-        named = doc.NamedTask(name=task.function, task=function)
-        self._node(named, inner, LIST_END, {}, self._definition["use"]["functions"][task.function])
-        return FunctionWork(arguments=_template(task.with_), first=inner)
+        called = doc.NamedTask(name=task.function, task=named.task)
+        with self._fetched.inside(task.function):
+            self._node(called, inner, LIST_END, {}, named.definition)
+        return FunctionWork(arguments=_template(task.with_), first=self._entry(called, inner))
 
     def _process(self, task: doc.RunShell | doc.RunScript, path: str) -> ProcessWork:
         if not task.await_:
@@ -291,14 +345,19 @@ class _Compiler:
         if isinstance(task, doc.RunShell):
             fields["command"] = task.command
             return ProcessWork(kind="shell", language="", fields=_template(fields), result=task.return_)
-        if task.code is None:
-            raise _unbuilt(path, "a script from a `source`")
+        code = None if task.source is None else self._fetched.text(task.source.endpoint)
+        if code is None:
+            fields["code"] = task.code
         return ProcessWork(
-            kind="script",
-            language=task.language,
-            fields=_template(fields | {"code": task.code}),
-            result=task.return_,
+            kind="script", language=task.language, fields=_template(fields), result=task.return_, code=code
         )
+
+    def _checker(self, schema: doc.Schema | None) -> Checker | None:
+        if schema is None:
+            return None
+        if schema.resource is not None:
+            return self._fetched.checker(schema.resource.endpoint)
+        return Checker(schema.document)
 
     def _timeout(self, timeout: doc.Timeout | str | None) -> Template | None:
         if timeout is None:
@@ -327,24 +386,12 @@ def _expression_or_template(value: Json | UnsetType) -> Expression | Template | 
     return template.expression(value) if isinstance(value, str) else template.compile(value)
 
 
-def _checker(schema: doc.Schema | None, path: str) -> Checker | None:
-    if schema is None:
-        return None
-    if schema.resource is not None:
-        raise _unbuilt(path, "a schema from a `resource`")
-    return Checker(schema.document)
-
-
 def _kind_of(task: doc.Task) -> str:
     match task:
-        case doc.CallOpenApi():
-            return "call openapi"
         case doc.CallProtocol(protocol=protocol):
             return f"call {protocol}"
         case doc.RunContainer():
             return "run container"
-        case doc.RunWorkflow():
-            return "run workflow"
         case _:
             return type(task).__name__.lower()
 

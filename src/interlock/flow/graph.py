@@ -18,6 +18,31 @@ from interlock.model import retry
 from interlock.model.json import Json
 from interlock.model.task import FailureClass
 
+
+class Checker:
+    """A compiled JSON Schema, complete in itself: it makes us fetch nothing."""
+
+    __slots__ = ("_validator",)
+
+    def __init__(self, schema: Json) -> None:
+        self._validator = jsonschema_rs.validator_for(schema, retriever=_refuse)
+
+    def complaint(self, value: Json) -> str | None:
+        """Say what is wrong with `value`, the first three points, or None when it fits."""
+        if self._validator.is_valid(value):
+            return None
+        found = [
+            f"{'/' + '/'.join(str(part) for part in error.instance_path) if error.instance_path else 'value'}: "
+            f"{error.message}"
+            for error, _ in zip(self._validator.iter_errors(value), range(3), strict=False)
+        ]
+        return "; ".join(found)
+
+
+def _refuse(uri: str) -> Json:
+    raise ValueError(f"it refers to {uri}, which is not fetched")
+
+
 # -- what a node does ------------------------------------------------------------------------------------------------
 
 
@@ -113,7 +138,20 @@ class HttpWork:
     output_format: str
     redirect: bool
     credentials: Template | None
-    """An object with `scheme` and the scheme's properties."""
+    """An object with `scheme` and the scheme's `properties`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenApiWork:
+    """`document` as `HttpWork.uri`; `document_credentials` and `credentials` as `HttpWork.credentials`."""
+
+    document: Template | str
+    document_credentials: Template | None
+    operation: Template
+    parameters: Template
+    output_format: str
+    redirect: bool
+    credentials: Template | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,41 +165,110 @@ class PythonWork:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessWork:
-    """`kind` is shell or script; `fields` evaluates to the fields of the target; `result` is OWS `return`."""
+    """`kind` is shell or script; `fields` evaluates to the fields of the target; `result` is OWS `return`.
+
+    `code`: the text of a script from a source, in which nothing is an expression; None when `fields` has it.
+    """
 
     kind: str
     language: str
     fields: Template
     result: str
+    code: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildWork:
+    """Another workflow, as a run of its own. `awaited`: the step ends with it, else as soon as it is accepted."""
+
+    namespace: str
+    name: str
+    version: str
+    input: Template | None
+    awaited: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmitWork:
+    event: Template
+    """The attributes of the event, as far as the author gives them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fitting:
+    """What an event must have to fit a filter.
+
+    `type` and `source` are those attributes where they are literal, None for any: the store looks only at them.
+    `attributes`: a value, an expression about the attribute, or for data a map of such.
+    """
+
+    type: str | None
+    source: str | None
+    attributes: Mapping[str, Json | Template | Mapping[str, Json]]
+    correlate: Mapping[str, Correlation]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Correlation:
+    """A value that the events of one listening must share: taken from the event; `expect` says which it is, if given."""
+
+    value: Expression
+    expect: Template | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Strategy:
+    """`mode` is one, any or all; `any` without filters takes every event of the namespace."""
+
+    mode: str
+    filters: tuple[Fitting, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListenWork:
+    """`until` ends the listening: an expression about the outputs so far, or a strategy. `read`: data, envelope or raw.
+
+    `first` is where the list of `foreach` begins, None without one. `keeps` False: it listens for ever, so that no one
+    ever reads its output.
+    """
+
+    strategy: Strategy
+    until: Expression | Strategy | None
+    read: str
+    each: str
+    at: str
+    first: str | None
+    output_as: Expression | Template | None
+    output_schema: Checker | None
+    export_as: Expression | Template | None
+    export_schema: Checker | None
+    keeps: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """The lists of one extension around a step; `when` says whether it applies. LIST_END for an empty list."""
+
+    when: Expression | None
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExtendedWork:
+    """The extensions around the step `inner`: the lists before it in order, the step, the lists after it in reverse."""
+
+    parts: tuple[Part, ...]
+    inner: str
 
 
 Work: TypeAlias = (
     SetWork | SwitchWork | RaiseWork | WaitWork | DoWork | FunctionWork | ForWork | ForkWork | TryWork
-    | HttpWork | PythonWork | ProcessWork
+    | HttpWork | OpenApiWork | PythonWork | ProcessWork | ChildWork | EmitWork | ListenWork | ExtendedWork
 )  # fmt: skip
 
 
 # -- nodes and graphs ------------------------------------------------------------------------------------------------
-
-
-class Checker:
-    """A compiled JSON Schema."""
-
-    __slots__ = ("_validator",)
-
-    def __init__(self, schema: Json) -> None:
-        self._validator = jsonschema_rs.validator_for(schema)
-
-    def complaint(self, value: Json) -> str | None:
-        """Say what is wrong with `value`, the first three points, or None when it fits."""
-        if self._validator.is_valid(value):
-            return None
-        found = [
-            f"{'/' + '/'.join(str(part) for part in error.instance_path) if error.instance_path else 'value'}: "
-            f"{error.message}"
-            for error, _ in zip(self._validator.iter_errors(value), range(3), strict=False)
-        ]
-        return "; ".join(found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,6 +298,8 @@ class Node:
     tolerates: bool = False
     budgets: Mapping[FailureClass, int] = field(default_factory=lambda: retry.WORKFLOW_BUDGETS)
     idempotency_key: Expression | None = None
+    extends: str | None = None
+    """In the list of an extension, and for the node around it: the step that is extended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,3 +314,12 @@ class Graph:
     output_as: Expression | Template | None
     output_schema: Checker | None
     timeout: Template | None
+    secrets: tuple[str, ...] = ()
+    """The secrets that the definition declares; expressions see no others."""
+    listens: bool = False
+    """Whether any step listens to events."""
+
+    def leads_back(self, node: Node, position: str) -> bool:
+        """Say whether going on from a step at `position` is a jump to it or to what lies before it in its list."""
+        target = self.nodes.get(position)
+        return target is not None and target.order <= node.order

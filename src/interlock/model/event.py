@@ -5,7 +5,7 @@ carries the results of decisions (the next position, the moment to wake, the dat
 `at` is UTC seconds. `scope` names the scope that the event happened in, `path` the step as a JSON pointer.
 
 Positions: a step's path; `LIST_END` when the list of the scope's innermost open step is done; `RUN_END` when `then: end`
-was reached.
+was reached; `STEP_END` when an extension said `then: exit` before the step that it extends, which is thereby done.
 """
 
 from __future__ import annotations
@@ -15,11 +15,15 @@ from typing import Final, TypeAlias
 import msgspec
 
 from interlock.model.fault import Fault
+from interlock.model.json import Json
 from interlock.model.payload import Payload
 from interlock.model.task import FailureClass
 
 LIST_END: Final = ""
 RUN_END: Final = "end"
+STEP_END: Final = "exit"
+EXTENDED: Final = "#extended"
+"""How the path of the node around a step with extensions ends; people are not shown it."""
 
 
 class _Event(msgspec.Struct, frozen=True, kw_only=True, array_like=False, omit_defaults=True):
@@ -60,6 +64,82 @@ class Waited(_Event, frozen=True, kw_only=True, tag="waited"):
     scope: str
     path: str
     until: float
+
+
+class Emitted(_Event, frozen=True, kw_only=True, tag="emitted"):
+    """The step sent an event to whoever listens; the event itself is the step's output."""
+
+    scope: str
+    path: str
+    id: str
+    source: str
+    kind: str
+    """The `type` of the event."""
+
+
+class Listened(_Event, frozen=True, kw_only=True, tag="listened"):
+    """The open step listens from now on; `listener` numbers its subscription within the run."""
+
+    scope: str
+    path: str
+    listener: int
+
+
+class Heard(_Event, frozen=True, kw_only=True, tag="heard"):
+    """The listening step was given an event.
+
+    `filter`: the first of its filters that the event fits, -1 where it takes any. `until`: the event is one of those that
+    end the listening and is no part of the output. `correlation`: the values that later events must agree with.
+    """
+
+    scope: str
+    path: str
+    event: Payload
+    filter: int = -1
+    until: bool = False
+    correlation: dict[str, Json] | None = None
+
+
+class Sealed(_Event, frozen=True, kw_only=True, tag="sealed"):
+    """The listening step takes no more events; those it was given before are still processed."""
+
+    scope: str
+    path: str
+
+
+class Taken(_Event, frozen=True, kw_only=True, tag="taken"):
+    """The `foreach` of a listening step began with the next event it was given, as the item `value`."""
+
+    scope: str
+    path: str
+    value: Payload
+    first: str
+
+
+class Processed(_Event, frozen=True, kw_only=True, tag="processed"):
+    """The listening step is done with one event. `output` None: nothing is kept of it, since nobody will ever read it."""
+
+    scope: str
+    path: str
+    output: Payload | None = None
+    context: Payload | None = None
+
+
+class Extended(_Event, frozen=True, kw_only=True, tag="extended"):
+    """The extensions of a step moved on: the part `part` begins at `first` with `value`.
+
+    Parts are the lists of the extensions before the step, the step, the lists after it. `then` and `output` keep, while
+    the lists after it run, where the step leads and what it gave. `active`: the extensions that apply.
+    """
+
+    scope: str
+    path: str
+    part: int
+    first: str
+    value: Payload
+    active: list[int]
+    then: str | None = None
+    output: Payload | None = None
 
 
 class Looped(_Event, frozen=True, kw_only=True, tag="looped"):
@@ -210,5 +290,5 @@ class Copied(_Event, frozen=True, kw_only=True, tag="copied"):
 Event: TypeAlias = (
     Started | Entered | Requested | Waited | Looped | Forked | BranchEnded | Completed | Skipped | Tolerated
     | AttemptFailed | Caught | RetryScheduled | Retried | Faulted | Ended | Cancelled | Suspended | Resumed
-    | Reopened | Recovered | Copied
+    | Reopened | Recovered | Copied | Emitted | Listened | Heard | Sealed | Taken | Processed | Extended
 )  # fmt: skip

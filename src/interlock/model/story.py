@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final, assert_never
 
 from interlock.model import event as events
-from interlock.model.event import Event
+from interlock.model.event import EXTENDED, Event
 from interlock.model.fault import Fault
 from interlock.model.payload import Payload
 from interlock.model.states import RunStatus, StepStatus
@@ -63,6 +63,8 @@ class Story:
             self._tell(event)
 
     def _tell(self, event: Event) -> None:
+        if is_hidden(event):
+            return
         match event:
             case events.Entered():
                 step = self._visit(event.path, event.at)
@@ -83,6 +85,12 @@ class Story:
             case events.Waited():
                 step = self.steps[event.path]
                 step.status, step.until = StepStatus.WAITING, event.until
+            case events.Listened() | events.Processed():
+                step = self.steps[event.path]
+                step.status = StepStatus.WAITING
+                step.index = 0 if step.index is None else step.index + 1
+            case events.Taken():
+                self.steps[event.path].status = StepStatus.RUNNING
             case events.Looped():
                 step = self.steps[event.path]
                 step.index = event.index
@@ -126,6 +134,8 @@ class Story:
             case events.Reopened():
                 self.status, self.ended, self.fault = RunStatus.RUNNING, None, None
             case events.Recovered() | events.Forked() | events.BranchEnded() | events.Copied():
+                return
+            case events.Emitted() | events.Heard() | events.Sealed() | events.Extended():
                 return
             case _:
                 assert_never(event)
@@ -185,6 +195,14 @@ def enclosing(path: str) -> Iterator[str]:
         yield "/" + "/".join(parts[: end + 1])
 
 
+def is_hidden(event: Event) -> bool:
+    """Say whether an event is about the machinery around a step that extensions apply to, not about a step."""
+    return isinstance(event, _OF_STEPS) and event.path.endswith(EXTENDED)
+
+
+_OF_STEPS: Final = (events.Entered, events.Completed, events.Skipped, events.Extended)
+
+
 LIFECYCLE: Final[dict[type[Event], str]] = {
     events.Started: "workflow.started",
     events.Ended: "workflow.completed",
@@ -208,6 +226,13 @@ LIFECYCLE: Final[dict[type[Event], str]] = {
     events.Caught: "step.caught",
     events.RetryScheduled: "step.retry-scheduled",
     events.Retried: "step.retried",
+    events.Emitted: "step.emitted",
+    events.Listened: "step.listening",
+    events.Heard: "step.heard",
+    events.Sealed: "step.sealed",
+    events.Taken: "step.iterated",
+    events.Processed: "step.processed",
+    events.Extended: "step.extended",
 }
 """The names under which people and other systems see our events."""
 
@@ -219,7 +244,7 @@ def lifecycle(history: Iterable[Event]) -> Iterator[tuple[str, Event]]:
     step before what was done about it. Round 0 of a `try` only sets its deadline and is not told.
     """
     for event in history:
-        if isinstance(event, events.Retried) and not event.round:
+        if is_hidden(event) or (isinstance(event, events.Retried) and not event.round):
             continue
         if isinstance(event, events.Completed) and event.since is not None:
             yield "step.started", event

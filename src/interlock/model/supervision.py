@@ -1,4 +1,5 @@
-"""What a node and the supervisor of an attempt say to each other, over the supervisor's standard input and output.
+"""What a node and the supervisor of an attempt say to each other, over one socket: the supervisor's standard input and
+output, or the one that an adopting node connected.
 
 Node to supervisor: JSON texts, one per line. First the job:
 
@@ -14,6 +15,11 @@ Node to supervisor: JSON texts, one per line. First the job:
     spool_bytes           how much of each stream is kept in the spool
 
 Then `{"cancel": true}` asks it to end. The end of the input means that the node is gone.
+
+With a grace the supervisor listens on a Unix socket in its spool, from the beginning: who may write there may take it
+over. A node that connects and says `{"adopt": true}` is its node from then on, and the one before, which may only have been
+stopped for a while, finds its connection closed while the process lives. The new one hears everything from the beginning:
+the pid, all output that the spool kept, the report.
 
 Supervisor to node: frames, a byte for the kind, four for the length (big-endian), the payload. Kinds: output of the two
 streams as it comes; the pid of the command; last the report, a JSON object, the same as in `outcome.json`:
@@ -35,6 +41,8 @@ STARTED = b"p"
 REPORT = b"r"
 
 HEADER_BYTES = 5
+SOCKET_FILE = "socket"
+"""In the spool: where an orphan hears who adopts it."""
 OUTCOME_FILE = "outcome.json"
 RESULT_FILE = "result.json"
 """In the spool: what a Python function gave, as an outcome."""

@@ -82,12 +82,13 @@ class PythonTarget(msgspec.Struct, frozen=True, kw_only=True, tag="python", omit
 
 
 class Credentials(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Resolved authentication of a request: `scheme` is basic (username, password) or bearer (token)."""
+    """How a request authenticates itself: `scheme` is basic, bearer, digest, oauth2 or oidc (OWS 1.0.3).
+
+    `properties` are those of the scheme; for a bearer token from a secret, the text itself.
+    """
 
     scheme: str
-    username: str = ""
-    password: str = ""
-    token: str = ""
+    properties: dict[str, Json] | str
 
 
 class HttpTarget(msgspec.Struct, frozen=True, kw_only=True, tag="http", omit_defaults=True):
@@ -107,14 +108,36 @@ class HttpTarget(msgspec.Struct, frozen=True, kw_only=True, tag="http", omit_def
     credentials: Credentials | None = None
 
 
-Target: TypeAlias = ShellTarget | ScriptTarget | PythonTarget | HttpTarget
+class OpenApiTarget(msgspec.Struct, frozen=True, kw_only=True, tag="openapi", omit_defaults=True):
+    """A call of one operation of an OpenAPI document; the rest as for `HttpTarget`."""
+
+    document: str
+    operation: str
+    parameters: dict[str, Json] = {}
+    document_credentials: Credentials | None = None
+    output_format: str = "content"
+    redirect: bool = False
+    credentials: Credentials | None = None
+
+
+class WorkflowTarget(msgspec.Struct, frozen=True, kw_only=True, tag="workflow", omit_defaults=True):
+    """A published workflow, to run as a run of its own; `version` may be `latest`. `awaited`: its outcome is the effect's."""
+
+    namespace: str
+    name: str
+    version: str
+    input: Json = None
+    awaited: bool = True
+
+
+Target: TypeAlias = ShellTarget | ScriptTarget | PythonTarget | HttpTarget | OpenApiTarget | WorkflowTarget
 
 
 class EffectRequest(msgspec.Struct, frozen=True, kw_only=True):
     """An effect of a step, to perform once the decision that asked for it is durable.
 
     `attempt` counts executions of the step from 1. `queued`: through the queue, not in the node. `result` is OWS `return`
-    for processes, "" for others.
+    for processes, "" for others. `has_secrets`: the target may hold markers of secrets.
     """
 
     effect: int
@@ -125,6 +148,7 @@ class EffectRequest(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int
     isolated: bool = False
     result: str = ""
+    has_secrets: bool = False
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):

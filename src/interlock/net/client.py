@@ -26,6 +26,8 @@ _AGENT: Final = f"interlock/{__version__}"
 class Request:
     """A request, ready to send. `query` is added to the one in `uri`.
 
+    `credentials`: of the schemes basic, bearer and digest; `authentication.Authenticator` makes these of the others.
+
     `follow_redirects`: up to ten, each checked like the first; an `Authorization` goes to no other origin.
     """
 
@@ -65,6 +67,9 @@ class Cause(StrEnum):
     TIMEOUT = "timeout"
     INTERRUPTED = "interrupted"  # the connection broke, or what came back is not HTTP
     TOO_LARGE = "too-large"
+    UNAUTHENTICATED = "unauthenticated"  # the authority does not know, or does not believe, who asks for a token
+    FORBIDDEN = "forbidden"  # the authority knows, and refuses
+    INVALID_CREDENTIALS = "invalid-credentials"  # properties of an authentication that cannot be used
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +81,10 @@ class NoResponse:
 
 
 Answer: TypeAlias = Response | NoResponse
+
+
+class UnusableCredentials(ValueError):
+    """Properties of an authentication that a request cannot be made with; the message names no secret."""
 
 
 class Client:
@@ -126,6 +135,8 @@ class Client:
         except httpx.InvalidURL as error:
             quoted = "@" in request.uri  # then the message may quote a part of a password
             return NoResponse(Cause.INVALID_REQUEST, "the URI is malformed" + ("" if quoted else f": {error}"))
+        except UnusableCredentials as error:
+            return NoResponse(Cause.INVALID_CREDENTIALS, str(error))
         except ValueError as error:
             return NoResponse(Cause.INVALID_REQUEST, str(error))
 
@@ -136,7 +147,7 @@ class Client:
             return NoResponse(Cause.INVALID_REQUEST, "the URI must be absolute and start with http:// or https://")
         if not 0 < (prepared.url.port or 80) < 65536:
             return NoResponse(Cause.INVALID_REQUEST, f"{prepared.url.port} is no port")
-        answer = await client.send(prepared, stream=True, follow_redirects=request.follow_redirects)
+        answer = await self._sent(client, prepared, request)
         try:
             body = await self._read(answer)
         finally:
@@ -152,6 +163,30 @@ class Client:
             request_uri=str(answer.request.url.copy_with(username=None, password=None)),
             request_headers=dict(answer.request.headers),
         )
+
+    @staticmethod
+    async def _sent(client: httpx.AsyncClient, prepared: httpx.Request, request: Request) -> httpx.Response:
+        """Send, and for digest credentials send again with the answer to the challenge (RFC 7616).
+
+        httpx would do the same, but read the first answer whole, however large.
+        """
+        import httpx  # noqa: PLC0415 (see `send`)
+
+        credentials = request.credentials
+        if credentials is None or credentials.scheme != "digest":
+            return await client.send(prepared, stream=True, follow_redirects=request.follow_redirects)
+        flow = httpx.DigestAuth(_property(credentials, "username"), _property(credentials, "password"))
+        steps = flow.auth_flow(prepared)
+        answer = await client.send(next(steps), stream=True)
+        try:
+            again = steps.send(answer)
+        except StopIteration:  # no challenge: this is the answer
+            return answer
+        except (KeyError, NotImplementedError) as error:
+            await answer.aclose()
+            raise UnusableCredentials("the server asks for a kind of digest that is not known here") from error
+        await answer.aclose()
+        return await client.send(again, stream=True)
 
     def _opened(self) -> httpx.AsyncClient:
         if self._client is None:
@@ -181,7 +216,7 @@ class Client:
 
         url = httpx.URL(request.uri)
         headers = httpx.Headers(dict(request.headers))
-        if request.credentials is not None:
+        if request.credentials is not None and request.credentials.scheme != "digest":
             headers["authorization"] = _authorization(request.credentials)
         return client.build_request(
             request.method,
@@ -203,7 +238,18 @@ class Client:
 
 
 def _authorization(credentials: Credentials) -> str:
+    """Give the header of basic or bearer credentials. Raises UnusableCredentials for missing properties."""
+    if credentials.scheme == "bearer" and isinstance(credentials.properties, str):
+        return f"Bearer {credentials.properties}"
     if credentials.scheme == "bearer":
-        return f"Bearer {credentials.token}"
-    pair = f"{credentials.username}:{credentials.password}".encode()
+        return f"Bearer {_property(credentials, 'token')}"
+    pair = f"{_property(credentials, 'username')}:{_property(credentials, 'password')}".encode()
     return "Basic " + base64.b64encode(pair).decode("ascii")
+
+
+def _property(credentials: Credentials, name: str) -> str:
+    properties = credentials.properties
+    value = properties.get(name) if isinstance(properties, dict) else None
+    if not isinstance(value, str):
+        raise UnusableCredentials(f"{credentials.scheme} authentication needs the property {name!r} as a text")
+    return value

@@ -14,7 +14,16 @@ from typing import Final, assert_never
 import msgspec
 
 from interlock.model import json
-from interlock.model.task import FailureClass, HttpTarget, PythonTarget, ScriptTarget, ShellTarget, Target
+from interlock.model.task import (
+    FailureClass,
+    HttpTarget,
+    OpenApiTarget,
+    PythonTarget,
+    ScriptTarget,
+    ShellTarget,
+    Target,
+    WorkflowTarget,
+)
 
 _SHELL: Final = "/bin/sh"
 _ARGUMENTS_FILE: Final = "arguments.json"
@@ -54,8 +63,10 @@ def command(target: Target, folder: str, spool: str, variables: dict[str, str]) 
         case PythonTarget():
             files = {_ARGUMENTS_FILE: json.encode(target.arguments).decode()}
             return Command(argv=[target.function, _ARGUMENTS_FILE], environment=environment, files=files)
-        case HttpTarget():
+        case HttpTarget() | OpenApiTarget():
             raise Impossible(FailureClass.INVALID, "an HTTP request is no process; the node performs it itself")
+        case WorkflowTarget():
+            raise Impossible(FailureClass.INVALID, "a workflow is no process; it becomes a run of its own")
         case _:
             assert_never(target)
 

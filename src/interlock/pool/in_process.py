@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 
+from interlock import errors
 from interlock.flow import functions
 from interlock.model import fault
 from interlock.model.fault import Fault
@@ -55,6 +56,13 @@ class InProcessPool(Service):
             return _Call(asyncio.create_task(_run_async(function, launch)))
         return _ThreadCall(launch, self._executor.submit(_call, function, launch.target))
 
+    def is_left(self, launch: Launch) -> bool:
+        """A call ends with its process."""
+        return False
+
+    async def adopt(self, launch: Launch, on_output: OnOutput) -> Running:
+        raise errors.LeaseLost(f"the call {launch.attempt} ended with its process; nothing is left to adopt")
+
 
 class _Call:
     """A call of an async function."""
@@ -71,6 +79,12 @@ class _Call:
         self._task.cancel()
         await asyncio.wait([self._task], timeout=_STOP_SECONDS)
         self._settle(Cancelled(abandoned=True))
+
+    async def forget(self) -> None:
+        return
+
+    async def detach(self) -> None:
+        await self.cancel()
 
     def _settle(self, outcome: Outcome) -> None:
         """Fix the outcome; what comes later is refused."""

@@ -40,6 +40,22 @@ class Running(Protocol):
         """Stop it, with everything it started; returns when it has ended or cannot be stopped. Safe to call twice."""
         ...
 
+    async def forget(self) -> None:
+        """The store knows the outcome: remove what was kept of it for a node that might have to adopt it."""
+        ...
+
+    async def detach(self) -> None:
+        """Leave it to the node that adopts it, where it can outlive this one; else stop it. `outcome` gives Cancelled."""
+        ...
+
 
 class Launcher(Protocol):
     async def launch(self, launch: Launch, on_output: OnOutput) -> Running: ...
+
+    def is_left(self, launch: Launch) -> bool:
+        """Say whether something is left to adopt of an attempt whose node is gone: the work itself, or its outcome."""
+        ...
+
+    async def adopt(self, launch: Launch, on_output: OnOutput) -> Running:
+        """Go on with an attempt whose node is gone; `on_output` hears all of its output again, from the beginning."""
+        ...

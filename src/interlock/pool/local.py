@@ -1,7 +1,8 @@
 """Local processes: each attempt under a supervisor of its own, which leaves nothing behind.
 
 Some supervisors are started ahead of need, so that an attempt begins in a few milliseconds. Each does one job: what it
-tells comes back over a pipe, and stands in its spool folder.
+tells comes back over a socket, and stands in its spool folder. The folder of an attempt that may outlive its node has a
+name that every node of this host and user finds, so that the next one can adopt it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections import deque
+import time
+from collections import Counter, deque
+from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -25,13 +28,15 @@ from interlock.model import supervision
 from interlock.model.task import Cancelled, FailureClass, Outcome, PythonTarget
 from interlock.pool import commands, reports
 from interlock.pool.launcher import Launch, OnOutput, Running
-from interlock.pool.supervised import Job, Supervisor
+from interlock.pool.supervised import Job, Report, Supervisor, TakenOver, call, report_of
 from interlock.service import Service
 
 RESULT_BYTES: Final = 16 * 1024 * 1024  # of one stream, for the result; the log has its own limit
 _WARM: Final = 2
 _CANCEL_SECONDS: Final = 7.0
 """A supervisor that has not ended its job so long after it was asked to is killed. It gives up by itself after 5 s."""
+_FORGOTTEN_SECONDS: Final = 86400.0  # by the clock of the files; an orphan is over after less than a minute
+_SHARED: Final = "interlock-attempt-"
 _STREAMS: Final = {supervision.STDOUT: "stdout", supervision.STDERR: "stderr"}
 
 
@@ -60,10 +65,12 @@ class LocalPool(Service):
         # nothing is made before an attempt needs it, so that a killed node leaves nothing either
         prefix = os.path.join(tempfile.gettempdir(), f"interlock-spool-{secrets.token_hex(8)}-")
         self._spool = prefix if spool is None else os.path.join(spool, "")
+        self._shared_spool = os.path.join(tempfile.gettempdir(), _SHARED) if spool is None else self._spool
         self._stopping = False
 
     async def start(self) -> None:
         self._stopping = False
+        await asyncio.to_thread(_sweep, Path(tempfile.gettempdir()))
 
     async def stop(self) -> None:
         """End what runs, and the supervisors that wait."""
@@ -77,7 +84,21 @@ class LocalPool(Service):
 
     async def launch(self, launch: Launch, on_output: OnOutput) -> Running:
         """Begin an attempt. Whatever stands in its way is its outcome: a missing folder, a missing interpreter."""
-        attempt = _Attempt(self, launch, on_output)
+        return self._begin(_Attempt(self, launch, on_output))
+
+    def is_left(self, launch: Launch) -> bool:
+        spool = self._folder(launch)
+        connection = call(spool)
+        if connection is None:
+            return _report(spool) is not None
+        connection.close()
+        return True
+
+    async def adopt(self, launch: Launch, on_output: OnOutput) -> Running:
+        """Go on with an attempt that another node began on this host; one that nothing is left of is lost."""
+        return self._begin(_Attempt(self, launch, on_output, adopting=True))
+
+    def _begin(self, attempt: _Attempt) -> _Attempt:
         self._attempts.add(attempt)
         attempt.task.add_done_callback(lambda _: self._attempts.discard(attempt))
         return attempt
@@ -98,17 +119,56 @@ class LocalPool(Service):
             except OSError as error:
                 return reports.failed(FailureClass.LAUNCH, "Not launched", f"no supervisor can be started: {error}")
             attempt.supervisor = supervisor
-            try:
-                return await self._supervise(attempt, supervisor, job, spool)
-            finally:
-                await supervisor.leave()
-                await asyncio.to_thread(shutil.rmtree, spool, ignore_errors=True)
+            output = _Output(attempt.on_output, self._result_bytes)
+            return await self._supervise(attempt, supervisor, supervisor.run(job, output.take), output, spool)
 
-    async def _supervise(self, attempt: _Attempt, supervisor: Supervisor, job: bytes, spool: Path) -> Outcome:
+    async def go_on(self, attempt: _Attempt) -> Outcome:
+        """See an adopted attempt to its end: by its supervisor, or by what that left behind."""
+        spool = self._folder(attempt.launch)  # it is at work already, so it waits for no slot
         output = _Output(attempt.on_output, self._result_bytes)
-        report = await supervisor.run(job, output.take)
+        supervisor = await Supervisor.attach(spool)
+        if supervisor is None:
+            return await self._outcome(attempt, await asyncio.to_thread(_left, spool, output), output, spool)
+        attempt.supervisor = supervisor
+        return await self._supervise(attempt, supervisor, supervisor.listen(output.take), output, spool)
+
+    async def forget(self, launch: Launch) -> None:
+        """Remove the spool folder of an attempt."""
+        await asyncio.to_thread(shutil.rmtree, self._folder(launch), ignore_errors=True)
+
+    async def _supervise(
+        self,
+        attempt: _Attempt,
+        supervisor: Supervisor,
+        hearing: Coroutine[None, None, Report | None],
+        output: _Output,
+        spool: Path,
+    ) -> Outcome:
+        try:
+            report = await hearing
+        except BaseException as error:
+            if attempt.is_detached or (isinstance(error, TakenOver) and attempt.launch.orphan_grace_seconds):
+                supervisor.detach()
+            else:
+                supervisor.kill()
+                await supervisor.leave()
+                await self.forget(attempt.launch)
+            raise
+        if report is None and attempt.is_adopting and (left := await asyncio.to_thread(_report, spool)) is not None:
+            report = left  # it ended as we came
+            output = _Output(attempt.on_output, self._result_bytes, heard=output.passed)
+            await asyncio.to_thread(_left, spool, output)
         if report is None:
             supervisor.kill()
+        outcome = await self._outcome(attempt, report, output, spool)
+        await supervisor.leave()
+        if not attempt.launch.orphan_grace_seconds:
+            await self.forget(attempt.launch)
+        return outcome
+
+    async def _outcome(self, attempt: _Attempt, report: Report | None, output: _Output, spool: Path) -> Outcome:
+        if attempt.is_adopting and report is not None and report.ended_by == "orphan":
+            report = None  # nobody came in time
         outcome = await asyncio.to_thread(
             reports.outcome, attempt.launch, report, output.finish(), spool, self._result_bytes
         )
@@ -117,7 +177,8 @@ class LocalPool(Service):
 
     def _folder(self, launch: Launch) -> Path:
         """Give the spool folder of an attempt. Its name is a digest: the id may hold anything."""
-        return Path(self._spool + hashlib.sha256(launch.attempt.encode("utf-8", "surrogatepass")).hexdigest()[:32])
+        prefix = self._shared_spool if launch.orphan_grace_seconds else self._spool
+        return Path(prefix + hashlib.sha256(launch.attempt.encode("utf-8", "surrogatepass")).hexdigest()[:32])
 
     def _job(self, launch: Launch, spool: Path) -> Job:
         command = commands.command(launch.target, launch.folder, str(spool), launch.environment)
@@ -130,7 +191,7 @@ class LocalPool(Service):
             stdin=command.stdin,
             timeout_seconds=launch.timeout_seconds,
             orphan_grace_seconds=launch.orphan_grace_seconds,
-            spool_bytes=self._result_bytes,
+            spool_bytes=self._result_bytes + 1,  # so that who reads the spool sees that there was more
         )
 
     async def _supervisor(self, for_functions: bool) -> Supervisor:
@@ -161,11 +222,16 @@ class LocalPool(Service):
 class _Attempt:
     """An attempt in this pool. `supervisor`: None while it waits for a slot."""
 
-    def __init__(self, pool: LocalPool, launch: Launch, on_output: OnOutput) -> None:
+    def __init__(self, pool: LocalPool, launch: Launch, on_output: OnOutput, *, adopting: bool = False) -> None:
         self.launch = launch
+        self.is_adopting = adopting
+        self.is_detached = False
+        self._pool = pool
         self.on_output = on_output
         self.supervisor: Supervisor | None = None
-        self.task = asyncio.create_task(pool.perform(self), name=f"attempt {launch.attempt}")
+        self.task = asyncio.create_task(
+            pool.go_on(self) if adopting else pool.perform(self), name=f"attempt {launch.attempt}"
+        )
 
     async def outcome(self) -> Outcome:
         await asyncio.wait([self.task])
@@ -183,11 +249,54 @@ class _Attempt:
             self.supervisor.kill()
             await asyncio.wait([self.task])
 
+    async def forget(self) -> None:
+        await self._pool.forget(self.launch)
+
+    async def detach(self) -> None:
+        if self.launch.orphan_grace_seconds == 0 or self.supervisor is None:
+            await self.cancel()
+        elif not self.task.done():
+            self.is_detached = True
+            self.task.cancel()
+            await asyncio.wait([self.task])
+
+
+def _sweep(folder: Path) -> None:
+    """Remove the spools of attempts that nobody came for in a day."""
+    for spool in folder.glob(f"{_SHARED}*"):
+        with contextlib.suppress(OSError):
+            state = spool.lstat()
+            if state.st_uid == os.geteuid() and time.time() - state.st_mtime > _FORGOTTEN_SECONDS:
+                shutil.rmtree(spool, ignore_errors=True)
+
+
+def _report(spool: Path) -> Report | None:
+    """Give the report in a spool folder that is ours; None when there is none."""
+    try:
+        if spool.lstat().st_uid != os.geteuid():
+            return None
+        return report_of((spool / supervision.OUTCOME_FILE).read_bytes())
+    except OSError:
+        return None
+
+
+def _left(spool: Path, output: _Output) -> Report | None:
+    """Give the report in a spool folder, and its output to `output`."""
+    report = _report(spool)
+    if report is not None:
+        for kind, stream in _STREAMS.items():
+            with contextlib.suppress(FileNotFoundError):
+                output.take(kind, (spool / stream).read_bytes())
+    return report
+
 
 class _Output:
     """Passes the output of an attempt on as text, and keeps the beginning of each stream for the result."""
 
-    def __init__(self, on_output: OnOutput, limit_bytes: int) -> None:
+    def __init__(self, on_output: OnOutput, limit_bytes: int, heard: Mapping[str, int] | None = None) -> None:
+        """`heard`: characters by stream that were passed on before, and are not again."""
+        self.passed: Counter[str] = Counter()
+        self._heard = heard or {}
         self._on_output = on_output
         self._limit_bytes = limit_bytes
         self._kept = {kind: bytearray() for kind in _STREAMS}
@@ -211,5 +320,8 @@ class _Output:
         return reports.Streams(stdout, stderr, tuple(sorted(self._over)))
 
     def _pass_on(self, kind: bytes, text: str) -> None:
-        if text:
-            self._on_output(_STREAMS[kind], text)
+        stream = _STREAMS[kind]
+        new = text[max(0, self._heard.get(stream, 0) - self.passed[stream]) :]
+        self.passed[stream] += len(text)
+        if new:
+            self._on_output(stream, new)

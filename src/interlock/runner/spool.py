@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 
-from interlock.model.supervision import OUTCOME_FILE
+from interlock.model.supervision import OUTCOME_FILE, SOCKET_FILE
 
 
 class Spool:
@@ -37,6 +37,28 @@ class Spool:
             return os.open(os.devnull, os.O_RDONLY)
         self.write_file("stdin", text)
         return os.open(self._path("stdin"), os.O_RDONLY)
+
+    def listen(self) -> int:
+        """Give a descriptor that hears who adopts this attempt; -1 where none can be made: nobody can."""
+        import socket  # noqa: PLC0415 (start-up: only attempts that may be adopted need it)
+
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as listener:
+            folder = os.open(self.folder, os.O_RDONLY)
+            try:
+                # the path of a socket may have 107 characters only; that of a descriptor is short
+                near = f"/proc/self/fd/{folder}" if os.path.isdir("/proc/self/fd") else self.folder
+                listener.bind(os.path.join(near, SOCKET_FILE))
+            finally:
+                os.close(folder)
+            listener.listen()
+            return listener.detach()
+        return -1
+
+    def kept(self, stream: str) -> bytes:
+        """Give what was kept of a stream so far."""
+        with contextlib.suppress(OSError), open(self._path(stream), "rb") as file:
+            return file.read()
+        return b""
 
     def append(self, stream: str, data: bytes) -> None:
         size = self._sizes.get(stream, 0)

@@ -2,6 +2,9 @@
 
     waiting --(a job comes)--> running --(it exits; timeout, cancel, node gone: it is ended)--> ending --> reported
 
+A node that is gone is waited for, as long as the job says: the work goes on, output and outcome stay in the spool, and the
+node that adopts the attempt hears all of it.
+
 Ending means SIGTERM to everything, SIGKILL to what is left half a second later, and again until nothing is left. When the
 node is gone there is no SIGTERM. One thread and one `poll`: no wait is without a deadline, and output that the node does
 not take makes the command wait, never the supervisor.
@@ -67,6 +70,10 @@ class Supervisor:
         self._commands = commands
         self._outbox = bytearray()
         self._node_is_there = True
+        self._in, self._out = _NODE, _OUT
+        self._listener = -1
+        self._callers: dict[int, bytes] = {}
+        """Connections to the listener, and what they have said; the one that asks to adopt becomes the node."""
         self._streams: dict[int, bytes] = {}
         self._pid = 0
         self._status: int | None = None
@@ -87,6 +94,8 @@ class Supervisor:
             return
         if self._job.timeout_seconds is not None:
             self._deadlines["timeout"] = time.monotonic() + self._job.timeout_seconds
+        if self._commands:  # they came with the job, and nothing else may ever happen
+            self._obey()
         while not self._is_over():
             self._wait()
             self._collect()
@@ -95,7 +104,7 @@ class Supervisor:
 
     def _listen_to_signals(self) -> None:
         self._woken, wake = os.pipe()
-        for end in (self._woken, wake, _OUT):
+        for end in (self._woken, wake, self._out):
             os.set_blocking(end, False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.signal(signal.SIGTERM, self._ask_to_end)
@@ -110,6 +119,8 @@ class Supervisor:
         if not os.path.isdir(self._job.folder):
             raise NoSuchFolder(self._job.folder)
         self._spool.make()
+        if self._job.orphan_grace_seconds:
+            self._listener = self._spool.listen()
         for name, text in self._job.files.items():
             self._spool.write_file(name, text)
         stdin = self._spool.open_stdin(self._job.stdin)
@@ -131,21 +142,31 @@ class Supervisor:
         """Wait until something happens or a deadline passes, and take what came."""
         poll = select.poll()
         poll.register(self._woken, select.POLLIN)
-        if self._node_is_there:
-            poll.register(_NODE, select.POLLIN)
+        if self._node_is_there and self._in == self._out:
+            poll.register(self._in, select.POLLIN | (select.POLLOUT if self._outbox else 0))
+        elif self._node_is_there:
+            poll.register(self._in, select.POLLIN)
             if self._outbox:
-                poll.register(_OUT, select.POLLOUT)
+                poll.register(self._out, select.POLLOUT)
+        for descriptor in (self._listener, *self._callers):
+            if descriptor >= 0:
+                poll.register(descriptor, select.POLLIN)
         if len(self._outbox) < _OUTBOX_BYTES:
             for stream in self._streams:
                 poll.register(stream, select.POLLIN)
-        for descriptor, _ in poll.poll(self._milliseconds_left()):
+        for descriptor, what in poll.poll(self._milliseconds_left()):
             if descriptor == self._woken:
                 os.read(self._woken, _CHUNK_BYTES)
-            elif descriptor == _NODE:
-                self._hear()
-            elif descriptor == _OUT:
-                self._flush()
-            else:
+            elif descriptor == self._listener:
+                self._answer()
+            elif descriptor in self._callers:
+                self._hear_caller(descriptor)
+            elif descriptor in (self._in, self._out):
+                if what & select.POLLOUT:
+                    self._flush()
+                if what & ~select.POLLOUT and descriptor == self._in:
+                    self._hear()
+            elif descriptor in self._streams:
                 self._take(descriptor)
         if self._commands:
             self._obey()
@@ -156,11 +177,53 @@ class Supervisor:
         return max(0.0, min(self._deadlines.values()) - time.monotonic()) * 1000
 
     def _hear(self) -> None:
-        data = _read(_NODE)
+        data = _read(self._in)
         if data:
             self._commands += data
-        else:
+        elif data is not None:
             self._lose_node()
+
+    def _answer(self) -> None:
+        import socket  # noqa: PLC0415 (start-up: only an attempt that may be adopted needs it, and has it by now)
+
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(self._listener)) as listener:
+            caller, _ = listener.accept()
+            caller.setblocking(False)
+            self._callers[caller.detach()] = b""
+
+    def _hear_caller(self, caller: int) -> None:
+        data = _read(caller)
+        if data is None:
+            return
+        said = self._callers[caller] + data
+        if b"\n" in said:
+            del self._callers[caller]
+            self._change_node(caller)
+        elif data:
+            self._callers[caller] = said
+        else:
+            del self._callers[caller]
+            os.close(caller)
+
+    def _change_node(self, connection: int) -> None:
+        """Serve the node that adopts this attempt; the one before, if it is still there, hears the end of its connection."""
+        if self._in == _NODE:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            for descriptor in (_NODE, _OUT):
+                os.dup2(nowhere, descriptor)
+            os.close(nowhere)
+        else:
+            os.close(self._in)
+        self._in = self._out = connection
+        self._node_is_there = True
+        self._deadlines.pop("orphan", None)
+        self._commands = b""
+        self._outbox.clear()
+        self._send(supervision.STARTED, str(self._pid).encode())
+        for kind, stream in _STREAMS.items():
+            kept = self._spool.kept(stream)
+            for start in range(0, len(kept), _CHUNK_BYTES):
+                self._send(kind, kept[start : start + _CHUNK_BYTES])
 
     def _obey(self) -> None:
         *lines, self._commands = self._commands.split(b"\n")
@@ -170,11 +233,16 @@ class Supervisor:
     def _lose_node(self) -> None:
         self._node_is_there = False
         self._outbox.clear()
+        if self._in != _NODE:
+            os.close(self._in)
+            self._in = self._out = _NODE  # whose other end is nowhere by now
         self._deadlines["orphan"] = time.monotonic() + self._job.orphan_grace_seconds
 
     def _take(self, descriptor: int) -> None:
         kind = self._streams[descriptor]
         data = _read(descriptor)
+        if data is None:
+            return
         if data:
             self._spool.append(_STREAMS[kind], data)
             self._send(kind, data)
@@ -265,7 +333,7 @@ class Supervisor:
     def _flush(self) -> None:
         try:
             while self._outbox:
-                del self._outbox[: os.write(_OUT, self._outbox)]
+                del self._outbox[: os.write(self._out, self._outbox)]
         except BlockingIOError:
             return
         except OSError:  # nobody reads any more; the input tells the same
@@ -316,9 +384,11 @@ def _not_launched(error: OSError | ValueError) -> dict[str, object]:
     }
 
 
-def _read(descriptor: int) -> bytes:
-    """Give what there is to read; nothing at the end, and when the other side is gone for good."""
+def _read(descriptor: int) -> bytes | None:
+    """Give what there is to read; b"" at the end, and when the other side is gone for good; None: nothing yet."""
     try:
         return os.read(descriptor, _CHUNK_BYTES)
+    except BlockingIOError:
+        return None
     except OSError:
         return b""

@@ -4,6 +4,7 @@
     Queue     at-least-once, leased, fenced
     Nodes     leases of nodes, and the runs and tasks of the dead
     Bell      wake-ups only; may be lost or doubled
+    Upkeep    what keeps a store small and safe: removal of what is old, copies, restoring
     Views     read-only, may be stale
 
 Every call is one transaction. `now` is UTC seconds; where it may be None, None is the present by the store's own clock, so
@@ -34,7 +35,9 @@ class _Row(msgspec.Struct, frozen=True, kw_only=True):
 class NewRun(_Row, frozen=True, kw_only=True):
     """A run to accept. `owner`: the node that will execute it, None for whichever can.
 
-    `origin`: the run whose history it begins with, None for a run of its own.
+    `origin`: the run whose history it begins with, None for a run of its own. `parent` and `parent_effect`: the run that
+    it is a child of, and the effect there that ends with it, None for one that is not awaited. `large`: texts by digest
+    that `input` refers to.
     """
 
     run: str
@@ -47,6 +50,40 @@ class NewRun(_Row, frozen=True, kw_only=True):
     folder: str
     owner: str | None
     origin: str | None = None
+    parent: str | None = None
+    parent_effect: int | None = None
+    large: Mapping[str, bytes] = {}
+
+
+class NewEvent(_Row, frozen=True, kw_only=True):
+    """An event to deliver: `body` is its envelope, `cause` what its listeners find in their inbox."""
+
+    namespace: str
+    id: str
+    source: str
+    type: str
+    body: bytes
+    cause: bytes
+
+
+class NewSubscription(_Row, frozen=True, kw_only=True):
+    """A listener of a run wants events; `type` and `source` are empty where it takes any.
+
+    The store looks at nothing else: what does not fit further is consumed by the run without effect.
+    """
+
+    namespace: str
+    listener: int
+    type: str
+    source: str
+
+
+class Post(_Row, frozen=True, kw_only=True):
+    """A cause for the inbox of a run, this one or another; it counts once by `cause_id`."""
+
+    run: str
+    cause_id: str
+    cause: bytes
 
 
 class NewTask(_Row, frozen=True, kw_only=True):
@@ -70,7 +107,8 @@ class Batch(_Row, frozen=True, kw_only=True):
 
     `seq` is the number of commits before this one. `history`: the events of this commit as a JSON array. `scopes`: changed
     scope rows by id, None to delete; the root stands in `head`. `large`: texts by digest, stored before the commit.
-    `consumed`: inbox rows that this commit applies. `cancelled_tasks`: effects that nobody waits for any more.
+    `consumed`: inbox rows that this commit applies. `cancelled_tasks`: effects that nobody waits for any more, their tasks
+    and child runs. `subscriptions` are stored before `emitted` is matched, so that a run hears what it sends itself.
     """
 
     run: str
@@ -91,6 +129,11 @@ class Batch(_Row, frozen=True, kw_only=True):
     tasks: Sequence[NewTask] = ()
     cancelled_tasks: Sequence[int] = ()
     consumed: Sequence[int] = ()
+    children: Sequence[NewRun] = ()
+    emitted: Sequence[NewEvent] = ()
+    subscriptions: Sequence[NewSubscription] = ()
+    unsubscribed: Sequence[int] = ()
+    posts: Sequence[Post] = ()
     accept: NewRun | None = None
     """The run begins with this commit: its row is inserted instead of compared."""
     release: bool = False
@@ -128,6 +171,8 @@ class StoredRun(_Row, frozen=True, kw_only=True):
     output: bytes | None
     fault: bytes | None
     inbox: Sequence[InboxRow]
+    parent: str | None = None
+    parent_effect: int | None = None
 
 
 class HistoryRow(_Row, frozen=True, kw_only=True):
@@ -147,12 +192,15 @@ class Claimed(_Row, frozen=True, kw_only=True):
 
 
 class Definition(_Row, frozen=True, kw_only=True):
+    """`resources`: what it needs from elsewhere, a JSON map of URI to text; None for nothing."""
+
     digest: str
     namespace: str
     name: str
     version: str
     source: str
     published_at: float | None = None
+    resources: bytes | None = None
 
 
 class Journal(Protocol):
@@ -161,8 +209,9 @@ class Journal(Protocol):
         ...
 
     async def sweep(self, before: float) -> int:
-        """Delete large texts stored before a moment that no commit came to refer to, and what the inbox holds for runs
-        that have ended; gives how many parts of texts."""
+        """Delete what was stored before a moment and serves nobody: events, and large texts that no commit refers to; also
+        what the inbox holds for runs that have ended. Gives how many events and parts of texts went.
+        """
         ...
 
     async def load(self, run: str) -> StoredRun | None:
@@ -175,6 +224,13 @@ class Journal(Protocol):
 
     async def post(self, run: str, cause_id: str, cause: bytes, actor: str, now: float) -> bool:
         """Put a cause into a run's inbox and into the audit log. False: the run has ended. Idempotent by `cause_id`."""
+        ...
+
+    async def send(self, event: NewEvent, actor: str, now: float) -> int | None:
+        """Store an event and put it into the inbox of every run that listens; gives how many do.
+
+        None: an event with its source and id is there already, and was not delivered again.
+        """
         ...
 
     async def reopen(self, run: str, node: str | None, actor: str, now: float) -> int | None:
@@ -221,6 +277,16 @@ class ClaimedTask(_Row, frozen=True, kw_only=True):
     namespace: str
     """Of its run; empty for a task of a graph, which belongs to no run."""
     run_id: str
+
+
+class Orphan(_Row, frozen=True, kw_only=True):
+    """An attempt whose node is gone. `host`: where that was, None when nobody knows any more. `owner`: the run's node."""
+
+    task: ClaimedTask
+    holder: str
+    host: str | None
+    pool: str
+    owner: str | None
 
 
 class TaskRow(_Row, frozen=True, kw_only=True):
@@ -277,8 +343,9 @@ class TaskGraphs(Protocol):
         """Let at most `capacity` leases name a limit, and one start per `interval_seconds`, `burst` of them at once."""
         ...
 
-    async def delay(self, task: str, fence: int, until: float) -> bool:
-        """End an attempt that is to be made again at `until`. False: the fence is stale; nothing was changed."""
+    async def delay(self, task: str, fence: int, until: float, *, holder: str | None = None) -> bool:
+        """End an attempt that is to be made again at `until`. False: the fence is stale, or the attempt is no longer held by
+        `holder` (None: whoever holds it); nothing was changed."""
         ...
 
     async def due(self, now: float | None) -> int:
@@ -300,8 +367,27 @@ class Queue(Protocol):
         """
         ...
 
-    async def settle(self, task: str, fence: int, outcome: Outcome, now: float | None) -> bool:
-        """End an attempt and tell its run. False: the fence is stale or the task ended before; nothing was changed."""
+    async def settle(
+        self, task: str, fence: int, outcome: Outcome, now: float | None, *, holder: str | None = None
+    ) -> bool:
+        """End an attempt and tell its run. False: the fence is stale, the task ended before, or the attempt is no longer
+        held by `holder` (None: whoever holds it); nothing was changed."""
+        ...
+
+    async def orphans(self, limit: int) -> list[Orphan]:
+        """Give attempts whose node has no lease any more, which another one may adopt or end."""
+        ...
+
+    async def adopt(self, orphan: Orphan, node: str, ttl_seconds: float, now: float | None) -> bool:
+        """Give an orphan to a node, under the same fence. False: it has ended, or another node was first."""
+        ...
+
+    async def lose(self, orphan: Orphan, now: float | None) -> None:
+        """End an orphan that nothing is left of as lost, and tell its run; nothing when another node has it by now."""
+        ...
+
+    async def logged(self, task: ClaimedTask) -> dict[str, int]:
+        """Give how many characters of an attempt's output are stored, by stream."""
         ...
 
     async def extend(self, node: str, ttl_seconds: float, now: float | None) -> None:
@@ -345,7 +431,23 @@ class NodeRow(_Row, frozen=True, kw_only=True):
     """None while it joins: now, by the store's clock."""
     pinned: bool = False
     """It serves only the run that it was started for."""
-    expires_at: float = 0.0
+
+
+class NodeState(_Row, frozen=True, kw_only=True):
+    """A node as others see it. `refusals`: digest of a definition to why it cannot execute it. `unready`: what keeps it
+    from working. `runs`, `attempts`: how many it owns.
+
+    `lease_seconds`: what is left of its lease by the store's clock, negative when it ran out, None when it has none.
+    """
+
+    node: NodeRow
+    lease_seconds: float | None
+    left_at: float | None
+    drain_at: float | None
+    refusals: Mapping[str, str]
+    unready: Sequence[str]
+    runs: int
+    attempts: int
 
 
 class Nodes(Protocol):
@@ -356,7 +458,8 @@ class Nodes(Protocol):
         ...
 
     async def bury(self, node: str, now: float | None) -> int:
-        """Give up a dead node: its runs become free, its attempts are lost; gives the number of runs freed."""
+        """Give up a dead node: its runs become free; gives how many. Its attempts are lost when it was pinned; those of
+        others may outlive it and wait for `Queue.adopt` or for the end of their leases."""
         ...
 
     async def live(self, now: float | None) -> list[NodeRow]: ...
@@ -367,11 +470,98 @@ class Nodes(Protocol):
         """Give the nodes that own runs without a lease: they were buried while they accepted or claimed them."""
         ...
 
-    async def claim_runs(self, node: str, limit: int, *, only: str | None = None) -> list[Claimed]:
-        """Take up to `limit` runs that nobody owns, or just the run `only`, with epoch + 1."""
+    async def claim_runs(
+        self, node: str, limit: int, *, only: str | None = None, refused: Sequence[str] = ()
+    ) -> list[Claimed]:
+        """Take up to `limit` runs that nobody owns, or just the run `only`, with epoch + 1.
+
+        `refused`: digests of definitions that the node cannot execute.
+        """
+        ...
+
+    async def unowned(self, refused: Sequence[str]) -> bool:
+        """Say whether there is a run to claim: a read, so that looking costs nobody a transaction."""
+        ...
+
+    async def release(self, node: str, run: str, epoch: int, now: float) -> bool:
+        """Give one run back. False: it belongs to another node by now, or has ended."""
+        ...
+
+    async def states(self, now: float | None) -> list[NodeState]:
+        """Give every node that is known, the oldest first; those that left are forgotten after a while."""
+        ...
+
+    async def drain(self, node: str | None, now: float) -> int:
+        """Ask a node, or all with None, to drain; gives how many were asked. Pinned nodes end with their runs."""
+        ...
+
+    async def is_asked_to_drain(self, node: str) -> bool: ...
+
+    async def note(self, node: str, refusals: Mapping[str, str], unready: Sequence[str]) -> None:
+        """Write down what a node cannot execute and what keeps it from working."""
+        ...
+
+    async def forget(self, before: float) -> int:
+        """Delete the rows of nodes that left before a moment and own nothing."""
         ...
 
     async def owned(self, node: str) -> list[Claimed]: ...
+
+
+# -- upkeep ----------------------------------------------------------------------------------------------------------
+
+
+class EndedRun(_Row, frozen=True, kw_only=True):
+    """A run that retention may remove."""
+
+    run: str
+    namespace: str
+    id: str
+    workflow: str
+    status: RunStatus
+    ended_at: float
+
+
+class Upkeep(Protocol):
+    async def drop(self, before: float) -> int:
+        """Remove at once what is stored together and ended before a moment as a whole; gives the number of runs.
+
+        Cheap whatever it holds. What is left of that time is removed run by run.
+        """
+        ...
+
+    async def ended(self, before: float, after: EndedRun | None, limit: int) -> list[EndedRun]:
+        """Give runs that ended before a moment, the longest ended first; `after`: the last one of the page before."""
+        ...
+
+    async def remove(self, runs: Sequence[str], before: float) -> int:
+        """Remove runs that ended before a moment; gives how many. What is left of them is deleted by `clear`."""
+        ...
+
+    async def clear(self) -> bool:
+        """Delete a piece of what is left of removed runs, in a short transaction. False: nothing is left."""
+        ...
+
+    async def unused_definitions(self, before: float) -> int:
+        """Delete definitions that nobody asked for since a moment, with no run and not published; gives how many."""
+        ...
+
+    async def compact(self) -> None:
+        """Give free pages back where the store can do so without stopping others."""
+        ...
+
+    async def oldest(self) -> list[tuple[str, str, float]]:
+        """Give namespace, workflow and the earliest end of its runs. Reads everything: for people."""
+        ...
+
+    async def record(self, actor: str, action: str, target: str, now: float) -> None:
+        """Put a change by a person into the audit log."""
+        ...
+
+    async def raise_fences(self, step: int, now: float) -> int:
+        """After a restore: free every run and end every attempt, under numbers that nobody had since the backup; gives
+        how many runs go on."""
+        ...
 
 
 # -- bell and views --------------------------------------------------------------------------------------------------
@@ -408,6 +598,15 @@ class RunRow(_Row, frozen=True, kw_only=True):
     origin: str | None = None
 
 
+class EventRow(_Row, frozen=True, kw_only=True):
+    """An event that was sent. `number` grows and is the cursor."""
+
+    number: int
+    namespace: str
+    at: float
+    body: bytes
+
+
 class Views(Protocol):
     async def run(self, namespace: str | None, id: str) -> RunRow | None:
         """Give a run by its id, or by a prefix of it of at least 4 characters; `namespace` None for any.
@@ -425,6 +624,18 @@ class Views(Protocol):
     async def tasks(self, run: str) -> list[TaskRow]: ...
 
     async def logs(self, run: str, after: int, limit: int, path: str | None) -> list[LogLine]: ...
+
+    async def events(self, namespace: str | None, type: str | None, before: int | None, limit: int) -> list[EventRow]:
+        """Give events that are still kept, newest first; `before` is the last `number` of the page before."""
+        ...
+
+    async def unattended(self, now: float | None, limit: int) -> list[tuple[RunRow, float]]:
+        """Give live runs that no node executes, newest first, and for how many seconds; suspended ones rest."""
+        ...
+
+    async def oldest_inbox(self) -> float | None:
+        """Give when the oldest cause that is not applied was posted."""
+        ...
 
     async def counts(self) -> dict[str, int]:
         """Give how many rows of each kind there are, for `doctor`."""
@@ -460,6 +671,9 @@ class Store(Protocol):
 
     @property
     def nodes(self) -> Nodes: ...
+
+    @property
+    def upkeep(self) -> Upkeep: ...
 
     @property
     def bell(self) -> Bell: ...

@@ -60,12 +60,61 @@ class Example:
     fault: dict[str, Any] | None = None
     started: tuple[str, ...] | None = None
     answer: Reply | Callable[[Asked], Reply] = field(default_factory=lambda: _json(_PET))
+    secrets: dict[str, str] = field(default_factory=dict)
 
 
 def _planets(asked: Asked) -> Reply:
     return _json(
         {"name": "Tatooine"} if "planets" in asked.target else {"homeworld": "https://swapi.dev/api/planets/1"}
     )
+
+
+_AUTHORITY = {"grant": "client_credentials", "client": {"id": "us", "secret": "s3cret"}}
+_FORM = "grant_type=client_credentials&client_id=%s&client_secret=%s"
+_OURS = _FORM % ("workflow-runtime-id", "workflow-runtime-secret")
+_GIVEN = _FORM % ("us", "s3cret")
+_SECRET = {"MYSECRET": json.dumps({**_AUTHORITY, "authority": "https://petstore.swagger.io/auth"})}
+
+
+def _authority(asked: Asked) -> Reply:
+    if asked.target.endswith("openid-configuration"):
+        place = asked.target.partition("/.well-known")[0]
+        return _json({"token_endpoint": f"http://{asked.headers['host']}{place}/tokens"})
+    if asked.method == "POST":
+        return _json({"access_token": "t0ken", "token_type": "Bearer", "expires_in": 300})
+    return _json(_PET)
+
+
+_FUNCTION = b"""
+input:
+  schema: {document: {type: object, required: [message, level]}}
+set:
+  logged: ${ "[\\(.level)] \\(.message)" }
+"""
+_SWAGGER = {
+    "swagger": "2.0",
+    "host": "petstore.swagger.io",
+    "basePath": "/v2",
+    "schemes": ["http", "https"],
+    "paths": {
+        "/pet/findByStatus": {
+            "get": {
+                "operationId": "findPetsByStatus",
+                "parameters": [{"name": "status", "in": "query", "required": True, "type": "string"}],
+            }
+        }
+    },
+}
+
+
+def _petstore(asked: Asked) -> Reply:
+    return _json(_SWAGGER if asked.target.endswith("swagger.json") else [_PET])
+
+
+_PETS = (
+    "GET petstore.swagger.io /v2/swagger.json",
+    "GET petstore.swagger.io /v2/pet/findByStatus?status=available",
+)
 
 
 def _pet(**given: Any) -> Example:
@@ -76,6 +125,54 @@ _REFUSED = _json({"message": "no such pet"}, 404)
 _COMMUNICATION = {"type": fault.COMMUNICATION, "status": 404, "instance": "/do/0/tryGetPet/try/0/getPet"}
 
 _RUN = {
+    "authentication-oauth2": Example(
+        {"petId": 1},
+        _PET,
+        (
+            f"POST keycloak /realms/fake-authority/auth/token {_OURS}",
+            "GET petstore.swagger.io /v2/pet/1 Bearer t0ken",
+        ),
+        answer=_authority,
+    ),
+    "authentication-oauth2-secret": Example(
+        {"petId": 1},
+        _PET,
+        (
+            f"POST petstore.swagger.io /auth/oauth2/token {_GIVEN}",
+            "GET petstore.swagger.io /v2/pet/1 Bearer t0ken",
+        ),
+        answer=_authority,
+        secrets=_SECRET,
+    ),
+    "authentication-oidc": Example(
+        {"petId": 1},
+        _PET,
+        (
+            "GET keycloak /realms/fake-authority/.well-known/openid-configuration",
+            f"POST keycloak /realms/fake-authority/tokens {_OURS}",
+            "GET petstore.swagger.io /v2/pet/1 Bearer t0ken",
+        ),
+        answer=_authority,
+    ),
+    "authentication-oidc-secret": Example(
+        {"petId": 1},
+        _PET,
+        (
+            "GET petstore.swagger.io /auth/.well-known/openid-configuration",
+            f"POST petstore.swagger.io /auth/tokens {_GIVEN}",
+            "GET petstore.swagger.io /v2/pet/1 Bearer t0ken",
+        ),
+        answer=_authority,
+        secrets=_SECRET,
+    ),
+    "call-custom-function-cataloged": Example(
+        {},
+        {"logged": "[information] Hello, world!"},
+        ("GET raw.githubusercontent.com /serverlessworkflow/catalog/main/functions/log/1.0.0/function.yaml",),
+        answer=Reply(200, _FUNCTION, {"Content-Type": "text/plain"}),
+    ),
+    "call-openapi": Example({}, [_PET], _PETS, answer=_petstore),
+    "call-openapi-redirect": Example({}, [_PET], _PETS, answer=_petstore),
     "authentication-bearer-uri-format": Example(
         {"petId": 1, "token": "t0ken"}, _PET, ("GET petstore.swagger.io /v2/pet/1 Bearer t0ken",)
     ),
@@ -163,13 +260,10 @@ _WAITING = {"wait-duration-inline": 30, "wait-duration-iso8601": 30}
 _RETRYING = {"try-catch-retry-inline": 3, "try-catch-retry-reusable": 3}
 
 
-def _described(asked: Asked) -> str:
-    parts = [asked.method, asked.headers["host"], asked.target, asked.headers.get("authorization"), asked.body.decode()]
-    return " ".join(part for part in parts if part)
-
-
 @pytest.mark.parametrize("name", _RUN)
-async def test_example_gives_what_it_should(place: Place, name: str) -> None:
+async def test_example_gives_what_it_should(place: Place, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for secret, value in _RUN[name].secrets.items():
+        monkeypatch.setenv(f"INTERLOCK_SECRET_{secret}", value)
     await _check(place, name, _RUN[name])
 
 

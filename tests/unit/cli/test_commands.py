@@ -183,10 +183,10 @@ def test_invalid_workflow_is_refused_with_every_problem(typed: Typed) -> None:
 
 
 def test_workflow_that_cannot_be_executed_yet_is_refused_by_name(typed: Typed) -> None:
-    typed.write("later.yaml", HEADER + "do: [{a: {listen: {to: {any: []}}}}]\n")
+    typed.write("later.yaml", HEADER + "do: [{a: {run: {container: {image: x}}}}]\n")
     ended = typed("run", "later.yaml")
     assert ended.code == 2
-    assert "`listen` is valid, but this version cannot execute it yet" in ended.err
+    assert "`run: container` is valid, but this version cannot execute it yet" in ended.err
     assert ended.err.endswith("interlock: this document uses what this version cannot execute yet\n")
 
 
@@ -233,9 +233,15 @@ def test_detached_run_waits_for_somebody_to_execute_it(typed: Typed) -> None:
     assert (ended.code, ended.out) == (0, "later\n")
     assert "`interlock resume later` executes this one" in ended.err
     assert typed("run", "hello.yaml", "--id", "json", "--detach", "--json").json["fresh"] is True
-    assert "no process executes it; `interlock resume later` does" in typed("show", "later").out
+    assert (
+        "no process executes it (no live node has the role engine); `interlock resume later` goes on"
+        in typed("show", "later").out
+    )
     assert "not started, in " in typed("show", "later").out
-    assert "later (tested, pending): `interlock resume later` goes on with it" in typed("doctor").err
+    assert (
+        "later (tested, pending): no live node has the role engine; `interlock resume later` goes on with it"
+        in typed("doctor").err
+    )
     resumed = typed("resume", "--all", "--json")
     assert resumed.code == 0
     assert len(resumed.out.splitlines()) == 2

@@ -108,7 +108,7 @@ def test_the_config_folder_of_the_desktop_standard_is_honoured(sources: Sources)
         ("[expressions]\nmemory = '1 GiB'", ("expressions", "memory_bytes", 2**30)),
         ("[payload]\ninline = 1024", ("payload", "inline_bytes", 1024)),
         ("[payload]\nmax = '10 MB'", ("payload", "max_bytes", 10_000_000)),
-        ("[node]\norphan_grace = '1m'", ("node", "orphan_grace_seconds", 60.0)),
+        ("[node]\norphan_grace = '0.5m'", ("node", "orphan_grace_seconds", 30.0)),
         ("[node]\nslots = '7'", ("node", "slots", 7)),
         ("[http]\nallow_private = true", ("http", "allow_private", True)),
         ("[http]\nallow_private = 'False'", ("http", "allow_private", False)),

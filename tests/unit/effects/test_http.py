@@ -15,7 +15,7 @@ from interlock.effects import http
 from interlock.model import fault
 from interlock.model.json import Json
 from interlock.model.task import Credentials, Done, Failed, FailureClass, HttpTarget, Outcome
-from interlock.net.client import Client
+from interlock.net.client import Answer, Cause, Client, NoResponse, Request
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ async def test_response_output_tells_request_and_answer(server: loopback.Server)
         query={"status": "sold"},
         headers={"X-Shop": "eu", "Cookie": "session=1"},
         output_format="response",
-        credentials=Credentials(scheme="basic", username="jo", password="secret"),
+        credentials=Credentials(scheme="basic", properties={"username": "jo", "password": "secret"}),
     )
 
     value = done(await performed(target))
@@ -180,8 +180,12 @@ async def test_no_fault_repeats_what_authenticates(server: loopback.Server) -> N
     server.replies["/"] = echo
     uri = f"http://amy:wond3r@127.0.0.1:{server.port}/"
     targets = [
-        HttpTarget(method="get", uri=uri, credentials=Credentials(scheme="basic", username="jo", password="hunter2")),
-        HttpTarget(method="get", uri=uri, credentials=Credentials(scheme="bearer", token="hunter2")),
+        HttpTarget(
+            method="get",
+            uri=uri,
+            credentials=Credentials(scheme="basic", properties={"username": "jo", "password": "hunter2"}),
+        ),
+        HttpTarget(method="get", uri=uri, credentials=Credentials(scheme="bearer", properties={"token": "hunter2"})),
         HttpTarget(method="get", uri=server.url("/"), headers={"Authorization": "Token hunter2"}),
     ]
 
@@ -238,3 +242,32 @@ async def test_what_stands_in_the_way_is_named(
     assert (outcome.fault.type, outcome.fault.status, outcome.fault.code) == (type_, status, code)
     assert outcome.fault.detail is not None
     assert outcome.fault.detail.startswith("GET ")
+
+
+@pytest.mark.parametrize(
+    ("cause", "type_", "status", "failure"),
+    [
+        (Cause.UNAUTHENTICATED, fault.AUTHENTICATION, 401, FailureClass.APPLICATION),
+        (Cause.FORBIDDEN, fault.AUTHORIZATION, 403, FailureClass.APPLICATION),
+        (Cause.INVALID_CREDENTIALS, fault.AUTHENTICATION, 401, FailureClass.INVALID),
+    ],
+)
+async def test_token_that_cannot_be_had_is_an_error_of_its_own(
+    cause: Cause, type_: str, status: int, failure: FailureClass
+) -> None:
+    class Refusing:
+        async def send(self, request: Request) -> Answer:
+            return NoResponse(cause, f"no token for {request.uri} with hunter2")
+
+    target = HttpTarget(
+        method="GET",
+        uri="https://x.example/a",
+        credentials=Credentials(
+            scheme="oauth2", properties={"client": {"id": "us", "secret": "hunter2"}, "scopes": ["a"]}
+        ),
+    )
+    outcome = failed(await http.perform(target, "key", Refusing()))
+    assert (outcome.failure, outcome.fault.type, outcome.fault.status, outcome.fault.code) == (
+        failure, type_, status, cause.value,
+    )  # fmt: skip
+    assert outcome.fault.detail == "GET https://x.example/a: no token for https://x.example/a with ***"

@@ -29,10 +29,10 @@ HEADER = "document: {dsl: 1.0.3, namespace: default, name: tested, version: 1.0.
 class World:
     """One run of one document; `requests` are the effects that wait for an outcome, by the name of their step."""
 
-    def __init__(self, text: str, input: Any = None, **options: Any) -> None:
+    def __init__(self, text: str, input: Any = None, *, fetched: dict[str, str] | None = None, **options: Any) -> None:
         source = HEADER + textwrap.dedent(text)
         loaded = check.load(source, "tested.yaml")
-        self.graph = flow_compile.compile(loaded.required(), loaded.value)
+        self.graph = flow_compile.compile(loaded.required(), loaded.value, fetched or {})
         self.now = 1000.0
         self.jitter = 0.5
         self.options = options

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from interlock.engine.cause import Cancel, Recover, Reopen, Resume, Suspend
+from interlock.engine.cause import Cancel, Occurred, Recover, Reopen, Resume, Suspend
 from interlock.model import event as events
 from interlock.model.event import Event
 from interlock.model.fault import RUNTIME, Fault
@@ -316,3 +316,29 @@ def test_name_is_the_last_part_as_it_was_written() -> None:
     world = World("do: [{'a/b~c': {set: {x: 1}}}]")
     world.start()
     assert [step.name for step in told(world).ordered()] == ["a/b~c"]
+
+
+def test_story_of_a_listening_step() -> None:
+    world = World(
+        "do:\n  - hear:\n      listen: {to: {any: [], until: 'length == 2'}}\n      foreach: {do: [{inner: {set: {x: 1}}}]}\n"
+    )
+    world.start()
+    story = told(world)
+    assert (story.steps["/do/0/hear"].status, story.steps["/do/0/hear"].index) == (StepStatus.WAITING, 0)
+    for number in range(2):
+        world.decide(Occurred({"id": str(number), "source": "/s", "type": "t", "data": number}))
+    assert statuses(told(world)) == {"hear": "completed", "inner": "completed"}
+    assert sequence(world)[1:6] == [
+        "step.started hear",
+        "step.listening hear",
+        "step.heard hear",
+        "step.iterated hear",
+        "step.started inner",
+    ]
+
+
+def test_an_emitted_event_is_told_after_its_step() -> None:
+    world = World("do:\n  - tell: {emit: {event: {with: {type: t}}}}\n")
+    world.start()
+    assert sequence(world)[1:4] == ["step.started tell", "step.completed tell", "step.emitted tell"]
+    assert statuses(told(world)) == {"tell": "completed"}

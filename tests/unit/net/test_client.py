@@ -66,7 +66,7 @@ async def test_a_request_arrives_as_it_was_asked_for(server: loopback.Server) ->
                 headers={"X-Shop": "eu"},
                 query={"b": "ä &"},
                 body=b"{}",
-                credentials=Credentials(scheme="bearer", token="t0ken"),
+                credentials=Credentials(scheme="bearer", properties={"token": "t0ken"}),
             )
         )
     )
@@ -83,7 +83,7 @@ async def test_a_request_arrives_as_it_was_asked_for(server: loopback.Server) ->
 
 
 async def test_basic_credentials_are_encoded(server: loopback.Server) -> None:
-    credentials = Credentials(scheme="basic", username="jo", password="pä:ss")
+    credentials = Credentials(scheme="basic", properties={"username": "jo", "password": "pä:ss"})
 
     await sent(Request(method="get", uri=server.url("/"), credentials=credentials))
 
@@ -191,7 +191,7 @@ async def test_a_redirect_into_a_closed_place_is_refused(server: loopback.Server
 
 async def test_credentials_do_not_follow_to_another_origin(server: loopback.Server) -> None:
     server.replies["/old"] = loopback.Reply(307, b"", {"Location": f"http://other.example:{server.port}/new"})
-    credentials = Credentials(scheme="bearer", token="t0ken")
+    credentials = Credentials(scheme="bearer", properties={"token": "t0ken"})
 
     request = Request(method="get", uri=server.url("/old"), credentials=credentials, follow_redirects=True)
     await sent(request, other_example=["127.0.0.1"])

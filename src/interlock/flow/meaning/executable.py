@@ -8,16 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from interlock.flow import nearest, pointer
+from interlock.flow import nearest
 from interlock.flow.findings import Findings, Role
 from interlock.flow.grammar.calls import CALLS
 from interlock.flow.grammar.shapes import listed, quoted
-from interlock.flow.meaning import cron, references
+from interlock.flow.meaning import cron
 from interlock.model.json import Json
 
 CODE: Final = "not-executable-yet"
-_CALLS: Final = frozenset({"http"})
-_SCHEMES: Final = frozenset({"basic", "bearer"})
+_CALLS: Final = frozenset({"http", "openapi"})
 _SCRIPT_LANGUAGES: Final = ("python", "js")
 _DSL: Final = "1.0"
 
@@ -39,49 +38,20 @@ def _not_yet(root: dict[str, Json], findings: Findings) -> Iterator[tuple[str, s
     evaluate = root.get("evaluate")
     if isinstance(evaluate, dict) and evaluate.get("mode") == "loose":
         yield "/evaluate/mode", "the mode `loose`"
-    use = root.get("use")
-    components: dict[str, Json] = use if isinstance(use, dict) else {}
-    if components.get("extensions"):
-        yield "/use/extensions", "an extension"
-    catalogs = components.get("catalogs")
-    for name in catalogs if isinstance(catalogs, dict) else ():
-        if name != references.DEFAULT_CATALOG:
-            yield pointer.child("/use/catalogs", name), "a catalog of your own"
     for path, task in findings.places[Role.TASK]:
         yield from _not_yet_in_task(path, task)
-    for path, function in references.function_calls(findings):
-        catalog = references.catalog_of(function)
-        if references.is_uri(function):
-            yield path, "a function named by its URI"
-        elif catalog not in (None, references.DEFAULT_CATALOG):
-            yield path, f"a function of the catalog {quoted(str(catalog))}"
-    for path, properties in findings.places[Role.SCHEME]:
-        if pointer.last(path) not in _SCHEMES:
-            yield path, f"authentication `{pointer.last(path)}`"
-        elif isinstance(properties, dict) and "use" in properties:
-            yield f"{path}/use", "an authentication from a secret"
-    for path, schema in findings.places[Role.SCHEMA]:
-        if "resource" in schema:
-            yield f"{path}/resource", "a schema from a resource"
 
 
 def _not_yet_in_task(path: str, task: dict[str, Json]) -> Iterator[tuple[str, str]]:
     protocol = task.get("call")
     if isinstance(protocol, str) and protocol in CALLS and protocol not in _CALLS:
         yield f"{path}/call", f"`call: {protocol}`"
-    for kind in ("emit", "listen"):
-        if kind in task:
-            yield f"{path}/{kind}", f"`{kind}`"
     run = task.get("run")
     if not isinstance(run, dict):
         return
-    for process in ("container", "workflow"):
-        if process in run:
-            yield f"{path}/run/{process}", f"`run: {process}`"
-    script = run.get("script")
-    if isinstance(script, dict) and "source" in script:
-        yield f"{path}/run/script/source", "a script from a source"
-    if run.get("await") is False:
+    if "container" in run:
+        yield f"{path}/run/container", "`run: container`"
+    if run.get("await") is False and "workflow" not in run:
         yield f"{path}/run/await", "`await: false`"
 
 

@@ -109,6 +109,8 @@ def _check_program(path: str, text: str, scopes: list[tuple[str, frozenset[str]]
         excerpt = _excerpt(error.source, error.column)
         findings.add("expression", f"{error}{advice}", path, found=program, nearest=near, excerpt=excerpt)
         return
+    for name in sorted(compiled.secrets or ()):
+        findings.note(Role.SECRET_NAME, path, name)
     _check_names(path, compiled, scopes, findings)
 
 

@@ -18,7 +18,7 @@ DEFAULT_CATALOG: Final = "default"
 PYTHON: Final = "python:"
 _PYTHON_PATH: Final = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*(?:\.[^\W\d]\w*)*\Z")
 _CATALOGED: Final = re.compile(r"([^:@]+):([^:@]+)@([^:@]+)\Z")
-_URI: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
+_URI: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://|file:")
 
 
 @dataclass(frozen=True, slots=True)

@@ -154,7 +154,7 @@ def _successors(index: int, task: dict[str, Json], indexes: dict[str, int]) -> I
 
 
 def _ways_out(task: dict[str, Json]) -> Iterator[str]:
-    """Give every directive that the end of a task may follow; a raised error leaves the list."""
+    """Give every directive that the end of a task may follow; a raised error leaves the list, unless it is tolerated."""
     then = task.get("then", "continue")
     (kind,) = kinds_of(task)
     if kind == "switch":
@@ -164,5 +164,11 @@ def _ways_out(task: dict[str, Json]) -> Iterator[str]:
             return
     if kind == "try":
         yield task["catch"].get("then", then)
-    if kind != "raise":
+    if kind != "raise" or _tolerates(task):
         yield then
+
+
+def _tolerates(task: dict[str, Json]) -> bool:
+    metadata = task.get("metadata")
+    extension = metadata.get("interlock") if isinstance(metadata, dict) else None
+    return isinstance(extension, dict) and extension.get("on_error") == "continue"

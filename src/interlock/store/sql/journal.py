@@ -8,12 +8,15 @@ from typing import Final
 import msgspec
 
 from interlock.model import versions
+from interlock.model.states import RunStatus
 from interlock.store.ports import (
     Batch,
     Committed,
     Definition,
     HistoryRow,
     InboxRow,
+    NewEvent,
+    NewRun,
     NewTask,
     StoredRun,
 )
@@ -21,6 +24,9 @@ from interlock.store.sql.transaction import Database, Row, Transaction
 
 _PART_BYTES: Final = 1024 * 1024
 """A large text is written in parts of this size, each in a transaction of its own, so that it delays nobody's commit."""
+
+CHILD_UNWANTED: Final = b'{"kind":"cancel","reason":"the run that started this one no longer waits for it"}'
+"""The cause that a child run finds in its inbox when nobody waits for it any more."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -34,6 +40,9 @@ class SqlJournal:
     async def commit(self, batch: Batch) -> Committed:
         for digest, text in batch.large.items():
             await self._store_large(batch.run, digest, text, batch.at)
+        for child in batch.children:
+            for digest, text in child.large.items():
+                await self._store_large(child.run, digest, text, batch.at)
         return await self._database.commit(batch)
 
     async def _store_large(self, run: str, digest: str, text: bytes, at: float) -> None:
@@ -58,7 +67,8 @@ class SqlJournal:
     async def sweep(self, before: float) -> int:
         async def work(transaction: Transaction) -> int:
             await transaction.run("inbox_sweep", {})
-            return await transaction.run("large_sweep", {"before": before})
+            swept = await transaction.run("large_sweep", {"before": before})
+            return swept + await transaction.run("events_sweep", {"before": before})
 
         return await self._database.write(work, counted=False)
 
@@ -69,7 +79,8 @@ class SqlJournal:
             rows = await transaction.rows("run_load", {"run": run})
             if not rows:
                 return None
-            key, namespace, id_, definition, folder, epoch, seq, status, input_, head, output, fault = rows[0]
+            (key, namespace, id_, definition, folder, epoch, seq, status, input_, head, output, fault, parent,
+             parent_effect) = rows[0]  # fmt: skip
             scopes = await transaction.rows("scopes_of_run", {"run": run})
             inbox = await transaction.rows("inbox_of_run", {"run": run})
             return StoredRun(
@@ -87,6 +98,8 @@ class SqlJournal:
                 output=output,
                 fault=fault,
                 inbox=_inbox(inbox),
+                parent=parent,
+                parent_effect=parent_effect,
             )
 
         return await self._database.read(work)
@@ -128,10 +141,19 @@ class SqlJournal:
 
         return await self._database.write(work)
 
+    async def send(self, event: NewEvent, actor: str, now: float) -> int | None:
+        async def work(transaction: Transaction) -> int | None:
+            delivered = await _deliver(transaction, event, now)
+            if delivered is not None:
+                await audit(transaction, now, actor, "send", f"{event.namespace}/{event.type}")
+            return delivered
+
+        return await self._database.write(work)
+
     async def reopen(self, run: str, node: str | None, actor: str, now: float) -> int | None:
         async def work(transaction: Transaction) -> int | None:
             await transaction.run("inbox_clear_stale", {"run": run})
-            rows = await transaction.rows("run_reopen", {"run": run, "node": node})
+            rows = await transaction.rows("run_reopen", {"run": run, "node": node, "at": now})
             if not rows:
                 return None
             cause = _encode({"kind": "reopen"})
@@ -184,6 +206,7 @@ async def apply(transaction: Transaction, batch: Batch) -> Committed:
     """Apply one batch inside a transaction. Changes nothing when it gives STALE or EXISTS."""
     fields = {
         "run": batch.run,
+        "at": batch.at,
         "status": batch.status,
         "wake_at": batch.wake_at,
         "head": batch.head,
@@ -194,21 +217,8 @@ async def apply(transaction: Transaction, batch: Batch) -> Committed:
         "ended_at": batch.at if batch.ended else None,
     }
     if batch.accept is not None:
-        new = batch.accept
-        accepted = {
-            "namespace": new.namespace,
-            "id": new.id,
-            "definition": new.definition,
-            "workflow": new.workflow,
-            "version": new.version,
-            "folder": new.folder,
-            "origin": new.origin,
-            "owner": new.owner,
-            "input": new.input,
-            "seq": batch.seq + 1,
-            "at": batch.at,
-        }
-        if not await transaction.run("run_accept", fields | accepted):
+        accepted = _accepted(batch.accept, batch.at) | {"seq": batch.seq + 1}
+        if not await transaction.run("run_accept", accepted | fields):
             return Committed.EXISTS
     elif not await transaction.run(
         "run_advance", fields | {"epoch": batch.epoch, "seq": batch.seq, "release": int(batch.release)}
@@ -216,6 +226,34 @@ async def apply(transaction: Transaction, batch: Batch) -> Committed:
         return Committed.STALE
     await _append(transaction, batch)
     return Committed.APPLIED
+
+
+def _accepted(new: NewRun, at: float) -> dict[str, object]:
+    """Give the row of a run that was accepted and has not begun."""
+    return {
+        "run": new.run,
+        "namespace": new.namespace,
+        "id": new.id,
+        "definition": new.definition,
+        "workflow": new.workflow,
+        "version": new.version,
+        "folder": new.folder,
+        "origin": new.origin,
+        "owner": new.owner,
+        "parent": new.parent,
+        "parent_effect": new.parent_effect,
+        "input": new.input,
+        "status": RunStatus.PENDING,
+        "wake_at": None,
+        "head": b"",
+        "output": None,
+        "fault": None,
+        "partial": 0,
+        "started_at": None,
+        "ended_at": None,
+        "seq": 1,
+        "at": at,
+    }
 
 
 async def _append(transaction: Transaction, batch: Batch) -> None:
@@ -236,12 +274,49 @@ async def _append(transaction: Transaction, batch: Batch) -> None:
         key = {"run": run, "effect": effect}
         if not await transaction.run("task_cancel_ready", key | {"at": batch.at}):
             await transaction.run("task_cancel_running", key)
+        await transaction.run("child_cancel", key | {"cause": CHILD_UNWANTED})
     for task in batch.tasks:
         await transaction.run("task_add", task_row(task, batch.at))
     for number in batch.consumed:
         await transaction.run("inbox_consume", {"run": run, "number": number})
+    for child in batch.children:
+        if await transaction.run("run_accept", _accepted(child, batch.at)):
+            for digest in child.large:
+                await transaction.run("large_refer", {"run": child.run, "digest": digest})
+    for post in batch.posts:
+        await transaction.run("inbox_post", {"run": post.run, "cause_id": post.cause_id, "cause": post.cause})
+    await _exchange(transaction, batch)
     if batch.ended:
         await transaction.run("inbox_clear", {"run": run})
+        await transaction.run("subscriptions_clear", {"run": run})
+
+
+async def _exchange(transaction: Transaction, batch: Batch) -> None:
+    """Take listeners in and out, then deliver what the run sends."""
+    for listener in batch.unsubscribed:
+        await transaction.run("subscription_delete", {"run": batch.run, "listener": listener})
+    for wanted in batch.subscriptions:
+        await transaction.run(
+            "subscription_add",
+            {
+                "run": batch.run,
+                "namespace": wanted.namespace,
+                "listener": wanted.listener,
+                "type": wanted.type,
+                "source": wanted.source,
+            },
+        )
+    for event in batch.emitted:
+        await _deliver(transaction, event, batch.at)
+
+
+async def _deliver(transaction: Transaction, event: NewEvent, at: float) -> int | None:
+    """Store an event and tell who listens; None when it is there already."""
+    names = {"namespace": event.namespace, "source": event.source, "type": event.type}
+    if not await transaction.run("event_add", names | {"id": event.id, "body": event.body, "at": at}):
+        return None
+    cause_id = f"event:{event.source}:{event.id}"
+    return await transaction.run("inbox_add_listeners", names | {"cause_id": cause_id, "cause": event.cause})
 
 
 def task_row(task: NewTask, at: float) -> dict[str, object]:
@@ -276,14 +351,21 @@ async def _put_definition(transaction: Transaction, definition: Definition) -> N
             "name": definition.name,
             "version": definition.version,
             "source": definition.source,
+            "resources": definition.resources,
         },
     )
 
 
 def _definition(row: Row) -> Definition:
-    digest, namespace, name, version, source, published_at = row
+    digest, namespace, name, version, source, resources, published_at = row
     return Definition(
-        digest=digest, namespace=namespace, name=name, version=version, source=source, published_at=published_at
+        digest=digest,
+        namespace=namespace,
+        name=name,
+        version=version,
+        source=source,
+        resources=resources,
+        published_at=published_at,
     )
 
 

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-from interlock.store.ports import Claimed, NodeRow
+import msgspec
+
+from interlock.store.ports import Claimed, NodeRow, NodeState
 from interlock.store.sql import queue
 from interlock.store.sql.transaction import Database, Row, Transaction
 
 NODE: Final = "node"
+
+_encode = msgspec.json.Encoder().encode
+_refusals = msgspec.json.Decoder(dict[str, str])
+_texts = msgspec.json.Decoder(list[str])
 
 
 class SqlNodes:
@@ -48,13 +55,14 @@ class SqlNodes:
 
     async def leave(self, node: str, now: float | None) -> None:
         async def work(transaction: Transaction) -> None:
-            await _end(transaction, node, now)
+            await _end(transaction, node, now, losing=True)
 
         await self._database.write(work, counted=False)
 
     async def bury(self, node: str, now: float | None) -> int:
         async def work(transaction: Transaction) -> int:
-            return await _end(transaction, node, now)
+            pinned = await transaction.rows("node_is_pinned", {"node": node})
+            return await _end(transaction, node, now, losing=not pinned or bool(pinned[0][0]))
 
         return await self._database.write(work, counted=False)
 
@@ -77,12 +85,14 @@ class SqlNodes:
 
         return await self._database.read(work, once=True)
 
-    async def claim_runs(self, node: str, limit: int, *, only: str | None = None) -> list[Claimed]:
+    async def claim_runs(
+        self, node: str, limit: int, *, only: str | None = None, refused: Sequence[str] = ()
+    ) -> list[Claimed]:
         async def work(transaction: Transaction) -> list[Claimed]:
             if only is not None:
                 rows = await transaction.rows("run_claim", {"node": node, "run": only})
             else:
-                rows = await transaction.rows("runs_claim", {"node": node, "limit": limit})
+                rows = await transaction.rows("runs_claim", {"node": node, "limit": limit, "refused": _json(refused)})
             return [_claimed(row) for row in rows]
 
         return await self._database.write(work, counted=False)
@@ -92,6 +102,52 @@ class SqlNodes:
             return [_claimed(row) for row in await transaction.rows("runs_owned", {"node": node})]
 
         return await self._database.read(work, once=True)
+
+    async def unowned(self, refused: Sequence[str]) -> bool:
+        async def work(transaction: Transaction) -> bool:
+            return bool(await transaction.rows("run_unowned", {"refused": _json(refused)}))
+
+        return await self._database.read(work)
+
+    async def release(self, node: str, run: str, epoch: int, now: float) -> bool:
+        async def work(transaction: Transaction) -> bool:
+            row = {"node": node, "run": run, "epoch": epoch, "at": now}
+            return bool(await transaction.run("run_release", row))
+
+        return await self._database.write(work, counted=False)
+
+    async def states(self, now: float | None) -> list[NodeState]:
+        async def work(transaction: Transaction) -> list[NodeState]:
+            return [_state(row) for row in await transaction.rows("nodes_all", {"now": now})]
+
+        return await self._database.read(work)
+
+    async def drain(self, node: str | None, now: float) -> int:
+        async def work(transaction: Transaction) -> int:
+            return await transaction.run("node_drain", {"node": node, "at": now})
+
+        return await self._database.write(work, counted=False)
+
+    async def is_asked_to_drain(self, node: str) -> bool:
+        async def work(transaction: Transaction) -> bool:
+            rows = await transaction.rows("node_asked", {"node": node})
+            return bool(rows) and rows[0][0] is not None
+
+        return await self._database.read(work)
+
+    async def note(self, node: str, refusals: Mapping[str, str], unready: Sequence[str]) -> None:
+        row = {"node": node, "refusals": _json(refusals), "unready": _json(unready)}
+
+        async def work(transaction: Transaction) -> None:
+            await transaction.run("node_note", row)
+
+        await self._database.write(work, counted=False)
+
+    async def forget(self, before: float) -> int:
+        async def work(transaction: Transaction) -> int:
+            return await transaction.run("nodes_forget", {"before": before})
+
+        return await self._database.write(work, counted=False)
 
 
 async def renew(transaction: Transaction, node: str, node_ttl: float, attempt_ttl: float, now: float | None) -> bool:
@@ -105,21 +161,22 @@ async def renew(transaction: Transaction, node: str, node_ttl: float, attempt_tt
     return True
 
 
-async def _end(transaction: Transaction, node: str, now: float | None) -> int:
-    """End a node's lease: its runs are free and its attempts lost, all in one transaction.
+async def _end(transaction: Transaction, node: str, now: float | None, *, losing: bool) -> int:
+    """End a node's lease: its runs are free and, `losing`, its attempts lost, all in one transaction.
 
     Runs before attempts, as in a commit, so that the two wait for each other in one order.
     """
     await transaction.run("lease_end", {"kind": NODE, "name": node})
     await transaction.run("node_leave", {"node": node, "now": now})
-    freed = await transaction.run("runs_free_of", {"node": node})
-    attempts = await transaction.rows("leases_end_of_holder", {"holder": node, "kind": queue.ATTEMPT})
-    await queue.lose(transaction, attempts, now)
+    freed = await transaction.run("runs_free_of", {"node": node, "now": now})
+    if losing:
+        attempts = await transaction.rows("leases_end_of_holder", {"holder": node, "kind": queue.ATTEMPT})
+        await queue.lose(transaction, attempts, now)
     return freed
 
 
 def _node(row: Row) -> NodeRow:
-    node, host, boot, pid, started, roles, version, joined_at, pinned, expires_at = row
+    node, host, boot, pid, started, roles, version, joined_at, pinned = row
     return NodeRow(
         node=node,
         host=host,
@@ -130,8 +187,25 @@ def _node(row: Row) -> NodeRow:
         version=version,
         joined_at=joined_at,
         pinned=bool(pinned),
-        expires_at=expires_at,
     )
+
+
+def _state(row: Row) -> NodeState:
+    lease_seconds, left_at, drain_at, refusals, unready, runs, attempts = row[9:]
+    return NodeState(
+        node=_node(row[:9]),
+        lease_seconds=lease_seconds,
+        left_at=left_at,
+        drain_at=drain_at,
+        refusals=_refusals.decode(refusals),
+        unready=_texts.decode(unready),
+        runs=runs,
+        attempts=attempts,
+    )
+
+
+def _json(value: Mapping[str, str] | Sequence[str]) -> str:
+    return _encode(value).decode()
 
 
 def _claimed(row: Row) -> Claimed:

@@ -11,7 +11,7 @@ from interlock.model import fault
 from interlock.model.fault import Fault
 from interlock.model.states import TaskState
 from interlock.model.task import Cancelled, Done, Failed, FailureClass, Outcome, Target
-from interlock.store.ports import ClaimedTask, LogLine
+from interlock.store.ports import ClaimedTask, LogLine, Orphan
 from interlock.store.sql import graphs, limits
 from interlock.store.sql.transaction import Database, Row, Transaction
 
@@ -41,16 +41,58 @@ class SqlQueue:
 
         return await self._database.write(work)
 
-    async def settle(self, task: str, fence: int, outcome: Outcome, now: float | None) -> bool:
+    async def settle(
+        self, task: str, fence: int, outcome: Outcome, now: float | None, *, holder: str | None = None
+    ) -> bool:
         state = _end_state(outcome)
 
         async def work(transaction: Transaction) -> bool:
-            lease = {"kind": ATTEMPT, "name": task, "fence": fence}
+            lease = {"kind": ATTEMPT, "name": task, "fence": fence, "holder": holder}
             return bool(await transaction.run("lease_end_fenced", lease)) and await _end(
                 transaction, task, fence, state, outcome, now
             )
 
         return await self._database.write(work)
+
+    async def orphans(self, limit: int) -> list[Orphan]:
+        async def work(transaction: Transaction) -> list[Orphan]:
+            rows = await transaction.rows("attempts_orphaned", {"limit": limit})
+            return [
+                Orphan(
+                    task=_claimed(row[:12]),
+                    holder=row[12],
+                    host=row[13],
+                    pool=row[14],
+                    owner=row[15],
+                )
+                for row in rows
+            ]
+
+        return await self._database.read(work)
+
+    async def adopt(self, orphan: Orphan, node: str, ttl_seconds: float, now: float | None) -> bool:
+        lease = _of(orphan) | {"node": node, "ttl": ttl_seconds, "now": now}
+
+        async def work(transaction: Transaction) -> bool:
+            return bool(await transaction.run("lease_adopt", lease))
+
+        return await self._database.write(work, counted=False)
+
+    async def lose(self, orphan: Orphan, now: float | None) -> None:
+        async def work(transaction: Transaction) -> None:
+            if await transaction.run("lease_end_fenced", _of(orphan)):
+                await lose(transaction, [(orphan.task.task, orphan.holder, orphan.task.fence)], now)
+
+        await self._database.write(work)
+
+    async def logged(self, task: ClaimedTask) -> dict[str, int]:
+        attempt = {"run": task.run, "path": task.path, "attempt": task.attempt}
+
+        async def work(transaction: Transaction) -> dict[str, int]:
+            rows = await transaction.rows("log_lengths", attempt)
+            return {row[0]: row[1] for row in rows}
+
+        return await self._database.read(work)
 
     async def extend(self, node: str, ttl_seconds: float, now: float | None) -> None:
         async def work(transaction: Transaction) -> None:
@@ -151,8 +193,13 @@ async def _end(
     return True
 
 
+def _of(orphan: Orphan) -> dict[str, object]:
+    """Give the parameters that name the lease of an orphan."""
+    return {"kind": ATTEMPT, "name": orphan.task.task, "holder": orphan.holder, "fence": orphan.task.fence}
+
+
 def _claimed(row: Row) -> ClaimedTask:
-    task, run, effect, path, fence, target, folder, key, attempt, any_exit_code, namespace, run_id, _, _ = row
+    task, run, effect, path, fence, target, folder, key, attempt, any_exit_code, namespace, run_id, *_ = row
     parsed: Any = _target.decode(target)
     return ClaimedTask(
         task=task,

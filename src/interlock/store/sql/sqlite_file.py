@@ -63,7 +63,10 @@ def connect(path: str, *, read_only: bool = False) -> sqlite3.Connection:
     try:
         connection.execute(f"PRAGMA busy_timeout={_BUSY_MILLISECONDS}")
         if not read_only:
-            refuse_foreign(connection)  # before the first change: a file of others stays as it is
+            if not refuse_foreign(connection):  # before the first change: a file of others stays as it is
+                connection.execute(
+                    "PRAGMA auto_vacuum=INCREMENTAL"
+                )  # so that pages of what is removed can be given back
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
             connection.execute("PRAGMA wal_autocheckpoint=0")
@@ -71,6 +74,11 @@ def connect(path: str, *, read_only: bool = False) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def is_ours(connection: sqlite3.Connection) -> bool:
+    """Say whether a file is an Interlock store."""
+    return bool(refuse_foreign(connection))
 
 
 def refuse_foreign(connection: sqlite3.Connection) -> set[str]:

@@ -15,6 +15,7 @@ from interlock.store.sql.nodes import SqlNodes
 from interlock.store.sql.queue import SqlQueue
 from interlock.store.sql.sqlite import SqliteDatabase, SqlitePulse
 from interlock.store.sql.transaction import Database, Transaction
+from interlock.store.sql.upkeep import SqlUpkeep
 from interlock.store.sql.views import SqlViews
 
 _PROBES: Final = 20
@@ -49,6 +50,7 @@ class SqliteStore:
         self.graphs = SqlGraphs(self.database)
         self.nodes = SqlNodes(self.database)
         self.views = SqlViews(self.database)
+        self.upkeep = SqlUpkeep(self.database)
 
     @property
     def url(self) -> str:

@@ -7,10 +7,12 @@ from typing import Final
 
 from interlock import errors
 from interlock.model.states import RunStatus, TaskState
-from interlock.store.ports import LogLine, RunRow, TaskRow
+from interlock.store.ports import EventRow, LogLine, RunRow, TaskRow
 from interlock.store.sql.transaction import Database, Row, Transaction
 
 _SHORTEST_PREFIX: Final = 4
+_NODE_TTL_SECONDS: Final = 10.0
+"""A lease that ran out was renewed for the last time so long before: the last sign of life."""
 
 
 class SqlViews:
@@ -64,6 +66,32 @@ class SqlViews:
             ]
 
         return await self._database.read(work, once=True)
+
+    async def events(self, namespace: str | None, type: str | None, before: int | None, limit: int) -> list[EventRow]:
+        parameters = {"namespace": namespace, "type": type, "before": before, "limit": limit}
+
+        async def work(transaction: Transaction) -> list[EventRow]:
+            return [
+                EventRow(number=number, namespace=namespace_, at=at, body=body)
+                for number, namespace_, at, body in await transaction.rows("event_list", parameters)
+            ]
+
+        return await self._database.read(work)
+
+    async def unattended(self, now: float | None, limit: int) -> list[tuple[RunRow, float]]:
+        parameters = {"now": now, "ttl": _NODE_TTL_SECONDS, "limit": limit}
+
+        async def work(transaction: Transaction) -> list[tuple[RunRow, float]]:
+            return [(_run(row[:20]), row[20]) for row in await transaction.rows("runs_unattended", parameters)]
+
+        return await self._database.read(work)
+
+    async def oldest_inbox(self) -> float | None:
+        async def work(transaction: Transaction) -> float | None:
+            oldest: float | None = (await transaction.rows("inbox_oldest", {}))[0][0]
+            return oldest
+
+        return await self._database.read(work)
 
     async def counts(self) -> dict[str, int]:
         names = ("runs", "live runs", "commits", "tasks", "inbox", "log pieces", "definitions")

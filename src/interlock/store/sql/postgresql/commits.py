@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from interlock.store.ports import Batch
+from interlock.store.ports import Batch, NewRun
+from interlock.store.sql.journal import CHILD_UNWANTED
 
 _encode = msgspec.json.Encoder().encode
 
@@ -56,7 +57,7 @@ def _head(found: Arrays, batch: Batch) -> None:
     }
     new = batch.accept
     if new is None:
-        found.add("advance", **row, epoch=batch.epoch, seq=batch.seq, release=int(batch.release))
+        found.add("advance", **row, epoch=batch.epoch, seq=batch.seq, at=batch.at, release=int(batch.release))
         return
     found.add(
         "accept",
@@ -85,9 +86,9 @@ def _body(found: Arrays, batch: Batch) -> None:
         else:
             found.add("scope", run=run, scope=scope, body=body)
     for digest in batch.large:
-        found.add("large", run=run, digest=digest)
+        found.add("large", by=run, run=run, digest=digest)
     for effect in batch.cancelled_tasks:
-        found.add("cancel", run=run, effect=effect, at=batch.at)
+        found.add("cancel", run=run, effect=effect, at=batch.at, cause=CHILD_UNWANTED)
     for task in batch.tasks:
         found.add(
             "task",
@@ -104,7 +105,59 @@ def _body(found: Arrays, batch: Batch) -> None:
             any_exit_code=int(task.any_exit_code),
             at=batch.at,
         )
+    for child in batch.children:
+        _child(found, child, batch.at)
+        for digest in child.large:
+            found.add("large", by=run, run=child.run, digest=digest)
+    for post in batch.posts:
+        found.add("post", by=run, run=post.run, cause_id=post.cause_id, cause=post.cause)
+    _exchange(found, batch)
     for number in batch.consumed:
         found.add("consume", run=run, number=number)
     if batch.ended:
         found.add("end", run=run)
+
+
+def _child(found: Arrays, child: NewRun, at: float) -> None:
+    found.add(
+        "child",
+        run=child.run,
+        namespace=child.namespace,
+        id=child.id,
+        definition=child.definition,
+        workflow=child.workflow,
+        version=child.version,
+        folder=child.folder,
+        owner=child.owner,
+        parent=child.parent,
+        parent_effect=child.parent_effect,
+        at=at,
+        input=child.input,
+    )
+
+
+def _exchange(found: Arrays, batch: Batch) -> None:
+    run = batch.run
+    for listener in batch.unsubscribed:
+        found.add("unsubscribe", run=run, listener=listener)
+    for wanted in batch.subscriptions:
+        found.add(
+            "subscribe",
+            run=run,
+            listener=wanted.listener,
+            namespace=wanted.namespace,
+            type=wanted.type,
+            source=wanted.source,
+        )
+    for event in batch.emitted:
+        found.add(
+            "event",
+            run=run,
+            namespace=event.namespace,
+            source=event.source,
+            id=event.id,
+            type=event.type,
+            at=batch.at,
+            body=event.body,
+            cause=event.cause,
+        )

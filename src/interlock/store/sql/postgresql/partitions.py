@@ -59,20 +59,22 @@ async def _make_one(connection: asyncpg.Connection[Any], table: str, week: datet
     )
 
 
-async def drop(connection: asyncpg.Connection[Any], before: float) -> list[str]:
-    """Drop the weeks that lie wholly before a moment and hold no run that is open; gives the names of what was dropped.
+async def drop(connection: asyncpg.Connection[Any], before: float) -> int:
+    """Drop the weeks all of whose runs had ended before a moment; gives the number of runs.
 
     The other rows of their runs go with them: ids, tasks and scopes by deletion, everything else with its partition.
     """
     limit = datetime.fromtimestamp(before, UTC)
-    dropped: list[str] = []
+    dropped = 0
     for name in sorted(name for name in await _names(connection) if name.startswith("runs_2")):
         week = datetime.strptime(name.removeprefix("runs_"), "%Y%m%d").replace(tzinfo=UTC)
         if week + _WEEK > limit:
             break
         low, high = bound(week), bound(week + _WEEK)
-        if await connection.fetchval(f"SELECT EXISTS (SELECT 1 FROM {name} WHERE ended_at IS NULL)"):  # noqa: S608 (a name of ours)
+        kept = f"SELECT 1 FROM {name} WHERE ended_at IS NULL OR ended_at > {before!r}"  # noqa: S608 (a name of ours)
+        if await connection.fetchval(f"SELECT EXISTS ({kept})"):
             continue
+        runs = await connection.fetchval(f"SELECT count(*) FROM {name}")  # noqa: S608 (a name of ours)
         tables = [f"{table}_{week:%Y%m%d}" for table in TABLES]
         rest = [
             f"DELETE FROM {table} WHERE run >= '{low}' AND run < '{high}'"  # noqa: S608 (bounds of ours)
@@ -80,9 +82,9 @@ async def drop(connection: asyncpg.Connection[Any], before: float) -> list[str]:
         ]
         # The run table first: a run that is reopened now waits, and finds its row gone.
         guard = f"LOCK TABLE {name} IN ACCESS EXCLUSIVE MODE"
-        check = f"DO $$ BEGIN ASSERT NOT EXISTS (SELECT 1 FROM {name} WHERE ended_at IS NULL); END $$"  # noqa: S608 (a name of ours)
+        check = f"DO $$ BEGIN ASSERT NOT EXISTS ({kept}); END $$"
         if await _change(connection, guard, check, *(f"DROP TABLE IF EXISTS {table}" for table in tables), *rest):
-            dropped += tables
+            dropped += runs
     return dropped
 
 

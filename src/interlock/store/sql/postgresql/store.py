@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
 from interlock.model.json import Json
@@ -19,9 +19,22 @@ from interlock.store.sql.postgresql.pulse import PostgresPulse
 from interlock.store.sql.postgresql.server import Connection, Server
 from interlock.store.sql.queue import SqlQueue
 from interlock.store.sql.store import costs
+from interlock.store.sql.transaction import Database
+from interlock.store.sql.upkeep import SqlUpkeep
 from interlock.store.sql.views import SqlViews
 
 CONNECTIONS: Final = 8
+
+
+class PostgresUpkeep(SqlUpkeep):
+    """Upkeep that can drop whole weeks. `drop_weeks` does it and gives the number of runs."""
+
+    def __init__(self, database: Database, drop_weeks: Callable[[float], Awaitable[int]]) -> None:
+        super().__init__(database)
+        self._drop_weeks = drop_weeks
+
+    async def drop(self, before: float) -> int:
+        return await self._drop_weeks(before)
 
 
 class PostgresStore:
@@ -36,6 +49,7 @@ class PostgresStore:
         self.graphs = SqlGraphs(self.database)
         self.nodes = SqlNodes(self.database)
         self.views = SqlViews(self.database)
+        self.upkeep = PostgresUpkeep(self.database, self._drop_weeks)
 
     @property
     def url(self) -> str:
@@ -58,8 +72,7 @@ class PostgresStore:
         async with self._apart() as connection:
             await partitions.make(connection, now)
 
-    async def drop_weeks(self, before: float) -> list[str]:
-        """Drop the weeks of runs that lie wholly before a moment and hold no open run; gives the partitions dropped."""
+    async def _drop_weeks(self, before: float) -> int:
         async with self._apart() as connection:
             return await partitions.drop(connection, before)
 

@@ -19,8 +19,11 @@ CREATE TABLE definitions (
   namespace text COLLATE "C" NOT NULL,
   name text COLLATE "C" NOT NULL,
   version text COLLATE "C" NOT NULL,
-  source text NOT NULL
+  source text NOT NULL,
+  used_at double precision,
+  resources bytea
 );
+ALTER TABLE definitions ALTER resources SET STORAGE EXTERNAL;
 
 CREATE TABLE published (
   namespace text COLLATE "C" NOT NULL,
@@ -60,7 +63,10 @@ CREATE TABLE runs (
   input bytea NOT NULL,
   head bytea NOT NULL,
   output bytea,
-  fault bytea
+  fault bytea,
+  parent text COLLATE "C",
+  parent_effect bigint,
+  freed_at double precision
 ) PARTITION BY RANGE (run);
 ALTER TABLE runs ALTER input SET STORAGE EXTERNAL, ALTER head SET STORAGE EXTERNAL, ALTER output SET STORAGE EXTERNAL,
   ALTER fault SET STORAGE EXTERNAL;
@@ -110,6 +116,7 @@ CREATE TABLE inbox (
   run text COLLATE "C" NOT NULL,
   cause_id text COLLATE "C" NOT NULL,
   cause bytea NOT NULL,
+  posted_at double precision DEFAULT extract(epoch FROM clock_timestamp()),
   UNIQUE (run, cause_id)
 );
 ALTER TABLE inbox ALTER cause SET STORAGE EXTERNAL;
@@ -173,7 +180,10 @@ CREATE TABLE nodes (
   version text NOT NULL,
   pinned smallint NOT NULL,
   joined_at double precision NOT NULL,
-  left_at double precision
+  left_at double precision,
+  drain_at double precision,
+  refusals text NOT NULL DEFAULT '{}',
+  unready text NOT NULL DEFAULT '[]'
 );
 
 -- `writer`: the transaction that wrote the row. A reader that follows by number reads only what was written by
@@ -199,6 +209,44 @@ CREATE TABLE audit (
   action text NOT NULL,
   target text NOT NULL,
   detail bytea
+);
+
+CREATE INDEX runs_children ON runs (parent, parent_effect) WHERE parent IS NOT NULL;
+
+-- Events that were sent, kept for a day to be looked at; whoever listened was told in the transaction that stored them.
+CREATE SEQUENCE event_numbers;
+CREATE TABLE events (
+  number bigint PRIMARY KEY DEFAULT nextval('event_numbers'),
+  namespace text COLLATE "C" NOT NULL,
+  source text COLLATE "C" NOT NULL,
+  id text COLLATE "C" NOT NULL,
+  type text COLLATE "C" NOT NULL,
+  at double precision NOT NULL,
+  body bytea NOT NULL,
+  UNIQUE (namespace, source, id)
+);
+ALTER TABLE events ALTER body SET STORAGE EXTERNAL;
+CREATE INDEX events_at ON events (at);
+
+-- Who listens now. An empty type or source stands for any.
+CREATE TABLE subscriptions (
+  run text COLLATE "C" NOT NULL,
+  listener bigint NOT NULL,
+  type text COLLATE "C" NOT NULL,
+  source text COLLATE "C" NOT NULL,
+  namespace text COLLATE "C" NOT NULL,
+  PRIMARY KEY (run, listener, type, source)
+);
+CREATE INDEX subscriptions_matched ON subscriptions (namespace, type, source);
+
+CREATE INDEX nodes_left ON nodes (left_at) WHERE left_at IS NOT NULL;
+
+-- For retention, oldest first. Written once, by the commit that ends the run.
+CREATE INDEX runs_ended ON runs (ended_at) WHERE ended_at IS NOT NULL;
+
+-- Runs that are removed already, whose other rows are still to be deleted, in pieces.
+CREATE TABLE removals (
+  run text COLLATE "C" PRIMARY KEY
 );
 
 -- How far the output of a run's steps is stored, by who writes it: pieces that are sent again, since the reply was lost, are

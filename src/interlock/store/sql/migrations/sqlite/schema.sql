@@ -17,7 +17,7 @@ CREATE TABLE definitions (
   name TEXT NOT NULL,
   version TEXT NOT NULL,
   source TEXT NOT NULL
-) WITHOUT ROWID;
+, used_at REAL, resources BLOB) WITHOUT ROWID;
 
 CREATE TABLE published (
   namespace TEXT NOT NULL,
@@ -49,7 +49,7 @@ CREATE TABLE runs (
   input BLOB NOT NULL,
   head BLOB NOT NULL,
   output BLOB,
-  fault BLOB,
+  fault BLOB, parent TEXT, parent_effect INTEGER, freed_at REAL,
   UNIQUE (id, namespace)
 );
 CREATE INDEX runs_free ON runs (run) WHERE owner IS NULL AND ended_at IS NULL;
@@ -90,7 +90,7 @@ CREATE TABLE inbox (
   number INTEGER PRIMARY KEY AUTOINCREMENT,
   run TEXT NOT NULL,
   cause_id TEXT NOT NULL,
-  cause BLOB NOT NULL,
+  cause BLOB NOT NULL, posted_at REAL,
   UNIQUE (run, cause_id)
 );
 
@@ -140,7 +140,7 @@ CREATE TABLE nodes (
   pinned INTEGER NOT NULL,
   joined_at REAL NOT NULL,
   left_at REAL
-) WITHOUT ROWID;
+, drain_at REAL, refusals TEXT NOT NULL DEFAULT '{}', unready TEXT NOT NULL DEFAULT '[]') WITHOUT ROWID;
 
 CREATE TABLE logs (
   number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -161,6 +161,41 @@ CREATE TABLE audit (
   target TEXT NOT NULL,
   detail BLOB
 );
+
+CREATE INDEX runs_children ON runs (parent, parent_effect) WHERE parent IS NOT NULL;
+
+-- Events that were sent, kept for a day to be looked at; whoever listened was told in the transaction that stored them.
+CREATE TABLE events (
+  number INTEGER PRIMARY KEY AUTOINCREMENT,
+  namespace TEXT NOT NULL,
+  source TEXT NOT NULL,
+  id TEXT NOT NULL,
+  type TEXT NOT NULL,
+  at REAL NOT NULL,
+  body BLOB NOT NULL,
+  UNIQUE (namespace, source, id)
+);
+CREATE INDEX events_at ON events (at);
+
+-- Who listens now. An empty type or source stands for any.
+CREATE TABLE subscriptions (
+  run TEXT NOT NULL,
+  listener INTEGER NOT NULL,
+  type TEXT NOT NULL,
+  source TEXT NOT NULL,
+  namespace TEXT NOT NULL,
+  PRIMARY KEY (run, listener, type, source)
+) WITHOUT ROWID;
+CREATE INDEX subscriptions_matched ON subscriptions (namespace, type, source);
+CREATE INDEX nodes_left ON nodes (left_at) WHERE left_at IS NOT NULL;
+
+-- For retention, oldest first. Written once, by the commit that ends the run.
+CREATE INDEX runs_ended ON runs (ended_at) WHERE ended_at IS NOT NULL;
+
+-- Runs that are removed already, whose other rows are still to be deleted, in pieces.
+CREATE TABLE removals (
+  run TEXT PRIMARY KEY
+) WITHOUT ROWID;
 
 -- How far the output of a run's steps is stored, by who writes it: pieces that are sent again, since the reply was lost, are
 -- told from new ones.

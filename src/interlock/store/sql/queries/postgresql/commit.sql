@@ -12,9 +12,9 @@ keyed AS (
   RETURNING run),
 accepted AS (
   INSERT INTO runs (run, namespace, id, definition, workflow, version, folder, origin, status, epoch, seq, owner, wake_at,
-                    partial, created_at, started_at, ended_at, input, head, output, fault)
+                    partial, created_at, started_at, ended_at, input, head, output, fault, freed_at)
   SELECT g.run, namespace, id, definition, workflow, version, folder, origin, status, 1, seq, owner, wake_at,
-         partial, at, started_at, ended_at, input, head, output, fault
+         partial, at, started_at, ended_at, input, head, output, fault, CASE WHEN owner IS NULL THEN at END
   FROM unnest(
     :accept_run::text[], :accept_namespace::text[], :accept_id::text[], :accept_definition::text[],
     :accept_workflow::text[], :accept_version::text[], :accept_folder::text[], :accept_origin::text[],
@@ -31,12 +31,13 @@ advanced AS (
   UPDATE runs
   SET seq = runs.seq + 1, status = g.status, wake_at = g.wake_at, head = g.head, partial = g.partial,
       output = g.output, fault = g.fault, started_at = coalesce(runs.started_at, g.started_at),
-      ended_at = g.ended_at, owner = CASE WHEN g.release = 1 THEN NULL ELSE runs.owner END
+      ended_at = g.ended_at, owner = CASE WHEN g.release = 1 THEN NULL ELSE runs.owner END,
+      freed_at = CASE WHEN g.release = 1 THEN g.at END
   FROM unnest(
-    :advance_run::text[], :advance_epoch::bigint[], :advance_seq::bigint[], :advance_release::smallint[],
+    :advance_run::text[], :advance_epoch::bigint[], :advance_seq::bigint[], :advance_at::float8[], :advance_release::smallint[],
     :advance_status::text[], :advance_wake_at::float8[], :advance_partial::smallint[], :advance_started_at::float8[],
     :advance_ended_at::float8[], :advance_head::bytea[], :advance_output::bytea[], :advance_fault::bytea[])
-  AS g (run, epoch, seq, release, status, wake_at, partial, started_at, ended_at, head, output, fault)
+  AS g (run, epoch, seq, at, release, status, wake_at, partial, started_at, ended_at, head, output, fault)
   WHERE runs.run = ANY (:advance_run::text[]) AND runs.run = g.run AND runs.epoch = g.epoch AND runs.seq = g.seq
     AND runs.owner IS NOT NULL AND runs.ended_at IS NULL
   RETURNING runs.run),
@@ -57,11 +58,12 @@ scopes_deleted AS (
   DELETE FROM scopes USING applied,
     unnest(:unscope_run::text[], :unscope_scope::text[]) AS g (run, scope)
   WHERE scopes.run = g.run AND scopes.scope = g.scope AND applied.run = g.run),
+-- The texts of a run, and those of the children that it starts.
 large_referred AS (
   UPDATE large_values SET referred = 1
-  FROM applied, unnest(:large_run::text[], :large_digest::text[]) AS g (run, digest)
+  FROM applied, unnest(:large_by::text[], :large_run::text[], :large_digest::text[]) AS g (by, run, digest)
   WHERE large_values.run = ANY (:large_run::text[]) AND large_values.run = g.run AND large_values.digest = g.digest
-    AND large_values.referred = 0 AND applied.run = g.run),
+    AND large_values.referred = 0 AND applied.run = g.by),
 tasks_cancelled AS (
   UPDATE tasks
   SET state = CASE tasks.state WHEN 'ready' THEN 'cancelled' ELSE tasks.state END,
@@ -78,6 +80,81 @@ tasks_added AS (
               :task_idempotency_key::text[], :task_any_exit_code::smallint[], :task_at::float8[])
   AS g (task, run, effect, path, pool, priority, attempt, target, folder, idempotency_key, any_exit_code, at)
   JOIN applied ON applied.run = g.run),
+-- Index runs_children: a child run that nobody waits for any more is asked to cancel.
+children_cancelled AS (
+  INSERT INTO inbox (run, cause_id, cause)
+  SELECT runs.run, 'cancel:parent', g.cause
+  FROM unnest(:cancel_run::text[], :cancel_effect::bigint[], :cancel_cause::bytea[]) AS g (run, effect, cause)
+  JOIN applied ON applied.run = g.run
+  JOIN runs ON runs.parent = g.run AND runs.parent_effect = g.effect AND runs.ended_at IS NULL
+  ON CONFLICT (run, cause_id) DO NOTHING),
+children_keyed AS (
+  INSERT INTO run_keys (id, namespace, run)
+  SELECT id, namespace, g.run
+  FROM unnest(:child_id::text[], :child_namespace::text[], :child_run::text[], :child_parent::text[])
+  AS g (id, namespace, run, parent)
+  JOIN applied ON applied.run = g.parent
+  ON CONFLICT (id, namespace) DO NOTHING
+  RETURNING run),
+children_accepted AS (
+  INSERT INTO runs (run, namespace, id, definition, workflow, version, folder, status, epoch, seq, owner, parent,
+                    parent_effect, partial, created_at, input, head, freed_at)
+  SELECT g.run, namespace, id, definition, workflow, version, folder, 'pending', 1, 1, owner, parent,
+         parent_effect, 0, at, input, '', CASE WHEN owner IS NULL THEN at END
+  FROM unnest(
+    :child_run::text[], :child_namespace::text[], :child_id::text[], :child_definition::text[], :child_workflow::text[],
+    :child_version::text[], :child_folder::text[], :child_owner::text[], :child_parent::text[],
+    :child_parent_effect::bigint[], :child_at::float8[], :child_input::bytea[])
+  AS g (run, namespace, id, definition, workflow, version, folder, owner, parent, parent_effect, at, input)
+  JOIN children_keyed ON children_keyed.run = g.run),
+-- Primary key of runs; ANY prunes partitions. A run that has ended is not told any more.
+posted AS (
+  INSERT INTO inbox (run, cause_id, cause)
+  SELECT g.run, g.cause_id, g.cause
+  FROM unnest(:post_by::text[], :post_run::text[], :post_cause_id::text[], :post_cause::bytea[])
+  AS g (by, run, cause_id, cause)
+  JOIN applied ON applied.run = g.by
+  JOIN runs ON runs.run = g.run AND runs.run = ANY (:post_run::text[]) AND runs.ended_at IS NULL
+  ON CONFLICT (run, cause_id) DO NOTHING),
+unsubscribed AS (
+  DELETE FROM subscriptions USING applied, unnest(:unsubscribe_run::text[], :unsubscribe_listener::bigint[])
+  AS g (run, listener)
+  WHERE subscriptions.run = g.run AND subscriptions.listener = g.listener AND applied.run = g.run),
+subscribed AS (
+  INSERT INTO subscriptions (run, listener, namespace, type, source)
+  SELECT g.run, listener, namespace, type, source
+  FROM unnest(:subscribe_run::text[], :subscribe_listener::bigint[], :subscribe_namespace::text[],
+              :subscribe_type::text[], :subscribe_source::text[]) AS g (run, listener, namespace, type, source)
+  JOIN applied ON applied.run = g.run
+  ON CONFLICT (run, listener, type, source) DO NOTHING
+  RETURNING run, namespace, type, source),
+events_added AS (
+  INSERT INTO events (namespace, source, id, type, at, body)
+  SELECT namespace, source, id, type, at, body
+  FROM unnest(:event_run::text[], :event_namespace::text[], :event_source::text[], :event_id::text[],
+              :event_type::text[], :event_at::float8[], :event_body::bytea[])
+  AS g (run, namespace, source, id, type, at, body)
+  JOIN applied ON applied.run = g.run
+  ON CONFLICT (namespace, source, id) DO NOTHING
+  RETURNING namespace, source, id),
+-- Index subscriptions_matched; also those of this very group, so that a run hears what its other branch sends.
+listeners_told AS (
+  INSERT INTO inbox (run, cause_id, cause)
+  SELECT s.run, 'event:' || g.source || ':' || g.id, g.cause
+  FROM unnest(:event_namespace::text[], :event_source::text[], :event_id::text[], :event_type::text[],
+              :event_cause::bytea[]) WITH ORDINALITY AS g (namespace, source, id, type, cause, place)
+  JOIN events_added AS e ON e.namespace = g.namespace AND e.source = g.source AND e.id = g.id
+  JOIN LATERAL (
+    SELECT run FROM subscriptions
+    WHERE namespace = g.namespace AND type IN (g.type, '') AND source IN (g.source, '')
+    UNION
+    SELECT run FROM subscribed
+    WHERE namespace = g.namespace AND type IN (g.type, '') AND source IN (g.source, '')) AS s ON true
+  ORDER BY g.place, s.run
+  ON CONFLICT (run, cause_id) DO NOTHING),
+subscriptions_cleared AS (
+  DELETE FROM subscriptions USING applied, unnest(:end_run::text[]) AS g (run)
+  WHERE subscriptions.run = g.run AND applied.run = g.run),
 inbox_consumed AS (
   DELETE FROM inbox USING applied, unnest(:consume_run::text[], :consume_number::bigint[]) AS g (run, number)
   WHERE inbox.number = g.number AND inbox.run = g.run AND applied.run = g.run),

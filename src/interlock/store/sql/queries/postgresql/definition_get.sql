@@ -1,1 +1,1 @@
-SELECT digest, namespace, name, version, source FROM definitions WHERE digest = :digest
+SELECT digest, namespace, name, version, source, resources FROM definitions WHERE digest = :digest

@@ -1,2 +1,2 @@
 -- Primary key. Zero rows: the attempt was given up, or ended before.
-DELETE FROM leases WHERE kind = :kind AND name = :name AND fence = :fence
+DELETE FROM leases WHERE kind = :kind AND name = :name AND fence = :fence AND (:holder IS NULL OR holder = :holder)

@@ -1,0 +1,52 @@
+"""Sending events from outside, and looking at those that were sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from interlock import errors
+from interlock.app.interlock import Interlock, actor
+from interlock.engine import exchange
+from interlock.model import cloud_event, json
+from interlock.model.json import Json
+
+_SOURCE: Final = "urn:interlock:cli"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """`listeners`: how many runs were told; None when an event with this source and id was there already."""
+
+    event: dict[str, Json]
+    listeners: int | None
+
+
+async def send(app: Interlock, namespace: str, attributes: Mapping[str, Json]) -> Sent:
+    """Deliver an event to every run of a namespace that listens for it now. Durable when it returns.
+
+    Raises Invalid for what is no CloudEvent. Sending the same `source` and `id` again within a day changes nothing.
+    """
+    try:
+        event = cloud_event.envelope(attributes, id=app.clock.uuid(), source=_SOURCE, now=app.clock.now())
+    except ValueError as error:
+        raise errors.Invalid(f"this is no CloudEvent: {error}") from None
+    delivered = await app.store.journal.send(exchange.sent(namespace, event), actor(), app.clock.now())
+    return Sent(event=event, listeners=delivered)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """An event as it was sent. `number` is its place in the order of sending."""
+
+    number: int
+    namespace: str
+    at: float
+    event: dict[str, Json]
+
+
+async def listed(app: Interlock, namespace: str | None, type: str | None, before: int | None, limit: int) -> list[Kept]:
+    """Give the events of the last day, newest first."""
+    rows = await app.store.views.events(namespace, type, before, limit)
+    return [Kept(number=row.number, namespace=row.namespace, at=row.at, event=json.decode(row.body)) for row in rows]

@@ -1,0 +1,42 @@
+"""How a node stands with the others: hears that it is to drain, and writes down what it cannot do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from interlock import errors
+from interlock.app.readiness import STORE_AWAY, Readiness
+from interlock.service import Loop
+from interlock.store.ports import Store
+
+_ROUND_SECONDS: Final = 2.0
+
+
+class Standing(Loop):
+    """Looks every 2 s; `asked` is called when somebody asked this node to drain."""
+
+    def __init__(
+        self, node: str, store: Store, readiness: Readiness, refusals: Mapping[str, str], asked: Callable[[], None]
+    ) -> None:
+        super().__init__("standing", _ROUND_SECONDS)
+        self._node = node
+        self._store = store
+        self._readiness = readiness
+        self._refusals = refusals
+        self._asked = asked
+        self._noted: tuple[dict[str, str], tuple[str, ...]] = ({}, ())
+
+    async def round(self) -> bool:
+        try:
+            if await self._store.nodes.is_asked_to_drain(self._node):
+                self._asked()
+            known = dict(self._refusals), tuple(reason for reason in self._readiness.reasons if reason != STORE_AWAY)
+            if known != self._noted:
+                await self._store.nodes.note(self._node, *known)
+                self._noted = known
+        except (errors.StoreUnavailable, errors.StoreFull):
+            self._readiness.add(STORE_AWAY)
+            return False
+        self._readiness.remove(STORE_AWAY)
+        return False

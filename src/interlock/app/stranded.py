@@ -1,0 +1,86 @@
+"""Runs that nobody executes: since when, why, and the command that helps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from interlock.app.node import ENGINE
+from interlock.engine import identity
+from interlock.service import Clock
+from interlock.store.ports import NodeState, RunRow, Store
+
+SECONDS: Final = 60.0
+"""A run that nobody executes for longer is stranded: a live node would have claimed it long ago."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stranded:
+    """`since`: when it was freed, or its node was heard of last."""
+
+    row: RunRow
+    since: float
+    reason: str
+    command: str
+
+
+async def find(store: Store, clock: Clock, limit: int) -> list[Stranded]:
+    """Give the stranded runs, newest first."""
+    return [each for each in await unattended(store, clock, limit) if clock.now() - each.since >= SECONDS]
+
+
+async def unattended(store: Store, clock: Clock, limit: int) -> list[Stranded]:
+    """Give the live runs that no node executes at this moment, newest first."""
+    now = clock.now()
+    rows = await store.views.unattended(clock.stamp(), limit)
+    nodes = await servers(store, clock) if rows else []
+    return [explained(row, now - idle_seconds, nodes) for row, idle_seconds in rows]
+
+
+async def servers(store: Store, clock: Clock) -> list[NodeState]:
+    """Give the nodes that are alive, execute the runs of others and do not drain."""
+    return [
+        state
+        for state in await store.nodes.states(clock.stamp())
+        if state.lease_seconds is not None
+        and state.lease_seconds > 0
+        and not state.node.pinned
+        and state.drain_at is None
+        and ENGINE in state.node.roles.split(",")
+        and not identity.is_dead(state.node)
+    ]
+
+
+def serves(nodes: Sequence[NodeState], row: RunRow) -> bool:
+    """Say whether one of these nodes owns a run or can be expected to claim it."""
+    if row.owner is not None:
+        return any(state.node.node == row.owner for state in nodes)
+    return any(row.definition not in state.refusals for state in nodes)
+
+
+def explained(row: RunRow, since: float, nodes: Sequence[NodeState]) -> Stranded:
+    """Say why none of the live nodes executes a run, and what helps."""
+    here = f"`interlock resume {row.id}` goes on with it here"
+    if not nodes:
+        reason, command = f"no live node has the role {ENGINE}", f"{here}, `interlock node` with every run"
+    elif all(row.definition in state.refusals for state in nodes):
+        reason = "; ".join(
+            f"node {state.node.node[:13]} on {state.node.host} refused it: {state.refusals[row.definition]}"
+            for state in nodes
+        )
+        command = f"{_cure(reason)}, or {here}"
+    else:
+        reason = "the live nodes have as many runs as engine.max_runs allows"
+        command = "start another `interlock node`, or raise engine.max_runs"
+    return Stranded(row=row, since=since, reason=reason, command=command)
+
+
+def _cure(reason: str) -> str:
+    if "python.allow" in reason:
+        return "name the module in python.allow and start the node again"
+    if "python.functions" in reason:
+        return "name the function in python.functions and start the node again"
+    if "import" in reason or "function" in reason:
+        return "install what the node lacks and start it again"
+    return "upgrade the nodes to the version that stored the definition"

@@ -1,0 +1,217 @@
+"""Commands about nodes: node, nodes list, nodes drain."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+
+from interlock import errors, telemetry
+from interlock.app.node import ROLES
+from interlock.app.serving import Serving
+from interlock.cli import context, glyphs
+from interlock.cli.attend import INTERRUPTED
+from interlock.cli.output import answer, note, reserved
+from interlock.engine import identity
+from interlock.model import duration, json
+from interlock.store.ports import NodeState
+
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_TOLD: Final = {
+    "node.joined", "node.left", "node.lost", "node.draining", "node.store_away", "node.buried", "node.deaf", "node.heard",
+    "node.readiness", "run.claimed", "run.found", "run.refused", "run.released", "run.dropped", "attempt.adopted",
+    "attempt.lost", "attempt.broken", "retention.pruned", "loop.failed",
+}  # fmt: skip
+_WRONG: Final = {
+    "node.lost",
+    "node.store_away",
+    "node.deaf",
+    "run.refused",
+    "run.dropped",
+    "attempt.broken",
+    "loop.failed",
+}
+_PREFIX: Final = 4  # characters of a node's id that name it
+
+
+async def node(roles: str, seconds: float | None) -> int:
+    """Serve until SIGTERM, SIGINT, a drain from elsewhere, or `seconds` have passed."""
+    chosen = _roles(roles)
+    settings = context.settings()
+    serving = Serving(settings, chosen)
+    detach = telemetry.attach(_log)
+    try:
+        with reserved(), _hearing(serving):
+            await serving.run(seconds)
+    finally:
+        detach()
+    return 0
+
+
+def seconds(text: str | None) -> float | None:
+    """Give the seconds of `--for`. Raises Invalid."""
+    try:
+        return None if text is None else duration.parse(text)
+    except ValueError as error:
+        raise errors.Invalid(f"--for {text!r}: {error}") from None
+
+
+def _roles(text: str) -> list[str]:
+    chosen = [role.strip() for role in text.split(",") if role.strip()]
+    for role in chosen:
+        if role not in ROLES:
+            raise errors.Invalid(f"{role!r} is no role of a node; they are {', '.join(ROLES)}")
+    if not chosen:
+        raise errors.Invalid(f"a node without a role does nothing; the roles are {', '.join(ROLES)}")
+    return chosen
+
+
+@contextlib.contextmanager
+def _hearing(serving: Serving) -> Iterator[None]:
+    """Drain at the first signal, and end at once at the second; heard even while a step keeps the loop busy."""
+    loop = asyncio.get_running_loop()
+    heard: list[int] = []
+
+    def hear(number: int, _frame: object) -> None:
+        if heard:
+            os._exit(INTERRUPTED)
+        heard.append(number)
+        loop.call_soon_threadsafe(serving.drain, signal.Signals(number).name)
+
+    before = {number: signal.signal(number, hear) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _log(name: str, fields: Mapping[str, Any]) -> None:
+    """Write what operators want to know as one line of key=value. That the store is away is told once, not per loop."""
+    if name not in _TOLD or isinstance(fields.get("error"), errors.StoreUnavailable | errors.StoreFull):
+        return
+    shown = dict(fields)
+    if name == "node.readiness":
+        reasons: Sequence[str] = shown.pop("reasons")
+        shown = {"ready": not reasons} | ({"because": ", ".join(reasons)} if reasons else {})
+    at = datetime.now(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+    level = "warning" if name in _WRONG else "info"
+    note(f"{at} {level} {name}" + "".join(f" {key}={_text(value)}" for key, value in shown.items()))
+
+
+def _text(value: object) -> str:
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    plain = text and all(character.isalnum() or character in "-_.:/,@" for character in text)
+    return text if plain else json.encode(text).decode()
+
+
+# -- the nodes of a store --------------------------------------------------------------------------------------------
+
+
+async def list_nodes(*, as_json: bool) -> int:
+    """List the nodes of a store, those that left today too."""
+    async with context.existing() as app:
+        await app.sweep()
+        states = await app.store.nodes.states(app.clock.stamp())
+        now = app.clock.now()
+    if as_json:
+        answer(json.encode([_described(state) for state in states]).decode())
+    elif states:
+        _print(states, now)
+    else:
+        note("no node has used this store yet; `interlock node` starts one")
+    return 0
+
+
+def standing(state: NodeState) -> str:
+    """Say how a node stands: live, draining, late (its lease ran out, nobody buried it yet) or left."""
+    if state.left_at is not None or state.lease_seconds is None:
+        return "left"
+    if state.lease_seconds <= 0 or identity.is_dead(state.node):
+        return "late"
+    return "live" if state.drain_at is None else "draining"
+
+
+def _described(state: NodeState) -> dict[str, Any]:
+    row = state.node
+    return {
+        "node": row.node,
+        "host": row.host,
+        "pid": row.pid,
+        "roles": row.roles.split(","),
+        "version": row.version,
+        "pinned": row.pinned,
+        "state": standing(state),
+        "unready": list(state.unready),
+        "refusals": msgspec.to_builtins(state.refusals),
+        "runs": state.runs,
+        "attempts": state.attempts,
+        "since": row.joined_at,
+        "left": state.left_at,
+    }
+
+
+def _print(states: Sequence[NodeState], now: float) -> None:
+    table = [("node", "host", "pid", "roles", "version", "state", "runs", "attempts", "since")]
+    for state in states:
+        row = state.node
+        shown = standing(state)
+        if shown == "live" and state.unready:
+            shown = f"live ({', '.join(state.unready)})"
+        table.append(
+            (
+                glyphs.short(row.node),
+                row.host,
+                str(row.pid),
+                "its own runs" if row.pinned else row.roles,
+                row.version,
+                shown,
+                str(state.runs),
+                str(state.attempts),
+                f"{duration.text(max(0.0, now - (row.joined_at or now)))} ago",
+            )
+        )
+    widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]
+    for line in table:
+        answer("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+async def drain(node: str | None, *, all: bool) -> int:
+    """Ask a node, or all of a store, to drain. Raises NotFound, Conflict."""
+    if (node is None) is not all:
+        raise errors.Invalid("name one node, or write --all")
+    async with context.existing() as app:
+        await app.sweep()
+        now = app.clock.now()
+        named = None if node is None else _named(await app.store.nodes.states(app.clock.stamp()), node)
+        asked = await app.store.nodes.drain(None if named is None else named.node.node, now)
+    if named is not None and not asked:
+        raise errors.Conflict(f"the node {named.node.node} drains already")
+    note(f"asked {glyphs.counted(asked, 'node')} to drain; `interlock nodes list` shows how it goes")
+    return 0
+
+
+def _named(states: Sequence[NodeState], id: str) -> NodeState:
+    """Give the one live node whose id begins, or, as listed, is cut to, `id`."""
+    found = [
+        state
+        for state in states
+        if len(id) >= _PREFIX
+        and (state.node.node.startswith(id) or glyphs.short(state.node.node) == id)
+        and standing(state) != "left"
+    ]
+    if not found:
+        raise errors.NotFound(f"there is no live node {id!r}; `interlock nodes list` shows those there are")
+    if len(found) > 1:
+        raise errors.Conflict(f"{id!r} fits several nodes; write more of the id")
+    if found[0].node.pinned:
+        raise errors.Conflict(
+            f"the node {id!r} serves only the run of a command, and ends with it (pid {found[0].node.pid})"
+        )
+    return found[0]

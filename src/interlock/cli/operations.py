@@ -1,0 +1,109 @@
+"""What can be typed to operate: nodes, and the care of the store. As light as `commands`, of which it is a part."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+nodes = typer.Typer(help="List and drain the nodes of the store.", rich_markup_mode=None)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module to the program."""
+    app.command()(node)
+    app.add_typer(nodes, name="nodes")
+    app.command()(prune)
+    app.command()(backup)
+    app.command()(restore)
+
+
+def _perform(command: Coroutine[Any, Any, int]) -> int:
+    from interlock.cli import context  # noqa: PLC0415 (start-up: help must not wait for the engine)
+
+    return context.execute(command)
+
+
+def node(
+    roles: Annotated[
+        str, typer.Option("--roles", metavar="ROLES", help="What it does, separated by commas.")
+    ] = "engine,dispatcher",
+    for_: Annotated[
+        str | None, typer.Option("--for", metavar="DURATION", help="Drain after so long, such as 55m.")
+    ] = None,
+) -> int:
+    """Execute the runs of this store until told to stop."""
+    from interlock.cli import node as module  # noqa: PLC0415 (start-up: help must not wait for the engine)
+
+    return _perform(module.node(roles, module.seconds(for_)))
+
+
+@nodes.command("list")
+def nodes_list(
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON and nothing else.")] = False,
+) -> int:
+    """List nodes: how they stand and what they own."""
+    from interlock.cli import node as module  # noqa: PLC0415 (start-up: help must not wait for the engine)
+
+    return _perform(module.list_nodes(as_json=as_json))
+
+
+@nodes.command("drain")
+def nodes_drain(
+    node: Annotated[
+        str | None, typer.Argument(metavar="NODE", help="The node's id or a beginning of it; none with --all.")
+    ] = None,
+    all: Annotated[bool, typer.Option("--all", help="Every node that executes the runs of others.")] = False,
+) -> int:
+    """Ask a node to give back what it has and end."""
+    from interlock.cli import node as module  # noqa: PLC0415 (start-up: help must not wait for the engine)
+
+    return _perform(module.drain(node, all=all))
+
+
+def prune(
+    older_than: Annotated[
+        str | None,
+        typer.Option(
+            "--older-than", metavar="DURATION", help="Ended longer ago, such as 30d; else as the settings say."
+        ),
+    ] = None,
+    workflow: Annotated[
+        str | None, typer.Option("--workflow", metavar="NAME", help="Only runs of this workflow, [NAMESPACE/]NAME.")
+    ] = None,
+    status: Annotated[
+        list[str] | None, typer.Option("--status", metavar="STATUS", help="Only runs of this status; repeatable.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say which would go.")] = False,
+) -> int:
+    """Remove ended runs with all that belongs to them."""
+    from interlock.cli import upkeep  # noqa: PLC0415 (start-up: help must not wait for the engine)
+
+    return _perform(upkeep.prune(older_than, workflow, status or [], dry_run=dry_run))
+
+
+def backup(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where the copy is to be; it must not exist.")],
+) -> int:
+    """Copy the store to a file while it is in use."""
+    from interlock.cli import upkeep  # noqa: PLC0415 (start-up: help must not wait for the engine)
+
+    return _perform(upkeep.backup(file))
+
+
+def restore(
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar="FILE", help="A file that `interlock backup` made; none with --raise-fences."),
+    ] = None,
+    raise_fences: Annotated[
+        bool, typer.Option("--raise-fences", help="The database's own tools restored it: only make it safe.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace the store that is there; it is kept beside.")] = False,
+) -> int:
+    """Make the store from a backup."""
+    from interlock.cli import upkeep  # noqa: PLC0415 (start-up: help must not wait for the engine)
+
+    return _perform(upkeep.restore(file, raise_fences=raise_fences, force=force))

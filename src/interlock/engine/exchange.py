@@ -1,0 +1,100 @@
+"""What a run exchanges with others in its commits: events it sends and listens for, and its own end told to its parent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from interlock.engine import cause as causes
+from interlock.engine.cause import Occurred, Settled
+from interlock.engine.live import LiveRun
+from interlock.engine.state import RunState
+from interlock.flow.graph import Graph, ListenWork, Strategy
+from interlock.model import fault, json
+from interlock.model.fault import Fault
+from interlock.model.json import Json
+from interlock.model.states import RunStatus
+from interlock.model.task import Done, Failed, FailureClass, Outcome
+from interlock.store.ports import NewEvent, NewSubscription, Post
+
+_ANY: Final = ""
+
+
+def sent(namespace: str, envelope: dict[str, Json]) -> NewEvent:
+    """Give an event as the store delivers it."""
+    return NewEvent(
+        namespace=namespace,
+        id=envelope["id"],
+        source=envelope["source"],
+        type=envelope["type"],
+        body=json.encode(envelope),
+        cause=causes.encode(Occurred(envelope)),
+    )
+
+
+def listeners(live: LiveRun) -> set[int]:
+    """Give the listeners of a run that takes events now."""
+    if live.state is None or live.graph is None or not live.graph.listens:
+        return set()
+    return set(live.state.listeners)
+
+
+def wanted(live: LiveRun, new: Iterable[int]) -> list[NewSubscription]:
+    """Give the subscriptions of listeners that the store does not know yet."""
+    if live.state is None or live.graph is None:
+        return []
+    return subscriptions(live.graph, live.state, new)
+
+
+def subscriptions(graph: Graph, state: RunState, numbers: Iterable[int]) -> list[NewSubscription]:
+    """Give what these listeners of a run want to hear."""
+    found = state.listeners
+    return [
+        NewSubscription(namespace=state.namespace, listener=number, type=type_, source=source)
+        for number in sorted(numbers)
+        for type_, source in sorted(_kinds(graph, found[number].path))
+    ]
+
+
+def _kinds(graph: Graph, path: str) -> set[tuple[str, str]]:
+    work = graph.nodes[path].work
+    assert isinstance(work, ListenWork)
+    strategies = [work.strategy] + ([work.until] if isinstance(work.until, Strategy) else [])
+    kinds = {(fitting.type or _ANY, fitting.source or _ANY) for strategy in strategies for fitting in strategy.filters}
+    return {(_ANY, _ANY)} if any(not strategy.filters for strategy in strategies) else kinds
+
+
+def told(live: LiveRun) -> list[Post]:
+    """Give what the parent of a run is told when the run has ended."""
+    state = live.state
+    if live.parent is None or state is None or not state.ended:
+        return []
+    parent, effect = live.parent
+    return [settled(parent, effect, _outcome(state))]
+
+
+def settled(run: str, effect: int, outcome: Outcome) -> Post:
+    """Give the end of an effect, for the inbox of its run."""
+    return Post(run=run, cause_id=f"effect:{effect}", cause=causes.encode(Settled(effect, outcome)))
+
+
+def _outcome(state: RunState) -> Outcome:
+    """Give how a child run ended, as the outcome of the step that waits for it."""
+    match state.status:
+        case RunStatus.COMPLETED:
+            return Done(None if state.output is None else state.output.value)
+        case RunStatus.FAULTED:
+            assert state.fault is not None
+            error = state.fault
+            detail = (
+                f"the run {state.id} faulted at {error.instance or '/'}: {error.detail or error.title or error.type}"
+            )
+            return Failed(
+                FailureClass.APPLICATION,
+                Fault(type=error.type, status=error.status, title=error.title, detail=detail, code=error.code),
+            )
+        case _:
+            return Failed(
+                FailureClass.APPLICATION,
+                Fault(type=fault.RUNTIME, status=500, title="Cancelled", detail=f"the run {state.id} was cancelled"),
+            )

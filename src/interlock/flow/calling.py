@@ -1,0 +1,72 @@
+"""Compiles calls over HTTP: their arguments, and how they authenticate themselves."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from msgspec import UnsetType
+
+from interlock.expr import template
+from interlock.expr.template import Template
+from interlock.flow import document as doc
+from interlock.flow.graph import HttpWork, OpenApiWork
+from interlock.model import json
+from interlock.model.json import Json
+
+Authentication = doc.Authentication | doc.AuthenticationReference | None
+
+
+def http(task: doc.CallHttp, use: doc.Use) -> HttpWork:
+    """Give the work of `call: http`."""
+    return HttpWork(
+        method=task.method.upper(),
+        uri=uri(task.endpoint.uri),
+        headers=template.compile(task.headers or {}),
+        query=template.compile(task.query or {}),
+        body=None if isinstance(task.body, UnsetType) else template.compile(task.body),
+        output_format=task.output_format,
+        redirect=task.redirect,
+        credentials=credentials(task.endpoint.authentication, use),
+    )
+
+
+def openapi(task: doc.CallOpenApi, use: doc.Use) -> OpenApiWork:
+    """Give the work of `call: openapi`."""
+    endpoint = task.document.endpoint
+    return OpenApiWork(
+        document=uri(endpoint.uri),
+        document_credentials=credentials(endpoint.authentication, use),
+        operation=template.compile(task.operation_id),
+        parameters=template.compile(task.parameters),
+        output_format=task.output_format,
+        redirect=task.redirect,
+        credentials=credentials(task.authentication, use),
+    )
+
+
+def uri(text: str) -> Template | str:
+    """Give a URI as the engine evaluates it: an expression as a template, the text of a URI template as it is."""
+    return template.compile(text) if template.is_expression(text) else text
+
+
+def credentials(authentication: Authentication, use: doc.Use) -> Template | None:
+    """Give what evaluates to the credentials of a request: `scheme` and `properties`, those of a secret included."""
+    if isinstance(authentication, doc.AuthenticationReference):
+        authentication = use.authentications[authentication.use]
+    if authentication is None:
+        return None
+    return template.compile({"scheme": authentication.scheme, "properties": _properties(authentication)})
+
+
+def _properties(authentication: doc.Authentication) -> Json:
+    match authentication.properties:
+        case doc.SecretReference(use=name):
+            return f"${{ $secrets[{json.encode(name).decode()}] }}"
+        case doc.Bearer(token=token):
+            return {"token": token}
+        case doc.OAuth2(properties=properties):
+            return properties
+        case doc.Basic(username=username, password=password) | doc.Digest(username=username, password=password):
+            return {"username": username, "password": password}
+        case _:
+            assert_never(authentication.properties)

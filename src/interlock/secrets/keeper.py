@@ -1,0 +1,113 @@
+"""The secrets of a node: read in a thread, kept for a while, given to runs by the names that they declare."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, TypeVar
+
+from interlock import config, errors
+from interlock.model import fault
+from interlock.model.fault import Fault
+from interlock.model.json import Json
+from interlock.model.task import Failed, FailureClass
+from interlock.secrets import key
+from interlock.secrets import revealed as revealing
+from interlock.secrets.bound import Bound
+from interlock.secrets.key import KeyRing
+from interlock.secrets.markers import Markers
+from interlock.secrets.revealed import Revealed
+from interlock.secrets.sources import Sources
+from interlock.service import Clock
+
+_MISSING_SECONDS: Final = 5.0
+"""How long a secret stays missing: a run with several steps asks once, and who just wrote it need not wait."""
+
+T = TypeVar("T")
+
+
+class Keeper:
+    """Gives the secrets of runs.
+
+    Values are read again after `secrets.cache`. The store key is read, or made, when a run first needs it.
+    """
+
+    def __init__(self, store_url: str, settings: config.Secrets, clock: Clock, environ: Mapping[str, str]) -> None:
+        self._clock = clock
+        self._cache_seconds = settings.cache_seconds
+        self._sources = Sources(settings, environ)
+        self._make_ring: Callable[[], KeyRing] = lambda: key.ring(store_url, settings, environ)
+        self._ring: KeyRing | None = None
+        self._known: dict[str, tuple[float, Json | errors.NotFound]] = {}
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    async def bound(self, run: str, names: tuple[str, ...]) -> Bound:
+        """Give the secrets that a run declares. One that cannot be read is a problem of who uses it, not an error here.
+
+        Without a store key none can be used.
+        """
+        try:
+            markers = await self.markers(run)
+        except errors.InterlockError as error:
+            return Bound(Markers(KeyRing([secrets.token_hex()]), run), {}, dict.fromkeys(names, str(error)))
+        found = {name: await self._value(name) for name in names}
+        values = {name: value for name, value in found.items() if not isinstance(value, errors.NotFound)}
+        problems = {name: str(value) for name, value in found.items() if isinstance(value, errors.NotFound)}
+        return Bound(markers, values, problems)
+
+    async def values(self, names: Iterable[str]) -> dict[str, Json]:
+        """Give secrets by name, for what happens outside of runs. Raises NotFound for one that cannot be read."""
+        values: dict[str, Json] = {}
+        for name in names:
+            value = await self._value(name)
+            if isinstance(value, errors.NotFound):
+                raise value
+            values[name] = value
+        return values
+
+    async def revealed(self, run: str, thing: T) -> Revealed[T]:
+        """Give the target of an effect with the values of its secrets.
+
+        Only markers that a node of this store made for this run are read, which it does for what the run's definition
+        declares. Raises NotFound for a secret, or a part of one, that is not there, Environment for an unreadable key.
+        """
+        if not revealing.may_hold(thing):
+            return Revealed(thing, {})
+        try:
+            markers = await self.markers(run)
+        except errors.Invalid:  # no key was ever configured: nobody can have made a marker, so this is text
+            return Revealed(thing, {})
+        names = {reference.name for reference in revealing.references(thing, markers)}
+        return revealing.reveal(thing, markers, await self.values(sorted(names)))
+
+    async def markers(self, run: str) -> Markers:
+        """Give the markers of a run. Raises Invalid or Environment when there is no store key."""
+        if self._ring is None:
+            self._ring = await asyncio.to_thread(self._make_ring)
+        return Markers(self._ring, run)
+
+    async def _value(self, name: str) -> Json | errors.NotFound:
+        """Give a value that is fresh enough; those who want it at the same time read it once."""
+        async with self._locks[name]:
+            until, value = self._known.get(name, (0.0, None))
+            now = self._clock.monotonic()
+            if name not in self._known or until <= now:
+                value = await asyncio.to_thread(self._read, name)
+                is_missing = isinstance(value, errors.NotFound)
+                seconds = min(_MISSING_SECONDS, self._cache_seconds) if is_missing else self._cache_seconds
+                self._known[name] = (now + seconds, value)
+            return value
+
+    def _read(self, name: str) -> Json | errors.NotFound:
+        try:
+            return self._sources.read(name)
+        except errors.NotFound as error:
+            return error
+
+
+def no_secret(detail: str) -> Failed:
+    """Give the outcome of an effect whose secrets cannot be had (OWS 1.0.3: a missing secret is `authorization`)."""
+    error = Fault(type=fault.AUTHORIZATION, status=403, title="Secret not available", detail=detail, code="no-secret")
+    return Failed(FailureClass.INVALID, error)

@@ -1,0 +1,130 @@
+"""The store key: what proves that a text was made by a node of this store.
+
+A key is any text of at least 16 characters. There may be several, the newest first: the first one signs, every one
+verifies, so a key is replaced by writing a new one in front of it and removing the old one when nothing it signed is
+left. A key is known by its id, the beginning of its digest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import re
+import secrets
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from interlock import config, errors
+from interlock.model import json
+
+VARIABLE: Final = "INTERLOCK_KEY"
+_LEAST_CHARACTERS: Final = 16
+_ID_CHARACTERS: Final = 8
+_MAC_CHARACTERS: Final = 32  # 128 bits: nobody guesses it, and a marker stays readable
+_COMMAND_SECONDS: Final = 10.0
+
+
+class KeyRing:
+    """The keys of one store, the newest first."""
+
+    def __init__(self, keys: list[str]) -> None:
+        """Raises Invalid when there is no key, or one that is too short."""
+        if not keys:
+            raise errors.Invalid("there is no store key in what should hold it")
+        short = [number for number, key in enumerate(keys, 1) if len(key) < _LEAST_CHARACTERS]
+        if short:
+            raise errors.Invalid(
+                f"store key {short[0]} is shorter than {_LEAST_CHARACTERS} characters; make one with "
+                "`python -c 'import secrets; print(secrets.token_urlsafe(32))'`"
+            )
+        self._keys = {hashlib.sha256(key.encode()).hexdigest()[:_ID_CHARACTERS]: key.encode() for key in keys}
+        self.current: Final = next(iter(self._keys))
+        """The id of the key that signs."""
+
+    def sign(self, *parts: str) -> str:
+        """Give the proof of `parts` under the current key: its id and the MAC, as `id.mac`."""
+        return f"{self.current}.{self._mac(self._keys[self.current], parts)}"
+
+    def proves(self, proof: str, *parts: str) -> bool:
+        """Say whether one of the keys made `proof` for exactly these parts; in constant time."""
+        id, _, mac = proof.partition(".")
+        key = self._keys.get(id)
+        return key is not None and hmac.compare_digest(self._mac(key, parts).encode(), mac.encode())
+
+    @staticmethod
+    def _mac(key: bytes, parts: tuple[str, ...]) -> str:
+        return hmac.new(key, json.encode(list(parts)), hashlib.sha256).hexdigest()[:_MAC_CHARACTERS]
+
+
+def ring(store_url: str, settings: config.Secrets, environ: Mapping[str, str]) -> KeyRing:
+    """Give the keys of a store: from INTERLOCK_KEY, `secrets.key_file`, `secrets.key_command`, or the file beside SQLite.
+
+    The file `<store>.key` is made on first use, readable by its owner only. Reads files and may run a command: call it in
+    a thread. Raises Invalid where no key is configured and none can be made, Environment where it cannot be read.
+    """
+    if VARIABLE in environ:
+        return KeyRing(_keys(environ[VARIABLE]))
+    if settings.key_file:
+        return KeyRing(_keys(_text(Path(settings.key_file))))
+    if settings.key_command:
+        return KeyRing(_keys(_output(settings.key_command)))
+    if store_url == "sqlite:///:memory:":
+        return KeyRing([secrets.token_urlsafe(32)])
+    if store_url.startswith("sqlite:///"):
+        return KeyRing(_keys(_own(Path(store_url.removeprefix("sqlite:///") + ".key"))))
+    raise errors.Invalid(
+        "this run needs the store key, and none is configured: its nodes share the store, so they must be given the same"
+        f" key; set {VARIABLE}, secrets.key_file or secrets.key_command"
+    )
+
+
+def _keys(text: str) -> list[str]:
+    return [key for key in re.split(r"[\s,]+", text) if key]
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise errors.Environment(f"the store key cannot be read from {file}: {error}") from error
+
+
+def _output(command: tuple[str, ...]) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=_COMMAND_SECONDS, check=True)
+        return done.stdout.decode()
+    except (OSError, UnicodeDecodeError, subprocess.SubprocessError) as error:
+        text = f"the store key cannot be read: secrets.key_command {command[0]} failed ({type(error).__name__})"
+        raise errors.Environment(text) from error
+
+
+def _own(file: Path) -> str:
+    """Give the key beside a SQLite store, made when there is none."""
+    try:
+        _make(file)
+        if file.stat().st_mode & 0o077:
+            raise errors.Environment(f"the store key {file} can be read by others; run `chmod 600 {file}`")
+    except OSError as error:
+        raise errors.Environment(f"the store key {file} cannot be made: {error.strerror or error}") from error
+    return _text(file)
+
+
+def _make(file: Path) -> None:
+    """Make a key file whole or not at all; one that is there stays, whoever made it."""
+    if file.exists():
+        return
+    draft = file.with_name(f"{file.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(handle, "w") as draft_file:
+            draft_file.write(secrets.token_urlsafe(32) + "\n")
+            draft_file.flush()
+            os.fsync(handle)
+        os.link(draft, file)
+    except FileExistsError:
+        return  # another process was first: its key counts
+    finally:
+        draft.unlink()

@@ -1,0 +1,2 @@
+-- Index events_at.
+DELETE FROM events WHERE at < :before

@@ -1,0 +1,2 @@
+-- Primary key.
+SELECT drain_at FROM nodes WHERE node = :node

@@ -1,0 +1,2 @@
+-- Primary key.
+SELECT pinned FROM nodes WHERE node = :node

@@ -1,0 +1,2 @@
+-- Primary key.
+UPDATE nodes SET refusals = :refusals, unready = :unready WHERE node = :node

@@ -1,0 +1,2 @@
+-- Primary key.
+DELETE FROM removals WHERE run = :run

@@ -1,0 +1,1 @@
+SELECT run FROM removals LIMIT :limit

@@ -1,0 +1,2 @@
+-- Pages of the file that nothing uses.
+PRAGMA freelist_count

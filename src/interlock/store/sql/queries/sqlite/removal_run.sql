@@ -1,0 +1,2 @@
+-- Primary key.
+DELETE FROM runs WHERE run = :run

@@ -1,0 +1,1 @@
+UPDATE nodes SET left_at = :at WHERE left_at IS NULL

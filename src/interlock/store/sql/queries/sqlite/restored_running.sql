@@ -1,0 +1,2 @@
+-- Whole table, once.
+SELECT task, fence FROM tasks WHERE state = 'running'

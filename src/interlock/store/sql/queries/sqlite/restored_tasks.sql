@@ -1,0 +1,2 @@
+-- Whole table, once.
+UPDATE tasks SET fence = fence + :step

@@ -1,0 +1,2 @@
+-- Primary key, prefix.
+DELETE FROM subscriptions WHERE run = :run AND listener = :listener
