@@ -343,8 +343,9 @@ class TaskGraphs(Protocol):
         """Let at most `capacity` leases name a limit, and one start per `interval_seconds`, `burst` of them at once."""
         ...
 
-    async def delay(self, task: str, fence: int, until: float) -> bool:
-        """End an attempt that is to be made again at `until`. False: the fence is stale; nothing was changed."""
+    async def delay(self, task: str, fence: int, until: float, *, holder: str | None = None) -> bool:
+        """End an attempt that is to be made again at `until`. False: the fence is stale, or the attempt is no longer held by
+        `holder` (None: whoever holds it); nothing was changed."""
         ...
 
     async def due(self, now: float | None) -> int:

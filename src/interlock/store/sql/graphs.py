@@ -64,9 +64,9 @@ class SqlGraphs:
 
         await self._database.write(work)
 
-    async def delay(self, task: str, fence: int, until: float) -> bool:
+    async def delay(self, task: str, fence: int, until: float, *, holder: str | None = None) -> bool:
         async def work(transaction: Transaction) -> bool:
-            lease = {"kind": "attempt", "name": task, "fence": fence, "holder": None}
+            lease = {"kind": "attempt", "name": task, "fence": fence, "holder": holder}
             if not await transaction.run("lease_end_fenced", lease):
                 return False
             if not await transaction.run("task_delay", {"task": task, "fence": fence, "until": until}):
