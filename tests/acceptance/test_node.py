@@ -252,10 +252,10 @@ async def test_unknown_function_is_named(interlock: Interlock, tmp_path: Path) -
 
 async def test_what_cannot_be_executed_yet_is_refused_by_name(interlock: Interlock) -> None:
     """WF-21"""
-    text = HEADER + "do: [{a: {emit: {event: {with: {type: t, source: https://x}}}}}]"
+    text = HEADER + "do: [{a: {run: {container: {image: x}}}}]"
     with pytest.raises(errors.InvalidDefinition, match="cannot execute yet") as refused:
         await interlock.start(text)
-    assert "emit" in str(refused.value.problems)
+    assert "container" in str(refused.value.problems)
 
 
 def test_process_is_told_from_its_successors() -> None:
