@@ -167,14 +167,14 @@ class PythonWork:
 class ProcessWork:
     """`kind` is shell or script; `fields` evaluates to the fields of the target; `result` is OWS `return`.
 
-    `code`: the text of a script from a source, in which nothing is an expression; None when `fields` has it.
+    `text` is the command or the code; that of a script from a source is text in which nothing is an expression.
     """
 
     kind: str
     language: str
+    text: Template | str
     fields: Template
     result: str
-    code: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

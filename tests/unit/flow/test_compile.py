@@ -306,10 +306,13 @@ def test_processes_carry_their_fields() -> None:
     shell = only("{run: {shell: {command: cat, stdin: hi, arguments: [a], environment: {B: c}}, return: all}}")
     assert isinstance(shell, ProcessWork)
     assert (shell.kind, shell.result) == ("shell", "all")
-    assert literal(shell.fields) == {"command": "cat", "stdin": "hi", "arguments": ["a"], "environment": {"B": "c"}}
+    assert isinstance(shell.text, Template)
+    assert literal(shell.text) == "cat"
+    assert literal(shell.fields) == {"stdin": "hi", "arguments": ["a"], "environment": {"B": "c"}}
     script = only("{run: {script: {language: python, code: print()}}}")
     assert (script.kind, script.language, script.result) == ("script", "python", "stdout")
-    assert literal(script.fields) == {"code": "print()", "arguments": [], "environment": {}}
+    assert literal(script.text) == "print()"
+    assert literal(script.fields) == {"arguments": [], "environment": {}}
 
 
 def test_set_and_wait_are_templates() -> None:
