@@ -46,6 +46,19 @@ do:
         assert await _executed(house, app, DECLARED + parent, DECLARED + child) == "same\n"
 
 
+async def test_fork_of_a_child_keeps_what_it_was_given(house: House) -> None:
+    child = (
+        """do: [{a: {run: {shell: {command: 'test "$1" = t0p-""s3cret && echo same', arguments: ['${ .key }']}}}}]"""
+    )
+    async with house.open() as app:
+        await _executed(house, app, f"{DECLARED}do: [{{a: {ASKING}}}]", DECLARED + child)
+        (row,) = await app.store.views.runs("team", [], None, None, 10)
+        forked = await app.fork(await app.find("team", row.id), "a", None)
+        await app.take(await app.find(None, forked.id))
+        await app.finish(forked.run)
+        assert await house.ended(app, forked) == "same\n"
+
+
 async def test_child_that_does_not_declare_a_secret_is_not_started(house: House) -> None:
     async with house.open() as app:
         error = await _executed(house, app, f"{DECLARED}do: [{{a: {ASKING}}}]", "do: [{a: {set: {got: '${ .key }'}}}]")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import assert_never
 
 from msgspec import UNSET
 
@@ -242,8 +243,12 @@ class _Compiler:
                 return EmitWork(event=self._reader.template(task.event))
             case doc.Listen():
                 return self._listen(task, path, definition)
+            case doc.CallProtocol(protocol=protocol):
+                raise _unbuilt(path, f"call {protocol}")
+            case doc.RunContainer():
+                raise _unbuilt(path, "run container")
             case _:
-                raise _unbuilt(path, _kind_of(task))
+                assert_never(task)
 
     def _for(self, task: doc.For, path: str, definition: Json) -> ForWork:
         items: Expression | Template = (
@@ -310,16 +315,6 @@ class _Compiler:
             return None
         named = self._workflow.use.timeouts[timeout] if isinstance(timeout, str) else timeout
         return self._reader.template(named.after)
-
-
-def _kind_of(task: doc.Task) -> str:
-    match task:
-        case doc.CallProtocol(protocol=protocol):
-            return f"call {protocol}"
-        case doc.RunContainer():
-            return "run container"
-        case _:
-            return type(task).__name__.lower()
 
 
 def _unbuilt(path: str, what: str) -> NotExecutable:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from interlock import errors
 from interlock.expr.evaluation import Evaluation
 from interlock.expr.jq import Expression
 from interlock.expr.template import Template
@@ -396,3 +397,15 @@ def test_what_cannot_be_executed_yet_is_refused_by_name_and_was_warned_about(tex
     with pytest.raises(NotExecutable) as refused:
         flow_compile.compile(loaded.required(), loaded.value)
     assert str(refused.value).startswith(f"{path}: {what} cannot be executed yet; ")
+
+
+# -- names -----------------------------------------------------------------------------------------------------------
+
+
+def test_step_is_known_by_its_path_or_by_a_name_that_only_it_has() -> None:
+    graph = compiled("do: [{a: {do: [{b: {set: {x: 1}}}]}}, {c: {do: [{b: {set: {x: 1}}}]}}]")
+    assert graph.named("c") == graph.named("/do/1/c") == "/do/1/c"
+    with pytest.raises(errors.Invalid, match="several steps are called 'b': /do/0/a/do/0/b, /do/1/c/do/0/b"):
+        graph.named("b")
+    with pytest.raises(errors.NotFound, match="no step 'd'; its steps are"):
+        graph.named("d")
