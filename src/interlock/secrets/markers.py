@@ -22,6 +22,7 @@ from interlock.model.json import Json
 from interlock.model.payload import Payload
 from interlock.secrets.key import KeyRing
 
+HIDDEN: Final = "***"
 START: Final = "~~secret."
 PATTERN: Final = re.compile(r"~~secret\.([A-Za-z0-9_~.-]+?)\.([rub])\.([0-9a-f]{8}\.[0-9a-f]{32})~~")
 
@@ -73,25 +74,8 @@ class Markers:
 
         return PATTERN.sub(encode, text) if START in text else text
 
-    def moved(self, event: T, run: str) -> T:
-        """Give an event whose markers are made those of another run, which takes over the history of this one."""
-        changes: dict[str, object] = {}
-        for name in event.__struct_fields__:
-            value = getattr(event, name)
-            if isinstance(value, Payload):
-                text = self._moved(value.text.decode(), run)
-                changes |= {} if text is None else {name: Payload(text=text.encode())}
-            elif isinstance(value, str):
-                text = self._moved(value, run)
-                changes |= {} if text is None else {name: text}
-            elif isinstance(value, msgspec.Struct):
-                changes[name] = self.moved(value, run)
-        return msgspec.structs.replace(event, **changes) if changes else event
-
-    def _moved(self, text: str, run: str) -> str | None:
-        """Give a text with its markers moved; None when it has none."""
-        if START not in text:
-            return None
+    def moved_text(self, text: str, run: str) -> str:
+        """Give a text whose markers are made those of another run."""
         other = Markers(self._keys, run)
 
         def move(match: re.Match[str]) -> str:
@@ -100,8 +84,27 @@ class Markers:
 
         return PATTERN.sub(move, text)
 
+    def moved(self, event: T, run: str) -> T:
+        """Give an event whose markers are made those of another run, which takes over the history of this one."""
+        changes: dict[str, object] = {}
+        for name in event.__struct_fields__:
+            value = getattr(event, name)
+            if isinstance(value, Payload):
+                text = value.text.decode()
+                changes |= {name: Payload(text=self.moved_text(text, run).encode())} if START in text else {}
+            elif isinstance(value, str):
+                changes |= {name: self.moved_text(value, run)} if START in value else {}
+            elif isinstance(value, msgspec.Struct):
+                changes[name] = self.moved(value, run)
+        return msgspec.structs.replace(event, **changes) if changes else event
+
     def _parts(self, reference: Reference) -> tuple[str, ...]:
         return ("secret", self._run, reference.form, reference.name, *reference.path)
+
+
+def hidden(text: str) -> str:
+    """Give a text for people: `***` for everything that looks like a marker."""
+    return PATTERN.sub(HIDDEN, text) if START in text else text
 
 
 def text_of(value: Json) -> str:
@@ -130,4 +133,4 @@ def _read(part: str) -> str:
     return "" if part == "~" else urllib.parse.unquote(part.replace("~", "%"))
 
 
-__all__ = ["PATTERN", "START", "Markers", "Reference", "in_form", "text_of"]
+__all__ = ["HIDDEN", "PATTERN", "START", "Markers", "Reference", "hidden", "in_form", "text_of"]
