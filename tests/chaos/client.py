@@ -17,10 +17,11 @@ _PAUSE_SECONDS = 0.05
 class Client:
     """Starts runs in a folder by a store of its own; a start that fails is repeated, since the same start is one run."""
 
-    def __init__(self, url: str, folder: Path) -> None:
-        self._settings = config.Settings(store=config.Store(url=url), python=config.Python(allow=(load.MODULE,)))
+    def __init__(self, url: str, folder: Path, looking: str | None = None) -> None:
+        """`looking`: where to look for what became of the runs, without what stands before the server."""
+        self._settings = _settings(url)
+        self._looking = _settings(looking or url)
         self._folder = folder
-        self.url = url
         self.seeds: dict[str, int] = {}
 
     async def publish(self) -> None:
@@ -48,7 +49,7 @@ class Client:
                 return
 
     async def all_have_ended(self, seconds: float) -> None:
-        async with Interlock.open(self._settings) as app:
+        async with Interlock.open(self._looking) as app:
 
             async def none_is_live() -> bool:
                 try:
@@ -57,3 +58,7 @@ class Client:
                     return False
 
             await until(none_is_live, seconds)
+
+
+def _settings(url: str) -> config.Settings:
+    return config.Settings(store=config.Store(url=url), python=config.Python(allow=(load.MODULE,)))

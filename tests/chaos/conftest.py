@@ -25,12 +25,12 @@ def server() -> Iterator[postgres.Server]:
 
 
 @pytest.fixture
-async def url(server: postgres.Server) -> AsyncIterator[str]:
+async def url(server: postgres.Server) -> str:
     """A migrated database of it."""
     url = server.url("postgres")
     store = await open_store(url)
     await store.close()
-    yield url
+    return url
 
 
 @pytest.fixture

@@ -69,7 +69,13 @@ def steps(seed: int) -> set[str]:
 
 
 def _steps() -> list[Any]:
-    return [_python("first", 0.02), _shell("second", 0.05), _wait("pause", 200), _python("third", 0.0), _python("last", 0.1)]
+    return [
+        _python("first", 0.02),
+        _shell("second", 0.05),
+        _wait("pause", 200),
+        _python("third", 0.0),
+        _python("last", 0.1),
+    ]
 
 
 def _talk() -> list[Any]:
@@ -77,7 +83,11 @@ def _talk() -> list[Any]:
     hear = {"listen": {"to": {"one": {"with": {"type": kind, "subject": subject}}}}}
     tell = {"emit": {"event": {"with": {"type": kind, "source": "https://chaos.example", "subject": subject}}}}
     speak = {"do": [_wait("breath", 50), _python("teller", 0.02), {"tell": tell}]}
-    return [_python("before", 0.0), {"both": {"fork": {"branches": [{"hear": hear}, {"speak": speak}]}}}, _python("after", 0.0)]
+    return [
+        _python("before", 0.0),
+        {"both": {"fork": {"branches": [{"hear": hear}, {"speak": speak}]}}},
+        _python("after", 0.0),
+    ]
 
 
 def _delegate() -> list[Any]:

@@ -24,11 +24,16 @@ _SETTLING_SECONDS = 2.0
 
 @pytest.mark.parametrize(("through", "crashes"), [("directly", 20), ("by a pooler", 20 if is_full() else 8)])
 async def test_no_run_is_lost_when_the_server_crashes_again_and_again(
-    clusters: ClusterMaker, server: postgres.Server, url: str, request: pytest.FixtureRequest, through: str, crashes: int
+    clusters: ClusterMaker,
+    server: postgres.Server,
+    url: str,
+    request: pytest.FixtureRequest,
+    through: str,
+    crashes: int,
 ) -> None:
     used = url if through == "directly" else request.getfixturevalue("pooled")
     cluster = clusters.make(used)
-    client = Client(used, cluster.shell.folder)
+    client = Client(used, cluster.shell.folder, looking=url)
     await client.publish()
     nodes = [await cluster.start(), await cluster.start()]
     moments = random.Random(crashes)
@@ -48,7 +53,7 @@ async def test_no_run_is_lost_when_the_server_crashes_again_and_again(
     await client.all_have_ended(120)
     await until(lambda: all(node.is_ready for node in nodes), 30)
     assert all(node.process.poll() is None for node in nodes)
-    found = await audit.check(used, cluster.shell.folder, client.seeds, troubles)
+    found = await audit.check(url, cluster.shell.folder, client.seeds, troubles)
     print(f"\n{through}: {found}; {crashes} crashes, {sum(each.what == 'takeover' for each in troubles)} in a takeover")
     assert cluster.troubles() == []
 

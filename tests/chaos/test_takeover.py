@@ -46,7 +46,8 @@ async def test_no_run_is_lost_and_no_finished_step_repeats_when_nodes_die_and_fr
     await until(lambda: len(sleeper.told("node.joined")) == 2, 30)
     found = await audit.check(url, cluster.shell.folder, client.seeds, [killed, stopped])
     killed_waits, stopped_waits = [
-        await takeovers(url, cluster, runs, each.begin) for runs, each in ((of_the_dead, killed), (of_the_sleeper, stopped))
+        await takeovers(url, cluster, runs, each.begin)
+        for runs, each in ((of_the_dead, killed), (of_the_sleeper, stopped))
     ]
     print(f"\n{found}")
     for what, (claimed, committed) in (("killed", killed_waits), ("stopped", stopped_waits)):

@@ -43,7 +43,9 @@ _LARGE_BYTES: Final = 256 * 1024  # a result above this is encoded and hashed in
 _POSITION_SECONDS: Final = 1.0  # and commits its position at least this often
 _PARK_SECONDS: Final = 5.0  # a run that waits longer than this keeps no state in memory
 _NET_SECONDS: Final = 1.0  # the net under the bell: a wake-up may be lost, a look at the inbox may fail
-_DOUBT_SECONDS: Final = 0.1  # between looks whether the lease is beyond doubt again; it is, or it is lost, within seconds
+_DOUBT_SECONDS: Final = (
+    0.1  # between looks whether the lease is beyond doubt again; it is, or it is lost, within seconds
+)
 _RETRY_SECONDS: Final = (0.1, 0.5, 1.0, 2.0, 5.0)  # between attempts to reach a store that is away
 
 POOL: Final = "local"
@@ -462,7 +464,8 @@ class Engine(Service):
 
     async def _perform(self, live: LiveRun, request: EffectRequest) -> None:
         assert live.place is not None
-        while not self._may_act():  # the process was stopped: somebody else may have this run by now
+        # The process was stopped: somebody else may have this run by now.
+        while not self._may_act():  # noqa: ASYNC110 (what renews the lease is a thread, and says nothing)
             await asyncio.sleep(_DOUBT_SECONDS)
         try:
             outcome = await self._performer.perform(request, live.place)
