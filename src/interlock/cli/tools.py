@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import os
 import platform
 import shutil
@@ -25,6 +26,7 @@ from interlock.expr.jq import Expression
 from interlock.model import duration, json
 from interlock.model.json import Json
 
+_URLS: Final = ("store.url", "store.listen_url")
 _SIZES: Final = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
 _REPORT_LINES: Final = 8
 _CLOCK_SAMPLE_SECONDS: Final = 0.2
@@ -67,7 +69,8 @@ async def _evaluated(compiled: Expression, data: Json, arguments: Mapping[str, J
 
 async def config_show(*, as_json: bool) -> int:
     """List every setting with its value and origin."""
-    settings = config.explain(context.flags(), os.environ, context.folder(), Path.home())
+    found = config.explain(context.flags(), os.environ, context.folder(), Path.home())
+    settings = [_without_password(each) for each in found]
     if as_json:
         listed = [{"key": each.key, "value": each.value, "origin": each.origin} for each in settings]
         answer(json.encode(listed).decode())
@@ -77,6 +80,12 @@ async def config_show(*, as_json: bool) -> int:
     for key, value, origin in shown:
         answer(f"{key:<{widths[0]}}  {value:<{widths[1]}}  {origin}")
     return 0
+
+
+def _without_password(setting: config.Setting) -> config.Setting:
+    if setting.key in _URLS and isinstance(setting.value, str):
+        return dataclasses.replace(setting, value=config.shown(setting.value))
+    return setting
 
 
 def _shown(value: Json, unit: str) -> str:

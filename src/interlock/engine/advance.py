@@ -44,6 +44,9 @@ _LARGE_BYTES: Final = 256 * 1024  # a result above this is encoded and hashed in
 _POSITION_SECONDS: Final = 1.0  # and commits its position at least this often
 _PARK_SECONDS: Final = 5.0  # a run that waits longer than this keeps no state in memory
 _NET_SECONDS: Final = 1.0  # the net under the bell: a wake-up may be lost, a look at the inbox may fail
+_DOUBT_SECONDS: Final = (
+    0.1  # between looks whether the lease is beyond doubt again; it is, or it is lost, within seconds
+)
 _RETRY_SECONDS: Final = (0.1, 0.5, 1.0, 2.0, 5.0)  # between attempts to reach a store that is away
 
 POOL: Final = "local"
@@ -55,7 +58,8 @@ class Engine(Service):
     """The runs of one node.
 
     `patient`: wait for a store that is away for as long as it takes; else let the run's waiter see the error. `refuses`:
-    what takes back the runs that this node cannot execute; without it they are given up here.
+    what takes back the runs that this node cannot execute; without it they are given up here. `may_act`: whether the
+    node's lease is beyond doubt; no effect begins before it is.
     """
 
     def __init__(
@@ -72,6 +76,7 @@ class Engine(Service):
         patient: bool = True,
         max_payload_bytes: int = MAX_PAYLOAD_BYTES,
         refuses: Refuses | None = None,
+        may_act: Callable[[], bool] = lambda: True,
     ) -> None:
         self._node = node
         self._store = store
@@ -95,6 +100,7 @@ class Engine(Service):
         self._draining = False
         self._closing = False
         self._refuses = refuses
+        self._may_act = may_act
 
     # -- life ----------------------------------------------------------------------------------------------------
 
@@ -460,6 +466,9 @@ class Engine(Service):
 
     async def _perform(self, live: LiveRun, request: EffectRequest) -> None:
         assert live.place is not None
+        # The process was stopped: somebody else may have this run by now.
+        while not self._may_act():  # noqa: ASYNC110 (what renews the lease is a thread, and says nothing)
+            await asyncio.sleep(_DOUBT_SECONDS)
         try:
             outcome = await self._performer.perform(request, live.place)
             if isinstance(outcome, Done) and payload.exceeds(outcome.value, _LARGE_BYTES):

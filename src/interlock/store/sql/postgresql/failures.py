@@ -48,6 +48,20 @@ def translated(place: str) -> Iterator[None]:
         raise translation(place, error) from error
 
 
+@contextlib.contextmanager
+def understood(place: str) -> Iterator[None]:
+    """Say of a URL that asyncpg does not understand what a right one is; its own words may hold the password."""
+    try:
+        yield
+    except asyncpg.ClientConfigurationError as error:
+        raise errors.Invalid(f"the store URL of {place} cannot be used: {error}; check store.url") from error
+    except ValueError:
+        raise errors.Invalid(
+            f"the store URL of {place} cannot be read; write postgresql://user:password@host:5432/database, and other "
+            "signs than letters, digits, - . _ ~ in the user and the password as %XX"
+        ) from None
+
+
 def translation(place: str, error: Exception) -> Exception:
     """Give our error for one of asyncpg's; one that is a defect of ours or of the data stays what it is."""
     code = getattr(error, "sqlstate", None) or ""

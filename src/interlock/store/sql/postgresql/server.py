@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlsplit
 
 import asyncpg
 
 from interlock import errors
-from interlock.store.sql.postgresql.failures import translated
+from interlock.config import shown
+from interlock.store.sql.postgresql.failures import translated, understood
 
 CONNECT_SECONDS: Final = 10.0
 STATEMENT_SECONDS: Final = 30.0  # beyond any statement of ours; a server that is silent for so long is away
@@ -87,7 +87,7 @@ class Server:
 
 
 async def find(url: str) -> Server:
-    """Look at a server. Raises StoreUnavailable, or Invalid when it is older than what Interlock needs."""
+    """Look at a server. Raises StoreUnavailable; Invalid for a URL that is none, and a server older than Interlock needs."""
     with translated(place(url)):
         connection = await connect(url, pooled=True)
         try:
@@ -108,16 +108,17 @@ async def find(url: str) -> Server:
 
 
 async def connect(url: str, *, pooled: bool) -> Connection:
-    return await asyncpg.connect(
-        url,
-        timeout=CONNECT_SECONDS,
-        command_timeout=STATEMENT_SECONDS,
-        connection_class=Connection,
-        statement_cache_size=0 if pooled else 200,
-    )
+    with understood(place(url)):
+        return await asyncpg.connect(
+            url,
+            timeout=CONNECT_SECONDS,
+            command_timeout=STATEMENT_SECONDS,
+            connection_class=Connection,
+            statement_cache_size=0 if pooled else 200,
+        )
 
 
 def place(url: str) -> str:
     """Give what people may read of a URL: host, port and database, no user and no password."""
-    parts = urlsplit(url)
-    return f"{parts.netloc.rpartition('@')[2] or 'localhost'}{parts.path}"
+    where = shown(url).partition("://")[2].removeprefix("…@")
+    return f"localhost{where}" if where.startswith("/") or not where else where
