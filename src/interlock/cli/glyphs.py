@@ -9,7 +9,7 @@ from rich.console import Console
 from interlock.model import duration
 from interlock.model.json import Json
 from interlock.model.states import RunStatus, StepStatus
-from interlock.secrets.markers import hidden
+from interlock.secrets.form import hidden
 
 GLYPHS: Final[dict[str, tuple[str, str]]] = {
     "pending": ("○", "bright_black"),

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from typing import TextIO
 
-from interlock.secrets.markers import hidden
+from interlock.secrets.form import hidden
 
 _reserved: TextIO | None = None
 

@@ -14,7 +14,7 @@ from interlock.model.fault import Fault
 from interlock.model.json import Json
 from interlock.model.payload import Payload
 from interlock.model.states import RunStatus
-from interlock.secrets.markers import hidden
+from interlock.secrets.form import hidden
 from interlock.store.ports import RunRow
 
 EXIT: Final = {

@@ -24,7 +24,7 @@ from interlock.model import duration
 from interlock.model.event import LIST_END, RUN_END
 from interlock.model.states import StepStatus
 from interlock.model.story import Step, Story, enclosing
-from interlock.secrets.markers import hidden
+from interlock.secrets.form import hidden
 
 _DIM: Final = "bright_black"
 _BAR_CELLS: Final = 16

@@ -14,7 +14,7 @@ from interlock.model import fault
 from interlock.model.fault import Fault
 from interlock.model.payload import Payload
 from interlock.model.task import Done, Failed, FailureClass
-from interlock.secrets import markers as marking
+from interlock.secrets import form
 from interlock.secrets.keeper import no_secret
 from interlock.secrets.markers import Markers
 
@@ -62,14 +62,12 @@ class Handing:
             return error
         if isinstance(markers, Markers) and not await self._undeclared(text, markers, definition):
             return markers.moved(error, taker)
-        texts = {
-            name: marking.hidden(text) for name in ("title", "detail") if (text := getattr(error, name)) is not None
-        }
+        texts = {name: form.hidden(text) for name in ("title", "detail") if (text := getattr(error, name)) is not None}
         return msgspec.structs.replace(error, **texts)
 
     async def _markers(self, text: str, giver: str) -> Markers | Failed | None:
         """Give the markers of the run that gives something; None when there can be none in it."""
-        if marking.START not in text:
+        if form.START not in text:
             return None
         try:
             return await self._secrets.markers(giver)

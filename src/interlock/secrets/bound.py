@@ -16,7 +16,8 @@ from typing import Final
 
 from interlock import errors
 from interlock.model.json import Json
-from interlock.secrets.markers import HIDDEN, PATTERN, Markers, Reference, in_form
+from interlock.secrets.form import HIDDEN, PATTERN
+from interlock.secrets.markers import Markers, Reference, in_form
 
 SHORTEST: Final = 4
 """Shorter texts occur everywhere by chance."""

@@ -13,18 +13,15 @@ import base64
 import re
 import urllib.parse
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import TypeVar
 
 import msgspec
 
 from interlock.model import json
 from interlock.model.json import Json
 from interlock.model.payload import Payload
+from interlock.secrets.form import PATTERN, START
 from interlock.secrets.key import KeyRing
-
-HIDDEN: Final = "***"
-START: Final = "~~secret."
-PATTERN: Final = re.compile(r"~~secret\.([A-Za-z0-9_~.-]+?)\.([rub])\.([0-9a-f]{8}\.[0-9a-f]{32})~~")
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -102,11 +99,6 @@ class Markers:
         return ("secret", self._run, reference.form, reference.name, *reference.path)
 
 
-def hidden(text: str) -> str:
-    """Give a text for people: `***` for everything that looks like a marker."""
-    return PATTERN.sub(HIDDEN, text) if START in text else text
-
-
 def text_of(value: Json) -> str:
     """Give a value as it stands inside a longer text: texts as they are, the rest as JSON."""
     return value if isinstance(value, str) else json.encode(value).decode()
@@ -131,6 +123,3 @@ def _written(part: str) -> str:
 
 def _read(part: str) -> str:
     return "" if part == "~" else urllib.parse.unquote(part.replace("~", "%"))
-
-
-__all__ = ["HIDDEN", "PATTERN", "START", "Markers", "Reference", "hidden", "in_form", "text_of"]

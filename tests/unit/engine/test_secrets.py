@@ -11,8 +11,9 @@ from interlock.model import fault
 from interlock.model.payload import Payload
 from interlock.model.task import HttpTarget, OpenApiTarget, PythonTarget, ScriptTarget, ShellTarget
 from interlock.secrets.bound import Bound
+from interlock.secrets.form import START
 from interlock.secrets.key import KeyRing
-from interlock.secrets.markers import START, Markers, Reference
+from interlock.secrets.markers import Markers, Reference
 from unit.engine.world import World
 
 MARKERS = Markers(KeyRing(["the-key-of-this-store"]), "run")
