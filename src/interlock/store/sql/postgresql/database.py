@@ -179,12 +179,14 @@ class PostgresDatabase:
 
     @contextlib.asynccontextmanager
     async def _transaction(self, connection: _Lent, begin: str) -> AsyncIterator[None]:
-        await connection.execute(begin)
         try:
+            await connection.execute(begin)
             yield
         except BaseException:
-            with contextlib.suppress(*failures.FAILURES):
-                await connection.execute("ROLLBACK")  # a connection that cannot even do this is thrown away
+            try:
+                await connection.execute("ROLLBACK")
+            except failures.FAILURES:
+                connection.terminate()  # the error before matters more, and nobody may be lent an open transaction
             raise
         await connection.execute("COMMIT")
 
