@@ -281,6 +281,14 @@ def test_process_is_told_from_its_successors() -> None:
     assert not identity.is_dead(msgspec.structs.replace(me, boot=""))
 
 
+def test_process_of_another_container_of_this_host_is_not_seen_as_dead() -> None:
+    """Containers may share the name of their host and its start, and count their processes each from 1."""
+    me = identity.here(SystemClock(), "engine", pinned=True)
+    elsewhere: NodeRow = msgspec.structs.replace(me, boot=f"{me.boot.partition('/')[0]}/pid:[1]", pid=2**22 + 1)
+    assert not identity.is_dead(elsewhere)
+    assert identity.is_dead(msgspec.structs.replace(elsewhere, boot="another/pid:[1]"))
+
+
 async def test_sweep_buries_the_dead_and_only_them(tmp_path: Path) -> None:
     async with Interlock.open(settings(tmp_path)) as app:
         clock = app.clock

@@ -76,6 +76,19 @@ async def test_event_of_a_refused_commit_reaches_nobody(store: Store) -> None:
     assert await store.views.events(None, None, None, 10) == []
 
 
+async def test_event_that_several_runs_send_at_once_is_the_one_that_is_kept(store: Store) -> None:
+    await listening(store, "r1", wanted(type="t"))
+    await listening(store, "r2", wanted(type="u"))
+    await listening(store, "r3")
+    stale = batch("r3", seq=7, emitted=[event(type="t", body=b"stale")])
+    sent = accepting("r4", emitted=[event(type="u", body=b"sent")])
+    late = accepting("r5", emitted=[event(type="t", body=b"late")])
+    results = await asyncio.gather(*(store.journal.commit(each) for each in (stale, sent, late)))
+    assert results == [Committed.STALE, Committed.APPLIED, Committed.APPLIED]
+    assert [row.body for row in await store.views.events(None, None, None, 10)] == [b"sent"]
+    assert [await heard(store, "r1"), await heard(store, "r2")] == [[], ["e1"]]
+
+
 async def test_nobody_is_told_after_unsubscribing_or_ending(store: Store) -> None:
     await listening(store, "r1", wanted(1), wanted(2, type="u"))
     await listening(store, "r2", wanted())

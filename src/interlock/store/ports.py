@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -327,6 +327,10 @@ class GraphTask(_Row, frozen=True, kw_only=True):
     ready_at: float | None = None
 
 
+DUE_AT_ONCE: Final = 500
+"""How many delayed tasks become ready in one transaction, which others wait for."""
+
+
 class TaskGraphs(Protocol):
     """Tasks that wait for each other, for limits and for time. Their claims and settles are the queue's."""
 
@@ -349,7 +353,7 @@ class TaskGraphs(Protocol):
         ...
 
     async def due(self, now: float | None) -> int:
-        """Make ready what was delayed until now; gives how many."""
+        """Make ready up to DUE_AT_ONCE tasks that were delayed until now; gives how many."""
         ...
 
 

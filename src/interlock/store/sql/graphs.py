@@ -17,7 +17,7 @@ import msgspec
 
 from interlock import errors
 from interlock.model.states import TaskState
-from interlock.store.ports import GraphTask
+from interlock.store.ports import DUE_AT_ONCE, GraphTask
 from interlock.store.sql import limits
 from interlock.store.sql.journal import task_row
 from interlock.store.sql.transaction import Database, Transaction
@@ -84,7 +84,7 @@ class SqlGraphs:
             return 0
 
         async def work(transaction: Transaction) -> int:
-            return await transaction.run("tasks_due", {"now": now})
+            return await transaction.run("tasks_due", {"now": now, "limit": DUE_AT_ONCE})
 
         return await self._database.write(work)
 

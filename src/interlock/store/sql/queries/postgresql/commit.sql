@@ -131,21 +131,24 @@ subscribed AS (
   JOIN applied ON applied.run = g.run
   ON CONFLICT (run, listener, type, source) DO NOTHING
   RETURNING run, namespace, type, source),
+-- Of events with one source and id the first one is sent: its type and its text, never those of another or of a refused run.
+sent AS MATERIALIZED (
+  SELECT DISTINCT ON (namespace, source, id) namespace, source, id, type, at, body, cause, place
+  FROM unnest(:event_run::text[], :event_namespace::text[], :event_source::text[], :event_id::text[],
+              :event_type::text[], :event_at::float8[], :event_body::bytea[], :event_cause::bytea[])
+  WITH ORDINALITY AS g (run, namespace, source, id, type, at, body, cause, place)
+  JOIN applied ON applied.run = g.run
+  ORDER BY namespace, source, id, place),
 events_added AS (
   INSERT INTO events (namespace, source, id, type, at, body)
-  SELECT namespace, source, id, type, at, body
-  FROM unnest(:event_run::text[], :event_namespace::text[], :event_source::text[], :event_id::text[],
-              :event_type::text[], :event_at::float8[], :event_body::bytea[])
-  AS g (run, namespace, source, id, type, at, body)
-  JOIN applied ON applied.run = g.run
+  SELECT namespace, source, id, type, at, body FROM sent ORDER BY place
   ON CONFLICT (namespace, source, id) DO NOTHING
   RETURNING namespace, source, id),
 -- Index subscriptions_matched; also those of this very group, so that a run hears what its other branch sends.
 listeners_told AS (
   INSERT INTO inbox (run, cause_id, cause)
   SELECT s.run, 'event:' || g.source || ':' || g.id, g.cause
-  FROM unnest(:event_namespace::text[], :event_source::text[], :event_id::text[], :event_type::text[],
-              :event_cause::bytea[]) WITH ORDINALITY AS g (namespace, source, id, type, cause, place)
+  FROM sent AS g
   JOIN events_added AS e ON e.namespace = g.namespace AND e.source = g.source AND e.id = g.id
   JOIN LATERAL (
     SELECT run FROM subscriptions
