@@ -36,6 +36,9 @@ class Shifted(SystemClock):
     def now(self) -> float:
         return super().now() + self.ahead
 
+    def stamp(self) -> float | None:
+        return self.now()
+
 
 def settings(folder: Path, **more: Any) -> config.Settings:
     return config.Settings(store=config.Store(url=f"sqlite:///{folder}/interlock.db"), **more)

@@ -21,7 +21,7 @@ import msgspec
 from interlock import errors
 from interlock.app import graphs, stranded
 from interlock.app.graphs import Graphs
-from interlock.app.node import ROLES, Node
+from interlock.app.node import DISPATCHER, ROLES, Node
 from interlock.app.readiness import Readiness
 from interlock.app.resources import Fetcher
 from interlock.app.stranded import Stranded
@@ -152,6 +152,11 @@ class Interlock:
     async def has_engine(self) -> bool:
         """Say whether a live node executes runs of others."""
         return bool(await self.servers())
+
+    async def has_dispatcher(self) -> bool:
+        """Say whether a live node performs the commands and scripts of others' runs."""
+        await self.sweep()
+        return bool(await stranded.servers(self.store, self.clock, DISPATCHER))
 
     async def is_served(self, row: RunRow) -> bool:
         """Say whether another process executes a run, or can be expected to begin with it."""
