@@ -47,7 +47,7 @@ def sqlite(path: str, count: int) -> None:
         f"{numbers} INSERT INTO runs ({_COLUMNS}) SELECT {key}, {_VALUES}, {at}, {at}, {at}, '{{}}', '{{}}' FROM g"
     )
     connection.execute(
-        f"{numbers} INSERT INTO history SELECT {key}, s.n, {at}, 1, '[]' FROM g, (SELECT 2 AS n UNION SELECT 3) AS s"
+        f"{numbers} INSERT INTO history SELECT {key}, s.seq, {at}, 1, '[]' FROM g, (SELECT 2 AS seq UNION SELECT 3) AS s"
     )
     connection.execute("COMMIT")
     connection.close()
