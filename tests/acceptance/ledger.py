@@ -19,10 +19,10 @@ async def check_file(path: Path) -> int:
         await store.close()
 
 
-async def check_store(store: Store) -> int:
-    """Check every run of an open store; gives how many there were."""
+async def check_store(store: Store, namespace: str | None = None) -> int:
+    """Check every run of an open store, or of one namespace of it; gives how many there were."""
     rows = Rows()
-    listed = await store.views.runs(None, [], None, None, 100_000)
+    listed = await store.views.runs(namespace, [], None, None, 100_000)
     for row in listed:
         stored = await store.journal.load(row.run)
         assert stored is not None

@@ -257,6 +257,31 @@ def test_node_without_a_role_leaves_that_work_to_others(nodes: Nodes) -> None:
     assert shell.run("node", "--for", "soon").code == 2
 
 
+def test_run_does_not_wait_for_a_dispatcher_that_is_not_there(nodes: Nodes) -> None:
+    shell = nodes.shell
+    engine = nodes.start("--roles", "engine")
+    done = shell.run("run", "quick.yaml", "--id", "whole")
+    assert done.code == 0, done.err
+    assert shell.ledger() == ["done"]
+    assert "run.claimed" not in nodes.log(engine)
+
+
+def test_run_whose_commands_nobody_performs_is_unattended_and_says_what_helps(nodes: Nodes) -> None:
+    shell = nodes.shell
+    nodes.start("--roles", "engine")
+    shell.run("run", "quick.yaml", "--detach", "--id", "waiting")
+    until(lambda: status(shell, "waiting") == "running")
+    until(lambda: "interlock node --roles dispatcher" in shell.run("doctor").err)
+    assert "no live node has the role dispatcher" in shell.run("show", "waiting").out
+    with shell.started("resume", "waiting") as following:
+        assert following.stderr is not None
+        assert "no live node has the role dispatcher" in following.stderr.readline()
+        nodes.start("--roles", "dispatcher")
+        assert following.wait(30) == 0
+    assert shell.ledger() == ["done"]
+    assert "no live node has the role dispatcher" not in shell.run("doctor").err
+
+
 def test_node_waits_for_a_store_that_is_away_and_says_so_once(nodes: Nodes) -> None:
     shell = nodes.shell
     shell.write("data", "no folder yet")

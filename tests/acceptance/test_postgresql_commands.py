@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import asyncpg
@@ -72,6 +73,28 @@ def test_runs_are_executed_shown_pruned_and_made_safe(interlock: Interlock, post
     assert raised.code == 0, raised.err
     assert "1 run can go on" in raised.out
     assert interlock(url, "resume", "three").code == 0
+
+
+async def _age(url: str) -> None:
+    connection = await asyncpg.connect(url)
+    await connection.execute("UPDATE runs SET created_at = created_at - 61, freed_at = freed_at - 61")
+    await connection.close()
+
+
+def test_run_that_nobody_executes_is_stranded_within_a_minute(interlock: Interlock, postgres_url: str) -> None:
+    assert interlock(postgres_url, "run", "quick.yaml", "--id", "left", "--detach").code == 0
+    assert interlock(postgres_url, "list", "--status", "stranded", "--json").out == "[]\n"
+    asyncio.run(_age(postgres_url))
+    (found,) = json.loads(interlock(postgres_url, "list", "--status", "stranded", "--json").out)
+    assert found["id"] == "left"
+    assert found["stranded"]["reason"] == "no live node has the role engine"
+    assert "`interlock resume left`" in found["stranded"]["command"]
+    assert "(stranded)" in interlock(postgres_url, "list").out
+    doctor = interlock(postgres_url, "doctor")
+    assert "1 run that no process executes" in doctor.out
+    assert "left (quick, pending): no live node has the role engine; `interlock resume left`" in doctor.err
+    assert interlock(postgres_url, "resume", "left").code == 0
+    assert interlock(postgres_url, "list", "--status", "stranded", "--json").out == "[]\n"
 
 
 def test_backup_is_left_to_the_tools_of_the_server(interlock: Interlock, postgres_url: str) -> None:
@@ -150,7 +173,7 @@ def test_server_that_is_too_old_is_named(
 
 
 @pytest.fixture
-async def database_of_others(postgres_server: postgres.Server) -> Iterator[str]:
+async def database_of_others(postgres_server: postgres.Server) -> AsyncIterator[str]:
     async with postgres.database(postgres_server, migrated=False) as url:
         connection = await asyncpg.connect(url)
         await connection.execute("CREATE TABLE runs (distance int); INSERT INTO runs VALUES (42)")

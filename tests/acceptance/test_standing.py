@@ -36,7 +36,7 @@ class Shifted(SystemClock):
     def now(self) -> float:
         return super().now() + self.ahead
 
-    def stamp(self) -> float:
+    def stamp(self) -> float | None:
         return self.now()
 
 

@@ -43,14 +43,14 @@ async def check(url: str, folder: Path, seeds: Mapping[str, int], troubles: Sequ
     """Check a store in which every run must have completed; `seeds`: run id to seed."""
     store = await open_store(url)
     try:
-        rows = await store.views.runs(None, [], None, None, _PAGE)
+        rows = await store.views.runs(load.NAMESPACE, [], None, None, _PAGE)
         unfinished = [f"{row.id} {row.status}" for row in rows if row.status is not RunStatus.COMPLETED]
         assert not unfinished, unfinished
         assert seeds.keys() <= {row.id for row in rows}
         counts = await store.views.counts()
         assert (counts["live runs"], counts["inbox"]) == (0, 0), counts
         commits, finished = await _histories(store, rows)
-        await ledger.check_store(store)
+        await ledger.check_store(store, load.NAMESPACE)
     finally:
         await store.close()
     written = load.lines(folder)

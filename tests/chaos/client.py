@@ -23,6 +23,8 @@ class Client:
         self._looking = _settings(looking or url)
         self._folder = folder
         self.seeds: dict[str, int] = {}
+        self.waits: list[float] = []
+        """Seconds that each accepted start took, in their order."""
 
     async def publish(self) -> None:
         async with Interlock.open(self._settings) as app:
@@ -39,12 +41,14 @@ class Client:
 
     async def _start(self, app: Interlock, seed: int) -> None:
         run = f"run-{seed}"
+        begin = time.monotonic()
         while True:
             try:
                 await app.start(load.document(seed), input={}, id=run, folder=self._folder, detach=True)
             except errors.StoreUnavailable:
                 await asyncio.sleep(_PAUSE_SECONDS)
             else:
+                self.waits.append(time.monotonic() - begin)
                 self.seeds[run] = seed
                 return
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 MODULE = "chaos_steps"
+NAMESPACE = "default"
 
 FUNCTIONS = """
 import os

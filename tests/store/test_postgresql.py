@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -107,6 +108,44 @@ async def test_processes_that_start_at_once_migrate_once(postgres_server: postgr
         assert await stores[0].journal.commit(accepting()) is Committed.APPLIED
         for each in stores:
             await each.close()
+
+
+async def test_migration_lets_others_pass_while_a_table_is_in_use(
+    store: PostgresStore, postgres_url: str, connection: asyncpg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dump holds its tables for long; a change that waits for one of them would stop every commit meanwhile."""
+    more = statements.migrations("postgresql") | {"9999_more": ("ALTER TABLE runs ADD COLUMN more text", "")}
+    monkeypatch.setattr(statements, "migrations", lambda dialect: more)
+    monkeypatch.setattr(schema, "_PAUSE_SECONDS", 0.05)
+    other = await asyncpg.connect(postgres_url)
+    async with connection.transaction():
+        await connection.execute("SELECT 1 FROM runs LIMIT 1")
+        migrating = asyncio.create_task(schema.migrate(other))
+        longest = 0.0
+        for number in range(100):
+            began = time.monotonic()
+            assert await store.journal.commit(accepting(f"r{number}")) is Committed.APPLIED
+            longest = max(longest, time.monotonic() - began)
+            await asyncio.sleep(0.02)
+        assert not migrating.done()
+        assert longest < 2 * schema._LOCK_SECONDS + 0.5
+    await migrating
+    monkeypatch.setattr(schema, "_ATTEMPTS", 2)
+    await connection.execute("DELETE FROM migrations WHERE name = '9999_more'")
+    async with connection.transaction():
+        await connection.execute("SELECT 1 FROM runs LIMIT 1")
+        with pytest.raises(errors.StoreUnavailable, match="a long transaction, such as a dump"):
+            await schema.migrate(other)
+    await other.close()
+
+
+async def test_migration_may_take_longer_than_a_statement(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    more = statements.migrations("postgresql") | {"9999_slow": ("SELECT pg_sleep(0.5)", "")}
+    monkeypatch.setattr(statements, "migrations", lambda dialect: more)
+    connection = await asyncpg.connect(postgres_url, command_timeout=0.1)
+    await schema.migrate(connection)
+    assert await connection.fetchval("SELECT count(*) FROM migrations WHERE name = '9999_slow'") == 1
+    await connection.close()
 
 
 async def test_store_that_needs_a_migration_of_a_newer_version_is_refused(

@@ -72,6 +72,7 @@ HOT = {
     "tasks_cancelled": "leases_held",
     "run_unowned": "runs_free",
     "runs_unattended": "runs_free",
+    "runs_undispatched": "tasks_ready",
     "runs_ended_page": "runs_ended",
     "nodes_forget": "nodes_left",
 }

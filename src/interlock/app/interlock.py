@@ -22,7 +22,7 @@ from interlock.app.actor import actor
 from interlock.app.definitions import Definitions
 from interlock.app.forking import Forker
 from interlock.app.graphs import Graphs
-from interlock.app.node import ROLES, Node
+from interlock.app.node import DISPATCHER, ROLES, Node
 from interlock.app.readiness import Readiness
 from interlock.app.resources import Fetcher
 from interlock.app.starting import Started, Starter
@@ -134,6 +134,11 @@ class Interlock:
     async def has_engine(self) -> bool:
         """Say whether a live node executes runs of others."""
         return bool(await self.servers())
+
+    async def has_dispatcher(self) -> bool:
+        """Say whether a live node performs the commands and scripts of others' runs."""
+        await self.sweep()
+        return bool(await stranded.servers(self.store, self.clock, DISPATCHER))
 
     async def is_served(self, row: RunRow) -> bool:
         """Say whether another process executes a run, or can be expected to begin with it."""

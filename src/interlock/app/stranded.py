@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from interlock.app.node import ENGINE
+from interlock.app.node import DISPATCHER, ENGINE
 from interlock.engine import identity
+from interlock.engine.advance import POOL
 from interlock.service import Clock
 from interlock.store.ports import NodeState, RunRow, Store
 
@@ -31,23 +32,48 @@ async def find(store: Store, clock: Clock, limit: int) -> list[Stranded]:
 
 
 async def unattended(store: Store, clock: Clock, limit: int) -> list[Stranded]:
-    """Give the live runs that no node executes at this moment, newest first."""
+    """Give the live runs that no node executes at this moment, newest first: nobody owns them, or serves their tasks."""
     now = clock.now()
     rows = await store.views.unattended(clock.stamp(), limit)
     nodes = await servers(store, clock) if rows else []
-    return [explained(row, now - idle_seconds, nodes) for row, idle_seconds in rows]
+    found = [explained(row, now - idle_seconds, nodes) for row, idle_seconds in rows]
+    found += await _undispatched(store, clock, limit)
+    return sorted(found, key=lambda each: each.row.run, reverse=True)[:limit]
 
 
-async def servers(store: Store, clock: Clock) -> list[NodeState]:
-    """Give the nodes that are alive, execute the runs of others and do not drain."""
+async def _undispatched(store: Store, clock: Clock, limit: int) -> list[Stranded]:
+    """Give the live runs whose commands and scripts nobody performs; a node that serves its own runs performs theirs."""
+    alive = await _alive(store, clock)
+    serving = [state for state in alive if DISPATCHER in state.node.roles.split(",")]
+    if any(not state.node.pinned for state in serving):
+        return []
+    left_alone = {state.node.node for state in alive} - {state.node.node for state in serving}
+    return [
+        Stranded(
+            row=row,
+            since=clock.now() - idle_seconds,
+            reason=f"its commands and scripts wait: no live node has the role {DISPATCHER}",
+            command=f"`interlock node --roles {DISPATCHER}` performs them",
+        )
+        for row, idle_seconds in await store.views.undispatched(POOL, clock.stamp(), limit)
+        if row.owner in left_alone
+    ]
+
+
+async def servers(store: Store, clock: Clock, role: str = ENGINE) -> list[NodeState]:
+    """Give the nodes that are alive, do not drain, and have a role for the runs of others."""
+    return [
+        state for state in await _alive(store, clock) if not state.node.pinned and role in state.node.roles.split(",")
+    ]
+
+
+async def _alive(store: Store, clock: Clock) -> list[NodeState]:
     return [
         state
         for state in await store.nodes.states(clock.stamp())
         if state.lease_seconds is not None
         and state.lease_seconds > 0
-        and not state.node.pinned
         and state.drain_at is None
-        and ENGINE in state.node.roles.split(",")
         and not identity.is_dead(state.node)
     ]
 

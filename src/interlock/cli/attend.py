@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from interlock import errors, telemetry
 from interlock.app.interlock import Interlock
+from interlock.app.node import DISPATCHER
 from interlock.cli import glyphs, live, result
 from interlock.cli.output import note
 from interlock.model.states import ENDED_RUN, RunStatus
@@ -76,6 +77,7 @@ async def attend(app: Interlock, row: RunRow, attention: Attention, *, as_json: 
     """
     title = f"{row.workflow} · {glyphs.short(row.id)} · {app.store.url}"
     graph = await app.graphs.graph(row.definition)
+    await _warn_of_waiting(app, row)
     display = live.display(title, graph, app.clock.now, quiet=as_json)
     staying = asyncio.create_task(_stay(app, row, display, resuming))
     try:
@@ -95,6 +97,15 @@ async def attend(app: Interlock, row: RunRow, attention: Attention, *, as_json: 
         return await result.told(app, row, as_json=as_json)
     finally:
         await _end(staying)
+
+
+async def _warn_of_waiting(app: Interlock, row: RunRow) -> None:
+    """Say that a run which others execute waits for somebody who performs its commands."""
+    if app.node is None and row.status not in ENDED_RUN and not await app.has_dispatcher():
+        note(
+            f"no live node has the role {DISPATCHER}: commands and scripts of this run wait until one has; "
+            f"`interlock node --roles {DISPATCHER}` is one"
+        )
 
 
 # -- staying ---------------------------------------------------------------------------------------------------------

@@ -207,12 +207,10 @@ async def _hint(app: Interlock, row: RunRow) -> str:
         case RunStatus.CANCELLED:
             return ""
         case _:
-            if await app.is_served(row):
-                return ""
-            alive = {node.node for node in await app.store.nodes.live(app.clock.stamp())}
-            if row.owner in alive:
-                return ""
             found = [each for each in await app.unattended(_MOST_STRANDED) if each.row.run == row.run]
+            alive = {node.node for node in await app.store.nodes.live(app.clock.stamp())}
+            if found and found[0].row.owner not in alive and await app.is_served(row):
+                return ""  # a live node is about to claim it
             return "" if not found else f"no process executes it ({found[0].reason}); {found[0].command}"
 
 

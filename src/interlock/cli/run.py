@@ -26,7 +26,8 @@ async def run(workflow: str, *, input: str | None, id: str | None, detach: bool,
     async with _executing(making=True) as (app, attention):
         text, file = await given.workflow(app, workflow)
         folder = context.folder()
-        elsewhere = detach or await app.has_engine()  # a live node executes it; this process follows
+        # Live nodes execute it, and this process follows; they must be able to do all of it.
+        elsewhere = detach or (await app.has_engine() and await app.has_dispatcher())
         if not elsewhere:
             await app.bring_node()
         started = await app.start(

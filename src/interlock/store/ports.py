@@ -637,6 +637,10 @@ class Views(Protocol):
         """Give live runs that no node executes, newest first, and for how many seconds; suspended ones rest."""
         ...
 
+    async def undispatched(self, pool: str, now: float | None, limit: int) -> list[tuple[RunRow, float]]:
+        """Give live runs, owned by a node, with a task that is ready in a pool, newest first, and for how many seconds."""
+        ...
+
     async def oldest_inbox(self) -> float | None:
         """Give when the oldest cause that is not applied was posted."""
         ...

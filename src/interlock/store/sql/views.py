@@ -86,6 +86,14 @@ class SqlViews:
 
         return await self._database.read(work)
 
+    async def undispatched(self, pool: str, now: float | None, limit: int) -> list[tuple[RunRow, float]]:
+        parameters = {"pool": pool, "now": now, "limit": limit}
+
+        async def work(transaction: Transaction) -> list[tuple[RunRow, float]]:
+            return [(_run(row[:20]), row[20]) for row in await transaction.rows("runs_undispatched", parameters)]
+
+        return await self._database.read(work)
+
     async def oldest_inbox(self) -> float | None:
         async def work(transaction: Transaction) -> float | None:
             oldest: float | None = (await transaction.rows("inbox_oldest", {}))[0][0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, Final
 
 import asyncpg
@@ -10,17 +11,41 @@ from interlock import errors
 from interlock.store.sql import compatibility, statements
 
 LOCK: Final = 0x494E544B  # "INTK": processes that start at once migrate one after the other
+_SECONDS: Final = 3600.0  # for one change: an index over a full table takes its time; others wait for it as long
+_LOCK_SECONDS: Final = 0.5  # how long others stand behind a change that waits for a table
+_PAUSE_SECONDS: Final = 1.0
+_ATTEMPTS: Final = 40
 _OURS: Final = {"meta", "migrations", "runs"}
 
 
 async def migrate(connection: asyncpg.Connection[Any]) -> None:
-    """Apply what is missing, all of it in one transaction. Raises StoreCorrupt for tables that are not ours, or newer."""
+    """Apply what is missing, all of it in one transaction. Raises StoreCorrupt for tables that are not ours, or newer.
+
+    A change of a table waits for whoever uses it, and all others wait behind the change: a dump of an hour would stop every
+    node for an hour. So it waits for a moment only, lets the others pass, and tries again. Raises StoreUnavailable when
+    that was no use.
+    """
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            await _migrate(connection)
+            return
+        except asyncpg.LockNotAvailableError as error:
+            if attempt == _ATTEMPTS:
+                raise errors.StoreUnavailable(
+                    "the schema cannot be brought up to date: a long transaction, such as a dump, uses its tables; "
+                    "try again when it has ended (`SELECT * FROM pg_stat_activity WHERE state <> 'idle'` shows it)"
+                ) from error
+        await asyncio.sleep(_PAUSE_SECONDS)
+
+
+async def _migrate(connection: asyncpg.Connection[Any]) -> None:
     async with connection.transaction():
-        await connection.execute(f"SELECT pg_advisory_xact_lock({LOCK})")
+        await connection.execute(f"SELECT pg_advisory_xact_lock({LOCK})", timeout=_SECONDS)
         applied, needs = await _recorded(connection)
         known = statements.migrations("postgresql")
+        await connection.execute(f"SET LOCAL lock_timeout = '{_LOCK_SECONDS}s'")
         for name in compatibility.pending("postgresql", applied, needs):
-            await connection.execute(known[name][0])
+            await connection.execute(known[name][0], timeout=_SECONDS)
             await connection.execute("INSERT INTO migrations VALUES ($1, extract(epoch FROM clock_timestamp()))", name)
             if compatibility.is_incompatible(known[name][0]):
                 await connection.execute(
@@ -32,7 +57,7 @@ async def migrate(connection: asyncpg.Connection[Any]) -> None:
 async def revert(connection: asyncpg.Connection[Any], name: str) -> None:
     """Undo one migration; its down script removes what its up script made."""
     async with connection.transaction():
-        await connection.execute(f"SELECT pg_advisory_xact_lock({LOCK})")
+        await connection.execute(f"SELECT pg_advisory_xact_lock({LOCK})", timeout=_SECONDS)
         await connection.execute(statements.migrations("postgresql")[name][1])
         if name != min(statements.migrations("postgresql")):
             await connection.execute("DELETE FROM migrations WHERE name = $1", name)
