@@ -390,13 +390,16 @@ class Interlock:
         """
         journal = self.store.journal
         graph = await self.graphs.graph(row.definition)
+        assert row.input is not None
+        value = await self.rows.value(row.run, row.input, journal)
         history = await self.history(row.run)
+        # Retention takes the run away first and its history afterwards: what was read while it was there is whole.
+        if await journal.load(row.run) is None:
+            raise errors.NotFound(f"the run {row.id} was removed by retention meanwhile")
         path = step_path(graph.nodes, step)
         prefix = _before(history, path)
         if prefix is None:
             raise errors.NotFound(f"the run {row.id} never entered {path}; `interlock show {row.id}` lists its steps")
-        assert row.input is not None
-        value = await self.rows.value(row.run, row.input, journal)
         run = self.clock.uuid()
         text, large = self.rows.input(value)
         new = NewRun(
