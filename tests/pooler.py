@@ -40,6 +40,7 @@ pool_mode = transaction
 default_pool_size = 3
 max_client_conn = 500
 server_idle_timeout = 1
+server_login_retry = 1
 """
     )
     command = [str(PROGRAM), "-q", str(folder / "pgbouncer.ini")]

@@ -79,6 +79,18 @@ async def test_node_that_was_given_up_for_dead_stops_at_once(
         await asyncio.wait_for(finishing, membership.BEAT_SECONDS + 5)
 
 
+async def test_no_effect_begins_while_the_lease_is_in_doubt(interlock: Interlock, tmp_path: Path) -> None:
+    """As when the process was stopped for long: the reply to its last commit is read before the lease is found lost."""
+    (tmp_path / "node_stamps.py").write_text("import time\ndef stamp():\n    return time.monotonic()\n")
+    assert interlock.node is not None
+    member = interlock.node._membership
+    member._confirmed -= membership.NODE_TTL_SECONDS
+    assert not member.is_certain
+    row = await finished(interlock, HEADER + "do: [{a: {call: 'python:node_stamps:stamp'}}]")
+    assert member.is_certain
+    assert await output(interlock, row) > member._confirmed
+
+
 async def test_run_that_another_node_took_over_is_dropped(interlock: Interlock) -> None:
     text = HEADER + "do: [{w: {wait: {milliseconds: 200}}}, {a: {set: {x: 1}}}]"
     started = await interlock.start(text, id="taken")
@@ -274,10 +286,10 @@ async def test_unknown_function_is_named(interlock: Interlock, tmp_path: Path) -
 
 async def test_what_cannot_be_executed_yet_is_refused_by_name(interlock: Interlock) -> None:
     """WF-21"""
-    text = HEADER + "do: [{a: {emit: {event: {with: {type: t, source: https://x}}}}}]"
+    text = HEADER + "do: [{a: {run: {container: {image: x}}}}]"
     with pytest.raises(errors.InvalidDefinition, match="cannot execute yet") as refused:
         await interlock.start(text)
-    assert "emit" in str(refused.value.problems)
+    assert "container" in str(refused.value.problems)
 
 
 def test_process_is_told_from_its_successors() -> None:

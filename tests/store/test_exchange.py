@@ -158,3 +158,9 @@ async def test_post_reaches_another_run_once_and_never_one_that_has_ended(store:
     await store.journal.commit(accepting("r3", posts=posts))
     assert len(await causes(store, "r1")) == 1
     assert await causes(store, "r2") == []
+
+
+async def test_post_of_the_first_commit_reaches_the_run_itself(store: Store) -> None:
+    post = Post(run="r1", cause_id="effect:1", cause=b'{"kind":"tick"}')
+    await store.journal.commit(accepting("r1", posts=[post]))
+    assert len(await causes(store, "r1")) == 1

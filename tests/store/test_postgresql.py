@@ -28,6 +28,8 @@ from interlock.store.sql.postgresql import commits, failures, parameters, partit
 from interlock.store.sql.postgresql.committer import Committer
 from interlock.store.sql.postgresql.database import PostgresDatabase
 from interlock.store.sql.postgresql.store import PostgresStore
+from interlock.store.sql.postgresql.transaction import PostgresTransaction
+from interlock.store.sql.transaction import Transaction
 from store.rows import accepting, batch, new_task, node
 
 MONDAY = datetime(2026, 11, 16, tzinfo=UTC)
@@ -547,6 +549,21 @@ async def test_server_that_is_too_old_is_refused_by_name(postgres_url: str, monk
     monkeypatch.setattr(server, "_OLDEST", 99)
     with pytest.raises(errors.Invalid, match="needs PostgreSQL 99 or newer"):
         await open_store(postgres_url)
+
+
+async def test_connection_in_a_state_of_its_own_is_replaced(store: PostgresStore) -> None:
+    """As when a pooler gives an error and ends without its last word: asyncpg never believes that the query is over."""
+    used: list[int] = []
+
+    async def work(transaction: Transaction) -> int:
+        assert isinstance(transaction, PostgresTransaction)
+        used.append(await transaction._connection.fetchval("SELECT pg_backend_pid()"))
+        if len(used) == 1:
+            raise asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress")
+        return 1
+
+    assert await store.database.read(work) == 1
+    assert used[0] != used[1]
 
 
 async def test_server_that_restarts_is_found_again() -> None:

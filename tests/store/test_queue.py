@@ -27,13 +27,19 @@ async def test_ready_task_is_claimed_once(store: Store) -> None:
     assert await store.queue.claim("n2", "local", 4, 4, 60.0, 100.0, own=False) == []
 
 
-async def test_pool_never_holds_more_leases_than_slots(store: Store) -> None:
-    await _enqueue(store, 5)
+async def test_node_never_holds_more_leases_than_slots(store: Store) -> None:
+    await _enqueue(store, 9)
     first = await store.queue.claim("n1", "local", 3, 2, 60.0, 100.0, own=False)
-    second = await store.queue.claim("n2", "local", 3, 9, 60.0, 100.0, own=False)
+    second = await store.queue.claim("n1", "local", 3, 9, 60.0, 100.0, own=False)
     assert (len(first), len(second)) == (2, 1)
     await store.queue.settle(first[0].task, 1, Done(1), 101.0)
-    assert len(await store.queue.claim("n2", "local", 3, 9, 60.0, 100.0, own=False)) == 1
+    assert len(await store.queue.claim("n1", "local", 3, 9, 60.0, 100.0, own=False)) == 1
+
+
+async def test_slots_belong_to_each_node(store: Store) -> None:
+    await _enqueue(store, 9)
+    claims = [await store.queue.claim(node, "local", 3, 9, 60.0, 100.0, own=False) for node in ("n1", "n2", "n1")]
+    assert [len(claimed) for claimed in claims] == [3, 3, 0]
 
 
 async def test_urgent_tasks_go_first(store: Store) -> None:

@@ -38,7 +38,7 @@ async def test_two_claims_that_count_at_once_never_exceed_the_slots(two: Two, po
     stop = stopped(one, one.queue, "pool_occupancy")
     first = asyncio.create_task(one.queue.claim("n1", "local", 1, 9, 60.0, 100.0, own=False))
     await stop.reached.wait()
-    second = asyncio.create_task(other.queue.claim("n2", "local", 1, 9, 60.0, 100.0, own=False))
+    second = asyncio.create_task(other.queue.claim("n1", "local", 1, 9, 60.0, 100.0, own=False))
     await is_blocked(postgres_url)
     stop.go_on.set()
     assert sorted([len(await first), len(await second)]) == [0, 1]
@@ -46,7 +46,9 @@ async def test_two_claims_that_count_at_once_never_exceed_the_slots(two: Two, po
 
 async def test_many_claims_at_once_take_every_task_once(two: Two) -> None:
     await _enqueue(two[0], 60)
-    claims = [two[number % 2].queue.claim(f"n{number}", "local", 50, 7, 60.0, 100.0, own=False) for number in range(20)]
+    claims = [
+        two[number % 2].queue.claim(f"n{number % 5}", "local", 10, 7, 60.0, 100.0, own=False) for number in range(20)
+    ]
     taken = [task.task for claimed in await asyncio.gather(*claims) for task in claimed]
     assert len(taken) == 50
     assert len(set(taken)) == 50

@@ -66,7 +66,7 @@ HOT = {
     "leases_extend": "leases_held",
     "leases_of_holder": "leases_held",
     "nodes_by_lease": "leases",
-    "pool_occupancy": "leases_placed",
+    "pool_occupancy": "leases_held",
     "log_page": "logs_of_run",
     "log_size": "logs_of_run",
     "tasks_cancelled": "leases_held",

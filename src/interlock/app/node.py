@@ -105,6 +105,7 @@ class Node(Service):
             patient=not pinned,
             max_payload_bytes=settings.payload.max_bytes,
             refuses=None if pinned else self._claims,
+            may_act=lambda: self._membership.is_certain,
         )
         self._claims.engine = self.engine
         self._dispatcher = Dispatcher(

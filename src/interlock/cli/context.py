@@ -80,9 +80,8 @@ def _complain_of_task(loop: asyncio.AbstractEventLoop, found: dict[str, Any]) ->
     """Say in a line what went wrong in the background, where nobody waits for the error."""
     if options.debug:
         loop.default_exception_handler(found)
-    elif not isinstance(
-        found.get("exception"), errors.Environment
-    ):  # a store that is away is told once, by the command
+    elif not isinstance(found.get("exception"), errors.Environment | ConnectionError):
+        # A store that is away is told once, by the command; a connection that was lost, by whoever needs it.
         complain(f"unexpected in the background: {found.get('exception') or found['message']}; --debug shows where")
 
 

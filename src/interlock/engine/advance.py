@@ -23,6 +23,7 @@ from interlock.engine import state as states
 from interlock.engine.cause import Cause, Continue, Drain, Recover, Settled, Start, Tick
 from interlock.engine.children import Children
 from interlock.engine.decide import decide
+from interlock.engine.handing import Handing
 from interlock.engine.live import Evaluates, Graphs, Keeps, LiveRun, Performs, Refuses
 from interlock.engine.machine import MAX_PAYLOAD_BYTES, Decision
 from interlock.engine.rows import Rows
@@ -43,6 +44,9 @@ _LARGE_BYTES: Final = 256 * 1024  # a result above this is encoded and hashed in
 _POSITION_SECONDS: Final = 1.0  # and commits its position at least this often
 _PARK_SECONDS: Final = 5.0  # a run that waits longer than this keeps no state in memory
 _NET_SECONDS: Final = 1.0  # the net under the bell: a wake-up may be lost, a look at the inbox may fail
+_DOUBT_SECONDS: Final = (
+    0.1  # between looks whether the lease is beyond doubt again; it is, or it is lost, within seconds
+)
 _RETRY_SECONDS: Final = (0.1, 0.5, 1.0, 2.0, 5.0)  # between attempts to reach a store that is away
 
 POOL: Final = "local"
@@ -54,7 +58,8 @@ class Engine(Service):
     """The runs of one node.
 
     `patient`: wait for a store that is away for as long as it takes; else let the run's waiter see the error. `refuses`:
-    what takes back the runs that this node cannot execute; without it they are given up here.
+    what takes back the runs that this node cannot execute; without it they are given up here. `may_act`: whether the
+    node's lease is beyond doubt; no effect begins before it is.
     """
 
     def __init__(
@@ -71,6 +76,7 @@ class Engine(Service):
         patient: bool = True,
         max_payload_bytes: int = MAX_PAYLOAD_BYTES,
         refuses: Refuses | None = None,
+        may_act: Callable[[], bool] = lambda: True,
     ) -> None:
         self._node = node
         self._store = store
@@ -82,7 +88,7 @@ class Engine(Service):
         self.rows = rows or Rows()
         self._patient = patient
         self._max_payload_bytes = max_payload_bytes
-        self._children = Children(node, store, clock, self.rows)
+        self._children = Children(node, store, clock, self.rows, Handing(graphs, secrets))
         self._runs: dict[str, LiveRun] = {}
         self._timers = Timers(clock, self._due)
         self._net: asyncio.TimerHandle | None = None
@@ -94,6 +100,7 @@ class Engine(Service):
         self._draining = False
         self._closing = False
         self._refuses = refuses
+        self._may_act = may_act
 
     # -- life ----------------------------------------------------------------------------------------------------
 
@@ -391,6 +398,7 @@ class Engine(Service):
             return
         children, answers = await self._patiently(lambda: self._children.of(place, work.requests))
         tasks = [self._task(place, request) for request in work.requests if request.queued and not _is_child(request)]
+        told = await self._patiently(lambda: self._children.told(live))
         listeners = exchange.listeners(live)
         batch = self.rows.batch(
             state,
@@ -403,7 +411,7 @@ class Engine(Service):
             consumed=consumed,
             accept=live.accept,
             children=children,
-            posts=[*answers, *exchange.told(live)],
+            posts=[*answers, *told],
             emitted=[exchange.sent(place.namespace, envelope) for envelope in work.emitted],
             subscriptions=exchange.wanted(live, listeners - live.subscribed),
             unsubscribed=sorted(live.subscribed - listeners) if not state.ended else (),
@@ -460,6 +468,9 @@ class Engine(Service):
 
     async def _perform(self, live: LiveRun, request: EffectRequest) -> None:
         assert live.place is not None
+        # The process was stopped: somebody else may have this run by now.
+        while not self._may_act():  # noqa: ASYNC110 (what renews the lease is a thread, and says nothing)
+            await asyncio.sleep(_DOUBT_SECONDS)
         try:
             outcome = await self._performer.perform(request, live.place)
             if isinstance(outcome, Done) and payload.exceeds(outcome.value, _LARGE_BYTES):

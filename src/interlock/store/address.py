@@ -28,8 +28,10 @@ def is_readable(url: str) -> bool:
 def masked(url: str) -> str:
     """Give a URL without its password."""
     scheme, separator, rest = url.partition("://")
-    if scheme == "sqlite" or not separator:
+    if scheme == "sqlite":
         return url
+    if not separator:  # meant to be one
+        return f"{_HIDDEN}@{_shown(url)}" if "@" in url else url
     found = _READABLE.fullmatch(rest)
     if found is None:
         return f"{scheme}://{_HIDDEN}@{_shown(rest)}"

@@ -365,7 +365,7 @@ class Queue(Protocol):
     async def claim(
         self, node: str, pool: str, slots: int, limit: int, ttl_seconds: float, now: float | None, *, own: bool
     ) -> list[ClaimedTask]:
-        """Lease up to `limit` ready tasks of a pool for a node, never more than `slots` leases in the pool.
+        """Lease up to `limit` ready tasks of a pool for a node, so that it never holds more than `slots` leases there.
 
         `own`: only tasks of runs that this node owns, for a node that serves its own run.
         """

@@ -35,8 +35,9 @@ class SqlQueue:
         self, node: str, pool: str, slots: int, limit: int, ttl_seconds: float, now: float | None, *, own: bool
     ) -> list[ClaimedTask]:
         async def work(transaction: Transaction) -> list[ClaimedTask]:
-            await transaction.run("pool_lock", {"pool": pool})
-            occupied = (await transaction.rows("pool_occupancy", {"pool": pool}))[0][0]
+            place = {"pool": pool, "node": node}
+            await transaction.run("pool_lock", place)
+            occupied = (await transaction.rows("pool_occupancy", place))[0][0]
             return await _take(transaction, node, pool, min(limit, slots - occupied), ttl_seconds, now, own=own)
 
         return await self._database.write(work)

@@ -13,11 +13,10 @@ import asyncio
 import contextlib
 from typing import Any, Final, NoReturn
 
-import asyncpg
-
 from interlock import errors, telemetry
 from interlock.service import Service
 from interlock.store.sql.bell import LocalBell
+from interlock.store.sql.postgresql.failures import FAILURES
 from interlock.store.sql.postgresql.server import Connection, Server
 
 _CHANNEL: Final = "interlock"
@@ -76,7 +75,7 @@ class PostgresBell(LocalBell, Service):
                 continue
             try:
                 await self._ring_over(connection)
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+            except FAILURES as error:
                 self.is_listening = False
                 telemetry.emit("bell.lost", error=error)
                 await asyncio.sleep(_RECONNECT_SECONDS[0])
@@ -117,5 +116,5 @@ async def _either(one: asyncio.Event, other: asyncio.Event) -> None:
 
 
 async def _end(connection: Connection) -> None:
-    with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+    with contextlib.suppress(*FAILURES):
         await connection.close(timeout=_CLOSE_SECONDS)

@@ -64,7 +64,7 @@ class PostgresDatabase:
         try:
             async with asyncio.timeout(_CLOSE_SECONDS):
                 await pool.close()
-        except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except failures.FAILURES:  # TimeoutError is an OSError
             pool.terminate()  # the server is away: there is nobody to take leave of
 
     # -- reading -------------------------------------------------------------------------------------------------
@@ -166,20 +166,27 @@ class PostgresDatabase:
         with failures.translated(self.server.place):
             try:
                 async with pool.acquire(timeout=STATEMENT_SECONDS) as connection:
-                    yield connection
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+                    try:
+                        yield connection
+                    except failures.FAILURES as error:
+                        if failures.is_lost(error):
+                            connection.terminate()  # in whatever state it is; there is nobody to take leave of
+                        raise
+            except failures.FAILURES as error:
                 if failures.is_lost(error):
                     await pool.expire_connections()
                 raise
 
     @contextlib.asynccontextmanager
     async def _transaction(self, connection: _Lent, begin: str) -> AsyncIterator[None]:
-        await connection.execute(begin)
         try:
+            await connection.execute(begin)
             yield
         except BaseException:
-            with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-                await connection.execute("ROLLBACK")  # a connection that cannot even do this is thrown away
+            try:
+                await connection.execute("ROLLBACK")
+            except failures.FAILURES:
+                connection.terminate()  # the error before matters more, and nobody may be lent an open transaction
             raise
         await connection.execute("COMMIT")
 

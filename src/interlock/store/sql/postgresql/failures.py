@@ -27,6 +27,11 @@ _REFUSED_CLASSES: Final = ("28", "3D", "42501")
 """Wrong user or password, no such database, no right: the settings or the server must change."""
 
 
+FAILURES: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
+"""What using a connection may raise. InternalClientError: a pooler gave an error and ended without its last word, after which
+asyncpg believes that the query before is still under way."""
+
+
 def is_passing(error: BaseException) -> bool:
     """Say whether the transaction lost against another one and should be repeated at once."""
     return isinstance(error, _REPEATED)
@@ -36,7 +41,8 @@ def is_lost(error: BaseException) -> bool:
     """Say whether the connection is gone, and others that are open to the same server perhaps too."""
     if isinstance(error, asyncpg.PostgresError):
         return (error.sqlstate or "").startswith(("08", "57P"))
-    return isinstance(error, OSError | asyncpg.InterfaceError) and not isinstance(error, asyncpg.DataError)
+    kinds = OSError | asyncpg.InterfaceError | asyncpg.InternalClientError
+    return isinstance(error, kinds) and not isinstance(error, asyncpg.DataError)
 
 
 @contextlib.contextmanager
@@ -44,8 +50,22 @@ def translated(place: str) -> Iterator[None]:
     """Turn the errors of asyncpg and of the network into ours. `place`: the server, without a password."""
     try:
         yield
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+    except FAILURES as error:
         raise translation(place, error) from error
+
+
+@contextlib.contextmanager
+def understood(place: str) -> Iterator[None]:
+    """Say of a URL that asyncpg does not understand what a right one is; its own words may hold the password."""
+    try:
+        yield
+    except asyncpg.ClientConfigurationError as error:
+        raise errors.Invalid(f"the store URL of {place} cannot be used: {error}; check store.url") from error
+    except ValueError:
+        raise errors.Invalid(
+            f"the store URL of {place} cannot be read; write postgresql://user:password@host:5432/database, and other "
+            "signs than letters, digits, - . _ ~ in the user and the password as %XX"
+        ) from None
 
 
 def translation(place: str, error: Exception) -> Exception:

@@ -6,10 +6,8 @@ import asyncio
 import contextlib
 from typing import Final
 
-import asyncpg
-
 from interlock.store.sql import nodes
-from interlock.store.sql.postgresql.failures import translated
+from interlock.store.sql.postgresql.failures import FAILURES, translated
 from interlock.store.sql.postgresql.server import Connection, Server
 from interlock.store.sql.postgresql.transaction import PostgresTransaction
 
@@ -47,6 +45,6 @@ class PostgresPulse:
 
     def close(self) -> None:
         if self._connection is not None:
-            with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            with contextlib.suppress(*FAILURES):
                 self._loop.run_until_complete(self._connection.close(timeout=_BEAT_SECONDS))
         self._loop.close()

@@ -9,7 +9,7 @@ import asyncpg
 
 from interlock import errors
 from interlock.store.address import is_readable, masked, place
-from interlock.store.sql.postgresql.failures import translated
+from interlock.store.sql.postgresql.failures import translated, understood
 
 CONNECT_SECONDS: Final = 10.0
 STATEMENT_SECONDS: Final = 30.0  # beyond any statement of ours; a server that is silent for so long is away
@@ -87,7 +87,7 @@ class Server:
 
 
 async def find(url: str) -> Server:
-    """Look at a server. Raises StoreUnavailable, or Invalid for a wrong URL or a server that is too old."""
+    """Look at a server. Raises StoreUnavailable; Invalid for a URL that is none, and a server older than Interlock needs."""
     check(url)
     with translated(place(url)):
         connection = await connect(url, pooled=True)
@@ -117,10 +117,11 @@ def check(url: str) -> None:
 
 
 async def connect(url: str, *, pooled: bool) -> Connection:
-    return await asyncpg.connect(
-        url,
-        timeout=CONNECT_SECONDS,
-        command_timeout=STATEMENT_SECONDS,
-        connection_class=Connection,
-        statement_cache_size=0 if pooled else 200,
-    )
+    with understood(place(url)):
+        return await asyncpg.connect(
+            url,
+            timeout=CONNECT_SECONDS,
+            command_timeout=STATEMENT_SECONDS,
+            connection_class=Connection,
+            statement_cache_size=0 if pooled else 200,
+        )

@@ -107,14 +107,17 @@ children_accepted AS (
     :child_parent_effect::bigint[], :child_at::float8[], :child_input::bytea[])
   AS g (run, namespace, id, definition, workflow, version, folder, owner, parent, parent_effect, at, input)
   JOIN children_keyed ON children_keyed.run = g.run),
--- Primary key of runs; ANY prunes partitions. A run that has ended is not told any more.
+-- Primary key of runs; ANY prunes partitions. A run that has ended is not told any more; one that begins with this very
+-- commit is not in the table yet.
 posted AS (
   INSERT INTO inbox (run, cause_id, cause)
   SELECT g.run, g.cause_id, g.cause
   FROM unnest(:post_by::text[], :post_run::text[], :post_cause_id::text[], :post_cause::bytea[])
   AS g (by, run, cause_id, cause)
   JOIN applied ON applied.run = g.by
-  JOIN runs ON runs.run = g.run AND runs.run = ANY (:post_run::text[]) AND runs.ended_at IS NULL
+  LEFT JOIN runs ON runs.run = g.run AND runs.run = ANY (:post_run::text[]) AND runs.ended_at IS NULL
+  LEFT JOIN accepted ON accepted.run = g.run
+  WHERE runs.run IS NOT NULL OR accepted.run IS NOT NULL
   ON CONFLICT (run, cause_id) DO NOTHING),
 unsubscribed AS (
   DELETE FROM subscriptions USING applied, unnest(:unsubscribe_run::text[], :unsubscribe_listener::bigint[])
