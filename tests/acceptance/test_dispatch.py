@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import pytest
 from acceptance.test_engine import HEADER, output
 from interlock import config, errors
 from interlock.app.interlock import Interlock
-from interlock.model.states import RunStatus
+from interlock.model.states import RunStatus, TaskState
+from interlock.store.ports import GraphTask
+from store.rows import new_task
 
 ECHO = HEADER + "do: [{say: {run: {shell: {command: 'echo one; echo two >&2; echo three'}}}}]"
 
@@ -119,3 +122,38 @@ async def test_gone_folder_fails_the_step_with_its_name(tmp_path: Path) -> None:
         started = await app.start(ECHO, folder=tmp_path / "gone")
         await app.finish(started.run)
         assert b"no-such-folder" in ((await app.find(None, started.id)).fault or b"")
+
+
+async def test_what_a_rate_delays_is_performed_when_its_time_has_come(tmp_path: Path) -> None:
+    async with Interlock.open(_settings(tmp_path)) as app:
+        await app.store.graphs.limit("api", None, interval_seconds=0.2)
+        tasks = [
+            GraphTask(task=new_task(f"t{number}", "graph", number, folder=str(tmp_path)), limits=["api"])
+            for number in range(3)
+        ]
+        await app.store.graphs.load(tasks, None)
+        await app.bring_node(pinned=False, allow_all_python=False)
+        async with asyncio.timeout(20):
+            while {row.state for row in await app.store.views.tasks("graph")} != {TaskState.DONE}:
+                await asyncio.sleep(0.02)
+
+
+async def test_delayed_tasks_are_looked_for_once_a_second_however_much_happens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Interlock.open(_settings(tmp_path)) as app:
+        due, looks = app.store.graphs.due, list[float]()
+
+        async def counted(now: float | None) -> int:
+            looks.append(app.clock.monotonic())
+            return await due(now)
+
+        monkeypatch.setattr(app.store.graphs, "due", counted)
+        await app.bring_node(pinned=False, allow_all_python=False)
+        for number in range(200):
+            await app.store.journal.post("nobody", f"cancel:{number}", b"{}", "test", 0.0)  # rings the bell
+            await asyncio.sleep(0)
+        async with asyncio.timeout(10):
+            while len(looks) < 3:
+                await asyncio.sleep(0.02)
+        assert min(later - earlier for earlier, later in pairwise(looks)) >= 1.0

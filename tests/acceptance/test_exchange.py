@@ -14,7 +14,7 @@ from interlock.app import events as sending
 from interlock.app.interlock import Interlock
 from interlock.model.fault import Fault
 from interlock.model.states import RunStatus
-from interlock.store.ports import RunRow
+from interlock.store.ports import Batch, Committed, InboxRow, RunRow
 
 LISTENER = HEADER + "do: [{hear: {listen: {to: {one: {with: {type: order.paid}}}}}}]\n"
 EMITTER = HEADER + "do: [{tell: {emit: {event: {with: {type: order.paid, data: {order: 7}}}}}}]\n"
@@ -99,6 +99,53 @@ async def test_many_events_are_each_heard_once_and_in_order(interlock: Interlock
         await sending.send(interlock, "default", {"type": "t", "data": {"n": n}})
     await interlock.finish(run.run)
     assert await output(interlock, await interlock.find(None, run.id)) == [{"n": n} for n in range(200)]
+
+
+async def test_an_event_that_a_load_sees_before_a_look_at_the_inbox_ends_is_heard_once(
+    interlock: Interlock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The look began before the event came, so it does not know of it."""
+    text = HEADER + "do: [{hear: {listen: {to: {any: [{with: {type: t}}], until: length == 2}}}}]\n"
+    run = await interlock.start(text, input={})
+    row = await waiting(interlock, run.run)
+    assert interlock.node is not None
+    engine, journal = interlock.node.engine, interlock.store.journal
+    inbox, commit = journal.inbox, journal.commit
+    looking, look, committing, go = (asyncio.Event() for _ in range(4))
+    looks = 0
+
+    async def slow_inbox(node: str) -> list[InboxRow]:
+        nonlocal looks
+        rows = await inbox(node)
+        looks += 1
+        if looks == 1:
+            looking.set()
+            await look.wait()
+        return rows
+
+    async def slow_commit(batch: Batch) -> Committed:
+        committing.set()
+        await go.wait()
+        return await commit(batch)
+
+    monkeypatch.setattr(journal, "inbox", slow_inbox)
+    monkeypatch.setattr(journal, "commit", slow_commit)
+    async with asyncio.timeout(10):
+        engine._bell()
+        await looking.wait()
+        await sending.send(interlock, "default", {"type": "t", "data": 1})
+        engine._due(run.run)  # loads the run with the event
+        await committing.wait()
+        engine._bell()
+        look.set()
+        while looks < 3:
+            await asyncio.sleep(0.01)
+        go.set()
+        while await journal.inbox(str(row.owner)):
+            await asyncio.sleep(0.01)
+    await sending.send(interlock, "default", {"type": "t", "data": 2})
+    await interlock.finish(run.run)
+    assert await output(interlock, await interlock.find(None, run.id)) == [1, 2]
 
 
 # -- child runs ------------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from interlock.engine import identity, membership, recovery
 from interlock.model.fault import Fault
 from interlock.model.states import RunStatus
 from interlock.service import SystemClock
-from interlock.store.ports import NodeRow
+from interlock.store.ports import HistoryRow, NodeRow
 
 NAP = "import asyncio\nasync def nap(seconds):\n    with open('ledger', 'a') as ledger:\n        ledger.write('x')\n    await asyncio.sleep(seconds)\n    return seconds\n"
 
@@ -213,6 +213,28 @@ async def test_retry_goes_on_from_the_failed_step_and_fork_shares_the_history(
             await interlock.fork(row, step, None)
     with pytest.raises(errors.Conflict, match="exists"):
         await interlock.fork(row, "two", "forked")
+
+
+async def test_fork_of_a_run_that_retention_removes_meanwhile_is_refused(
+    interlock: Interlock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("interlock.app.interlock._PAGE", 1)
+    text = HEADER + "do: [{a: {wait: {milliseconds: 1}}}, {b: {wait: {milliseconds: 1}}}]"
+    run = await interlock.start(text)
+    await interlock.finish(run.run)
+    row = await interlock.find(None, run.id)
+    read = interlock.store.journal.history
+
+    async def overtaken(*arguments: Any) -> list[HistoryRow]:
+        rows = await read(*arguments)
+        await interlock.store.upkeep.remove([run.run], 1e12)
+        while await interlock.store.upkeep.clear():
+            pass
+        return rows
+
+    monkeypatch.setattr(interlock.store.journal, "history", overtaken)
+    with pytest.raises(errors.NotFound, match="removed by retention meanwhile"):
+        await interlock.fork(row, "b", None)
 
 
 async def test_fork_of_a_step_that_was_never_entered_or_is_ambiguous_is_refused(interlock: Interlock) -> None:

@@ -14,6 +14,7 @@ import postgres
 import required
 from interlock.store.open import open_store
 from interlock.store.ports import Store
+from interlock.store.sql.postgresql.store import PostgresStore
 
 
 @pytest.fixture(params=["sqlite-file", "sqlite-memory", "postgresql-18", "postgresql-15", "pgbouncer-18"])
@@ -38,3 +39,16 @@ async def _url(backend: str, folder: Path, stack: contextlib.AsyncExitStack) -> 
     if kind == "pgbouncer":
         return url.replace(f":{server.port}/", f":{await asyncio.to_thread(postgres.pooled, detail)}/")
     return url
+
+
+@pytest.fixture
+async def two(postgres_url: str) -> AsyncIterator[tuple[PostgresStore, PostgresStore]]:
+    """Two processes' worth of connections to one database."""
+    async with contextlib.AsyncExitStack() as stack:
+        found = []
+        for _ in range(2):
+            store = await open_store(postgres_url)
+            stack.push_async_callback(store.close)
+            assert isinstance(store, PostgresStore)
+            found.append(store)
+        yield found[0], found[1]

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeVar
 
-import asyncpg
 import pytest
 
 import proxy
@@ -16,95 +14,13 @@ from interlock.engine import cause
 from interlock.model.states import RunStatus
 from interlock.model.task import Done
 from interlock.store.open import open_store
-from interlock.store.ports import Batch, Committed, GraphTask, LogLine, Store
+from interlock.store.ports import Committed, GraphTask, LogLine, Store
 from interlock.store.sql.postgresql.store import PostgresStore
-from interlock.store.sql.transaction import Database, Row, Transaction
+from interlock.store.sql.transaction import Transaction
 from store.rows import accepting, batch, definition, new_task, node
+from store.stops import is_blocked, stopped
 
 T = TypeVar("T")
-
-
-class Stop:
-    """Where a transaction stops: after the first time it ran a statement, until it is let go."""
-
-    def __init__(self, statement: str) -> None:
-        self.statement = statement
-        self.reached = asyncio.Event()
-        self.go_on = asyncio.Event()
-
-    async def after(self, statement: str) -> None:
-        if statement == self.statement and not self.reached.is_set():
-            self.reached.set()
-            async with asyncio.timeout(20):
-                await self.go_on.wait()
-
-
-class StoppedTransaction:
-    def __init__(self, transaction: Transaction, stop: Stop) -> None:
-        self._transaction = transaction
-        self._stop = stop
-
-    async def run(self, statement: str, parameters: Mapping[str, object]) -> int:
-        changed = await self._transaction.run(statement, parameters)
-        await self._stop.after(statement)
-        return changed
-
-    async def many(self, statement: str, parameters: Sequence[Mapping[str, object]]) -> None:
-        await self._transaction.many(statement, parameters)
-        await self._stop.after(statement)
-
-    async def rows(self, statement: str, parameters: Mapping[str, object]) -> list[Row]:
-        found = await self._transaction.rows(statement, parameters)
-        await self._stop.after(statement)
-        return found
-
-
-class StoppedDatabase:
-    def __init__(self, database: Database, stop: Stop) -> None:
-        self._database = database
-        self._stop = stop
-
-    async def write(self, work: Callable[[Transaction], Awaitable[T]], *, counted: bool = True) -> T:
-        return await self._database.write(lambda inner: work(StoppedTransaction(inner, self._stop)), counted=counted)
-
-    async def read(self, work: Callable[[Transaction], Awaitable[T]], *, once: bool = False) -> T:
-        return await self._database.read(work, once=once)
-
-    async def commit(self, each: Batch) -> Committed:
-        return await self._database.commit(each)
-
-
-def stopped(store: PostgresStore, port: Any, statement: str) -> Stop:
-    """Make the next transaction of a port stop after a statement."""
-    stop = Stop(statement)
-    port._database = StoppedDatabase(store.database, stop)
-    return stop
-
-
-async def is_blocked(url: str) -> None:
-    """Wait until some connection waits for a lock of another one."""
-    connection = await asyncpg.connect(url)
-    try:
-        async with asyncio.timeout(20):
-            while not await connection.fetchval(
-                "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-            ):
-                await asyncio.sleep(0.01)
-    finally:
-        await connection.close()
-
-
-@pytest.fixture
-async def two(postgres_url: str) -> AsyncIterator[tuple[PostgresStore, PostgresStore]]:
-    """Two processes' worth of connections to one database."""
-    async with contextlib.AsyncExitStack() as stack:
-        found = []
-        for _ in range(2):
-            store = await open_store(postgres_url)
-            stack.push_async_callback(store.close)
-            assert isinstance(store, PostgresStore)
-            found.append(store)
-        yield found[0], found[1]
 
 
 Two = tuple[PostgresStore, PostgresStore]

@@ -47,13 +47,16 @@ class Forker:
         """
         journal = self._store.journal
         graph = await self._graphs.graph(row.definition)
+        assert row.input is not None
+        value = await self._rows.value(row.run, row.input, journal)
         history = await self._history(row.run)
+        # Retention takes the run away first and its history afterwards: what was read while it was there is whole.
+        if await journal.load(row.run) is None:
+            raise errors.NotFound(f"the run {row.id} was removed by retention meanwhile")
         path = graph.named(step)
         prefix = _before(history, path)
         if prefix is None:
             raise errors.NotFound(f"the run {row.id} never entered {path}; `interlock show {row.id}` lists its steps")
-        assert row.input is not None
-        value = await self._rows.value(row.run, row.input, journal)
         run = self._clock.uuid()
         if graph.secrets:
             markers = await self._secrets.markers(row.run)

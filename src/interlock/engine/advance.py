@@ -233,6 +233,7 @@ class Engine(Service):
             self._pull_again = False
             if not self._runs:
                 return
+            known = {live.run: set(live.seen) for live in self._runs.values() if live.seen}
             try:
                 rows = await self._store.journal.inbox(self._node)
             except errors.Environment as error:
@@ -245,10 +246,11 @@ class Engine(Service):
                 if live is not None and row.number not in live.seen and live.accept is None:
                     self._receive(live, row)
             # A row that is gone was applied, and no later look finds it. Forgetting it any sooner would deliver it twice:
-            # this very look may have begun before the commit that applied it.
-            for live in self._runs.values():
-                if live.seen:
-                    live.seen &= present.get(live.run, set())
+            # this very look may have begun before the commit that applied it. Nor does this look know of a row that came
+            # after it had begun, and that the load of its run saw.
+            for run, numbers in known.items():
+                if (known_run := self._runs.get(run)) is not None:
+                    known_run.seen -= numbers - present.get(run, set())
             if not self._pull_again:
                 return
 
