@@ -1,0 +1,230 @@
+"""Runs: serialisable per run, compare-and-append, fenced by the run's epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Protocol
+
+from interlock.model.states import RunStatus
+from interlock.model.task import Target
+from interlock.store.ports.row import Row
+
+
+class NewRun(Row, frozen=True, kw_only=True):
+    """A run to accept. `owner`: the node that will execute it, None for whichever can.
+
+    `origin`: the run whose history it begins with, None for a run of its own. `parent` and `parent_effect`: the run that
+    it is a child of, and the effect there that ends with it, None for one that is not awaited. `large`: texts by digest
+    that `input` refers to.
+    """
+
+    run: str
+    namespace: str
+    id: str
+    definition: str
+    workflow: str
+    version: str
+    input: bytes
+    folder: str
+    owner: str | None
+    origin: str | None = None
+    parent: str | None = None
+    parent_effect: int | None = None
+    large: Mapping[str, bytes] = {}
+
+
+class NewEvent(Row, frozen=True, kw_only=True):
+    """An event to deliver: `body` is its envelope, `cause` what its listeners find in their inbox."""
+
+    namespace: str
+    id: str
+    source: str
+    type: str
+    body: bytes
+    cause: bytes
+
+
+class NewSubscription(Row, frozen=True, kw_only=True):
+    """A listener of a run wants events; `type` and `source` are empty where it takes any.
+
+    The store looks at nothing else: what does not fit further is consumed by the run without effect.
+    """
+
+    namespace: str
+    listener: int
+    type: str
+    source: str
+
+
+class Post(Row, frozen=True, kw_only=True):
+    """A cause for the inbox of a run, this one or another; it counts once by `cause_id`."""
+
+    run: str
+    cause_id: str
+    cause: bytes
+
+
+class NewTask(Row, frozen=True, kw_only=True):
+    """A queued effect: everything that a pool needs to perform it."""
+
+    task: str
+    run: str
+    effect: int
+    path: str
+    pool: str
+    priority: int
+    target: Target
+    folder: str
+    idempotency_key: str
+    attempt: int
+    any_exit_code: bool
+
+
+class Batch(Row, frozen=True, kw_only=True):
+    """One commit of one run: applied whole, or not at all when `epoch` or `seq` is no longer the run's.
+
+    `seq` is the number of commits before this one. `history`: the events of this commit as a JSON array. `scopes`: changed
+    scope rows by id, None to delete; the root stands in `head`. `large`: texts by digest, stored before the commit.
+    `consumed`: inbox rows that this commit applies. `cancelled_tasks`: effects that nobody waits for any more, their tasks
+    and child runs. `subscriptions` are stored before `emitted` is matched, so that a run hears what it sends itself.
+    """
+
+    run: str
+    epoch: int
+    seq: int
+    at: float
+    history: bytes
+    status: RunStatus
+    wake_at: float | None
+    head: bytes
+    scopes: Mapping[str, bytes | None] = {}
+    large: Mapping[str, bytes] = {}
+    output: bytes | None = None
+    fault: bytes | None = None
+    partial: bool = False
+    started_at: float | None = None
+    ended: bool = False
+    tasks: Sequence[NewTask] = ()
+    cancelled_tasks: Sequence[int] = ()
+    consumed: Sequence[int] = ()
+    children: Sequence[NewRun] = ()
+    emitted: Sequence[NewEvent] = ()
+    subscriptions: Sequence[NewSubscription] = ()
+    unsubscribed: Sequence[int] = ()
+    posts: Sequence[Post] = ()
+    accept: NewRun | None = None
+    """The run begins with this commit: its row is inserted instead of compared."""
+    release: bool = False
+    """Give the run back: nobody owns it after this commit."""
+
+
+class Committed(StrEnum):
+    APPLIED = "applied"
+    STALE = "stale"  # the run has another epoch or seq: the committer must drop it
+    EXISTS = "exists"  # `accept` of an id that is taken
+
+
+class InboxRow(Row, frozen=True, kw_only=True):
+    """Something that happened to a run from outside, in the order of `number`."""
+
+    number: int
+    run: str
+    cause: bytes
+
+
+class StoredRun(Row, frozen=True, kw_only=True):
+    """A run as it is loaded for execution; `large`: every text its rows refer to."""
+
+    run: str
+    namespace: str
+    id: str
+    definition: str
+    folder: str
+    epoch: int
+    seq: int
+    status: RunStatus
+    input: bytes
+    head: bytes
+    scopes: Mapping[str, bytes]
+    output: bytes | None
+    fault: bytes | None
+    inbox: Sequence[InboxRow]
+    parent: str | None = None
+    parent_effect: int | None = None
+
+
+class HistoryRow(Row, frozen=True, kw_only=True):
+    seq: int
+    at: float
+    epoch: int
+    events: bytes
+
+
+class Definition(Row, frozen=True, kw_only=True):
+    """`resources`: what it needs from elsewhere, a JSON map of URI to text; None for nothing."""
+
+    digest: str
+    namespace: str
+    name: str
+    version: str
+    source: str
+    published_at: float | None = None
+    resources: bytes | None = None
+
+
+class Journal(Protocol):
+    async def commit(self, batch: Batch) -> Committed:
+        """Apply a batch. Durable when it returns APPLIED."""
+        ...
+
+    async def sweep(self, before: float) -> int:
+        """Delete what was stored before a moment and serves nobody: events, and large texts that no commit refers to; also
+        what the inbox holds for runs that have ended. Gives how many events and parts of texts went.
+        """
+        ...
+
+    async def load(self, run: str) -> StoredRun | None:
+        """Give a run with its open scopes and its inbox."""
+        ...
+
+    async def texts(self, run: str, digests: Sequence[str]) -> dict[str, bytes]:
+        """Give large texts of a run by digest; those that do not exist are left out."""
+        ...
+
+    async def post(self, run: str, cause_id: str, cause: bytes, actor: str, now: float) -> bool:
+        """Put a cause into a run's inbox and into the audit log. False: the run has ended. Idempotent by `cause_id`."""
+        ...
+
+    async def send(self, event: NewEvent, actor: str, now: float) -> int | None:
+        """Store an event and put it into the inbox of every run that listens; gives how many do.
+
+        None: an event with its source and id is there already, and was not delivered again.
+        """
+        ...
+
+    async def reopen(self, run: str, node: str | None, actor: str, now: float) -> int | None:
+        """Give a faulted run to a node (None: any) with a new epoch; None when it is not faulted."""
+        ...
+
+    async def inbox(self, node: str) -> list[InboxRow]:
+        """Give what waits for the runs that a node owns, in order."""
+        ...
+
+    async def history(self, run: str, after: int, limit: int) -> list[HistoryRow]:
+        """Give commits of a run with seq > `after`, ascending."""
+        ...
+
+    async def define(self, definition: Definition) -> None:
+        """Store a definition by its digest; idempotent."""
+        ...
+
+    async def definition(self, digest: str) -> Definition | None: ...
+
+    async def publish(self, definition: Definition, actor: str, now: float) -> str:
+        """Fix `name:version` to a digest; gives the digest that it is fixed to, another one when it was taken."""
+        ...
+
+    async def published(self, namespace: str, name: str, version: str | None) -> Definition | None:
+        """Give a published definition; `version` None for the newest by semantic version."""
+        ...

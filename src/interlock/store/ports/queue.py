@@ -1,0 +1,122 @@
+"""Tasks for pools: at-least-once, leased, fenced; and what they print."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from interlock.model.states import TaskState
+from interlock.model.task import Outcome, Target
+from interlock.store.ports.row import Row
+
+
+class ClaimedTask(Row, frozen=True, kw_only=True):
+    task: str
+    run: str
+    effect: int
+    path: str
+    fence: int
+    target: Target
+    folder: str
+    idempotency_key: str
+    attempt: int
+    any_exit_code: bool
+    namespace: str
+    """Of its run; empty for a task of a graph, which belongs to no run."""
+    run_id: str
+
+
+class Orphan(Row, frozen=True, kw_only=True):
+    """An attempt whose node is gone. `host`: where that was, None when nobody knows any more. `owner`: the run's node."""
+
+    task: ClaimedTask
+    holder: str
+    host: str | None
+    pool: str
+    owner: str | None
+
+
+class TaskRow(Row, frozen=True, kw_only=True):
+    task: str
+    run: str
+    effect: int
+    path: str
+    pool: str
+    state: TaskState
+    attempt: int
+    holder: str | None
+
+
+class LogLine(Row, frozen=True, kw_only=True):
+    """A piece of output, as it came: not always a whole line. `number` grows and is the cursor.
+
+    When it is written, `number` is the writer's own: from 1, growing with every piece.
+    """
+
+    number: int
+    path: str
+    attempt: int
+    at: float
+    stream: str
+    text: str
+
+
+class Queue(Protocol):
+    async def ready(self, pool: str) -> bool:
+        """Say whether a pool has a task to claim: a read, so that looking costs nobody a transaction."""
+        ...
+
+    async def claim(
+        self, node: str, pool: str, slots: int, limit: int, ttl_seconds: float, now: float | None, *, own: bool
+    ) -> list[ClaimedTask]:
+        """Lease up to `limit` ready tasks of a pool for a node, so that it never holds more than `slots` leases there.
+
+        `own`: only tasks of runs that this node owns, for a node that serves its own run.
+        """
+        ...
+
+    async def settle(
+        self, task: str, fence: int, outcome: Outcome, now: float | None, *, holder: str | None = None
+    ) -> bool:
+        """End an attempt and tell its run. False: the fence is stale, the task ended before, or the attempt is no longer
+        held by `holder` (None: whoever holds it); nothing was changed."""
+        ...
+
+    async def orphans(self, limit: int) -> list[Orphan]:
+        """Give attempts whose node has no lease any more, which another one may adopt or end."""
+        ...
+
+    async def adopt(self, orphan: Orphan, node: str, ttl_seconds: float, now: float | None) -> bool:
+        """Give an orphan to a node, under the same fence. False: it has ended, or another node was first."""
+        ...
+
+    async def lose(self, orphan: Orphan, now: float | None) -> None:
+        """End an orphan that nothing is left of as lost, and tell its run; nothing when another node has it by now."""
+        ...
+
+    async def logged(self, task: ClaimedTask) -> dict[str, int]:
+        """Give how many characters of an attempt's output are stored, by stream."""
+        ...
+
+    async def extend(self, node: str, ttl_seconds: float, now: float | None) -> None:
+        """Prolong the leases of all attempts of a node."""
+        ...
+
+    async def held(self, node: str, pool: str) -> list[ClaimedTask]:
+        """Give the attempts of a pool that are leased to a node: after a lost reply, also those it was never told of."""
+        ...
+
+    async def cancelled(self, node: str) -> list[str]:
+        """Give the tasks that a node runs and nobody waits for any more."""
+        ...
+
+    async def expire(self, now: float | None) -> int:
+        """End the attempts whose lease ran out as lost, and tell their runs; gives how many."""
+        ...
+
+    async def log(self, run: str, lines: Sequence[LogLine], max_bytes: int, writer: str | None = None) -> None:
+        """Append output of a run's steps, up to `max_bytes` per attempt; the rest is dropped and counted.
+
+        `writer`: a piece of it that was stored before is not stored again. None: the pieces have no numbers.
+        """
+        ...
