@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
-from typing import Final, TypeVar
+from collections.abc import Callable
+from typing import Final
 
 import msgspec
 
@@ -22,13 +22,14 @@ from interlock.engine import exchange
 from interlock.engine import state as states
 from interlock.engine.cause import Cause, Continue, Drain, Recover, Settled, Start, Tick
 from interlock.engine.children import Children
-from interlock.engine.decide import decide
+from interlock.engine.deciding import Deciding
 from interlock.engine.handing import Handing
 from interlock.engine.live import Evaluates, Graphs, Keeps, LiveRun, Performs, Refuses
+from interlock.engine.loading import Loading
 from interlock.engine.machine import MAX_PAYLOAD_BYTES, Decision
+from interlock.engine.patience import Patience
 from interlock.engine.rows import Rows
 from interlock.engine.timers import Timers
-from interlock.expr.evaluation import Answer
 from interlock.flow.graph import Graph
 from interlock.model import fault, payload
 from interlock.model.fault import Fault
@@ -36,22 +37,16 @@ from interlock.model.payload import Payload
 from interlock.model.states import RunStatus
 from interlock.model.task import Done, EffectRequest, Failed, FailureClass, Place, WorkflowTarget
 from interlock.service import Clock, Service
-from interlock.store.ports import Batch, Claimed, Committed, InboxRow, NewRun, NewTask, Store, StoredRun
+from interlock.store.ports import Batch, Claimed, Committed, InboxRow, NewRun, NewTask, Store
 
-_SLICE_SECONDS: Final = 0.01  # a decision yields to the loop this often
-_GAP_SECONDS: Final = 0.005  # and then leaves it, and the interpreter, to others for this long
 _LARGE_BYTES: Final = 256 * 1024  # a result above this is encoded and hashed in a thread, not on the loop
-_POSITION_SECONDS: Final = 1.0  # and commits its position at least this often
 _PARK_SECONDS: Final = 5.0  # a run that waits longer than this keeps no state in memory
 _NET_SECONDS: Final = 1.0  # the net under the bell: a wake-up may be lost, a look at the inbox may fail
 _DOUBT_SECONDS: Final = (
     0.1  # between looks whether the lease is beyond doubt again; it is, or it is lost, within seconds
 )
-_RETRY_SECONDS: Final = (0.1, 0.5, 1.0, 2.0, 5.0)  # between attempts to reach a store that is away
 
 POOL: Final = "local"
-
-T = TypeVar("T")
 
 
 class Engine(Service):
@@ -81,13 +76,11 @@ class Engine(Service):
         self._node = node
         self._store = store
         self._clock = clock
-        self._graphs = graphs
         self._performer = performer
-        self._evaluators = evaluators
-        self._secrets = secrets
         self.rows = rows or Rows()
-        self._patient = patient
-        self._max_payload_bytes = max_payload_bytes
+        self._patiently = Patience(node, patient=patient)
+        self._loading = Loading(store, graphs, self.rows, self._patiently, refuses)
+        self._deciding = Deciding(clock, evaluators, secrets, max_payload_bytes)
         self._children = Children(node, store, clock, self.rows, Handing(graphs, secrets))
         self._runs: dict[str, LiveRun] = {}
         self._timers = Timers(clock, self._due)
@@ -282,9 +275,9 @@ class Engine(Service):
         """Decide and commit until the mailbox is empty."""
         try:
             if live.state is None:
-                await self._load(live)
+                await self._loading.load(live)
             while live.mailbox and live.run in self._runs and not live.drained:
-                await self._advance(live)
+                await self._commit(live, *await self._deciding.next(live))
         except asyncio.CancelledError:
             raise
         except (errors.CannotExecute, errors.Invalid) as error:
@@ -299,94 +292,6 @@ class Engine(Service):
             live.driver = None
         if live.run in self._runs and not self._draining:
             self._rest(live)
-
-    async def _load(self, live: LiveRun) -> None:
-        stored = await self._patiently(lambda: self._store.journal.load(live.run))
-        if stored is None or stored.epoch != live.epoch:
-            raise errors.StaleEpoch(f"the run {live.run} belongs to another node")
-        live.definition = stored.definition
-        live.graph = await self._patiently(lambda: self._graph(stored))
-        live.place = Place(run=stored.run, namespace=stored.namespace, id=stored.id, folder=stored.folder)
-        if self._refuses is not None and (reason := await self._refuses.reason(live.graph, live.place)) is not None:
-            raise errors.CannotExecute(reason)
-        live.state = await self._patiently(lambda: self.rows.load(stored, self._store.journal))
-        live.seq = stored.seq
-        live.subscribed = exchange.listeners(live)
-        if stored.parent is not None and stored.parent_effect is not None:
-            live.parent = stored.parent, stored.parent_effect
-        for row in stored.inbox:
-            if row.number not in live.seen:
-                live.seen.add(row.number)
-                live.mailbox.append((causes.decode(row.cause), row.number))
-
-    async def _graph(self, stored: StoredRun) -> Graph:
-        try:
-            return await self._graphs.graph(stored.definition)
-        except errors.InvalidDefinition as error:
-            text = f"this version cannot execute the definition of the run {stored.id}, which stays as it is: {error}"
-            raise errors.InvalidDefinition(text, error.problems) from error
-
-    async def _advance(self, live: LiveRun) -> None:
-        """Make one decision, in slices, and commit it."""
-        work = Decision()
-        consumed: list[int] = []
-        cause, number = live.mailbox.popleft()
-        started = self._clock.monotonic()
-        while True:
-            decision = await self._decide(live, cause)
-            _add(work, decision)
-            if number:
-                consumed.append(number)
-            live.drained = live.drained or isinstance(cause, Drain)
-            if not decision.more:
-                break
-            if self._clock.monotonic() - started > _POSITION_SECONDS:
-                live.mailbox.appendleft((Continue(), 0))
-                break
-            await asyncio.sleep(_GAP_SECONDS)
-            cause, number = self._interruption(live)
-        await self._commit(live, work, consumed)
-
-    def _interruption(self, live: LiveRun) -> tuple[Cause, int]:
-        """Give what a long decision must see now: a cause from outside, a deadline, or nothing but to go on."""
-        if live.mailbox:
-            return live.mailbox.popleft()
-        assert live.state is not None
-        wake_at = live.state.wake_at()
-        return (Tick() if wake_at is not None and wake_at <= self._clock.now() else Continue()), 0
-
-    async def _decide(self, live: LiveRun, cause: Cause) -> Decision:
-        """Decide about one cause; slow expressions are evaluated in between, elsewhere."""
-        assert live.graph is not None
-        assert live.state is not None
-        total = Decision()
-        answers: list[Answer] = []
-        declared = live.graph.secrets
-        leaves = isinstance(cause, Drain)  # which evaluates nothing, and must not wait for a vault
-        secrets = await self._secrets.bound(live.run, declared) if declared and not leaves else None
-        while True:
-            decision = decide(
-                live.graph,
-                live.state,
-                cause,
-                now=self._clock.now(),
-                uniform=self._clock.uniform,
-                answers=answers,
-                pause=self._later_than(self._clock.monotonic() + _SLICE_SECONDS),
-                max_payload_bytes=self._max_payload_bytes,
-                secrets=secrets,
-            )
-            _add(total, decision)
-            if decision.pending is None:
-                return total
-            if decision.events:
-                answers = []
-            if decision.consumed:
-                cause = Continue()
-            answers.append(await self._evaluators.evaluate(decision.pending))
-
-    def _later_than(self, end: float) -> Callable[[], bool]:
-        return lambda: self._clock.monotonic() > end
 
     # -- committing ----------------------------------------------------------------------------------------------
 
@@ -540,30 +445,6 @@ class Engine(Service):
             tasks.append(live.driver)
         live.gone.set()
         return tasks
-
-    async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Call the store, again and again while it is away; the caller of an impatient engine sees the error."""
-        attempt = 0
-        while True:
-            try:
-                return await call()
-            except (errors.StoreUnavailable, errors.StoreFull) as error:
-                if not self._patient:
-                    raise
-                telemetry.emit("store.away", node=self._node, error=error)
-                await asyncio.sleep(_RETRY_SECONDS[min(attempt, len(_RETRY_SECONDS) - 1)])
-                attempt += 1
-
-
-def _add(total: Decision, part: Decision) -> None:
-    """Join two decisions about the same run into one commit."""
-    total.events += part.events
-    total.requests += part.requests
-    total.emitted += part.emitted
-    total.interrupts |= part.interrupts
-    total.more = part.more
-    if part.interrupts:
-        total.requests = [request for request in total.requests if request.effect not in part.interrupts]
 
 
 def _is_child(request: EffectRequest) -> bool:

@@ -1,0 +1,101 @@
+"""Decides for a run that is loaded: in slices, so that others have their turn, with slow expressions evaluated elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from interlock.engine.cause import Cause, Continue, Drain, Tick
+from interlock.engine.decide import decide
+from interlock.engine.live import Evaluates, Keeps, LiveRun
+from interlock.engine.machine import Decision
+from interlock.expr.evaluation import Answer
+from interlock.service import Clock
+
+_SLICE_SECONDS: Final = 0.01  # a decision yields to the loop this often
+_GAP_SECONDS: Final = 0.005  # and then leaves it, and the interpreter, to others for this long
+_POSITION_SECONDS: Final = 1.0  # and commits its position at least this often
+
+
+class Deciding:
+    """Makes the decisions of one node's runs."""
+
+    def __init__(self, clock: Clock, evaluators: Evaluates, secrets: Keeps, max_payload_bytes: int) -> None:
+        self._clock = clock
+        self._evaluators = evaluators
+        self._secrets = secrets
+        self._max_payload_bytes = max_payload_bytes
+
+    async def next(self, live: LiveRun) -> tuple[Decision, list[int]]:
+        """Decide about what waits for a run, in slices; give what follows and the rows of the inbox that it applies."""
+        work = Decision()
+        consumed: list[int] = []
+        cause, number = live.mailbox.popleft()
+        started = self._clock.monotonic()
+        while True:
+            decision = await self._decide(live, cause)
+            _add(work, decision)
+            if number:
+                consumed.append(number)
+            live.drained = live.drained or isinstance(cause, Drain)
+            if not decision.more:
+                break
+            if self._clock.monotonic() - started > _POSITION_SECONDS:
+                live.mailbox.appendleft((Continue(), 0))
+                break
+            await asyncio.sleep(_GAP_SECONDS)
+            cause, number = self._interruption(live)
+        return work, consumed
+
+    def _interruption(self, live: LiveRun) -> tuple[Cause, int]:
+        """Give what a long decision must see now: a cause from outside, a deadline, or nothing but to go on."""
+        if live.mailbox:
+            return live.mailbox.popleft()
+        assert live.state is not None
+        wake_at = live.state.wake_at()
+        return (Tick() if wake_at is not None and wake_at <= self._clock.now() else Continue()), 0
+
+    async def _decide(self, live: LiveRun, cause: Cause) -> Decision:
+        """Decide about one cause; slow expressions are evaluated in between, elsewhere."""
+        assert live.graph is not None
+        assert live.state is not None
+        total = Decision()
+        answers: list[Answer] = []
+        declared = live.graph.secrets
+        leaves = isinstance(cause, Drain)  # which evaluates nothing, and must not wait for a vault
+        secrets = await self._secrets.bound(live.run, declared) if declared and not leaves else None
+        while True:
+            decision = decide(
+                live.graph,
+                live.state,
+                cause,
+                now=self._clock.now(),
+                uniform=self._clock.uniform,
+                answers=answers,
+                pause=self._later_than(self._clock.monotonic() + _SLICE_SECONDS),
+                max_payload_bytes=self._max_payload_bytes,
+                secrets=secrets,
+            )
+            _add(total, decision)
+            if decision.pending is None:
+                return total
+            if decision.events:
+                answers = []
+            if decision.consumed:
+                cause = Continue()
+            answers.append(await self._evaluators.evaluate(decision.pending))
+
+    def _later_than(self, end: float) -> Callable[[], bool]:
+        return lambda: self._clock.monotonic() > end
+
+
+def _add(total: Decision, part: Decision) -> None:
+    """Join two decisions about the same run into one commit."""
+    total.events += part.events
+    total.requests += part.requests
+    total.emitted += part.emitted
+    total.interrupts |= part.interrupts
+    total.more = part.more
+    if part.interrupts:
+        total.requests = [request for request in total.requests if request.effect not in part.interrupts]
