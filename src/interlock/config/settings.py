@@ -179,7 +179,7 @@ class Node:
     )  # fmt: skip
     slots: int = _setting(
         os.cpu_count() or 1, _count, low=1, high=10_000,
-        meaning="Commands and scripts that one node runs at the same time; the cores of the machine, which they usually fill.",
+        meaning="Commands and scripts that one node runs at the same time; the cores of the machine, which they fill.",
     )  # fmt: skip
     orphan_grace_seconds: float = _setting(
         50.0, _seconds, high=55.0,
