@@ -2,7 +2,7 @@
 # Another interpreter: make env PYTHON=python3.13
 
 PYTHON ?= python3
-VENV := .venv
+VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
@@ -11,10 +11,10 @@ FULLY_COVERED := model expr flow
 FULLY_COVERED_FILES := $(patsubst %,engine/%.py,bindings cause decide ending extending faults fold listening machine requests state steps)
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test chaos check format clean
+.PHONY: help env demo test test-quick chaos check format clean
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z]*\):.*##  *\(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 env: $(STAMP)  ## make .venv with Interlock and the development tools; quick when nothing changed
 
@@ -38,6 +38,9 @@ test: $(STAMP)  ## run all tests and check the coverage
 	  echo "100 % of $$part"; \
 	  $(BIN)/coverage report --skip-covered --fail-under=100 --include="*/interlock/$$part"; \
 	done
+
+test-quick: $(STAMP)  ## run the unit and store tests without coverage, such as for another Python: VENV=.venv-3.13
+	$(BIN)/python -m pytest -n 2 tests/unit tests/store
 
 # At full scale: make chaos INTERLOCK_CHAOS=full
 chaos: $(STAMP)  ## kill, stop and restart nodes and servers under load; takes minutes

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import loopback
+from acceptance import house as houses
 from acceptance import ledger
 from acceptance.shell import Shell
 from interlock import config
@@ -49,3 +51,12 @@ async def interlock(tmp_path: Path) -> AsyncIterator[Interlock]:
     async with Interlock.open(settings) as app:
         await app.bring_node()
         yield app
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[houses.House]:
+    async with loopback.serving() as server:
+        house = houses.House(tmp_path, server)
+        yield house
+        for value in houses.HIDDEN:
+            assert value.encode() not in house.stored()

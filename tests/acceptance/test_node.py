@@ -264,10 +264,10 @@ async def test_unknown_function_is_named(interlock: Interlock, tmp_path: Path) -
 
 async def test_what_cannot_be_executed_yet_is_refused_by_name(interlock: Interlock) -> None:
     """WF-21"""
-    text = HEADER + "do: [{a: {emit: {event: {with: {type: t, source: https://x}}}}}]"
+    text = HEADER + "do: [{a: {run: {container: {image: x}}}}]"
     with pytest.raises(errors.InvalidDefinition, match="cannot execute yet") as refused:
         await interlock.start(text)
-    assert "emit" in str(refused.value.problems)
+    assert "container" in str(refused.value.problems)
 
 
 def test_process_is_told_from_its_successors() -> None:
@@ -279,6 +279,14 @@ def test_process_is_told_from_its_successors() -> None:
     assert identity.is_dead(msgspec.structs.replace(me, pid=2**22 + 1))
     assert not identity.is_dead(msgspec.structs.replace(me, host="elsewhere", pid=2**22 + 1))
     assert not identity.is_dead(msgspec.structs.replace(me, boot=""))
+
+
+def test_process_of_another_container_of_this_host_is_not_seen_as_dead() -> None:
+    """Containers may share the name of their host and its start, and count their processes each from 1."""
+    me = identity.here(SystemClock(), "engine", pinned=True)
+    elsewhere: NodeRow = msgspec.structs.replace(me, boot=f"{me.boot.partition('/')[0]}/pid:[1]", pid=2**22 + 1)
+    assert not identity.is_dead(elsewhere)
+    assert identity.is_dead(msgspec.structs.replace(elsewhere, boot="another/pid:[1]"))
 
 
 async def test_sweep_buries_the_dead_and_only_them(tmp_path: Path) -> None:

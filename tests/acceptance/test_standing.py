@@ -36,7 +36,7 @@ class Shifted(SystemClock):
     def now(self) -> float:
         return super().now() + self.ahead
 
-    def stamp(self) -> float | None:
+    def stamp(self) -> float:
         return self.now()
 
 
@@ -108,7 +108,7 @@ async def test_node_takes_no_more_runs_than_it_may(tmp_path: Path) -> None:
 async def test_definition_that_this_version_cannot_execute_is_refused_once(app: Interlock) -> None:
     await app.start(QUICK, id="new", detach=True)
     row = await app.find(None, "new")
-    newer = QUICK.replace("set: {x: 1}", "emit: {event: {with: {type: t, source: 'https://x'}}}")
+    newer = QUICK.replace("set: {x: 1}", "run: {container: {image: x}}")
 
     async def newer_one(digest: str) -> Any:
         stored = await definition(digest)
@@ -122,10 +122,10 @@ async def test_definition_that_this_version_cannot_execute_is_refused_once(app: 
     detach = telemetry.attach(lambda name, fields: heard.append(name))
     node = await serving(app)
     async with asyncio.timeout(15):
-        while not (states := [s for s in await app.store.nodes.states() if s.refusals]):
+        while not (states := [s for s in await app.store.nodes.states(None) if s.refusals]):
             await asyncio.sleep(0.01)
     detach()
-    assert "emit" in states[0].refusals[row.definition]
+    assert "container" in states[0].refusals[row.definition]
     assert heard.count("run.refused") == 1
     async with asyncio.timeout(15):
         while (await app.find(None, "new")).owner is not None:
@@ -197,7 +197,7 @@ async def test_reason_names_what_the_live_nodes_lack(app: Interlock) -> None:
         ("python.allow does not name it", "name the module in python.allow"),
         ("python.functions does not name it", "name the function in python.functions"),
         ("cannot import 'x'", "install what the node lacks"),
-        ("this version cannot execute emit", "upgrade"),
+        ("this version cannot execute run container", "upgrade"),
     ):
         await app.store.nodes.note(node.node, {row.definition: reason}, [])
         nodes = await app.servers()

@@ -76,6 +76,19 @@ async def test_event_of_a_refused_commit_reaches_nobody(store: Store) -> None:
     assert await store.views.events(None, None, None, 10) == []
 
 
+async def test_event_that_several_runs_send_at_once_is_the_one_that_is_kept(store: Store) -> None:
+    await listening(store, "r1", wanted(type="t"))
+    await listening(store, "r2", wanted(type="u"))
+    await listening(store, "r3")
+    stale = batch("r3", seq=7, emitted=[event(type="t", body=b"stale")])
+    sent = accepting("r4", emitted=[event(type="u", body=b"sent")])
+    late = accepting("r5", emitted=[event(type="t", body=b"late")])
+    results = await asyncio.gather(*(store.journal.commit(each) for each in (stale, sent, late)))
+    assert results == [Committed.STALE, Committed.APPLIED, Committed.APPLIED]
+    assert [row.body for row in await store.views.events(None, None, None, 10)] == [b"sent"]
+    assert [await heard(store, "r1"), await heard(store, "r2")] == [[], ["e1"]]
+
+
 async def test_nobody_is_told_after_unsubscribing_or_ending(store: Store) -> None:
     await listening(store, "r1", wanted(1), wanted(2, type="u"))
     await listening(store, "r2", wanted())
@@ -145,3 +158,9 @@ async def test_post_reaches_another_run_once_and_never_one_that_has_ended(store:
     await store.journal.commit(accepting("r3", posts=posts))
     assert len(await causes(store, "r1")) == 1
     assert await causes(store, "r2") == []
+
+
+async def test_post_of_the_first_commit_reaches_the_run_itself(store: Store) -> None:
+    post = Post(run="r1", cause_id="effect:1", cause=b'{"kind":"tick"}')
+    await store.journal.commit(accepting("r1", posts=[post]))
+    assert len(await causes(store, "r1")) == 1

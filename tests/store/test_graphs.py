@@ -9,7 +9,7 @@ from interlock.model import fault
 from interlock.model.fault import Fault
 from interlock.model.states import TaskState
 from interlock.model.task import Done, Failed, FailureClass
-from interlock.store.ports import ClaimedTask, GraphTask, Store
+from interlock.store.ports import DUE_AT_ONCE, ClaimedTask, GraphTask, Store
 from store.rows import new_task
 
 FAILURE = Failed(FailureClass.APPLICATION, Fault(type=fault.RUNTIME, status=500))
@@ -163,6 +163,15 @@ async def test_delayed_attempt_frees_its_place_and_comes_back(store: Store) -> N
     assert not await store.queue.settle("t1", 1, Done(1), 201.0)
     await settle(store, again)
     assert (await states(store))["t3"] is TaskState.READY
+
+
+async def test_many_delayed_tasks_become_ready_in_pieces(store: Store) -> None:
+    await load(store, *(task(f"t{number:03}", number, ready_at=200.0 + number) for number in range(DUE_AT_ONCE + 7)))
+    assert await store.graphs.due(5000.0) == DUE_AT_ONCE
+    left = [name for name, state in (await states(store)).items() if state is TaskState.DELAYED]
+    assert left == [f"t{number}" for number in range(DUE_AT_ONCE, DUE_AT_ONCE + 7)]
+    assert await store.graphs.due(5000.0) == 7
+    assert await store.graphs.due(5000.0) == 0
 
 
 async def test_task_begins_no_sooner_than_it_may(store: Store) -> None:

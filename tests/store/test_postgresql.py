@@ -23,7 +23,7 @@ import required
 from interlock import errors
 from interlock.service import uuid7
 from interlock.store.open import open_store
-from interlock.store.ports import Committed
+from interlock.store.ports import Committed, GraphTask
 from interlock.store.sql import statements
 from interlock.store.sql.postgresql import commits, failures, parameters, partitions, schema, server
 from interlock.store.sql.postgresql.committer import Committer
@@ -303,6 +303,75 @@ async def test_only_weeks_that_lie_before_and_hold_no_open_run_are_dropped(
     assert await store.journal.load(late) is not None
     assert (await store.views.counts())["tasks"] == 2
     assert await store.journal.commit(accepting("again", new={"id": ended})) is Committed.APPLIED
+
+
+async def _week(store: PostgresStore, connection: asyncpg.Connection[Any]) -> str:
+    """Make a week of 2025 with one run that has ended, and give the run."""
+    week = datetime(2025, 1, 6, tzinfo=UTC)
+    await partitions.make(connection, week.timestamp())
+    run = _key(week)
+    await store.journal.commit(accepting(run, tasks=[new_task(f"t-{run}", run)], scopes={"s": b"{}"}))
+    await store.journal.commit(batch(run, seq=1, ended=True, status="completed", cancelled_tasks=[1]))
+    return run
+
+
+BEFORE = datetime(2025, 1, 20, tzinfo=UTC).timestamp()
+
+
+async def test_task_graph_outlives_the_week_that_it_was_loaded_in(
+    store: PostgresStore, connection: asyncpg.Connection[Any]
+) -> None:
+    run = await _week(store, connection)
+    graph = _key(datetime(2025, 1, 7, tzinfo=UTC))
+    tasks = [GraphTask(task=new_task(name, graph, number)) for number, name in enumerate("ab")]
+    await store.graphs.load([tasks[0], GraphTask(task=tasks[1].task, after={"a": True})], 100.0)
+    assert await store.upkeep.drop(BEFORE) == 1
+    assert [row.task for row in await store.views.tasks(graph)] == ["a", "b"]
+    assert await store.views.tasks(run) == []
+    assert await connection.fetchval("SELECT count(*) FROM task_edges") == 1
+
+
+async def test_week_with_an_attempt_at_work_is_not_dropped(
+    store: PostgresStore, connection: asyncpg.Connection[Any]
+) -> None:
+    run = await _week(store, connection)
+    await connection.execute("UPDATE tasks SET state = 'running' WHERE run = $1", run)
+    assert await store.upkeep.drop(BEFORE) == 0
+    assert await store.journal.load(run) is not None
+
+
+async def test_week_that_a_process_left_half_dropped_is_finished(
+    store: PostgresStore, connection: asyncpg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = await _week(store, connection)
+
+    async def killed(*_: object) -> None:
+        raise ConnectionResetError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(partitions, "_finish", killed)
+        with pytest.raises(errors.StoreUnavailable):
+            await store.upkeep.drop(BEFORE)
+    assert await store.journal.load(run) is None
+    assert len(await store.views.tasks(run)) == 1
+    assert await store.upkeep.drop(BEFORE) == 0
+    assert await store.views.tasks(run) == []
+    assert await connection.fetchval("SELECT to_regclass('runs_20250106')") is None
+    assert await store.journal.commit(accepting("again", new={"id": run})) is Committed.APPLIED
+
+
+async def test_rows_of_a_dropped_week_that_lie_in_the_net_go_with_it(
+    store: PostgresStore, connection: asyncpg.Connection[Any]
+) -> None:
+    """The table of its history could not be made when the others were."""
+    week = datetime(2025, 1, 6, tzinfo=UTC)
+    await partitions.make(connection, week.timestamp())
+    await connection.execute("DROP TABLE history_20250106")
+    await connection.execute("INSERT INTO history VALUES ($1, 99, 1, 1, '')", _key(week))
+    await _week(store, connection)
+    assert await connection.fetchval("SELECT count(*) FROM history_other") == 3
+    assert await store.upkeep.drop(BEFORE) == 1
+    assert await connection.fetchval("SELECT count(*) FROM history") == 0
 
 
 async def test_change_gives_way_to_those_who_use_the_table(

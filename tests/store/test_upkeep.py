@@ -5,7 +5,8 @@ from __future__ import annotations
 from interlock.engine import cause
 from interlock.model.states import RunStatus
 from interlock.model.task import Done, Failed, FailureClass
-from interlock.store.ports import Committed, LogLine, Store
+from interlock.store.ports import Committed, GraphTask, LogLine, Store
+from interlock.store.sql.transaction import Transaction
 from store.rows import accepting, batch, definition, new_task, node
 
 FOREVER = 1e12
@@ -52,6 +53,35 @@ async def test_removed_run_is_gone_at_once_and_its_rows_in_pieces(store: Store) 
     assert (await store.views.counts())["commits"] == 2
     assert await store.views.run(None, "young") is not None
     await store.upkeep.compact()
+
+
+async def test_what_tasks_of_graphs_wait_for_goes_with_them(store: Store) -> None:
+    await _ended(store, "old", 100.0)
+    names = [f"t{number:03}" for number in range(1, 300)]
+    await store.graphs.limit("key", 1)
+    for graph in ("old", "young"):
+        tasks = [new_task(f"{graph}-{name}", graph, number) for number, name in enumerate(names, 1)]
+        after: list[dict[str, bool]] = [{}, *({f"{graph}-{name}": True} for name in names)]
+        await store.graphs.load(
+            [GraphTask(task=task, after=edges, limits=["key"]) for task, edges in zip(tasks, after, strict=False)], 1.0
+        )
+    assert await store.upkeep.remove(["old"], 500.0) == 1
+    while await store.upkeep.clear():
+        pass
+    assert await store.views.tasks("old") == []
+    assert len(await store.views.tasks("young")) == len(names)
+    assert await _waiting(store, "old-t002") == (0, 0)
+    assert await _waiting(store, "young-t002") == (1, 1)
+
+
+async def _waiting(store: Store, task: str) -> tuple[int, int]:
+    """Give how many edges and limits the rows of a task have, under whatever key its graph is loaded again."""
+
+    async def work(transaction: Transaction) -> tuple[int, int]:
+        limits = await transaction.rows("limits_of_tasks", {"tasks": f'["{task}"]'})
+        return await transaction.run("edges_of_task_end", {"task": task}), len(limits)
+
+    return await store.database.write(work)  # type: ignore[attr-defined, no-any-return]  # both kinds of stores have it
 
 
 async def test_run_that_is_live_again_or_still_at_work_is_not_removed(store: Store) -> None:

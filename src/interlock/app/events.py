@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from interlock import errors
-from interlock.app.interlock import Interlock, actor
+from interlock.app.actor import actor
+from interlock.app.interlock import Interlock
 from interlock.engine import exchange
 from interlock.model import cloud_event, json
 from interlock.model.json import Json

@@ -9,43 +9,39 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import getpass
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from interlock import errors
-from interlock.app import graphs, stranded
+from interlock.app import stranded
+from interlock.app.actor import actor
+from interlock.app.definitions import Definitions
+from interlock.app.forking import Forker
 from interlock.app.graphs import Graphs
 from interlock.app.node import DISPATCHER, ROLES, Node
 from interlock.app.readiness import Readiness
 from interlock.app.resources import Fetcher
+from interlock.app.starting import Started, Starter
 from interlock.app.stranded import Stranded
 from interlock.config import Settings
 from interlock.engine import cause as causes
-from interlock.engine import exchange, recovery
-from interlock.engine import state as states
-from interlock.engine.fold import apply
+from interlock.engine import recovery
 from interlock.engine.rows import Rows
-from interlock.flow import check, resources
-from interlock.flow.check import Loaded
-from interlock.flow.graph import Graph
-from interlock.flow.meaning import executable, limits
+from interlock.flow.meaning import limits
 from interlock.model import event as events
 from interlock.model.event import Event
 from interlock.model.json import Json
-from interlock.model.payload import Payload
 from interlock.model.states import ENDED_RUN, RunStatus
 from interlock.net.authentication import Authenticator
 from interlock.net.client import Client
 from interlock.secrets.keeper import Keeper
 from interlock.service import Clock, SystemClock
 from interlock.store.open import open_store
-from interlock.store.ports import Batch, Committed, Definition, NewRun, NodeState, RunRow, Store
+from interlock.store.ports import Definition, NodeState, RunRow, Store
 
 _PAGE: Final = 500
 _LONGEST_ID: Final = 128
@@ -53,21 +49,6 @@ _REMEMBERED: Final = 64  # documents whose check is not repeated when they are s
 _DEFINED_SECONDS: Final = 3600.0  # then it is stored again: retention removes what nobody asked for in a day
 _SCHEDULE: Final = "/schedule"
 _FOLLOW_SECONDS: Final = 1.0  # the net under the bell
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Started:
-    """A run that was accepted.
-
-    `fresh` False: a run with this id, definition and input was there before. `has_schedule`: the document has one, which
-    a run started by hand does not follow; it runs once, now.
-    """
-
-    run: str
-    namespace: str
-    id: str
-    fresh: bool
-    has_schedule: bool = False
 
 
 class Interlock:
@@ -82,8 +63,9 @@ class Interlock:
         self.secrets = Keeper(settings.store.url, settings.secrets, clock, os.environ)
         self._client = Client(settings.http, settings.payload.max_bytes)
         self.fetcher = Fetcher(Authenticator(self._client, clock), self.secrets, limits.configured(settings.limits))
-        self._defined_texts: dict[str, tuple[Definition, Graph, bool]] = {}
-        self._defined_since = clock.monotonic()
+        self._definitions = Definitions(settings, store, clock, self.graphs, self.fetcher)
+        self._starter = Starter(store, clock, self.rows, self._definitions)
+        self._forker = Forker(store, clock, self.rows, self.graphs, self.secrets, self.history)
         self.node: Node | None = None
 
     @classmethod
@@ -169,39 +151,11 @@ class Interlock:
         nodes = await self.servers()
         return stranded.serves(nodes, await self.find(row.namespace, row.id))
 
-    # -- definitions ---------------------------------------------------------------------------------------------
+    # -- starting ------------------------------------------------------------------------------------------------
 
     async def publish(self, text: str, file: str | None) -> Definition:
         """Fix a document's `name:version` to its text. Raises InvalidDefinition, Conflict when another text has it."""
-        loaded = self._executable(text, file)
-        folder = Path(file).absolute().parent if file else Path.cwd()
-        stored = graphs.definition(text, loaded, await self.fetcher.fetch(loaded, folder))
-        self.graphs.add(stored, loaded)
-        for function in _python_functions(loaded.value):
-            module = function.removeprefix("python:").partition(":")[0]
-            if not any(module == allowed or module.startswith(f"{allowed}.") for allowed in self.settings.python.allow):
-                raise errors.Invalid(
-                    f"publishing {stored.name} needs the right to run {function!r}; name its module in python.allow"
-                )
-        digest = await self.store.journal.publish(stored, actor(), self.clock.now())
-        if digest != stored.digest:
-            name = f"{stored.namespace}/{stored.name}:{stored.version}"
-            raise errors.Conflict(
-                f"{name} was published before with another text (digest {digest[:12]}, this one {stored.digest[:12]}); "
-                "raise document.version"
-            )
-        return stored
-
-    def _executable(self, text: str, file: str | None, *, but: str | None = None) -> Loaded:
-        """Load a document that this version can execute; `but`: the one place where it may say what is not built."""
-        loaded = check.load(text, file, allowed=limits.configured(self.settings.limits))
-        loaded.raise_for_problems()
-        unbuilt = [problem for problem in loaded.warnings if problem.code == executable.CODE and problem.path != but]
-        if unbuilt:
-            raise errors.InvalidDefinition("this document uses what this version cannot execute yet", tuple(unbuilt))
-        return loaded
-
-    # -- starting ------------------------------------------------------------------------------------------------
+        return await self._definitions.publish(text, file)
 
     async def start(
         self,
@@ -218,85 +172,16 @@ class Interlock:
 
         The same id, definition and input give the run that is there. Raises InvalidDefinition, Conflict.
         """
-        folder = (folder or Path.cwd()).absolute()
-        stored, graph, has_schedule = await self._defined(text, file, folder)
-        run = self.clock.uuid()
-        new = NewRun(
-            run=run,
-            namespace=namespace or stored.namespace,
-            id=_checked_id(id) or run,
-            definition=stored.digest,
-            workflow=stored.name,
-            version=stored.version,
-            input=b"",
-            folder=str(folder),
-            owner=None,
+        return await self._starter.start(
+            None if detach else self.node, text, file=file, input=input, id=id, namespace=namespace, folder=folder
         )
-        value = Payload(input)
-        if self.node is not None and not detach:
-            owned = msgspec.structs.replace(new, owner=self.node.row.node)
-            committed = await self.node.engine.accept(owned, graph, value)
-        else:
-            committed = await self._accept_only(new, value)
-        if committed is Committed.EXISTS:
-            return await self._existing(new, value)
-        return Started(run=run, namespace=new.namespace, id=new.id, fresh=True, has_schedule=has_schedule)
 
-    async def _defined(self, text: str, file: str | None, folder: Path) -> tuple[Definition, Graph, bool]:
-        """Give a document checked, stored and compiled, and whether it has a schedule.
+    async def fork(self, row: RunRow, step: str, id: str | None) -> Started:
+        """Start a new run with a copy of another one's history up to before the last time it entered `step`.
 
-        The last ones are remembered, but for those with resources: these are fetched at each start.
+        `step`: a path such as /do/2/ship, or a name that only one step has. Raises NotFound when it was never entered.
         """
-        known = self._defined_texts.get(text)
-        if self.clock.monotonic() - self._defined_since > _DEFINED_SECONDS:
-            self._defined_since, known = self.clock.monotonic(), None
-            self._defined_texts.clear()
-        if known is None:
-            loaded = self._executable(text, file, but=_SCHEDULE)
-            stored = await self._pinned(text, loaded, folder)
-            await self.store.journal.define(stored)
-            known = stored, self.graphs.add(stored, loaded), loaded.required().schedule is not None
-            if stored.resources is None:
-                self._defined_texts[text] = known
-            while len(self._defined_texts) > _REMEMBERED:
-                del self._defined_texts[next(iter(self._defined_texts))]
-        return known
-
-    async def _pinned(self, text: str, loaded: Loaded, folder: Path) -> Definition:
-        """Give a document with the resources it needs: those that it was published with, else fetched now."""
-        workflow = loaded.required()
-        if not resources.wanted(workflow, workflow.use):
-            return graphs.definition(text, loaded, {})
-        header = workflow.document
-        published = await self.store.journal.published(header.namespace, header.name, header.version)
-        if published is not None and published.source == text:
-            return published
-        return graphs.definition(text, loaded, await self.fetcher.fetch(loaded, folder))
-
-    async def _accept_only(self, new: NewRun, value: Payload) -> Committed:
-        """Store a run that whichever node can will begin."""
-        text, large = self.rows.input(value)
-        state = states.new(new.run, new.namespace, new.id, value)
-        batch = self.rows.batch(
-            state,
-            (),
-            epoch=1,
-            seq=0,
-            at=self.clock.now(),
-            accept=msgspec.structs.replace(new, input=text),
-        )
-        return await self.store.journal.commit(msgspec.structs.replace(batch, head=b"", large=large))
-
-    async def _existing(self, new: NewRun, value: Payload) -> Started:
-        row = await self.find(new.namespace, new.id)
-        assert row.input is not None
-        there = await self.rows.value(row.run, row.input, self.store.journal)
-        if row.definition != new.definition or there != value:
-            raise errors.Conflict(
-                f"the run {new.id!r} exists with definition {row.definition[:12]} and input {there.digest[:12]}; "
-                f"asked for were definition {new.definition[:12]} and input {value.digest[:12]}; choose another id"
-            )
-        return Started(run=row.run, namespace=row.namespace, id=row.id, fresh=False)
+        return await self._forker.fork(row, step, id)
 
     # -- finding and following -----------------------------------------------------------------------------------
 
@@ -388,105 +273,10 @@ class Interlock:
         await node.engine.adopt_reopened(row.run, epoch)
         return True
 
-    async def fork(self, row: RunRow, step: str, id: str | None) -> Started:
-        """Start a new run with a copy of another one's history up to before the last time it entered `step`.
-
-        `step`: a path such as /do/2/ship, or a name that only one step has. Raises NotFound when it was never entered.
-        """
-        journal = self.store.journal
-        graph = await self.graphs.graph(row.definition)
-        history = await self.history(row.run)
-        path = step_path(graph.nodes, step)
-        prefix = _before(history, path)
-        if prefix is None:
-            raise errors.NotFound(f"the run {row.id} never entered {path}; `interlock show {row.id}` lists its steps")
-        assert row.input is not None
-        value = await self.rows.value(row.run, row.input, journal)
-        run = self.clock.uuid()
-        text, large = self.rows.input(value)
-        new = NewRun(
-            run=run,
-            namespace=row.namespace,
-            id=_checked_id(id) or run,
-            definition=row.definition,
-            workflow=row.workflow,
-            version=row.version,
-            input=text,
-            folder=row.folder,
-            owner=None,
-            origin=row.id,
-        )
-        state = states.new(run, new.namespace, new.id, value)
-        now = self.clock.now()
-        if graph.secrets:
-            prefix = await self._with_markers_of(row.run, run, prefix)
-        copied = [*prefix, events.Copied(at=now, origin=row.id, since=prefix[-1].at if prefix else None)]
-        for event in copied:
-            apply(state, event)
-        batch: Batch = self.rows.batch(state, copied, epoch=1, seq=0, at=now, accept=new)
-        batch = msgspec.structs.replace(
-            batch,
-            large={**batch.large, **large},
-            subscriptions=exchange.subscriptions(graph, state, state.listeners) if graph.listens else (),
-        )
-        if await journal.commit(batch) is Committed.EXISTS:
-            raise errors.Conflict(f"the run {new.id!r} exists; choose another id")
-        return Started(run=run, namespace=new.namespace, id=new.id, fresh=True)
-
-    async def _with_markers_of(self, origin: str, run: str, history: list[Event]) -> list[Event]:
-        """Give a history whose markers of secrets are those of the run that takes it over."""
-        markers = await self.secrets.markers(origin)
-        return [markers.moved(event, run) for event in history]
-
     async def finish(self, run: str) -> None:
         """Wait until this process's node is done with a run. Raises what stopped it."""
         if self.node is not None:
             await self.node.watch(run)
 
 
-def actor() -> str:
-    """Give the name that changes are recorded under: the user of this process."""
-    try:
-        return f"user:{getpass.getuser()}"
-    except (KeyError, OSError):  # a process without a name for its user id
-        return "user:unknown"
-
-
-def _checked_id(id: str | None) -> str | None:
-    if id is not None and not (0 < len(id) <= _LONGEST_ID and id.isprintable()):
-        raise errors.Invalid(f"the run id {id[:40]!r} is not 1 to {_LONGEST_ID} printable characters")
-    return id
-
-
-def _python_functions(value: Json) -> list[str]:
-    """Give every `call: python:...` in a document."""
-    if isinstance(value, list):
-        return [name for item in value for name in _python_functions(item)]
-    if not isinstance(value, dict):
-        return []
-    called = value.get("call")
-    found = [called] if isinstance(called, str) and called.startswith("python:") else []
-    return found + [name for item in value.values() for name in _python_functions(item)]
-
-
-def step_path(nodes: Mapping[str, object], step: str) -> str:
-    """Give the path of a step that is named by its path or its name. Raises Invalid, NotFound, which list the names."""
-    if step in nodes:
-        return step
-    found = [path for path in nodes if path.rsplit("/", 1)[-1] == step]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise errors.Invalid(f"several steps are called {step!r}: {', '.join(found)}; write the path")
-    raise errors.NotFound(f"the workflow has no step {step!r}; its steps are {', '.join(nodes)}")
-
-
-def _before(history: Sequence[Event], path: str) -> list[Event] | None:
-    """Give the events before the last one that began the step `path`, None when none did."""
-    begins = [
-        number
-        for number, event in enumerate(history)
-        if (isinstance(event, events.Entered) or (isinstance(event, events.Completed) and event.since is not None))
-        and event.path == path
-    ]
-    return list(history[: begins[-1]]) if begins else None
+__all__ = ["Interlock", "Started"]

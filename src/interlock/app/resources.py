@@ -22,6 +22,7 @@ from interlock.flow import calling, check, resources
 from interlock.flow import document as doc
 from interlock.flow.check import Loaded
 from interlock.flow.meaning import limits
+from interlock.flow.reading import Reader
 from interlock.flow.resources import Wanted
 from interlock.model import fault
 from interlock.model.json import Json
@@ -94,8 +95,11 @@ class Fetcher:
         raise errors.Environment(message) if is_away else errors.Invalid(message)
 
     async def _credentials(self, wanted: Wanted, use: doc.Use) -> Credentials | None:
-        """Give the credentials for a resource; before a run begins there is no data, so they see secrets only."""
-        made = calling.credentials(wanted.authentication, use)
+        """Give the credentials for a resource; before a run begins there is no data, so they see secrets only.
+
+        Without data there is nothing for a text outside of `${ }` to read, whatever the mode.
+        """
+        made = calling.credentials(wanted.authentication, use, Reader("strict"))
         if made is None:
             return None
         arguments: Mapping[str, Json] = {}

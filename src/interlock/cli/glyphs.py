@@ -9,6 +9,7 @@ from rich.console import Console
 from interlock.model import duration
 from interlock.model.json import Json
 from interlock.model.states import RunStatus, StepStatus
+from interlock.secrets.form import hidden
 
 GLYPHS: Final[dict[str, tuple[str, str]]] = {
     "pending": ("○", "bright_black"),
@@ -43,7 +44,7 @@ def short(id: str) -> str:
 
 
 def value(found: Json) -> str:
-    """Give a JSON value in a few words."""
+    """Give a JSON value in a few words, with `***` for secrets."""
     match found:
         case None:
             return ""
@@ -53,7 +54,8 @@ def value(found: Json) -> str:
         case list():
             return counted(len(found), "item")
         case str():
-            return _clip(found.strip().splitlines()[0] if found.strip() else "")
+            text = hidden(found).strip()
+            return _clip(text.splitlines()[0] if text else "")
         case _:
             return _clip(str(found))
 
@@ -67,7 +69,8 @@ def _scalar(item: Json) -> str:
         return "yes" if item else "no"
     if isinstance(item, int | float):
         return f"{item:g}"
-    return item if isinstance(item, str) and 0 < len(item) <= 24 and item.isprintable() else ""
+    text = hidden(item) if isinstance(item, str) else ""
+    return text if 0 < len(text) <= 24 and text.isprintable() else ""
 
 
 def _clip(text: str) -> str:

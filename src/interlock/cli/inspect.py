@@ -14,7 +14,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from interlock import errors
-from interlock.app.interlock import Interlock, step_path
+from interlock.app.interlock import Interlock
 from interlock.app.stranded import Stranded
 from interlock.cli import context, glyphs, tree
 from interlock.cli.options import options
@@ -266,7 +266,7 @@ async def logs(run: str, step: str | None, *, follow: bool, as_json: bool) -> in
     """Print the output of a run's steps as it came. Raises Invalid for a step that the workflow does not have."""
     async with context.existing() as app:
         row = await app.find(options.namespace, run)
-        path = None if step is None else step_path((await app.graphs.graph(row.definition)).nodes, step)
+        path = None if step is None else (await app.graphs.graph(row.definition)).named(step)
         await _print_logs(app, row, path, follow=follow, as_json=as_json)
     return 0
 

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterator
 from typing import TextIO
 
+from interlock.secrets.form import hidden
+
 _reserved: TextIO | None = None
 
 
@@ -29,14 +31,20 @@ def reserved() -> Iterator[None]:
 
 
 def answer(text: str, end: str = "\n") -> None:
-    """Print a result. Raises BrokenPipeError when its reader went away, OSError when there is no room for it."""
-    print(text, end=end, file=results(), flush=True)
+    """Print a result, with `***` for secrets.
+
+    Raises BrokenPipeError when its reader went away, OSError when there is no room for it.
+    """
+    print(hidden(text), end=end, file=results(), flush=True)
 
 
 def note(text: str, end: str = "\n") -> None:
-    """Print a line for the person. One that nobody can read any more is dropped: the work goes on without it."""
+    """Print a line for the person, with `***` for secrets.
+
+    One that nobody can read any more is dropped: the work goes on without it.
+    """
     try:
-        print(text, end=end, file=sys.stderr, flush=True)  # noqa: T201 (the one door)
+        print(hidden(text), end=end, file=sys.stderr, flush=True)  # noqa: T201 (the one door)
     except OSError:
         discard(sys.stderr)
 

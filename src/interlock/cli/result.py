@@ -14,6 +14,7 @@ from interlock.model.fault import Fault
 from interlock.model.json import Json
 from interlock.model.payload import Payload
 from interlock.model.states import RunStatus
+from interlock.secrets.form import hidden
 from interlock.store.ports import RunRow
 
 EXIT: Final = {
@@ -82,5 +83,5 @@ def described(row: RunRow, output: Payload | None) -> dict[str, Json]:
 
 
 def fault_of(row: RunRow) -> Fault | None:
-    """Give the error that a run faulted with."""
-    return None if row.fault is None else msgspec.json.decode(row.fault, type=Fault)
+    """Give the error that a run faulted with, with `***` for secrets."""
+    return None if row.fault is None else msgspec.json.decode(hidden(row.fault.decode()), type=Fault)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import os
 import platform
 import shutil
@@ -25,8 +24,8 @@ from interlock.expr.evaluators import Evaluators
 from interlock.expr.jq import Expression
 from interlock.model import duration, json
 from interlock.model.json import Json
+from interlock.store.address import masked
 
-_URLS: Final = ("store.url", "store.listen_url")
 _SIZES: Final = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
 _REPORT_LINES: Final = 8
 _CLOCK_SAMPLE_SECONDS: Final = 0.2
@@ -69,23 +68,22 @@ async def _evaluated(compiled: Expression, data: Json, arguments: Mapping[str, J
 
 async def config_show(*, as_json: bool) -> int:
     """List every setting with its value and origin."""
-    found = config.explain(context.flags(), os.environ, context.folder(), Path.home())
-    settings = [_without_password(each) for each in found]
+    settings = config.explain(context.flags(), os.environ, context.folder(), Path.home())
     if as_json:
-        listed = [{"key": each.key, "value": each.value, "origin": each.origin} for each in settings]
+        listed = [{"key": each.key, "value": _readable(each), "origin": each.origin} for each in settings]
         answer(json.encode(listed).decode())
         return 0
-    shown = [(each.key, _shown(each.value, each.unit), each.origin) for each in settings]
+    shown = [(each.key, _shown(_readable(each), each.unit), each.origin) for each in settings]
     widths = [max(len(row[column]) for row in shown) for column in (0, 1)]
     for key, value, origin in shown:
         answer(f"{key:<{widths[0]}}  {value:<{widths[1]}}  {origin}")
     return 0
 
 
-def _without_password(setting: config.Setting) -> config.Setting:
-    if setting.key in _URLS and isinstance(setting.value, str):
-        return dataclasses.replace(setting, value=config.shown(setting.value))
-    return setting
+def _readable(setting: config.Setting) -> Json:
+    """Give the value of a setting as people may read it."""
+    is_address = setting.key in ("store.url", "store.listen_url")
+    return masked(setting.value) if is_address and isinstance(setting.value, str) else setting.value
 
 
 def _shown(value: Json, unit: str) -> str:

@@ -24,6 +24,7 @@ from interlock.model import duration
 from interlock.model.event import LIST_END, RUN_END
 from interlock.model.states import StepStatus
 from interlock.model.story import Step, Story, enclosing
+from interlock.secrets.form import hidden
 
 _DIM: Final = "bright_black"
 _BAR_CELLS: Final = 16
@@ -231,4 +232,4 @@ def _line(line: _Line, left: int, what: int, took: int, columns: int) -> Text:
 
 
 def _flat(text: str) -> str:
-    return " ".join(text.split())
+    return " ".join(hidden(text).split())

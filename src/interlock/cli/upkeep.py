@@ -8,7 +8,8 @@ from typing import Final
 from interlock import errors
 from interlock.app import backup as copies
 from interlock.app import retention
-from interlock.app.interlock import Interlock, actor
+from interlock.app.actor import actor
+from interlock.app.interlock import Interlock
 from interlock.app.retention import Rules, Wanted
 from interlock.cli import context, glyphs
 from interlock.cli.options import options

@@ -21,10 +21,8 @@ from interlock.config.settings import (
     Store,
 )
 from interlock.config.sources import RESERVED, Setting, explain, files, load
-from interlock.config.urls import shown
 
 __all__ = [
     "RESERVED", "Engine", "Expressions", "Http", "Limits", "Logs", "Node", "Payload", "Python", "Retention",
     "Secrets", "Setting", "Settings", "Store", "explain", "files", "load",
-    "shown",
 ]  # fmt: skip

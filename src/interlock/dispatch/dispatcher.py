@@ -28,7 +28,7 @@ from interlock.pool.launcher import Launch, Launcher, Running
 from interlock.secrets.keeper import Keeper, no_secret
 from interlock.secrets.revealed import Stream
 from interlock.service import Clock, Loop
-from interlock.store.ports import ClaimedTask, Orphan, Store
+from interlock.store.ports import DUE_AT_ONCE, ClaimedTask, Orphan, Store
 
 _POLL_SECONDS: Final = 1.0  # the net under the bell
 _RETRY_SECONDS: Final = 0.5
@@ -36,6 +36,9 @@ _STOP_SECONDS: Final = 5.0  # for what a stopping dispatcher still has to tell a
 _RECONCILE_SECONDS: Final = 60.0
 LEASE_SECONDS: Final = 60.0
 _ORPHANS_AT_ONCE: Final = 50
+_DUE_SECONDS: Final = (
+    1.0  # between looks at what was delayed: the bell rings with every commit, and does not tell of time
+)
 
 
 class Dispatcher(Loop):
@@ -84,6 +87,7 @@ class Dispatcher(Loop):
         self._claiming: asyncio.Task[list[ClaimedTask]] | None = None
         self._unlisten: Callable[[], None] | None = None
         self._reconcile_at = clock.monotonic() + _RECONCILE_SECONDS
+        self._due_at = clock.monotonic()
 
     async def start(self) -> None:
         self._unlisten = self._store.bell.listen(self.wake)
@@ -167,6 +171,7 @@ class Dispatcher(Loop):
             await asyncio.gather(*(self._running[task].cancel() for task in unwanted if task in self._running))
         if self._clock.monotonic() >= self._reconcile_at:
             await self._reconcile()
+        await self._ready_delayed()
         free = self._slots - len(self._attempts)
         if self._closing or free <= 0 or not await self._store.queue.ready(self._pool):
             return False
@@ -178,6 +183,14 @@ class Dispatcher(Loop):
         for task in claimed:
             self._begin(task)
         return bool(claimed)
+
+    async def _ready_delayed(self) -> None:
+        """Make ready what was delayed until now, in whatever pool: every dispatcher looks, a second apart."""
+        if self._clock.monotonic() < self._due_at:
+            return
+        self._due_at = self._clock.monotonic() + _DUE_SECONDS
+        while await self._store.graphs.due(self._clock.stamp()) == DUE_AT_ONCE:
+            pass  # the others of many, in further transactions
 
     def _begin(self, task: ClaimedTask) -> None:
         self._attempts[task.task] = asyncio.create_task(self._attempt(task), name=f"attempt-{task.task}")

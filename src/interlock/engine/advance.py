@@ -23,6 +23,7 @@ from interlock.engine import state as states
 from interlock.engine.cause import Cause, Continue, Drain, Recover, Settled, Start, Tick
 from interlock.engine.children import Children
 from interlock.engine.decide import decide
+from interlock.engine.handing import Handing
 from interlock.engine.live import Evaluates, Graphs, Keeps, LiveRun, Performs, Refuses
 from interlock.engine.machine import MAX_PAYLOAD_BYTES, Decision
 from interlock.engine.rows import Rows
@@ -87,7 +88,7 @@ class Engine(Service):
         self.rows = rows or Rows()
         self._patient = patient
         self._max_payload_bytes = max_payload_bytes
-        self._children = Children(node, store, clock, self.rows)
+        self._children = Children(node, store, clock, self.rows, Handing(graphs, secrets))
         self._runs: dict[str, LiveRun] = {}
         self._timers = Timers(clock, self._due)
         self._net: asyncio.TimerHandle | None = None
@@ -395,6 +396,7 @@ class Engine(Service):
             return
         children, answers = await self._patiently(lambda: self._children.of(place, work.requests))
         tasks = [self._task(place, request) for request in work.requests if request.queued and not _is_child(request)]
+        told = await self._patiently(lambda: self._children.told(live))
         listeners = exchange.listeners(live)
         batch = self.rows.batch(
             state,
@@ -407,7 +409,7 @@ class Engine(Service):
             consumed=consumed,
             accept=live.accept,
             children=children,
-            posts=[*answers, *exchange.told(live)],
+            posts=[*answers, *told],
             emitted=[exchange.sent(place.namespace, envelope) for envelope in work.emitted],
             subscriptions=exchange.wanted(live, listeners - live.subscribed),
             unsubscribed=sorted(live.subscribed - listeners) if not state.ended else (),

@@ -12,7 +12,7 @@ import base64
 from typing import Final
 
 from interlock.model.json import Json
-from interlock.secrets.markers import START
+from interlock.secrets.form import START
 
 _NAMES: Final = {"basic": "Basic", "bearer": "Bearer", "digest": "Digest", "oauth2": "Bearer", "oidc": "Bearer"}
 

@@ -6,6 +6,7 @@ not exist at a place is an error there, not null. Only the names that an express
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
@@ -49,6 +50,14 @@ class Bindings:
     def pick(self, names: frozenset[str]) -> dict[str, Json]:
         """Give the arguments of these names. Raises ExpressionError for one that this place does not have."""
         return {name: self._argument(name) for name in names}
+
+    def pick_any(self, names: frozenset[str]) -> dict[str, Json]:
+        """Give those arguments of these names that this place has."""
+        found: dict[str, Json] = {}
+        for name in names:
+            with contextlib.suppress(errors.ExpressionError):
+                found[name] = self._argument(name)
+        return found
 
     def credentials(self) -> tuple[Template | None, Json]:
         """Give what the credentials of this step's request are made of, and the data for it; None for no credentials.

@@ -10,11 +10,14 @@ from collections.abc import Sequence
 from typing import Final
 
 from interlock.engine import exchange
+from interlock.engine.handing import Handing
+from interlock.engine.live import LiveRun
 from interlock.engine.rows import Rows
 from interlock.model import fault
 from interlock.model.fault import Fault
 from interlock.model.payload import Payload
 from interlock.model.task import Done, EffectRequest, Failed, FailureClass, Place, WorkflowTarget
+from interlock.secrets import revealed as revealing
 from interlock.service import Clock
 from interlock.store.ports import NewRun, Post, Store
 
@@ -22,10 +25,11 @@ _LATEST: Final = "latest"
 
 
 class Children:
-    """Turns requests for workflows into runs to accept."""
+    """Turns requests for workflows into runs to accept, and their ends into what their parents are told."""
 
-    def __init__(self, node: str, store: Store, clock: Clock, rows: Rows) -> None:
+    def __init__(self, node: str, store: Store, clock: Clock, rows: Rows, handing: Handing) -> None:
         self._node = node
+        self._handing = handing
         self._store = store
         self._clock = clock
         self._rows = rows
@@ -33,7 +37,8 @@ class Children:
     async def of(self, place: Place, requests: Sequence[EffectRequest]) -> tuple[list[NewRun], list[Post]]:
         """Give the children that a decision asks for, and the answers that can be given at once.
 
-        Those are: accepted (for a child that is not awaited), and that there is no such workflow.
+        Those are: accepted (for a child that is not awaited), that there is no such workflow, and that it may not have a
+        secret that is in its input.
         """
         children: list[NewRun] = []
         answers: list[Post] = []
@@ -41,22 +46,44 @@ class Children:
             target = request.target
             if not isinstance(target, WorkflowTarget):
                 continue
-            child = await self._child(place, request.effect, target)
-            if child is None:
-                answers.append(exchange.settled(place.run, request.effect, _unknown(target)))
+            child = await self._child(place, request, target)
+            if isinstance(child, Failed):
+                answers.append(exchange.settled(place.run, request.effect, child))
                 continue
             children.append(child)
             if not target.awaited:
                 answers.append(exchange.settled(place.run, request.effect, Done(None)))
         return children, answers
 
-    async def _child(self, place: Place, effect: int, target: WorkflowTarget) -> NewRun | None:
+    async def told(self, live: LiveRun) -> list[Post]:
+        """Give what the parent of a run is told when the run has ended."""
+        state = live.state
+        if live.parent is None or state is None or not state.ended:
+            return []
+        parent, effect = live.parent
+        outcome = exchange.outcome(state)
+        if live.graph is not None and live.graph.secrets and revealing.may_hold(outcome):
+            taker = await self._store.journal.load(parent)
+            if taker is not None:
+                outcome = await self._handing.outcome(
+                    outcome, giver=live.run, taker=parent, definition=taker.definition, name=f"the run {taker.id}"
+                )
+        return [exchange.settled(parent, effect, outcome)]
+
+    async def _child(self, place: Place, request: EffectRequest, target: WorkflowTarget) -> NewRun | Failed:
         version = None if target.version == _LATEST else target.version
         found = await self._store.journal.published(target.namespace, target.name, version)
         if found is None:
-            return None
+            return _unknown(target)
         run = self._clock.uuid()
-        text, large = self._rows.input(Payload(target.input))
+        given = Payload(target.input)
+        if request.has_secrets:
+            name = f"{found.namespace}/{found.name}:{found.version}"
+            taken = await self._handing.value(given, giver=place.run, taker=run, definition=found.digest, name=name)
+            if isinstance(taken, Failed):
+                return taken
+            given = taken
+        text, large = self._rows.input(given)
         return NewRun(
             run=run,
             namespace=target.namespace,
@@ -68,7 +95,7 @@ class Children:
             folder=place.folder,
             owner=self._node,
             parent=place.run,
-            parent_effect=effect if target.awaited else None,
+            parent_effect=request.effect if target.awaited else None,
             large=large,
         )
 

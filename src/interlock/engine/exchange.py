@@ -1,4 +1,4 @@
-"""What a run exchanges with others in its commits: events it sends and listens for, and its own end told to its parent."""
+"""What a run exchanges with others in its commits: events that it sends and listens for, and ends that others are told."""
 
 from __future__ import annotations
 
@@ -64,21 +64,12 @@ def _kinds(graph: Graph, path: str) -> set[tuple[str, str]]:
     return {(_ANY, _ANY)} if any(not strategy.filters for strategy in strategies) else kinds
 
 
-def told(live: LiveRun) -> list[Post]:
-    """Give what the parent of a run is told when the run has ended."""
-    state = live.state
-    if live.parent is None or state is None or not state.ended:
-        return []
-    parent, effect = live.parent
-    return [settled(parent, effect, _outcome(state))]
-
-
 def settled(run: str, effect: int, outcome: Outcome) -> Post:
     """Give the end of an effect, for the inbox of its run."""
     return Post(run=run, cause_id=f"effect:{effect}", cause=causes.encode(Settled(effect, outcome)))
 
 
-def _outcome(state: RunState) -> Outcome:
+def outcome(state: RunState) -> Done | Failed:
     """Give how a child run ended, as the outcome of the step that waits for it."""
     match state.status:
         case RunStatus.COMPLETED:

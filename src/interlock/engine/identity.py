@@ -1,7 +1,8 @@
 """Who a node is, and whether another one on this host is still there.
 
 A process is named by host, boot and start time besides its pid, so that a pid that was given to another process since, or
-a host that was restarted, is never mistaken for life.
+a host that was restarted, is never mistaken for life. Containers may share all of these and see none of each other's
+processes, so a process is looked for only from within its own namespace of pids.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import interlock
 from interlock.service import Clock
 from interlock.store.ports import NodeRow
 
+_MACHINE_PIDS = "pid:[4026531836]"  # the namespace outside of containers has this number on every Linux
 _STARTED_FIELD = 21  # of /proc/<pid>/stat, counted from 0, after the command's closing parenthesis minus two
 
 
@@ -45,7 +47,9 @@ def is_dead(node: NodeRow) -> bool:
     boot = _boot()
     if not boot or not node.boot:
         return False
-    return node.boot != boot or started(node.pid) != node.started
+    if node.boot.partition("/")[0] != boot.partition("/")[0]:
+        return True
+    return node.boot == boot and started(node.pid) != node.started
 
 
 def started(pid: int) -> float | None:
@@ -59,7 +63,10 @@ def started(pid: int) -> float | None:
 
 
 def _boot() -> str:
+    """Give the id of this start of the machine and, in a container, `/` and its namespace of pids; empty for unknown."""
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        pids = os.readlink("/proc/self/ns/pid")
     except OSError:
         return ""
+    return boot if pids == _MACHINE_PIDS else f"{boot}/{pids}"

@@ -14,6 +14,7 @@ from interlock.expr.evaluation import Request as Evaluate
 from interlock.flow.graph import Graph
 from interlock.model.task import EffectRequest, Outcome, Place
 from interlock.secrets.bound import Bound
+from interlock.secrets.markers import Markers
 from interlock.store.ports import Committed, NewRun
 
 
@@ -28,9 +29,13 @@ class Evaluates(Protocol):
 
 
 class Keeps(Protocol):
-    """Gives the secrets that a run's definition declares."""
+    """Gives the secrets that a run's definition declares, and what stands for them in its data."""
 
     async def bound(self, run: str, names: tuple[str, ...]) -> Bound: ...
+
+    async def markers(self, run: str) -> Markers:
+        """Give the markers of a run. Raises Invalid where no store key was ever configured, Environment where it is away."""
+        ...
 
 
 class Performs(Protocol):

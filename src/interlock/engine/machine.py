@@ -6,6 +6,7 @@ and made again from the same state once its answer is there. `emit` is the only 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -110,7 +111,7 @@ class Machine:
 
         `goes_out`: it is a part of an effect's request. Raises StepFault, or Pending for a slow one.
         """
-        if "secrets" in what.arguments:
+        if "secrets" in what.arguments and (self.secrets is not None or "secrets" not in _dispensable(what)):
             return self._with_secrets(what, data, bindings, goes_out=goes_out)
         try:
             return self._evaluate(what, data, self._picked(what, bindings))
@@ -135,11 +136,13 @@ class Machine:
             raise _failed(error, secrets.masked(str(error))) from None
 
     def _picked(self, what: Expression | Template, bindings: Bindings) -> dict[str, Json]:
-        if what.arguments.isdisjoint(_OURS):
+        dispensable = _dispensable(what)
+        if what.arguments.isdisjoint(_OURS) and not dispensable:
             return bindings.pick(what.arguments)
-        picked = bindings.pick(what.arguments - _OURS)
+        picked = bindings.pick(what.arguments - _OURS - dispensable) | bindings.pick_any(dispensable - _OURS)
         if "authorization" in what.arguments:
-            picked["authorization"] = self._authorization(bindings)
+            with contextlib.suppress(*((errors.ExpressionError,) if "authorization" in dispensable else ())):
+                picked["authorization"] = self._authorization(bindings)
         return picked
 
     def _authorization(self, bindings: Bindings) -> Json:
@@ -198,6 +201,10 @@ class Machine:
             output=output,
             extra=extra,
         )
+
+
+def _dispensable(what: Expression | Template) -> frozenset[str]:
+    return what.dispensable if isinstance(what, Template) else frozenset()
 
 
 def _failed(error: errors.ExpressionError, detail: str) -> StepFault:

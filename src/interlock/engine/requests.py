@@ -57,7 +57,10 @@ def build(m: Machine, scope: Scope, node: Node, frame: Frame) -> EffectRequest:
             queued = True  # it outlives this node, as what goes through the queue does
         case work:
             assert isinstance(work, ProcessWork)  # the other kinds of work ask for no effect
-            target = _process(work, m.evaluate(work.fields, data, bindings, goes_out=True))
+            text = work.text
+            if not isinstance(text, str):
+                text = m.evaluate(text, data, bindings, goes_out=True)
+            target = _process(work, text, m.evaluate(work.fields, data, bindings, goes_out=True))
             queued, result = True, work.result
     key = idempotency_key(m, scope, node, frame, bindings)
     return EffectRequest(
@@ -159,7 +162,7 @@ def _uri(m: Machine, uri: Template | str, data: Json, bindings: Bindings) -> Jso
     return expanded if m.secrets is None else m.secrets.markers.encoded(expanded)
 
 
-def _process(work: ProcessWork, fields: dict[str, Json]) -> Target:
+def _process(work: ProcessWork, text: Json, fields: dict[str, Json]) -> Target:
     fields = fields | {
         "arguments": [_text(argument) for argument in fields["arguments"]],
         "environment": _texts(fields["environment"]),
@@ -167,10 +170,8 @@ def _process(work: ProcessWork, fields: dict[str, Json]) -> Target:
     if "stdin" in fields:
         fields["stdin"] = _text(fields["stdin"])
     if work.kind == "shell":
-        return _convert(ShellTarget, fields)
-    if work.code is not None:
-        fields["code"] = work.code
-    return _convert(ScriptTarget, fields | {"language": work.language})
+        return _convert(ShellTarget, fields | {"command": text})
+    return _convert(ScriptTarget, fields | {"code": text, "language": work.language})
 
 
 def _texts(value: Json) -> Json:

@@ -40,6 +40,7 @@ from interlock.model.event import LIST_END
 from interlock.model.fault import Fault
 from interlock.model.json import Json
 from interlock.model.payload import NULL, Payload
+from interlock.secrets.bound import SecretInData
 
 
 def enter(m: Machine, scope: Scope, node: Node) -> None:
@@ -176,6 +177,7 @@ def _emit(m: Machine, scope: Scope, node: Node, frame: Frame, work: EmitWork) ->
     except ValueError as error:
         raise StepFault(Fault(type=fault.VALIDATION, status=400, title="No event", detail=str(error))) from None
     payload = m.payload(envelope)
+    _check_leaves(m, payload)
     complete(m, scope, node, frame, payload)
     m.emit(
         events.Emitted(
@@ -188,6 +190,16 @@ def _emit(m: Machine, scope: Scope, node: Node, frame: Frame, work: EmitWork) ->
         )
     )
     m.decision.emitted.append(envelope)
+
+
+def _check_leaves(m: Machine, envelope: Payload) -> None:
+    """Check that an event holds no secret: it leaves the run, and its markers mean nothing to who hears it."""
+    found = [] if m.secrets is None else m.secrets.markers.found(envelope.text.decode())
+    if found:
+        detail = f"the event holds the secret {str(found[0])!r}, and would leave the run with it; leave it out"
+        raise StepFault(
+            Fault(type=fault.EXPRESSION, status=400, title="Secret in an event", detail=detail, code=SecretInData.code)
+        )
 
 
 def _name_of(key: str) -> str:

@@ -51,11 +51,13 @@ _Part: TypeAlias = _Constant | _Leaf | _Array | _Object
 class Template(msgspec.Struct, frozen=True):
     """A compiled value. `constant`: it holds no expression and evaluates to itself.
 
-    `arguments` are the `$names` that its expressions read, without `$`.
+    `arguments` are the `$names` that its expressions read, without `$`; `dispensable` are those of them that only texts
+    read which stand for themselves when they fail.
     """
 
     constant: bool
     arguments: frozenset[str]
+    dispensable: frozenset[str]
     _part: _Part
 
     @property
@@ -92,12 +94,25 @@ def expression(text: str) -> jq.Expression:
     return jq.compile(inner(text) if is_expression(text) else text.strip())
 
 
+def possible(text: str) -> jq.Expression | None:
+    """Give what the mode `loose` tries of a text without `${ }`: a program that names `.`, a field or a `$name`.
+
+    None for any other text.
+    """
+    try:
+        program = jq.compile(text.strip())
+    except ExpressionSyntax:
+        return None
+    return program if program.arguments or _names_data(syntax.parse(program.source)) else None
+
+
 def compile(value: Json, mode: Mode = "strict") -> Template:
     """Give the template of a JSON value. Raises ExpressionSyntax for the first `${ }` that does not compile."""
     part = _part(value, mode)
     leaves = _leaves(part)
     arguments: frozenset[str] = frozenset().union(*(leaf.expression.arguments for leaf in leaves))
-    return Template(constant=not leaves, arguments=arguments, _part=part)
+    needed: frozenset[str] = frozenset().union(*(leaf.expression.arguments for leaf in leaves if leaf.text is None))
+    return Template(constant=not leaves, arguments=arguments, dispensable=arguments - needed, _part=part)
 
 
 def _part(value: Json, mode: Mode) -> _Part:
@@ -116,8 +131,8 @@ def _part(value: Json, mode: Mode) -> _Part:
 def _text(text: str, mode: Mode) -> _Part:
     if is_expression(text):
         return _Leaf(jq.compile(inner(text)))
-    if mode == "loose" and _reads_something(text):
-        return _Leaf(jq.compile(text.strip()), text)
+    if mode == "loose" and (program := possible(text)) is not None:
+        return _Leaf(program, text)
     return _Constant(text)
 
 
@@ -160,15 +175,6 @@ def _evaluate_leaf(
         if text is None:
             raise
         return text
-
-
-def _reads_something(text: str) -> bool:
-    """Say whether `text` compiles to a program that names `.`, a field or a `$name`."""
-    try:
-        program = jq.compile(text.strip())
-    except ExpressionSyntax:
-        return False
-    return bool(program.arguments) or _names_data(syntax.parse(program.source))
 
 
 def _names_data(node: syntax.Node) -> bool:

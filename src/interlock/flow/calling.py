@@ -10,52 +10,53 @@ from interlock.expr import template
 from interlock.expr.template import Template
 from interlock.flow import document as doc
 from interlock.flow.graph import HttpWork, OpenApiWork
+from interlock.flow.reading import Reader, braced
 from interlock.model import json
 from interlock.model.json import Json
 
 Authentication = doc.Authentication | doc.AuthenticationReference | None
 
 
-def http(task: doc.CallHttp, use: doc.Use) -> HttpWork:
+def http(task: doc.CallHttp, use: doc.Use, reader: Reader) -> HttpWork:
     """Give the work of `call: http`."""
     return HttpWork(
         method=task.method.upper(),
         uri=uri(task.endpoint.uri),
-        headers=template.compile(task.headers or {}),
-        query=template.compile(task.query or {}),
-        body=None if isinstance(task.body, UnsetType) else template.compile(task.body),
+        headers=reader.template(task.headers or {}),
+        query=reader.template(task.query or {}),
+        body=None if isinstance(task.body, UnsetType) else reader.template(task.body),
         output_format=task.output_format,
         redirect=task.redirect,
-        credentials=credentials(task.endpoint.authentication, use),
+        credentials=credentials(task.endpoint.authentication, use, reader),
     )
 
 
-def openapi(task: doc.CallOpenApi, use: doc.Use) -> OpenApiWork:
+def openapi(task: doc.CallOpenApi, use: doc.Use, reader: Reader) -> OpenApiWork:
     """Give the work of `call: openapi`."""
     endpoint = task.document.endpoint
     return OpenApiWork(
         document=uri(endpoint.uri),
-        document_credentials=credentials(endpoint.authentication, use),
-        operation=template.compile(task.operation_id),
-        parameters=template.compile(task.parameters),
+        document_credentials=credentials(endpoint.authentication, use, reader),
+        operation=reader.template(task.operation_id),
+        parameters=reader.template(task.parameters),
         output_format=task.output_format,
         redirect=task.redirect,
-        credentials=credentials(task.authentication, use),
+        credentials=credentials(task.authentication, use, reader),
     )
 
 
 def uri(text: str) -> Template | str:
     """Give a URI as the engine evaluates it: an expression as a template, the text of a URI template as it is."""
-    return template.compile(text) if template.is_expression(text) else text
+    return braced(text) if template.is_expression(text) else text
 
 
-def credentials(authentication: Authentication, use: doc.Use) -> Template | None:
+def credentials(authentication: Authentication, use: doc.Use, reader: Reader) -> Template | None:
     """Give what evaluates to the credentials of a request: `scheme` and `properties`, those of a secret included."""
     if isinstance(authentication, doc.AuthenticationReference):
         authentication = use.authentications[authentication.use]
     if authentication is None:
         return None
-    return template.compile({"scheme": authentication.scheme, "properties": _properties(authentication)})
+    return reader.template({"scheme": authentication.scheme, "properties": _properties(authentication)})
 
 
 def _properties(authentication: doc.Authentication) -> Json:

@@ -6,25 +6,23 @@ refused by name here too; what else `check` warns about, `run` and `publish` ref
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import lru_cache
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TypeVar
+from typing import assert_never
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 
 from interlock import errors
 from interlock.expr import template
 from interlock.expr.jq import Expression
 from interlock.expr.template import Template
-from interlock.flow import calling, compile_events, extendable, pointer
+from interlock.flow import calling, compile_events, extendable, failing, pointer, running
 from interlock.flow import document as doc
 from interlock.flow.document import Workflow
 from interlock.flow.fetched import Fetched
 from interlock.flow.graph import (
     Case,
     Checker,
-    ChildWork,
     DoWork,
     EmitWork,
     ExtendedWork,
@@ -35,21 +33,18 @@ from interlock.flow.graph import (
     ListenWork,
     Node,
     Part,
-    ProcessWork,
     PythonWork,
     RaiseWork,
-    RetryPlan,
     SetWork,
     SwitchWork,
     TryWork,
     WaitWork,
     Work,
 )  # fmt: skip
-from interlock.model import duration, retry
+from interlock.flow.reading import Reader, condition
+from interlock.model import retry
 from interlock.model.event import EXTENDED, LIST_END, RUN_END, STEP_END
 from interlock.model.json import Json
-
-_T = TypeVar("_T")
 
 
 class NotExecutable(errors.Invalid):
@@ -82,6 +77,7 @@ class _Compiler:
     def __init__(self, workflow: Workflow, definition: Json, fetched: Mapping[str, str]) -> None:
         self._workflow = workflow
         self._definition = definition
+        self._reader = Reader(workflow.mode)
         self._fetched = Fetched(workflow.use, definition.get("use", {}), fetched)
         self._nodes: dict[str, Node] = {}
         self._extended: str | None = None
@@ -95,8 +91,8 @@ class _Compiler:
             first=first,
             definition=self._definition,
             input_schema=self._checker(workflow.input.schema if workflow.input else None),
-            input_from=_expression_or_template(workflow.input.from_ if workflow.input else UNSET),
-            output_as=_expression_or_template(workflow.output.as_ if workflow.output else UNSET),
+            input_from=self._reader.shape(workflow.input.from_ if workflow.input else UNSET),
+            output_as=self._reader.shape(workflow.output.as_ if workflow.output else UNSET),
             output_schema=self._checker(workflow.output.schema if workflow.output else None),
             timeout=self._timeout(workflow.timeout),
             listens=any(isinstance(node.work, ListenWork) for node in self._nodes.values()),
@@ -154,18 +150,18 @@ class _Compiler:
             follow=follow,
             order=order,
             definition=definition,
-            if_=None if self._extensions(task) else _optional(template.expression, task.if_),
+            if_=None if self._extensions(task) else condition(task.if_),
             extends=self._extended,
             input_schema=self._checker(task.input.schema if task.input else None),
-            input_from=_expression_or_template(task.input.from_ if task.input else UNSET),
-            output_as=_expression_or_template(task.output.as_ if task.output else UNSET),
+            input_from=self._reader.shape(task.input.from_ if task.input else UNSET),
+            output_as=self._reader.shape(task.output.as_ if task.output else UNSET),
             output_schema=self._checker(task.output.schema if task.output else None),
-            export_as=_expression_or_template(task.export.as_ if task.export else UNSET),
+            export_as=self._reader.shape(task.export.as_ if task.export else UNSET),
             export_schema=self._checker(task.export.schema if task.export else None),
             timeout=self._timeout(task.timeout),
             tolerates=extension.get("on_error") == "continue",
             budgets=retry.budgets(extension.get("retry", {})),
-            idempotency_key=_optional(template.expression, extension.get("idempotency_key")),
+            idempotency_key=condition(extension.get("idempotency_key")),
         )
 
     def _around(
@@ -186,7 +182,7 @@ class _Compiler:
             after = pointer.child(f"{path}/after", extension.name)
             parts.append(
                 Part(
-                    when=_optional(template.expression, extension.when),
+                    when=condition(extension.when),
                     before=self._list(extension.before, before, written.get("before", []), STEP_END),
                     after=self._list(extension.after, after, written.get("after", [])),
                 )
@@ -200,7 +196,7 @@ class _Compiler:
             follow=follow,
             order=order,
             definition=definition,
-            if_=_optional(template.expression, named.task.if_),
+            if_=condition(named.task.if_),
             extends=path,
         )
 
@@ -209,20 +205,20 @@ class _Compiler:
     def _work(self, task: doc.Task, path: str, follow: str, targets: Mapping[str, str], definition: Json) -> Work:
         match task:
             case doc.Set():
-                return SetWork(value=_template(task.set))
+                return SetWork(value=self._reader.template(task.set))
             case doc.Switch():
                 cases = tuple(
                     Case(
-                        when=_optional(template.expression, case.when),
+                        when=condition(case.when),
                         next=target_position(case.then, follow, targets),
                     )
                     for case in task.cases
                 )
                 return SwitchWork(cases=cases)
             case doc.Raise():
-                return RaiseWork(error=self._error(task.error))
+                return RaiseWork(error=failing.error(task.error, self._workflow.use, self._reader))
             case doc.Wait():
-                return WaitWork(duration=_template(task.wait))
+                return WaitWork(duration=self._reader.template(task.wait))
             case doc.Do():
                 return DoWork(first=self._list(task.do, f"{path}/do", definition["do"]))
             case doc.For():
@@ -232,37 +228,37 @@ class _Compiler:
             case doc.Try():
                 return self._try(task, path, follow, targets, definition)
             case doc.CallHttp():
-                return calling.http(task, self._workflow.use)
+                return calling.http(task, self._workflow.use, self._reader)
             case doc.CallOpenApi():
-                return calling.openapi(task, self._workflow.use)
+                return calling.openapi(task, self._workflow.use, self._reader)
             case doc.CallFunction():
                 return self._function(task, path)
             case doc.RunShell() | doc.RunScript():
-                return self._process(task, path)
+                if not task.await_:
+                    raise _unbuilt(path, "run with `await: false`")
+                return running.process(task, self._fetched, self._reader)
             case doc.RunWorkflow():
-                return ChildWork(
-                    namespace=task.namespace,
-                    name=task.name,
-                    version=task.version,
-                    input=None if isinstance(task.child_input, UnsetType) else _template(task.child_input),
-                    awaited=task.await_,
-                )
+                return running.child(task, self._reader)
             case doc.Emit():
-                return EmitWork(event=_template(task.event))
+                return EmitWork(event=self._reader.template(task.event))
             case doc.Listen():
                 return self._listen(task, path, definition)
+            case doc.CallProtocol(protocol=protocol):
+                raise _unbuilt(path, f"call {protocol}")
+            case doc.RunContainer():
+                raise _unbuilt(path, "run container")
             case _:
-                raise _unbuilt(path, _kind_of(task))
+                assert_never(task)
 
     def _for(self, task: doc.For, path: str, definition: Json) -> ForWork:
         items: Expression | Template = (
-            template.expression(task.in_) if isinstance(task.in_, str) else _template(task.in_)
+            template.expression(task.in_) if isinstance(task.in_, str) else self._reader.template(task.in_)
         )
         return ForWork(
             each=task.each,
             at=task.at,
             items=items,
-            while_=_optional(template.expression, task.while_),
+            while_=condition(task.while_),
             first=self._list(task.do, f"{path}/do", definition["do"]),
         )
 
@@ -270,7 +266,7 @@ class _Compiler:
         first = None
         if task.foreach is not None and task.foreach.do is not None:
             first = self._list(task.foreach.do, f"{path}/foreach/do", definition["foreach"]["do"])
-        return compile_events.listen(task, first, self._checker)
+        return compile_events.listen(task, first, self._reader, self._checker)
 
     def _fork(self, task: doc.Fork, path: str, definition: Json) -> ForkWork:
         branches = []
@@ -281,76 +277,31 @@ class _Compiler:
         return ForkWork(branches=tuple(branches), compete=task.compete)
 
     def _try(self, task: doc.Try, path: str, follow: str, targets: Mapping[str, str], definition: Json) -> TryWork:
-        filter_: dict[str, Json] = {}
-        if task.errors is not None:
-            named = {key: getattr(task.errors, key) for key in ("type", "status", "instance", "title", "detail")}
-            filter_ = task.errors.others | {key: value for key, value in named.items() if value is not None}
         handlers = LIST_END
         if task.catch_do:
             handlers = self._list(task.catch_do, f"{path}/catch/do", definition["catch"]["do"])
         return TryWork(
             first=self._list(task.try_, f"{path}/try", definition["try"]),
-            filter=filter_,
+            filter=failing.filter(task.errors),
             as_=task.as_,
-            when=_optional(template.expression, task.when),
-            except_when=_optional(template.expression, task.except_when),
-            retry=self._retry(task),
+            when=condition(task.when),
+            except_when=condition(task.except_when),
+            retry=failing.retry(task, self._workflow.use, self._reader),
             catch_first=handlers,
             catch_next=None if task.catch_then is None else target_position(task.catch_then, follow, targets),
         )
-
-    def _retry(self, task: doc.Try) -> RetryPlan | None:
-        policy = self._workflow.use.retries[task.retry] if isinstance(task.retry, str) else task.retry
-        if policy is None:
-            return None
-        jitter = None
-        if policy.jitter_from is not None:
-            jitter = (_template(policy.jitter_from), _template(policy.jitter_to))
-        longest = task.metadata.get("interlock", {}).get("max_interval")
-        return RetryPlan(
-            when=_optional(template.expression, policy.when),
-            except_when=_optional(template.expression, policy.except_when),
-            delay=_optional(_template, policy.delay),
-            backoff=policy.backoff,
-            count=policy.attempt_count,
-            attempt_duration=_optional(_template, policy.attempt_duration),
-            total_duration=_optional(_template, policy.limit_duration),
-            jitter=jitter,
-            longest_seconds=None if longest is None else duration.parse(longest),
-        )
-
-    def _error(self, error: doc.ErrorDefinition | str) -> Template:
-        definition = self._workflow.use.errors[error] if isinstance(error, str) else error
-        fields = {key: getattr(definition, key) for key in ("type", "status", "instance", "title", "detail")}
-        return _template({key: value for key, value in fields.items() if value is not None})
 
     def _function(self, task: doc.CallFunction, path: str) -> FunctionWork | PythonWork:
         named = self._fetched.function(task.function)
         if named is None:
             isolated = bool(task.metadata.get("interlock", {}).get("isolated", False))
             name = task.function.removeprefix("python:")
-            return PythonWork(function=name, arguments=_template(task.with_), isolated=isolated)
+            return PythonWork(function=name, arguments=self._reader.template(task.with_), isolated=isolated)
         inner = pointer.child(f"{path}/call/0", task.function)
         called = doc.NamedTask(name=task.function, task=named.task)
         with self._fetched.inside(task.function):
             self._node(called, inner, LIST_END, {}, named.definition)
-        return FunctionWork(arguments=_template(task.with_), first=self._entry(called, inner))
-
-    def _process(self, task: doc.RunShell | doc.RunScript, path: str) -> ProcessWork:
-        if not task.await_:
-            raise _unbuilt(path, "run with `await: false`")
-        fields: dict[str, Json] = {"arguments": list(task.arguments), "environment": task.environment}
-        if task.stdin is not None:
-            fields["stdin"] = task.stdin
-        if isinstance(task, doc.RunShell):
-            fields["command"] = task.command
-            return ProcessWork(kind="shell", language="", fields=_template(fields), result=task.return_)
-        code = None if task.source is None else self._fetched.text(task.source.endpoint)
-        if code is None:
-            fields["code"] = task.code
-        return ProcessWork(
-            kind="script", language=task.language, fields=_template(fields), result=task.return_, code=code
-        )
+        return FunctionWork(arguments=self._reader.template(task.with_), first=self._entry(called, inner))
 
     def _checker(self, schema: doc.Schema | None) -> Checker | None:
         if schema is None:
@@ -363,37 +314,7 @@ class _Compiler:
         if timeout is None:
             return None
         named = self._workflow.use.timeouts[timeout] if isinstance(timeout, str) else timeout
-        return _template(named.after)
-
-
-def _optional(make: Callable[[Json], _T], value: Json) -> _T | None:
-    return None if value is None else make(value)
-
-
-@lru_cache(maxsize=4096)
-def _text_template(text: str) -> Template:
-    return template.compile(text)
-
-
-def _template(value: Json) -> Template:
-    return _text_template(value) if isinstance(value, str) else template.compile(value)
-
-
-def _expression_or_template(value: Json | UnsetType) -> Expression | Template | None:
-    """`input.from`, `output.as`, `export.as`: a string is an expression by type, an object a template."""
-    if isinstance(value, UnsetType):
-        return None
-    return template.expression(value) if isinstance(value, str) else template.compile(value)
-
-
-def _kind_of(task: doc.Task) -> str:
-    match task:
-        case doc.CallProtocol(protocol=protocol):
-            return f"call {protocol}"
-        case doc.RunContainer():
-            return "run container"
-        case _:
-            return type(task).__name__.lower()
+        return self._reader.template(named.after)
 
 
 def _unbuilt(path: str, what: str) -> NotExecutable:

@@ -11,6 +11,7 @@ from typing import TypeAlias
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from interlock.expr.template import Mode
 from interlock.model.json import Json
 
 
@@ -364,4 +365,4 @@ class Workflow(_Node, frozen=True, kw_only=True):
     timeout: Timeout | str | None = None
     schedule: Schedule | None = None
     language: str = "jq"
-    mode: str = "strict"
+    mode: Mode = "strict"

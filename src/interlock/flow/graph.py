@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 import jsonschema_rs
 
+from interlock import errors
 from interlock.expr.jq import Expression
 from interlock.expr.template import Template
 from interlock.model import retry
@@ -167,14 +168,14 @@ class PythonWork:
 class ProcessWork:
     """`kind` is shell or script; `fields` evaluates to the fields of the target; `result` is OWS `return`.
 
-    `code`: the text of a script from a source, in which nothing is an expression; None when `fields` has it.
+    `text` is the command or the code; that of a script from a source is text in which nothing is an expression.
     """
 
     kind: str
     language: str
+    text: Template | str
     fields: Template
     result: str
-    code: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -318,6 +319,17 @@ class Graph:
     """The secrets that the definition declares; expressions see no others."""
     listens: bool = False
     """Whether any step listens to events."""
+
+    def named(self, step: str) -> str:
+        """Give the path of a step that is named by its path or its name. Raises Invalid, NotFound, which list the names."""
+        if step in self.nodes:
+            return step
+        found = [path for path in self.nodes if path.rsplit("/", 1)[-1] == step]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise errors.Invalid(f"several steps are called {step!r}: {', '.join(found)}; write the path")
+        raise errors.NotFound(f"the workflow has no step {step!r}; its steps are {', '.join(self.nodes)}")
 
     def leads_back(self, node: Node, position: str) -> bool:
         """Say whether going on from a step at `position` is a jump to it or to what lies before it in its list."""

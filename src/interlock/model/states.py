@@ -58,10 +58,12 @@ RUN_TRANSITIONS: Final[dict[RunStatus, frozenset[RunStatus]]] = {
 }
 
 TASK_TRANSITIONS: Final[dict[TaskState, frozenset[TaskState]]] = {
-    T.BLOCKED: frozenset({T.READY, T.SKIPPED, T.CANCELLED}),
+    T.BLOCKED: frozenset({T.READY, T.DELAYED, T.SKIPPED, T.CANCELLED}),
     T.READY: frozenset({T.RUNNING, T.HELD, T.CANCELLED}),
     T.HELD: frozenset({T.READY, T.CANCELLED}),
-    T.RUNNING: frozenset({T.DONE, T.FAILED, T.CANCELLED, T.DELAYED, T.READY, T.QUARANTINED}),
+    T.RUNNING: frozenset(
+        {T.DONE, T.FAILED, T.CANCELLED, T.DELAYED, T.READY, T.QUARANTINED, T.HELD}
+    ),  # held: by its claim
     T.DELAYED: frozenset({T.READY, T.CANCELLED}),
     T.QUARANTINED: frozenset({T.READY, T.CANCELLED}),
     T.DONE: frozenset(),

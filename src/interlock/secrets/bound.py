@@ -16,11 +16,11 @@ from typing import Final
 
 from interlock import errors
 from interlock.model.json import Json
-from interlock.secrets.markers import PATTERN, Markers, Reference, in_form
+from interlock.secrets.form import HIDDEN, PATTERN
+from interlock.secrets.markers import Markers, Reference, in_form
 
 SHORTEST: Final = 4
 """Shorter texts occur everywhere by chance."""
-HIDDEN: Final = "***"
 
 
 class SecretInData(errors.ExpressionError):

@@ -13,17 +13,15 @@ import base64
 import re
 import urllib.parse
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import TypeVar
 
 import msgspec
 
 from interlock.model import json
 from interlock.model.json import Json
 from interlock.model.payload import Payload
+from interlock.secrets.form import PATTERN, START
 from interlock.secrets.key import KeyRing
-
-START: Final = "~~secret."
-PATTERN: Final = re.compile(r"~~secret\.([A-Za-z0-9_~.-]+?)\.([rub])\.([0-9a-f]{8}\.[0-9a-f]{32})~~")
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -73,25 +71,8 @@ class Markers:
 
         return PATTERN.sub(encode, text) if START in text else text
 
-    def moved(self, event: T, run: str) -> T:
-        """Give an event whose markers are made those of another run, which takes over the history of this one."""
-        changes: dict[str, object] = {}
-        for name in event.__struct_fields__:
-            value = getattr(event, name)
-            if isinstance(value, Payload):
-                text = self._moved(value.text.decode(), run)
-                changes |= {} if text is None else {name: Payload(text=text.encode())}
-            elif isinstance(value, str):
-                text = self._moved(value, run)
-                changes |= {} if text is None else {name: text}
-            elif isinstance(value, msgspec.Struct):
-                changes[name] = self.moved(value, run)
-        return msgspec.structs.replace(event, **changes) if changes else event
-
-    def _moved(self, text: str, run: str) -> str | None:
-        """Give a text with its markers moved; None when it has none."""
-        if START not in text:
-            return None
+    def moved_text(self, text: str, run: str) -> str:
+        """Give a text whose markers are made those of another run."""
         other = Markers(self._keys, run)
 
         def move(match: re.Match[str]) -> str:
@@ -99,6 +80,20 @@ class Markers:
             return match.group() if reference is None else other.make(reference)
 
         return PATTERN.sub(move, text)
+
+    def moved(self, event: T, run: str) -> T:
+        """Give an event whose markers are made those of another run, which takes over the history of this one."""
+        changes: dict[str, object] = {}
+        for name in event.__struct_fields__:
+            value = getattr(event, name)
+            if isinstance(value, Payload):
+                text = value.text.decode()
+                changes |= {name: Payload(text=self.moved_text(text, run).encode())} if START in text else {}
+            elif isinstance(value, str):
+                changes |= {name: self.moved_text(value, run)} if START in value else {}
+            elif isinstance(value, msgspec.Struct):
+                changes[name] = self.moved(value, run)
+        return msgspec.structs.replace(event, **changes) if changes else event
 
     def _parts(self, reference: Reference) -> tuple[str, ...]:
         return ("secret", self._run, reference.form, reference.name, *reference.path)
@@ -128,6 +123,3 @@ def _written(part: str) -> str:
 
 def _read(part: str) -> str:
     return "" if part == "~" else urllib.parse.unquote(part.replace("~", "%"))
-
-
-__all__ = ["PATTERN", "START", "Markers", "Reference", "in_form", "text_of"]

@@ -12,8 +12,9 @@ from interlock import errors
 from interlock.model.fault import Fault
 from interlock.model.json import Json
 from interlock.model.task import Done, Failed, Outcome
-from interlock.secrets.bound import HIDDEN, SHORTEST, pattern
-from interlock.secrets.markers import PATTERN, START, Markers, Reference, in_form, text_of
+from interlock.secrets.bound import SHORTEST, pattern
+from interlock.secrets.form import HIDDEN, PATTERN, START
+from interlock.secrets.markers import Markers, Reference, in_form, text_of
 
 T = TypeVar("T")
 Values = Mapping[str, Json]

@@ -6,7 +6,7 @@ import os
 from typing import Final
 
 from interlock import errors
-from interlock.config import shown
+from interlock.store.address import masked
 from interlock.store.ports import Store
 from interlock.store.sql.store import SqliteStore
 
@@ -34,11 +34,11 @@ async def open_store(url: str, *, connections: int = 8, listen_url: str | None =
         return await postgresql.open_store(url, connections=connections, listen_url=listen_url)
     if scheme != "sqlite" or not separator:
         raise errors.Invalid(
-            f"the store URL {shown(url)!r} is not supported; write sqlite:///path/to/file.db or postgresql://user@host/database"
+            f"the store URL {masked(url)!r} is not supported; write sqlite:///path/to/file.db or postgresql://user@host/database"
         )
     if not path.startswith("/") or path == "/":
         raise errors.Invalid(
-            f"the store URL {shown(url)!r} has no path; write sqlite:///relative.db or sqlite:////absolute.db"
+            f"the store URL {masked(url)!r} has no path; write sqlite:///relative.db or sqlite:////absolute.db"
         )
     store = SqliteStore(path[1:])
     await store.open()

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -327,6 +327,10 @@ class GraphTask(_Row, frozen=True, kw_only=True):
     ready_at: float | None = None
 
 
+DUE_AT_ONCE: Final = 500
+"""How many delayed tasks become ready in one transaction, which others wait for."""
+
+
 class TaskGraphs(Protocol):
     """Tasks that wait for each other, for limits and for time. Their claims and settles are the queue's."""
 
@@ -343,12 +347,13 @@ class TaskGraphs(Protocol):
         """Let at most `capacity` leases name a limit, and one start per `interval_seconds`, `burst` of them at once."""
         ...
 
-    async def delay(self, task: str, fence: int, until: float) -> bool:
-        """End an attempt that is to be made again at `until`. False: the fence is stale; nothing was changed."""
+    async def delay(self, task: str, fence: int, until: float, *, holder: str | None = None) -> bool:
+        """End an attempt that is to be made again at `until`. False: the fence is stale, or the attempt is no longer held by
+        `holder` (None: whoever holds it); nothing was changed."""
         ...
 
     async def due(self, now: float | None) -> int:
-        """Make ready what was delayed until now; gives how many."""
+        """Make ready up to DUE_AT_ONCE tasks that were delayed until now; gives how many."""
         ...
 
 

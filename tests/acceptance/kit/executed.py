@@ -1,4 +1,4 @@
-"""Executes documents as `interlock run` does: a node brought along, a store file, and no network but a local server."""
+"""Executes documents as `interlock run` does: a node brought along, a store, and no network but a local server."""
 
 from __future__ import annotations
 
@@ -46,11 +46,12 @@ class LaterClock(SystemClock):
 
 
 class Place:
-    """Where documents are executed: one store file, one local server for every host."""
+    """Where documents are executed: one store, one local server for every host."""
 
-    def __init__(self, folder: Path, server: Server) -> None:
+    def __init__(self, folder: Path, server: Server, store: str) -> None:
         self.folder = folder
         self.server = server
+        self.store = store
 
     async def execute(self, text: str, input: Any) -> Executed:
         async with self.opened(text) as app:
@@ -63,7 +64,7 @@ class Place:
     async def opened(self, text: str, clock: Clock | None = None) -> AsyncIterator[Interlock]:
         """Open the store for a document; at the end every run in it is folded and compared."""
         hosts = dict.fromkeys(_HOST.findall(text), f"127.0.0.1:{self.server.port}")
-        flags = {"store.url": f"sqlite:///{self.folder}/interlock.db", "http.hosts": hosts}
+        flags = {"store.url": self.store, "http.hosts": hosts}
         settings = config.load(flags, {"INTERLOCK_TESTING": "1"}, self.folder, self.folder)
         async with Interlock.open(settings, clock=clock) as app:
             yield app

@@ -1,9 +1,13 @@
-"""The examples of the specification that wait for events, send them, start other workflows or are extended."""
+"""The examples of the specification that wait for events, send them, start other workflows or are extended.
+
+Each is executed by a function of its own, known by the name of its example: a name stands here only with what it asserts.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -31,14 +35,14 @@ _ANY = ("com.example.any", {"n": 1})
 Told = tuple[str, Any]
 
 
-async def _listened(place: Place, name: str, events: list[Told], namespace: str = "test", **more: Any) -> Executed:
+async def _listened(place: Place, name: str, events: list[Told], input: Any = None) -> Executed:
     """Start an example, send events once it listens, and wait for its end."""
     async with place.opened(_EXAMPLES[name]) as app:
         await app.bring_node()
-        started = await app.start(_EXAMPLES[name], input={}, folder=place.folder)
+        started = await app.start(_EXAMPLES[name], input=input or {}, folder=place.folder)
         await _listens(app, started.id)
         for type_, data in events:
-            await sending.send(app, namespace, {"type": type_, "data": data, **more})
+            await sending.send(app, "test", {"type": type_, "data": data})
         async with asyncio.timeout(10):
             await app.finish(started.run)
         return await place.ended(app, started)
@@ -51,30 +55,45 @@ async def _listens(app: Interlock, run: str) -> None:
                 return
 
 
-@pytest.mark.parametrize(
-    ("name", "events", "output"),
-    [
-        ("listen-to-all", [_MILD, _HOT, _CALM, _FAST], [_HOT[1], _FAST[1]]),
-        ("listen-to-any-filter", [_CALM, _MILD, _FAST], [_FAST[1]]),
-        ("listen-to-any", [_ANY], [_ANY[1]]),
-        ("listen-to-any-until-condition", [_ANY] * 4, [_ANY[1]] * 4),
-        ("listen-to-any-until-consumed", [_HOT, _CALM, _FAST, _OUT], [_HOT[1], _FAST[1]]),
-    ],
-)
-async def test_listening_example_takes_the_events_that_fit(
-    place: Place, name: str, events: list[Told], output: Any
-) -> None:
-    executed = await _listened(place, name, events)
-    assert (executed.status, executed.output) == (RunStatus.COMPLETED, output)
+_Execute = Callable[[Place], Awaitable[None]]
+EXECUTED: dict[str, _Execute] = {}
+"""What executes an example and asserts what it gave, by the name of the example."""
 
 
-async def test_envelopes_are_read_whole(place: Place) -> None:
+def _executes(name: str) -> Callable[[_Execute], _Execute]:
+    def known(execute: _Execute) -> _Execute:
+        EXECUTED[name] = execute
+        return execute
+
+    return known
+
+
+def _takes(name: str, events: list[Told], output: Any) -> None:
+    """Let an example be executed that takes the events that fit."""
+
+    async def execute(place: Place) -> None:
+        executed = await _listened(place, name, events)
+        assert (executed.status, executed.output) == (RunStatus.COMPLETED, output)
+
+    EXECUTED[name] = execute
+
+
+_takes("listen-to-all", [_MILD, _HOT, _CALM, _FAST], [_HOT[1], _FAST[1]])
+_takes("listen-to-any-filter", [_CALM, _MILD, _FAST], [_FAST[1]])
+_takes("listen-to-any", [_ANY], [_ANY[1]])
+_takes("listen-to-any-until-condition", [_ANY] * 4, [_ANY[1]] * 4)
+_takes("listen-to-any-until-consumed", [_HOT, _CALM, _FAST, _OUT], [_HOT[1], _FAST[1]])
+
+
+@_executes("listen-to-all read-envelope")
+async def _envelopes_are_read_whole(place: Place) -> None:
     executed = await _listened(place, "listen-to-all read-envelope", [_FAST, _HOT])
     assert [(event["type"], event["data"]) for event in executed.output] == [_FAST, _HOT]
     assert {event["specversion"] for event in executed.output} == {"1.0"}
 
 
-async def test_listening_to_one_event_then_calling(place: Place) -> None:
+@_executes("listen-to-one")
+async def _listening_to_one_event_then_calling(place: Place) -> None:
     """The output of `listen` is an array, which has no `carId`: a name that is missing is empty in a URI template."""
     race = "com.virtual-wf-powered-race.events.race.started.v1"
     place.server.otherwise = Reply(200, b'{"started": true}', {"Content-Type": "application/json"})
@@ -83,7 +102,8 @@ async def test_listening_to_one_event_then_calling(place: Place) -> None:
     assert [asked.target for asked in place.server.asked] == ["/api/v4/cars//start"]
 
 
-async def test_listening_for_ever_posts_each_event_until_it_is_cancelled(place: Place) -> None:
+@_executes("listen-to-any-forever-foreach")
+async def _listening_for_ever_posts_each_event_until_it_is_cancelled(place: Place) -> None:
     name = "listen-to-any-forever-foreach"
     place.server.otherwise = Reply(200, b"{}", {"Content-Type": "application/json"})
     async with place.opened(_EXAMPLES[name]) as app:
@@ -102,7 +122,8 @@ async def test_listening_for_ever_posts_each_event_until_it_is_cancelled(place: 
     assert [body["event"] for body in bodies] == [{"number": number} for number in range(3)]
 
 
-async def test_readings_of_one_room_are_gathered(place: Place) -> None:
+@_executes("accumulate-room-readings")
+async def _readings_of_one_room_are_gathered(place: Place) -> None:
     """Two sensors of one room are heard together, another room's is not. The example then takes `.data` of the array that
     `listen` gives, which is an error of its own: the specification's prose and its example differ."""
     source = "https://my.home.com/sensor"
@@ -122,14 +143,29 @@ async def test_readings_of_one_room_are_gathered(place: Place) -> None:
     assert heard == ["a", "a"]
 
 
-async def test_emitting_example_gives_the_envelope(place: Place) -> None:
+@_executes("for")
+async def _looping_over_pets_that_are_checked_up(place: Place) -> None:
+    """The example adds `.pets` of the array that `listen` gives, which is an error; without a vet it loops over nothing."""
+    pets = {"pets": [{"id": 1}]}
+    executed = await place.execute(_EXAMPLES["for"], pets)
+    assert (executed.status, executed.output) == (RunStatus.COMPLETED, pets)
+    checked = ("com.fake.petclinic.pets.checkup.completed.v2", {"pet": 1})
+    executed = await _listened(place, "for", [checked], input={**pets, "vet": "Ada"})
+    assert executed.fault is not None
+    assert executed.fault["instance"] == "/do/0/checkup/do/0/waitForCheckup"
+    assert executed.fault["type"] == fault.EXPRESSION
+
+
+@_executes("emit")
+async def _emitting_gives_the_envelope(place: Place) -> None:
     executed = await place.execute(_EXAMPLES["emit"], {})
     assert executed.output["type"] == "com.petstore.order.placed.v1"
     assert executed.output["source"] == "https://petstore.com"
     assert executed.output["data"]["items"] == [{"breed": "dalmatian", "quantity": 101}]
 
 
-async def test_subflow_example_runs_the_published_workflow(place: Place) -> None:
+@_executes("run-subflow")
+async def _subflow_runs_the_published_workflow(place: Place) -> None:
     """`input` is literal: `.user` without `${ }` stays text."""
     child = (
         "document: {dsl: 1.0.3, namespace: test, name: register-customer, version: 0.1.0}\n"
@@ -144,7 +180,8 @@ async def test_subflow_example_runs_the_published_workflow(place: Place) -> None
     assert executed.output == {"registered": ".user"}
 
 
-async def test_mocking_extension_as_written_tells_that_its_condition_is_broken(place: Place) -> None:
+@_executes("mock-service-extension")
+async def _mocking_extension_as_written_tells_that_its_condition_is_broken(place: Place) -> None:
     """The example asks for `startswith` of an endpoint that is an object, which jq refuses."""
     executed = await place.execute(_EXAMPLES["mock-service-extension"], {})
     assert executed.fault is not None
@@ -158,3 +195,8 @@ async def test_mocking_extension_answers_for_the_service(place: Place) -> None:
     answer = {"statusCode": 200, "headers": {"Content-Type": "application/json"}, "content": {"foo": {"bar": "baz"}}}
     assert executed.output == answer
     assert place.server.asked == []
+
+
+@pytest.mark.parametrize("name", EXECUTED)
+async def test_example_gives_what_it_should(place: Place, name: str) -> None:
+    await EXECUTED[name](place)

@@ -1,4 +1,4 @@
-"""The conformance kit of the specification: 21 scenarios, offline."""
+"""The conformance kit of the specification: 21 scenarios, offline, on each store."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ import ows_kit
 from acceptance.kit import gherkin
 from acceptance.kit.executed import Executed, Place
 from acceptance.kit.gherkin import Scenario
-from interlock import errors
 from interlock.flow import yaml
 from interlock.model.states import RunStatus
 from loopback import Asked, Reply, Server
@@ -27,10 +26,6 @@ _SCENARIOS = [
     for path in sorted((ows_kit.FOLDER / "ctk" / "features").glob("*.feature"))
     for scenario in gherkin.read(path.read_text("utf-8"))
 ]
-_NOT_YET = {
-    "Emit Task": "/do/0/emitEvent/emit",
-}
-"""Scenarios of kinds that come later, and the place that is named as not executable yet."""
 
 
 @dataclass
@@ -91,35 +86,17 @@ def petstore(place: Place) -> Server:
 
 def test_the_kit_has_21_scenarios() -> None:
     assert len(_SCENARIOS) == 21
-    names = {parameter.values[0].name for parameter in _SCENARIOS}  # type: ignore[union-attr]
-    assert names > set(_NOT_YET)
 
 
 @pytest.mark.usefixtures("petstore")
 @pytest.mark.parametrize("scenario", _SCENARIOS)
 async def test_scenario(place: Place, scenario: Scenario) -> None:
-    if scenario.name in _NOT_YET:
-        await _refused(place, scenario)
-        return
     context = Context()
     for step in scenario.steps:
         if step.text == "the workflow is executed":
             context.executed = await place.execute(context.definition, context.input)
         else:
             _take(context, step)
-
-
-async def _refused(place: Place, scenario: Scenario) -> None:
-    """The scenario's workflow is refused by the name of what cannot be executed yet, and no run is left behind."""
-    context = Context()
-    _take(context, scenario.steps[0])
-    with pytest.raises(errors.InvalidDefinition) as refused:
-        await place.execute(context.definition, {})
-    assert [(problem.code, problem.path) for problem in refused.value.problems] == [
-        ("not-executable-yet", _NOT_YET[scenario.name])
-    ]
-    async with place.opened(context.definition) as app:
-        assert await app.store.views.runs(None, [], None, None, 10) == []
 
 
 # -- the vocabulary --------------------------------------------------------------------------------------------------

@@ -571,6 +571,14 @@ def test_config_shows_values_as_they_can_be_written_and_where_they_come_from(
     assert {"key": "limits.max_steps", "value": 7, "origin": "INTERLOCK_LIMITS_MAX_STEPS"} in as_json
 
 
+def test_config_shows_no_password(typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INTERLOCK_STORE_LISTEN_URL", "postgresql://u:s3cret@direct/d")
+    for more in ((), ("--json",)):
+        shown = typed("--store", "postgresql://u@h/d?password=s3cret", "config", "show", *more).out
+        assert "s3cret" not in shown
+        assert "postgresql://u:***@direct/d" in shown
+
+
 def test_config_check_tells_all_that_is_wrong(typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
     assert typed("config", "check").out == "the settings are valid (there is no file, the defaults hold)\n"
     typed.write("interlock.toml", "[limits]\nmax_steps = 7\n")

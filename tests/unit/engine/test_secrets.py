@@ -11,8 +11,9 @@ from interlock.model import fault
 from interlock.model.payload import Payload
 from interlock.model.task import HttpTarget, OpenApiTarget, PythonTarget, ScriptTarget, ShellTarget
 from interlock.secrets.bound import Bound
+from interlock.secrets.form import START
 from interlock.secrets.key import KeyRing
-from interlock.secrets.markers import START, Markers, Reference
+from interlock.secrets.markers import Markers, Reference
 from unit.engine.world import World
 
 MARKERS = Markers(KeyRing(["the-key-of-this-store"]), "run")
@@ -231,3 +232,21 @@ def test_history_of_a_run_moves_to_another_run_with_its_markers() -> None:
     assert completed.output == Payload({"x": other, "y": 1})  # type: ignore[attr-defined]
     assert faulted.fault.detail == other  # type: ignore[attr-defined]
     assert moved[0] == done.history[0]
+
+
+def test_secret_in_an_event_is_refused_and_nothing_is_sent() -> None:
+    started = world(
+        "do: [{a: {set: {x: '${ $secrets.token }'}}}, {b: {emit: {event: {with: {type: t, source: 'http://x.example', data: '${ .x }'}}}}}]"
+    )
+    assert (started.fault.type, started.fault.code, started.fault.instance) == (
+        fault.EXPRESSION,
+        "secret-in-data",
+        "/do/1/b",
+    )
+    assert "the secret 'token'" in (started.fault.detail or "")
+    assert not [event for event in started.history if type(event).__name__ == "Emitted"]
+
+
+def test_event_of_a_run_with_secrets_that_holds_none_is_sent() -> None:
+    started = world("do: [{b: {emit: {event: {with: {type: t, source: 'http://x.example', data: 1}}}}}]")
+    assert started.output["data"] == 1

@@ -101,6 +101,11 @@ def test_loose_mode_evaluates_what_names_data_and_keeps_the_rest(text: str, expe
     assert template.compile(text, "loose").evaluate(Evaluation(), {"x": 1}, {"y": {"z": 2}}) == expected
 
 
+def test_names_that_only_uncertain_texts_read_are_dispensable() -> None:
+    compiled = template.compile({"a": "$x + $y", "b": "${ $y }", "c": "$5"}, "loose")
+    assert (compiled.arguments, compiled.dispensable) == ({"x", "y"}, {"x"})
+
+
 def test_loose_mode_reports_failures_inside_braces() -> None:
     with pytest.raises(ExpressionError):
         template.compile("${ .x.deeper }", "loose").evaluate(Evaluation(), {"x": 1}, {})

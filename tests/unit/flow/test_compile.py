@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from interlock import errors
 from interlock.expr.evaluation import Evaluation
 from interlock.expr.jq import Expression
 from interlock.expr.template import Template
@@ -306,10 +307,13 @@ def test_processes_carry_their_fields() -> None:
     shell = only("{run: {shell: {command: cat, stdin: hi, arguments: [a], environment: {B: c}}, return: all}}")
     assert isinstance(shell, ProcessWork)
     assert (shell.kind, shell.result) == ("shell", "all")
-    assert literal(shell.fields) == {"command": "cat", "stdin": "hi", "arguments": ["a"], "environment": {"B": "c"}}
+    assert isinstance(shell.text, Template)
+    assert literal(shell.text) == "cat"
+    assert literal(shell.fields) == {"stdin": "hi", "arguments": ["a"], "environment": {"B": "c"}}
     script = only("{run: {script: {language: python, code: print()}}}")
     assert (script.kind, script.language, script.result) == ("script", "python", "stdout")
-    assert literal(script.fields) == {"code": "print()", "arguments": [], "environment": {}}
+    assert literal(script.text) == "print()"
+    assert literal(script.fields) == {"arguments": [], "environment": {}}
 
 
 def test_set_and_wait_are_templates() -> None:
@@ -393,3 +397,15 @@ def test_what_cannot_be_executed_yet_is_refused_by_name_and_was_warned_about(tex
     with pytest.raises(NotExecutable) as refused:
         flow_compile.compile(loaded.required(), loaded.value)
     assert str(refused.value).startswith(f"{path}: {what} cannot be executed yet; ")
+
+
+# -- names -----------------------------------------------------------------------------------------------------------
+
+
+def test_step_is_known_by_its_path_or_by_a_name_that_only_it_has() -> None:
+    graph = compiled("do: [{a: {do: [{b: {set: {x: 1}}}]}}, {c: {do: [{b: {set: {x: 1}}}]}}]")
+    assert graph.named("c") == graph.named("/do/1/c") == "/do/1/c"
+    with pytest.raises(errors.Invalid, match="several steps are called 'b': /do/0/a/do/0/b, /do/1/c/do/0/b"):
+        graph.named("b")
+    with pytest.raises(errors.NotFound, match="no step 'd'; its steps are"):
+        graph.named("d")

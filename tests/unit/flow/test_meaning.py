@@ -132,7 +132,13 @@ def test_templates_are_looked_at_in_every_depth():
 
 
 def test_loose_mode_says_nothing_about_texts_that_may_be_expressions():
-    assert _codes("do:\n  - a: {set: {x: .y}}\nevaluate: {mode: loose}\n") == ["not-executable-yet"]
+    assert _codes("do:\n  - a: {set: {x: .y}}\nevaluate: {mode: loose}\n") == []
+
+
+def test_loose_mode_knows_the_secrets_that_texts_read():
+    text = "use: {secrets: [s, t]}\ndo:\n  - a: {set: {x: $secrets.s, y: '$secrets.u', z: not jq}}\nevaluate: {mode: loose}\n"
+
+    assert _codes(text) == ["unknown-secret"]
 
 
 def test_plain_texts_and_scripts_are_not_taken_for_expressions():

@@ -101,7 +101,7 @@ def test_script_from_a_source_holds_no_expressions() -> None:
     text = "do: [{a: {run: {script: {language: js, source: {endpoint: file:main.js}, arguments: ['${ .x }']}}}}]"
     work = compiled(text, {"file:main.js": "${ .x }"}).nodes["/do/0/a"].work
     assert isinstance(work, ProcessWork)
-    assert work.code == "${ .x }"
+    assert work.text == "${ .x }"
 
 
 @pytest.mark.parametrize("written", ['{"type": "integer"}', "type: integer"])

@@ -12,8 +12,9 @@ from interlock.model.fault import RUNTIME, Fault
 from interlock.model.task import Cancelled, Done, Failed, FailureClass, HttpTarget, ShellTarget
 from interlock.secrets import revealed
 from interlock.secrets.bound import Bound, SecretInData
+from interlock.secrets.form import PATTERN
 from interlock.secrets.key import KeyRing
-from interlock.secrets.markers import PATTERN, Markers, Reference
+from interlock.secrets.markers import Markers, Reference
 
 KEYS = KeyRing(["the-key-of-this-store"])
 MARKERS = Markers(KEYS, "run-1")

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from interlock import config, errors
-from interlock.model.task import PythonTarget
-from interlock.secrets.keeper import Keeper
+from interlock.model.task import FailureClass, PythonTarget
+from interlock.secrets.keeper import Keeper, no_secret
 from interlock.secrets.markers import Reference
 from interlock.service import SystemClock
 
@@ -92,3 +92,8 @@ async def test_text_like_a_marker_needs_no_key(tmp_path: Path) -> None:
     keeper, _ = kept({}, "postgresql://x/y", key_file=str(tmp_path / "gone"))
     with pytest.raises(errors.Environment):
         await keeper.revealed("r", target)
+
+
+def test_missing_secret_is_an_outcome_that_no_retry_helps() -> None:
+    failed = no_secret("the secret 'x' was not found")
+    assert (failed.failure, failed.fault.status, failed.fault.code) == (FailureClass.INVALID, 403, "no-secret")

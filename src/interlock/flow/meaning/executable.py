@@ -35,9 +35,6 @@ def check(value: Json, findings: Findings) -> None:
 def _not_yet(root: dict[str, Json], findings: Findings) -> Iterator[tuple[str, str]]:
     if "schedule" in root:
         yield "/schedule", "`schedule`"
-    evaluate = root.get("evaluate")
-    if isinstance(evaluate, dict) and evaluate.get("mode") == "loose":
-        yield "/evaluate/mode", "the mode `loose`"
     for path, task in findings.places[Role.TASK]:
         yield from _not_yet_in_task(path, task)
 

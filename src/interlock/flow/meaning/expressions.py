@@ -109,9 +109,14 @@ def _check_program(path: str, text: str, scopes: list[tuple[str, frozenset[str]]
         excerpt = _excerpt(error.source, error.column)
         findings.add("expression", f"{error}{advice}", path, found=program, nearest=near, excerpt=excerpt)
         return
-    for name in sorted(compiled.secrets or ()):
-        findings.note(Role.SECRET_NAME, path, name)
+    _note_secrets(path, compiled, findings)
     _check_names(path, compiled, scopes, findings)
+
+
+def _note_secrets(path: str, program: jq.Expression | None, findings: Findings) -> None:
+    names = None if program is None else program.secrets
+    for name in sorted(names or ()):
+        findings.note(Role.SECRET_NAME, path, name)
 
 
 def _check_names(
@@ -183,7 +188,9 @@ def _check_text(
             '`${ }` inside longer text is not evaluated; make the whole text one expression: ${ "... \\(.name) ..." }'
         )
         findings.warn("embedded-expression", message, path)
-    elif is_strict and _LOOKS_LIKE_ONE.match(text):
+    elif not is_strict:
+        _note_secrets(path, template.possible(text), findings)
+    elif _LOOKS_LIKE_ONE.match(text):
         near = f"${{ {text} }}"
         findings.warn(
             "literal-expression", f"{quoted(text)} is plain text here; did you mean `{near}`?", path, nearest=near

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from interlock import errors
-from interlock.config import shown
+from interlock.store.address import masked
 from interlock.store.sql import sqlite_file
 
 _COMPANIONS: Final = ("", "-wal", "-shm")
@@ -25,7 +25,7 @@ def path_of(url: str) -> Path:
     """Give the file of a store URL. Raises Invalid when it is none of SQLite, or in memory."""
     if not url.startswith(_SCHEME) or url == f"{_SCHEME}:memory:":
         raise errors.Invalid(
-            f"the store {shown(url)} is no SQLite file; copy it with the tools of its database "
+            f"the store {masked(url)} is no SQLite file; copy it with the tools of its database "
             "(docs/howto/backup.md), and run `interlock restore --raise-fences` after restoring it"
         )
     return Path(url.removeprefix(_SCHEME))

@@ -17,7 +17,7 @@ import msgspec
 
 from interlock import errors
 from interlock.model.states import TaskState
-from interlock.store.ports import GraphTask
+from interlock.store.ports import DUE_AT_ONCE, GraphTask
 from interlock.store.sql import limits
 from interlock.store.sql.journal import task_row
 from interlock.store.sql.transaction import Database, Transaction
@@ -64,9 +64,9 @@ class SqlGraphs:
 
         await self._database.write(work)
 
-    async def delay(self, task: str, fence: int, until: float) -> bool:
+    async def delay(self, task: str, fence: int, until: float, *, holder: str | None = None) -> bool:
         async def work(transaction: Transaction) -> bool:
-            lease = {"kind": "attempt", "name": task, "fence": fence, "holder": None}
+            lease = {"kind": "attempt", "name": task, "fence": fence, "holder": holder}
             if not await transaction.run("lease_end_fenced", lease):
                 return False
             if not await transaction.run("task_delay", {"task": task, "fence": fence, "until": until}):
@@ -84,7 +84,7 @@ class SqlGraphs:
             return 0
 
         async def work(transaction: Transaction) -> int:
-            return await transaction.run("tasks_due", {"now": now})
+            return await transaction.run("tasks_due", {"now": now, "limit": DUE_AT_ONCE})
 
         return await self._database.write(work)
 

@@ -200,7 +200,7 @@ def _of(orphan: Orphan) -> dict[str, object]:
 
 
 def _claimed(row: Row) -> ClaimedTask:
-    task, run, effect, path, fence, target, folder, key, attempt, any_exit_code, namespace, run_id = row[:12]
+    task, run, effect, path, fence, target, folder, key, attempt, any_exit_code, namespace, run_id, *_ = row
     parsed: Any = _target.decode(target)
     return ClaimedTask(
         task=task,

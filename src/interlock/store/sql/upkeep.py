@@ -17,8 +17,8 @@ from interlock.store.sql import journal, queue
 from interlock.store.sql.transaction import Database, Transaction
 
 _PIECES: Final = {
-    "removal_history": 200, "removal_logs": 100, "removal_scopes": 200, "removal_tasks": 200, "removal_inbox": 200,
-    "removal_log_writers": 200, "removal_large": 4,
+    "removal_history": 200, "removal_logs": 100, "removal_scopes": 200, "removal_edges": 200, "removal_task_limits": 200,
+    "removal_tasks": 200, "removal_inbox": 200, "removal_log_writers": 200, "removal_large": 4,
 }  # fmt: skip
 """Rows per statement: large values are parts of up to 1 MiB, everything else is small."""
 _WRITER_SECONDS: Final = 0.02  # a piece ends after this, so that nobody's commit waits much longer

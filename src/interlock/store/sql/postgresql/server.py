@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import asyncpg
 
 from interlock import errors
-from interlock.config import shown
+from interlock.store.address import is_readable, masked, place
 from interlock.store.sql.postgresql.failures import translated, understood
 
 CONNECT_SECONDS: Final = 10.0
@@ -39,7 +39,7 @@ class Connection(asyncpg.Connection):
 class Server:
     """Where the store is. `pooled`: a pooler in transaction mode is between, so no state outlives a transaction."""
 
-    url: str
+    url: str = field(repr=False)  # it may hold a password
     pooled: bool
     version: str
     relaxed: bool = False
@@ -88,6 +88,7 @@ class Server:
 
 async def find(url: str) -> Server:
     """Look at a server. Raises StoreUnavailable; Invalid for a URL that is none, and a server older than Interlock needs."""
+    check(url)
     with translated(place(url)):
         connection = await connect(url, pooled=True)
         try:
@@ -107,6 +108,14 @@ async def find(url: str) -> Server:
     return Server(url, pooled, version, relaxed)
 
 
+def check(url: str) -> None:
+    """Raise Invalid for a URL that can be read in several ways."""
+    if not is_readable(url):
+        raise errors.Invalid(
+            f"the store URL {masked(url)} cannot be read; in a password write %2F for /, %3F for ?, %23 for #, %40 for @"
+        )
+
+
 async def connect(url: str, *, pooled: bool) -> Connection:
     with understood(place(url)):
         return await asyncpg.connect(
@@ -116,9 +125,3 @@ async def connect(url: str, *, pooled: bool) -> Connection:
             connection_class=Connection,
             statement_cache_size=0 if pooled else 200,
         )
-
-
-def place(url: str) -> str:
-    """Give what people may read of a URL: host, port and database, no user and no password."""
-    where = shown(url).partition("://")[2].removeprefix("…@")
-    return f"localhost{where}" if where.startswith("/") or not where else where

@@ -118,6 +118,7 @@ async def open_store(url: str, *, connections: int = CONNECTIONS, listen_url: st
     """
     found = await server.find(url)
     if listen_url is not None:
+        server.check(listen_url)
         listen: Server | None = Server(listen_url, pooled=False, version=found.version)
     else:
         listen = None if found.pooled else found

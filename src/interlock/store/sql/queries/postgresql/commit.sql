@@ -107,14 +107,17 @@ children_accepted AS (
     :child_parent_effect::bigint[], :child_at::float8[], :child_input::bytea[])
   AS g (run, namespace, id, definition, workflow, version, folder, owner, parent, parent_effect, at, input)
   JOIN children_keyed ON children_keyed.run = g.run),
--- Primary key of runs; ANY prunes partitions. A run that has ended is not told any more.
+-- Primary key of runs; ANY prunes partitions. A run that has ended is not told any more; one that begins with this very
+-- commit is not in the table yet.
 posted AS (
   INSERT INTO inbox (run, cause_id, cause)
   SELECT g.run, g.cause_id, g.cause
   FROM unnest(:post_by::text[], :post_run::text[], :post_cause_id::text[], :post_cause::bytea[])
   AS g (by, run, cause_id, cause)
   JOIN applied ON applied.run = g.by
-  JOIN runs ON runs.run = g.run AND runs.run = ANY (:post_run::text[]) AND runs.ended_at IS NULL
+  LEFT JOIN runs ON runs.run = g.run AND runs.run = ANY (:post_run::text[]) AND runs.ended_at IS NULL
+  LEFT JOIN accepted ON accepted.run = g.run
+  WHERE runs.run IS NOT NULL OR accepted.run IS NOT NULL
   ON CONFLICT (run, cause_id) DO NOTHING),
 unsubscribed AS (
   DELETE FROM subscriptions USING applied, unnest(:unsubscribe_run::text[], :unsubscribe_listener::bigint[])
@@ -128,21 +131,24 @@ subscribed AS (
   JOIN applied ON applied.run = g.run
   ON CONFLICT (run, listener, type, source) DO NOTHING
   RETURNING run, namespace, type, source),
+-- Of events with one source and id the first one is sent: its type and its text, never those of another or of a refused run.
+sent AS MATERIALIZED (
+  SELECT DISTINCT ON (namespace, source, id) namespace, source, id, type, at, body, cause, place
+  FROM unnest(:event_run::text[], :event_namespace::text[], :event_source::text[], :event_id::text[],
+              :event_type::text[], :event_at::float8[], :event_body::bytea[], :event_cause::bytea[])
+  WITH ORDINALITY AS g (run, namespace, source, id, type, at, body, cause, place)
+  JOIN applied ON applied.run = g.run
+  ORDER BY namespace, source, id, place),
 events_added AS (
   INSERT INTO events (namespace, source, id, type, at, body)
-  SELECT namespace, source, id, type, at, body
-  FROM unnest(:event_run::text[], :event_namespace::text[], :event_source::text[], :event_id::text[],
-              :event_type::text[], :event_at::float8[], :event_body::bytea[])
-  AS g (run, namespace, source, id, type, at, body)
-  JOIN applied ON applied.run = g.run
+  SELECT namespace, source, id, type, at, body FROM sent ORDER BY place
   ON CONFLICT (namespace, source, id) DO NOTHING
   RETURNING namespace, source, id),
 -- Index subscriptions_matched; also those of this very group, so that a run hears what its other branch sends.
 listeners_told AS (
   INSERT INTO inbox (run, cause_id, cause)
   SELECT s.run, 'event:' || g.source || ':' || g.id, g.cause
-  FROM unnest(:event_namespace::text[], :event_source::text[], :event_id::text[], :event_type::text[],
-              :event_cause::bytea[]) WITH ORDINALITY AS g (namespace, source, id, type, cause, place)
+  FROM sent AS g
   JOIN events_added AS e ON e.namespace = g.namespace AND e.source = g.source AND e.id = g.id
   JOIN LATERAL (
     SELECT run FROM subscriptions

@@ -1,0 +1,114 @@
+"""Documents on their way into the store: checked, with what they need from elsewhere, defined for a run or published."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from pathlib import Path
+from typing import Final
+
+from interlock import errors
+from interlock.app import graphs
+from interlock.app.actor import actor
+from interlock.app.graphs import Graphs
+from interlock.app.resources import Fetcher
+from interlock.config import Settings
+from interlock.flow import check, resources
+from interlock.flow.check import Loaded
+from interlock.flow.graph import Graph
+from interlock.flow.meaning import executable, limits
+from interlock.model.json import Json
+from interlock.service import Clock
+from interlock.store.ports import Definition, Store
+
+_REMEMBERED: Final = 64  # documents whose check is not repeated when they are started again
+_DEFINED_SECONDS: Final = 3600.0  # then it is stored again: retention removes what nobody asked for in a day
+_SCHEDULE: Final = "/schedule"
+
+
+class Definitions:
+    """Takes documents into one store."""
+
+    def __init__(self, settings: Settings, store: Store, clock: Clock, graphs: Graphs, fetcher: Fetcher) -> None:
+        self._settings = settings
+        self._store = store
+        self._clock = clock
+        self._graphs = graphs
+        self._fetcher = fetcher
+        self._known: OrderedDict[str, tuple[Definition, Graph, bool]] = OrderedDict()
+        self._known_since = clock.monotonic()
+
+    async def publish(self, text: str, file: str | None) -> Definition:
+        """Fix a document's `name:version` to its text. Raises InvalidDefinition, Conflict when another text has it."""
+        loaded = self._executable(text, file)
+        folder = Path(file).absolute().parent if file else Path.cwd()
+        stored = graphs.definition(text, loaded, await self._fetcher.fetch(loaded, folder))
+        self._graphs.add(stored, loaded)
+        self._check_rights(stored, loaded)
+        digest = await self._store.journal.publish(stored, actor(), self._clock.now())
+        if digest != stored.digest:
+            name = f"{stored.namespace}/{stored.name}:{stored.version}"
+            raise errors.Conflict(
+                f"{name} was published before with another text (digest {digest[:12]}, this one {stored.digest[:12]}); "
+                "raise document.version"
+            )
+        return stored
+
+    def _check_rights(self, stored: Definition, loaded: Loaded) -> None:
+        """Check that every Python function of a document may be run. Raises Invalid."""
+        for function in _python_functions(loaded.value):
+            module = function.removeprefix("python:").partition(":")[0]
+            if not any(f"{module}.".startswith(f"{allowed}.") for allowed in self._settings.python.allow):
+                raise errors.Invalid(
+                    f"publishing {stored.name} needs the right to run {function!r}; name its module in python.allow"
+                )
+
+    def _executable(self, text: str, file: str | None, *, but: str | None = None) -> Loaded:
+        """Load a document that this version can execute; `but`: the one place where it may say what is not built."""
+        loaded = check.load(text, file, allowed=limits.configured(self._settings.limits))
+        loaded.raise_for_problems()
+        unbuilt = [problem for problem in loaded.warnings if problem.code == executable.CODE and problem.path != but]
+        if unbuilt:
+            raise errors.InvalidDefinition("this document uses what this version cannot execute yet", tuple(unbuilt))
+        return loaded
+
+    async def defined(self, text: str, file: str | None, folder: Path) -> tuple[Definition, Graph, bool]:
+        """Give a document checked, stored and compiled, and whether it has a schedule.
+
+        The last ones are remembered, but for those with resources: these are fetched at each start.
+        """
+        known = self._known.get(text)
+        if self._clock.monotonic() - self._known_since > _DEFINED_SECONDS:
+            self._known_since, known = self._clock.monotonic(), None
+            self._known.clear()
+        if known is None:
+            loaded = self._executable(text, file, but=_SCHEDULE)
+            stored = await self._pinned(text, loaded, folder)
+            await self._store.journal.define(stored)
+            known = stored, self._graphs.add(stored, loaded), loaded.required().schedule is not None
+            if stored.resources is None:
+                self._known[text] = known
+            while len(self._known) > _REMEMBERED:
+                self._known.popitem(last=False)
+        return known
+
+    async def _pinned(self, text: str, loaded: Loaded, folder: Path) -> Definition:
+        """Give a document with the resources it needs: those that it was published with, else fetched now."""
+        workflow = loaded.required()
+        if not resources.wanted(workflow, workflow.use):
+            return graphs.definition(text, loaded, {})
+        header = workflow.document
+        published = await self._store.journal.published(header.namespace, header.name, header.version)
+        if published is not None and published.source == text:
+            return published
+        return graphs.definition(text, loaded, await self._fetcher.fetch(loaded, folder))
+
+
+def _python_functions(value: Json) -> list[str]:
+    """Give every `call: python:...` in a document."""
+    if isinstance(value, list):
+        return [name for item in value for name in _python_functions(item)]
+    if not isinstance(value, dict):
+        return []
+    called = value.get("call")
+    found = [called] if isinstance(called, str) and called.startswith("python:") else []
+    return found + [name for item in value.values() for name in _python_functions(item)]

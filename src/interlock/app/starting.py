@@ -1,0 +1,118 @@
+"""Starts runs: by whichever node will, or by the node of this process at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from interlock import errors
+from interlock.app.definitions import Definitions
+from interlock.app.node import Node
+from interlock.engine import state as states
+from interlock.engine.rows import Rows
+from interlock.model.json import Json
+from interlock.model.payload import Payload
+from interlock.service import Clock
+from interlock.store.ports import Committed, NewRun, Store
+
+_LONGEST_ID: Final = 128
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """A run that was accepted.
+
+    `fresh` False: a run with this id, definition and input was there before. `has_schedule`: the document has one, which
+    a run started by hand does not follow; it runs once, now.
+    """
+
+    run: str
+    namespace: str
+    id: str
+    fresh: bool
+    has_schedule: bool = False
+
+
+class Starter:
+    """Accepts runs of documents."""
+
+    def __init__(self, store: Store, clock: Clock, rows: Rows, definitions: Definitions) -> None:
+        self._store = store
+        self._clock = clock
+        self._rows = rows
+        self._definitions = definitions
+
+    async def start(
+        self,
+        node: Node | None,
+        text: str,
+        *,
+        file: str | None = None,
+        input: Json = None,
+        id: str | None = None,
+        namespace: str | None = None,
+        folder: Path | None = None,
+    ) -> Started:
+        """Accept a run of a document. It begins in `node`; None: it waits for whichever node will.
+
+        The same id, definition and input give the run that is there. Raises InvalidDefinition, Conflict.
+        """
+        folder = (folder or Path.cwd()).absolute()
+        stored, graph, has_schedule = await self._definitions.defined(text, file, folder)
+        run = self._clock.uuid()
+        new = NewRun(
+            run=run,
+            namespace=namespace or stored.namespace,
+            id=checked_id(id) or run,
+            definition=stored.digest,
+            workflow=stored.name,
+            version=stored.version,
+            input=b"",
+            folder=str(folder),
+            owner=None,
+        )
+        value = Payload(input)
+        if node is not None:
+            owned = msgspec.structs.replace(new, owner=node.row.node)
+            committed = await node.engine.accept(owned, graph, value)
+        else:
+            committed = await self._accept_only(new, value)
+        if committed is Committed.EXISTS:
+            return await self._existing(new, value)
+        return Started(run=run, namespace=new.namespace, id=new.id, fresh=True, has_schedule=has_schedule)
+
+    async def _accept_only(self, new: NewRun, value: Payload) -> Committed:
+        """Store a run that whichever node can will begin."""
+        text, large = self._rows.input(value)
+        state = states.new(new.run, new.namespace, new.id, value)
+        batch = self._rows.batch(
+            state,
+            (),
+            epoch=1,
+            seq=0,
+            at=self._clock.now(),
+            accept=msgspec.structs.replace(new, input=text),
+        )
+        return await self._store.journal.commit(msgspec.structs.replace(batch, head=b"", large=large))
+
+    async def _existing(self, new: NewRun, value: Payload) -> Started:
+        row = await self._store.views.run(new.namespace, new.id)
+        assert row is not None
+        assert row.input is not None
+        there = await self._rows.value(row.run, row.input, self._store.journal)
+        if row.definition != new.definition or there != value:
+            raise errors.Conflict(
+                f"the run {new.id!r} exists with definition {row.definition[:12]} and input {there.digest[:12]}; "
+                f"asked for were definition {new.definition[:12]} and input {value.digest[:12]}; choose another id"
+            )
+        return Started(run=row.run, namespace=row.namespace, id=row.id, fresh=False)
+
+
+def checked_id(id: str | None) -> str | None:
+    """Give a run id that somebody chose, if it can be one. Raises Invalid."""
+    if id is not None and not (0 < len(id) <= _LONGEST_ID and id.isprintable()):
+        raise errors.Invalid(f"the run id {id[:40]!r} is not 1 to {_LONGEST_ID} printable characters")
+    return id

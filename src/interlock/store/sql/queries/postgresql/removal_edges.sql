@@ -1,0 +1,4 @@
+-- Unique (run, effect) of tasks, prefix, then the primary key, prefix. The other end of an edge is a task of the same graph.
+DELETE FROM task_edges WHERE (predecessor, task) IN (
+  SELECT e.predecessor, e.task FROM tasks AS t JOIN task_edges AS e ON e.predecessor = t.task
+  WHERE t.run = :run LIMIT :limit)
