@@ -147,9 +147,7 @@ async def test_claim_that_meets_a_cancellation_does_one_or_the_other(two: Two, p
     assert await one.queue.cancelled("n1") == ["r1-t001"]
 
 
-async def test_reader_that_follows_output_misses_nothing_that_becomes_visible_late(
-    two: Two, postgres_url: str
-) -> None:
+async def test_reader_that_follows_output_misses_nothing_that_becomes_visible_late(two: Two, postgres_url: str) -> None:
     one, other = two
     await one.journal.commit(accepting())
     line = LogLine(number=0, path="/do/0/a", attempt=1, at=1.0, stream="stdout", text="early number")
