@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from acceptance import ledger
 from acceptance.kitchen import CHILD, FUNCTIONS, Kitchen
 from acceptance.shell import SOURCE, Shell
 from interlock import config, errors
+from interlock.app import events as sending
 from interlock.app.interlock import Interlock
 from interlock.model.states import RunStatus
 from interlock.store.open import open_store
@@ -133,3 +135,91 @@ async def _unfinished(app: Interlock) -> bool:
         return bool((await app.store.views.counts())["live runs"])
     except errors.StoreUnavailable:
         return True
+
+
+LISTENER = """
+document: {dsl: 1.0.3, namespace: default, name: listener, version: 1.0.0}
+do: [{hear: {listen: {to: {any: [{with: {type: told}}], until: length == 40}}}}]
+"""
+PARENT = """
+document: {dsl: 1.0.3, namespace: default, name: parent, version: 1.0.0}
+do:
+  - write: {run: {shell: {command: 'echo $INTERLOCK_RUN >> ledger'}}}
+  - child: {run: {workflow: {namespace: default, name: sous-chef, version: 1.0.0, input: {n: 1}}}}
+  - tell: {emit: {event: {with: {type: done}}}}
+"""
+
+
+@pytest.mark.parametrize("cuts", [40, pytest.param(200, marks=pytest.mark.chaos)])
+async def test_replies_that_are_lost_all_the_time_lose_and_double_nothing(
+    tmp_path: Path, postgres_url: str, postgres_server: postgres.Server, cuts: int
+) -> None:
+    """Of commits, claims, settles, claims of runs, event sends, child runs: each cut comes after the work and before its reply."""
+    moments = random.Random(17)
+    async with proxy.before(postgres_server.port) as between:
+        url = postgres_url.replace(f":{postgres_server.port}/", f":{between.port}/")
+        async with Interlock.open(config.Settings(store=config.Store(url=url))) as app:
+            await app.publish(CHILD, None)
+            await app.bring_node(pinned=False)
+            hearing = await app.start(LISTENER, input={}, id="hearing", folder=tmp_path)
+            while (await app.find(None, hearing.id)).status is not RunStatus.WAITING:
+                await asyncio.sleep(0.01)
+
+            async def cutting() -> None:
+                while between.cuts < cuts:
+                    between.marker = moments.choice((b"COMMIT", b"running", b"waiting", b"completed"))
+                    before = between.cuts
+                    while between.cuts == before:
+                        await asyncio.sleep(0.002)
+
+            async def telling() -> None:
+                for number in range(40):
+                    event = {"type": "told", "source": "/here", "id": str(number), "data": number}
+                    await _repeated(lambda event=event: sending.send(app, "default", event))
+
+            async def starting() -> list[str]:
+                """Start runs for as long as replies are lost, half of them for the node to claim."""
+                ids: list[str] = []
+                while not trouble.done():
+                    id_, detach = f"parent-{len(ids)}", len(ids) % 2 == 0
+                    await _repeated(
+                        lambda id_=id_, detach=detach: app.start(PARENT, id=id_, folder=tmp_path, detach=detach)
+                    )
+                    ids.append(id_)
+                    while await _count_of_live(app) > 8:
+                        await asyncio.sleep(0.02)
+                return ids
+
+            async with asyncio.timeout(100):
+                trouble = asyncio.create_task(cutting())
+                _, ids = await asyncio.gather(telling(), starting())
+                await trouble
+                while await _unfinished(app):
+                    await asyncio.sleep(0.05)
+            assert between.cuts == cuts
+            row = await app.find(None, "hearing")
+            assert row.output is not None
+            heard = await app.rows.value(row.run, row.output, app.store.journal)
+            assert heard.value == list(range(40))
+            sent = await app.store.views.events(None, "done", None, 10_000)
+    assert sorted((tmp_path / "ledger").read_text().split()) == sorted(ids)
+    assert len(sent) == len(ids)
+    await _check(postgres_url, 1 + 2 * len(ids))
+
+
+async def _repeated(call: Callable[[], Awaitable[object]]) -> None:
+    """Ask again until the store has told what became of it."""
+    while True:
+        try:
+            await call()
+        except errors.StoreUnavailable:
+            await asyncio.sleep(0.01)
+        else:
+            return
+
+
+async def _count_of_live(app: Interlock) -> int:
+    try:
+        return (await app.store.views.counts())["live runs"]
+    except errors.StoreUnavailable:
+        return 9

@@ -131,6 +131,7 @@ class SqlQueue:
         async def work(transaction: Transaction) -> None:
             sizes: dict[tuple[str, int], int] = {}
             stored = -1
+            await transaction.rows("log_lock", {"run": run})
             if writer is not None:
                 stored = (await transaction.rows("log_writer", {"run": run, "writer": writer}))[0][0]
             for line in lines:

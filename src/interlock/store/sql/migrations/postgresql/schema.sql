@@ -186,8 +186,8 @@ CREATE TABLE nodes (
   unready text NOT NULL DEFAULT '[]'
 );
 
--- `writer`: the transaction that wrote the row. A reader that follows by number reads only what was written by
--- transactions below the oldest one that is still open, since numbers become visible out of order.
+-- Numbers of one run become visible in their order, since its writers make them one after the other (log_lock). `writer`: the
+-- transaction that wrote the row; nothing reads it.
 CREATE SEQUENCE log_numbers;
 CREATE TABLE logs (
   run text COLLATE "C" NOT NULL,

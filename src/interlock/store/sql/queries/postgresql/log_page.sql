@@ -1,4 +1,3 @@
--- Primary key, prefix. Only what was written below the oldest open transaction: a row with a smaller number may still come.
+-- Primary key, prefix. What has a smaller number was committed before, see log_lock.
 SELECT number, path, attempt, at, stream, text FROM logs
-WHERE run = :run AND number > :after AND (:path::text IS NULL OR path = :path)
-  AND writer < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY number LIMIT :limit
+WHERE run = :run AND number > :after AND (:path::text IS NULL OR path = :path) ORDER BY number LIMIT :limit
