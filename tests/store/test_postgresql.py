@@ -148,6 +148,27 @@ async def test_statements_are_planned_without_reading_whole_tables(
     assert reading == WHOLE
 
 
+async def test_commit_finds_its_runs_by_key_however_few_there_are_when_it_is_planned(
+    connection: asyncpg.Connection[Any], postgres_url: str
+) -> None:
+    """Else each commit would read every live run once there are many."""
+    await (await server.find(postgres_url)).prepare(connection)
+    found: list[tuple[str, bool]] = []
+
+    def walk(each: dict[str, Any]) -> None:
+        if each.get("Relation Name", "").startswith("runs") and each["Node Type"] in _SCANS:
+            found.append((each.get("Index Name", ""), "Index Cond" in each))
+        for child in each.get("Plans", ()):
+            walk(child)
+
+    columns = commits.arrays([batch(seq=1)]).columns
+    values: dict[str, object] = {name: columns.get(name, []) for name in parameters.load()["commit"].names}
+    walk(json.loads(await _explained(connection, "commit", values))[0]["Plan"])
+    assert found
+    assert {keyed for _, keyed in found} == {True}
+    assert not [name for name, _ in found if "owner" in name or "owned" in name]
+
+
 _GROWN = re.compile(r"(runs|run_keys|history|tasks|logs|scopes|large_values|leases|inbox)(_other|_2\d+)?$")
 
 

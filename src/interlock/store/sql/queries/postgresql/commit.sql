@@ -25,7 +25,8 @@ accepted AS (
         started_at, ended_at, input, head, output, fault)
   JOIN keyed ON keyed.run = g.run
   RETURNING run),
--- Primary key; ANY prunes partitions. Zero rows: another node took the run over, the run was freed since its node was
+-- Primary key; ANY prunes partitions. The owner is compared so that no plan that is made while runs are few reads all of
+-- them by the index runs_owned. Zero rows: another node took the run over, the run was freed since its node was
 -- given up for dead, or this commit was applied before.
 advanced AS (
   UPDATE runs
@@ -39,7 +40,7 @@ advanced AS (
     :advance_ended_at::float8[], :advance_head::bytea[], :advance_output::bytea[], :advance_fault::bytea[])
   AS g (run, epoch, seq, at, release, status, wake_at, partial, started_at, ended_at, head, output, fault)
   WHERE runs.run = ANY (:advance_run::text[]) AND runs.run = g.run AND runs.epoch = g.epoch AND runs.seq = g.seq
-    AND runs.owner IS NOT NULL AND runs.ended_at IS NULL
+    AND coalesce(runs.owner, '') <> '' AND runs.ended_at IS NULL
   RETURNING runs.run),
 applied AS MATERIALIZED (SELECT run FROM accepted UNION ALL SELECT run FROM advanced),
 history_added AS (
