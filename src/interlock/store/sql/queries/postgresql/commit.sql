@@ -81,6 +81,7 @@ tasks_added AS (
               :task_idempotency_key::text[], :task_any_exit_code::smallint[], :task_at::float8[])
   AS g (task, run, effect, path, pool, priority, attempt, target, folder, idempotency_key, any_exit_code, at)
   JOIN applied ON applied.run = g.run),
+-- [ with others: left out of a group none of whose runs has to do with another one, see commits.alone
 -- Index runs_children: a child run that nobody waits for any more is asked to cancel.
 children_cancelled AS (
   INSERT INTO inbox (run, cause_id, cause)
@@ -159,6 +160,7 @@ listeners_told AS (
     WHERE namespace = g.namespace AND type IN (g.type, '') AND source IN (g.source, '')) AS s ON true
   ORDER BY g.place, s.run
   ON CONFLICT (run, cause_id) DO NOTHING),
+-- ] with others
 subscriptions_cleared AS (
   DELETE FROM subscriptions USING applied, unnest(:end_run::text[]) AS g (run)
   WHERE subscriptions.run = g.run AND applied.run = g.run),
