@@ -23,7 +23,7 @@ import required
 from interlock import errors
 from interlock.service import uuid7
 from interlock.store.open import open_store
-from interlock.store.ports import Committed, GraphTask
+from interlock.store.ports import Committed, GraphTask, NewEvent, NewSubscription, Post
 from interlock.store.sql import statements
 from interlock.store.sql.postgresql import commits, failures, parameters, partitions, schema, server
 from interlock.store.sql.postgresql.committer import Committer
@@ -31,7 +31,7 @@ from interlock.store.sql.postgresql.database import PostgresDatabase
 from interlock.store.sql.postgresql.store import PostgresStore
 from interlock.store.sql.postgresql.transaction import PostgresTransaction
 from interlock.store.sql.transaction import Transaction
-from store.rows import accepting, batch, new_task, node
+from store.rows import accepting, batch, new_run, new_task, node
 
 MONDAY = datetime(2026, 11, 16, tzinfo=UTC)
 
@@ -185,6 +185,40 @@ async def test_statements_are_planned_without_reading_whole_tables(
     await (await server.find(postgres_url)).prepare(connection)
     reading = {name for name in parameters.load() if _is_whole(await _planned(connection, name))}
     assert reading == WHOLE
+
+
+def test_group_that_has_to_do_with_others_gets_the_whole_statement() -> None:
+    database = PostgresDatabase(server.Server("postgresql://x/y", False, "18"), 2, lambda: None, {})
+    short = database._prepared([batch(seq=1, ended=True), accepting("r2", tasks=[new_task()])])[0]
+    assert len(short.names) < len(parameters.load()["commit"].names)
+    event = NewEvent(namespace="d", id="1", source="s", type="t", body=b"", cause=b"")
+    subscription = NewSubscription(namespace="d", listener=1, type="t", source="")
+    for more in (
+        {"children": [new_run("c", parent="r1")]}, {"posts": [Post(run="r2", cause_id="x", cause=b"")]},
+        {"emitted": [event]}, {"subscriptions": [subscription]}, {"unsubscribed": [1]}, {"cancelled_tasks": [1]},
+    ):  # fmt: skip
+        assert database._prepared([batch(seq=1, **more)])[0] is database._commit
+
+
+async def test_commit_finds_its_runs_by_key_however_few_there_are_when_it_is_planned(
+    connection: asyncpg.Connection[Any], postgres_url: str
+) -> None:
+    """Else each commit would read every live run once there are many."""
+    await (await server.find(postgres_url)).prepare(connection)
+    found: list[tuple[str, bool]] = []
+
+    def walk(each: dict[str, Any]) -> None:
+        if each.get("Relation Name", "").startswith("runs") and each["Node Type"] in _SCANS:
+            found.append((each.get("Index Name", ""), "Index Cond" in each))
+        for child in each.get("Plans", ()):
+            walk(child)
+
+    columns = commits.arrays([batch(seq=1)]).columns
+    values: dict[str, object] = {name: columns.get(name, []) for name in parameters.load()["commit"].names}
+    walk(json.loads(await _explained(connection, "commit", values))[0]["Plan"])
+    assert found
+    assert {keyed for _, keyed in found} == {True}
+    assert not [name for name, _ in found if "owner" in name or "owned" in name]
 
 
 _GROWN = re.compile(r"(runs|run_keys|history|tasks|logs|scopes|large_values|leases|inbox)(_other|_2\d+)?$")

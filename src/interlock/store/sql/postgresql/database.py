@@ -13,9 +13,10 @@ import asyncpg
 
 from interlock import errors
 from interlock.store.ports import Batch, Committed
-from interlock.store.sql import crash
+from interlock.store.sql import crash, statements
 from interlock.store.sql.postgresql import commits, failures, parameters
 from interlock.store.sql.postgresql.committer import Committer
+from interlock.store.sql.postgresql.parameters import Prepared
 from interlock.store.sql.postgresql.server import STATEMENT_SECONDS, Server
 from interlock.store.sql.postgresql.transaction import PostgresTransaction
 from interlock.store.sql.transaction import Transaction
@@ -46,6 +47,7 @@ class PostgresDatabase:
         self._writes: set[asyncio.Task[Any]] = set()
         self._committer = Committer(self._apply)
         self._commit = parameters.load()["commit"]
+        self._commit_alone = parameters.prepare(commits.alone(statements.load("postgresql")["commit"]))
 
     # -- life ----------------------------------------------------------------------------------------------------
 
@@ -132,25 +134,26 @@ class PostgresDatabase:
 
     async def _apply(self, batches: Sequence[Batch]) -> set[str]:
         """Send one group; gives the runs that it was applied to."""
-        arguments = self._arguments(batches)
-        return await self._repeat(lambda: self._send(arguments))
+        statement, arguments = self._prepared(batches)
+        return await self._repeat(lambda: self._send(statement.sql, arguments))
 
-    def _arguments(self, batches: Sequence[Batch]) -> list[list[object]]:
+    def _prepared(self, batches: Sequence[Batch]) -> tuple[Prepared, list[list[object]]]:
         columns = commits.arrays(batches).columns
         if unknown := columns.keys() - set(self._commit.names):
             raise KeyError(f"the statement commit has no parameters {', '.join(sorted(unknown))}")
-        return [columns.get(name, []) for name in self._commit.names]
+        statement = self._commit_alone if columns.keys() <= set(self._commit_alone.names) else self._commit
+        return statement, [columns.get(name, []) for name in statement.names]
 
-    async def _send(self, arguments: list[list[object]]) -> set[str]:
+    async def _send(self, statement: str, arguments: list[list[object]]) -> set[str]:
         self.transactions += 1
         number = self.transactions
         self._crash.die_if_told(number, after=False)
         async with self._connection() as connection:
             if self.server.pooled:
                 async with self._transaction(connection, self.server.begin):
-                    rows = await connection.fetch(self._commit.sql, *arguments)
+                    rows = await connection.fetch(statement, *arguments)
             else:  # one statement outside a transaction is one: a single round trip
-                rows = await connection.fetch(self._commit.sql, *arguments)
+                rows = await connection.fetch(statement, *arguments)
         self._crash.die_if_told(number, after=True)
         self._changed()
         return {row[0] for row in rows}

@@ -25,7 +25,8 @@ accepted AS (
         started_at, ended_at, input, head, output, fault)
   JOIN keyed ON keyed.run = g.run
   RETURNING run),
--- Primary key; ANY prunes partitions. Zero rows: another node took the run over, the run was freed since its node was
+-- Primary key; ANY prunes partitions. The owner is compared so that no plan that is made while runs are few reads all of
+-- them by the index runs_owned. Zero rows: another node took the run over, the run was freed since its node was
 -- given up for dead, or this commit was applied before.
 advanced AS (
   UPDATE runs
@@ -39,7 +40,7 @@ advanced AS (
     :advance_ended_at::float8[], :advance_head::bytea[], :advance_output::bytea[], :advance_fault::bytea[])
   AS g (run, epoch, seq, at, release, status, wake_at, partial, started_at, ended_at, head, output, fault)
   WHERE runs.run = ANY (:advance_run::text[]) AND runs.run = g.run AND runs.epoch = g.epoch AND runs.seq = g.seq
-    AND runs.owner IS NOT NULL AND runs.ended_at IS NULL
+    AND coalesce(runs.owner, '') <> '' AND runs.ended_at IS NULL
   RETURNING runs.run),
 applied AS MATERIALIZED (SELECT run FROM accepted UNION ALL SELECT run FROM advanced),
 history_added AS (
@@ -80,6 +81,7 @@ tasks_added AS (
               :task_idempotency_key::text[], :task_any_exit_code::smallint[], :task_at::float8[])
   AS g (task, run, effect, path, pool, priority, attempt, target, folder, idempotency_key, any_exit_code, at)
   JOIN applied ON applied.run = g.run),
+-- [ with others: left out of a group none of whose runs has to do with another one, see commits.alone
 -- Index runs_children: a child run that nobody waits for any more is asked to cancel.
 children_cancelled AS (
   INSERT INTO inbox (run, cause_id, cause)
@@ -158,6 +160,7 @@ listeners_told AS (
     WHERE namespace = g.namespace AND type IN (g.type, '') AND source IN (g.source, '')) AS s ON true
   ORDER BY g.place, s.run
   ON CONFLICT (run, cause_id) DO NOTHING),
+-- ] with others
 subscriptions_cleared AS (
   DELETE FROM subscriptions USING applied, unnest(:end_run::text[]) AS g (run)
   WHERE subscriptions.run = g.run AND applied.run = g.run),
