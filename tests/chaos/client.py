@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from chaos import load
@@ -32,12 +33,19 @@ class Client:
 
     async def start(self, count: int, seconds: float) -> None:
         """Start so many more runs, spread evenly over the time."""
-        seeds = range(len(self.seeds), len(self.seeds) + count)
-        begin = time.monotonic()
+        await self._start_each(seconds / count, lambda started: started < count)
+
+    async def start_until(self, enough: asyncio.Event, per_second: float) -> None:
+        """Start more runs for as long as it takes."""
+        await self._start_each(1 / per_second, lambda _: not enough.is_set())
+
+    async def _start_each(self, every: float, wanted: Callable[[int], bool]) -> None:
+        begin, first = time.monotonic(), len(self.seeds)
         async with Interlock.open(self._settings) as app:
-            for number, seed in enumerate(seeds):
-                await asyncio.sleep(max(0.0, begin + seconds * number / count - time.monotonic()))
-                await self._start(app, seed)
+            while wanted(len(self.seeds) - first):
+                number = len(self.seeds) - first
+                await asyncio.sleep(max(0.0, begin + every * number - time.monotonic()))
+                await self._start(app, first + number)
 
     async def _start(self, app: Interlock, seed: int) -> None:
         run = f"run-{seed}"

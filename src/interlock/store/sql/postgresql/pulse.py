@@ -47,4 +47,5 @@ class PostgresPulse:
         if self._connection is not None:
             with contextlib.suppress(*FAILURES):
                 self._loop.run_until_complete(self._connection.close(timeout=_BEAT_SECONDS))
+        self._loop.run_until_complete(asyncio.sleep(0))  # the transport of a connection ends a turn later
         self._loop.close()
