@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import sqlite3
 import sys
 import time
@@ -14,7 +13,6 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from acceptance.shell import SOURCE
 from chaos import audit, full, load
 from chaos.client import Client
 from chaos.cluster import Cluster, is_full, until
@@ -111,11 +109,7 @@ def _command(up: str, *arguments: str) -> list[str]:
 
 
 def _environment(cluster: Cluster) -> dict[str, str]:
-    return os.environ | {
-        "PYTHONPATH": str(SOURCE),
-        "INTERLOCK_STORE_URL": cluster.url,
-        "INTERLOCK_PYTHON_ALLOW": load.MODULE,
-    }
+    return cluster.shell._environment({"INTERLOCK_STORE_URL": cluster.url, "INTERLOCK_PYTHON_ALLOW": load.MODULE})
 
 
 async def _newer(cluster: Cluster, command: str, up: str = UP) -> float:
