@@ -52,9 +52,9 @@ async def _latencies(app: Interlock, count: int) -> list[float]:
 
 
 async def _quiet(measure: Callable[[], Awaitable[float]], bound: float) -> float:
-    """Measure up to three times: other programs on the machine must not decide."""
+    """Measure up to ten times: other programs on the machine must not decide."""
     best = float("inf")
-    for _ in range(3):
+    for _ in range(10):
         best = min(best, await measure())
         if best < bound:
             break
