@@ -66,8 +66,12 @@ class Server:
         """Open a connection of its own, for the bell or renewals."""
         with translated(self.place):
             connection = await connect(self.url, pooled=self.pooled)
-            if not self.pooled:
-                await self.prepare(connection)
+            try:
+                if not self.pooled:
+                    await self.prepare(connection)
+            except BaseException:
+                connection.terminate()  # whoever asked gets none to close, such as a bell that is stopped as it starts
+                raise
             return connection
 
     async def pool(self, connections: int) -> asyncpg.Pool[asyncpg.Record]:
