@@ -40,7 +40,7 @@ test: $(STAMP)  ## run all tests and check the coverage
 	done
 
 test-quick: $(STAMP)  ## run the unit and store tests without coverage, such as for another Python: VENV=.venv-3.13
-	$(BIN)/python -m pytest -n 2 tests/unit tests/store -k "not pgbouncer and not postgresql-15"
+	$(BIN)/python -m pytest -n 2 tests/unit tests/store -k "not pgbouncer and not postgresql"
 
 # At full scale: make chaos INTERLOCK_CHAOS=full
 chaos: $(STAMP)  ## kill, stop and restart nodes and servers under load; takes minutes

@@ -227,7 +227,7 @@ async def test_definition_that_compiles_no_more_leaves_its_run_in_the_store_and_
     app: Interlock, tmp_path: Path
 ) -> None:
     started = await app.start(WAITING, id="old", detach=True)
-    with sqlite3.connect(tmp_path / "interlock.db") as connection:
+    with contextlib.closing(sqlite3.connect(tmp_path / "interlock.db")) as connection, connection:
         connection.execute("UPDATE definitions SET source = 'do: [{a: {unheard: of}}]'")
     connection.close()
     app.graphs._graphs.clear()

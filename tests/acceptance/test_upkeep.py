@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import sqlite3
 from pathlib import Path
@@ -62,7 +63,7 @@ def test_prune_removes_what_is_old_enough_and_says_so(filled: Shell) -> None:
     done = filled.run("prune", "--older-than", "0s", "--workflow", "shop/order", "--status", "completed")
     assert done.out == "removed 3 runs\n"
     assert filled.runs() == []
-    with sqlite3.connect(filled.folder / STORE) as connection:
+    with contextlib.closing(sqlite3.connect(filled.folder / STORE)) as connection, connection:
         assert connection.execute("SELECT count(*) FROM history").fetchone() == (0,)
         assert connection.execute("SELECT action FROM audit").fetchall() == [("prune",)]
         assert connection.execute("PRAGMA freelist_count").fetchone() == (0,), "pages are given back"
@@ -154,7 +155,7 @@ def test_restore_keeps_what_was_there(filled: Shell) -> None:
 
 def test_restore_of_what_is_no_backup_changes_nothing(filled: Shell) -> None:
     filled.write("text.db", "no database at all, but long enough to look like one" * 100)
-    with sqlite3.connect(filled.folder / "foreign.db") as connection:
+    with contextlib.closing(sqlite3.connect(filled.folder / "foreign.db")) as connection, connection:
         connection.execute("CREATE TABLE other (x)")
     (filled.folder / "empty.db").touch()
     for file, code in (("text.db", 4), ("foreign.db", 4), ("empty.db", 4), ("absent.db", 2), (STORE, 2)):

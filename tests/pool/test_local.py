@@ -253,7 +253,9 @@ async def test_command_waits_for_a_node_that_does_not_read(attempts: Attempts, l
     await attempts.has_printed("y\n")
     time.sleep(1.0)  # the node's loop does not turn
     outcome = await running.outcome()
-    assert time.monotonic() - started < 4
+    assert (
+        time.monotonic() - started < 30
+    )  # for ever without a deadline of its own; what the machine does besides must not decide
     assert isinstance(outcome, Failed)
     assert outcome.failure is FailureClass.TIMEOUT
 

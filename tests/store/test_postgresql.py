@@ -570,7 +570,9 @@ async def test_connection_that_nobody_gets_is_closed(store: PostgresStore, monke
         connection = await begun.get()
     connecting.cancel()
     await asyncio.wait({connecting})
-    assert connection.is_closed()
+    async with asyncio.timeout(10):
+        while not connection.is_closed():  # a turn of the loop later
+            await asyncio.sleep(0)
 
 
 async def test_renewals_survive_a_connection_that_broke(
@@ -737,3 +739,19 @@ async def test_pooler_is_found_out_and_the_bell_hears_over_a_direct_connection(
     assert (await deaf.figures())["pooled"] is True
     for each in (deaf, hearing, direct):
         await each.close()
+
+
+async def test_connection_whose_preparation_is_cancelled_is_closed(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = await server.find(postgres_url)
+    opened: list[asyncpg.Connection[Any]] = []
+
+    async def cancelled(_server: server.Server, connection: asyncpg.Connection[Any]) -> None:
+        opened.append(connection)
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(server.Server, "prepare", cancelled)
+    with pytest.raises(asyncio.CancelledError):
+        await found.connect()
+    assert opened[0].is_closed()

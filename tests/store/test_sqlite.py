@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import signal
@@ -143,7 +144,7 @@ async def test_damaged_foreign_and_newer_files_are_refused_untouched(tmp_path: P
     with pytest.raises(errors.StoreCorrupt, match="not a readable SQLite file"):
         await open_store(f"sqlite:///{garbage}")
     foreign = tmp_path / "foreign.db"
-    with sqlite3.connect(foreign) as connection:
+    with contextlib.closing(sqlite3.connect(foreign)) as connection, connection:
         connection.execute("CREATE TABLE books (title TEXT)")
     connection.close()
     with pytest.raises(errors.StoreCorrupt, match="not an Interlock store"):
@@ -151,11 +152,11 @@ async def test_damaged_foreign_and_newer_files_are_refused_untouched(tmp_path: P
     newer = tmp_path / "newer.db"
     store = await open_store(f"sqlite:///{newer}")
     await store.close()
-    with sqlite3.connect(newer) as connection:
+    with contextlib.closing(sqlite3.connect(newer)) as connection, connection:
         connection.execute("INSERT INTO migrations VALUES ('9999_later', 0)")
     connection.close()
     await (await open_store(f"sqlite:///{newer}")).close()  # what it does not know does not concern it
-    with sqlite3.connect(newer) as connection:
+    with contextlib.closing(sqlite3.connect(newer)) as connection, connection:
         connection.execute("INSERT INTO meta VALUES ('needs', '9999_later')")
     connection.close()
     with pytest.raises(errors.StoreCorrupt, match="newer Interlock"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 from pathlib import Path
@@ -618,11 +619,11 @@ def broken_stores(typed: Typed) -> dict[str, str]:
     (folder / "random.db").write_bytes(bytes(range(256)) * 20)
     (folder / "cut.db").write_bytes(good[: len(good) // 2])
     (folder / "header.db").write_bytes(good[:100])
-    with sqlite3.connect(folder / "foreign.db") as foreign:
+    with contextlib.closing(sqlite3.connect(folder / "foreign.db")) as foreign, foreign:
         foreign.execute("CREATE TABLE migrations (id)")
     foreign.close()
     (folder / "newer.db").write_bytes(good)
-    with sqlite3.connect(folder / "newer.db") as newer:
+    with contextlib.closing(sqlite3.connect(folder / "newer.db")) as newer, newer:
         newer.execute("INSERT INTO migrations VALUES ('9999_future', 0)")
         newer.execute("INSERT INTO meta VALUES ('needs', '9999_future')")
     newer.close()

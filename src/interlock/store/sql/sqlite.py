@@ -84,6 +84,13 @@ class SqliteDatabase:
         Raises StoreUnavailable, StoreCorrupt or StoreFull with what to do.
         """
         self._loop = asyncio.get_running_loop()
+        try:
+            await self._open()
+        except BaseException:
+            await self.close()
+            raise
+
+    async def _open(self) -> None:
         if self._memory:
             with translated(self._path):
                 self._connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)

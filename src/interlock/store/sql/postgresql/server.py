@@ -69,8 +69,8 @@ class Server:
             try:
                 if not self.pooled:
                     await self.prepare(connection)
-            except BaseException:
-                connection.terminate()  # whoever asked gets none to close, such as a bell that is stopped as it starts
+            except BaseException:  # a caller that is cancelled here never learns of the connection
+                connection.terminate()
                 raise
             return connection
 
