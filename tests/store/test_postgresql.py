@@ -556,25 +556,6 @@ async def test_bell_listens_again_after_its_connection_broke(
         await rung.wait()  # the poll
 
 
-async def test_connection_that_nobody_gets_is_closed(store: PostgresStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A bell that is stopped while it starts."""
-    begun: asyncio.Queue[asyncpg.Connection[Any]] = asyncio.Queue()
-
-    async def prepare(self: server.Server, connection: asyncpg.Connection[Any]) -> None:
-        begun.put_nowait(connection)
-        await asyncio.Event().wait()
-
-    monkeypatch.setattr(server.Server, "prepare", prepare)
-    connecting = asyncio.create_task(store.server.connect())
-    async with asyncio.timeout(10):
-        connection = await begun.get()
-    connecting.cancel()
-    await asyncio.wait({connecting})
-    async with asyncio.timeout(10):
-        while not connection.is_closed():  # a turn of the loop later
-            await asyncio.sleep(0)
-
-
 async def test_renewals_survive_a_connection_that_broke(
     store: PostgresStore, connection: asyncpg.Connection[Any]
 ) -> None:
