@@ -30,7 +30,7 @@ async def _url(backend: str, folder: Path, stack: contextlib.AsyncExitStack) -> 
     if kind == "sqlite":
         return f"sqlite:///{folder}/store.db" if detail == "file" else "sqlite:///:memory:"
     present = detail in postgres.binaries()
-    if not present and (detail != postgres.NEWEST or required.may_skip("postgres", present)):
+    if required.may_skip("postgres" if detail == postgres.NEWEST else f"postgres-{detail}", present):
         pytest.skip(f"PostgreSQL {detail} is not installed")
     if kind == "pgbouncer" and required.may_skip("pgbouncer", pooler.is_there()):
         pytest.skip("PgBouncer is not installed")

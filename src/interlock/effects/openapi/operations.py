@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import urllib.parse
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -98,7 +99,7 @@ def resolve(document: Document, node: Json) -> dict[str, Json]:
     raise Mismatch("its references lead in a circle")
 
 
-class _Reader:
+class _Reader(ABC):
     """What both families of versions share."""
 
     def __init__(self, document: Document, item: dict[str, Json], content: dict[str, Json]) -> None:
@@ -129,14 +130,14 @@ class _Reader:
             found[parameter["name"], parameter["in"]] = parameter
         return list(found.values())
 
-    def _server(self) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def _server(self) -> str: ...
 
-    def _parameter(self, content: dict[str, Json]) -> Parameter:
-        raise NotImplementedError
+    @abstractmethod
+    def _parameter(self, content: dict[str, Json]) -> Parameter: ...
 
-    def _body(self, declared: list[dict[str, Json]]) -> Body | None:
-        raise NotImplementedError
+    @abstractmethod
+    def _body(self, declared: list[dict[str, Json]]) -> Body | None: ...
 
 
 class _Swagger2(_Reader):
