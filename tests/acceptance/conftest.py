@@ -13,7 +13,7 @@ from acceptance import house as houses
 from acceptance import ledger
 from acceptance.shell import Shell
 from interlock import config
-from interlock.app.interlock import Interlock
+from interlock.app.session import Session
 from interlock.store.sql import statements
 
 
@@ -45,10 +45,10 @@ def shell(tmp_path: Path) -> Shell:
 
 
 @pytest.fixture
-async def interlock(tmp_path: Path) -> AsyncIterator[Interlock]:
+async def interlock(tmp_path: Path) -> AsyncIterator[Session]:
     """An application with a node on a file of its own."""
     settings = config.Settings(store=config.Store(url=f"sqlite:///{tmp_path}/interlock.db"))
-    async with Interlock.open(settings) as app:
+    async with Session.open(settings) as app:
         await app.bring_node()
         yield app
 

@@ -9,12 +9,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from acceptance.kitchen import CHILD, Kitchen
 from interlock import config
-from interlock.app.interlock import Interlock
+from interlock.app.session import Session
 
 
 async def main(store: str, first: int, count: int) -> None:
     url = store if "://" in store else f"sqlite:///{store}"
-    async with Interlock.open(config.Settings(store=config.Store(url=url))) as app:
+    async with Session.open(config.Settings(store=config.Store(url=url))) as app:
         await app.bring_node()
         await app.publish(CHILD, None)
         for each in await app.unattended():

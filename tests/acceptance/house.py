@@ -13,7 +13,7 @@ import msgspec
 import loopback
 from acceptance import ledger
 from interlock import config
-from interlock.app.interlock import Interlock, Started
+from interlock.app.session import Session, Started
 from interlock.model.fault import Fault
 from interlock.service import Clock, SystemClock
 
@@ -49,24 +49,24 @@ class House:
         (self.secrets / name).write_text(value)
 
     @asynccontextmanager
-    async def open(self, clock: Clock | None = None) -> AsyncIterator[Interlock]:
+    async def open(self, clock: Clock | None = None) -> AsyncIterator[Session]:
         settings = config.Settings(
             store=config.Store(url=f"sqlite:///{self.folder}/runs.db"),
             secrets=config.Secrets(folder=str(self.secrets)),
             http=config.Http(allow_private=("127.0.0.1",)),
         )
-        async with Interlock.open(settings, clock=clock) as app:
+        async with Session.open(settings, clock=clock) as app:
             await app.bring_node()
             yield app
             await ledger.check_store(app.store)
 
-    async def run(self, app: Interlock, text: str, input: Any = None) -> Any:
+    async def run(self, app: Session, text: str, input: Any = None) -> Any:
         started = await app.start(HEADER + text, input=input or {}, folder=self.folder)
         await app.finish(started.run)
         return await self.ended(app, started)
 
     @staticmethod
-    async def ended(app: Interlock, started: Started) -> Any:
+    async def ended(app: Session, started: Started) -> Any:
         """Give the output of a run, or its fault."""
         row = await app.find(started.namespace, started.id)
         if row.fault is not None:

@@ -13,8 +13,8 @@ import pytest
 
 from acceptance.test_engine import HEADER, finished, output
 from interlock import config, errors
-from interlock.app.interlock import Interlock
 from interlock.app.node import Node
+from interlock.app.session import Session
 from interlock.dispatch.logbook import Logbook
 from interlock.engine import membership
 from interlock.engine.cause import Cancel, Settled, encode
@@ -45,14 +45,14 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.fixture
-async def app(tmp_path: Path) -> AsyncIterator[Interlock]:
+async def app(tmp_path: Path) -> AsyncIterator[Session]:
     settings = config.Settings(store=config.Store(url=f"sqlite:///{tmp_path}/interlock.db"))
-    async with Interlock.open(settings) as app:
+    async with Session.open(settings) as app:
         await app.bring_node()
         yield app
 
 
-def node_of(app: Interlock) -> Node:
+def node_of(app: Session) -> Node:
     assert app.node is not None
     return app.node
 
@@ -73,7 +73,7 @@ class Broken:
         raise RuntimeError("a secret")
 
 
-async def test_effect_that_breaks_its_performer_fails_its_step(app: Interlock) -> None:
+async def test_effect_that_breaks_its_performer_fails_its_step(app: Session) -> None:
     node_of(app).engine._performer = Broken()
     row = await asyncio.wait_for(finished(app, CALL), 10)
     assert row.status is RunStatus.FAULTED
@@ -82,7 +82,7 @@ async def test_effect_that_breaks_its_performer_fails_its_step(app: Interlock) -
     assert b"secret" not in row.fault
 
 
-async def test_error_whose_text_is_not_utf8_fails_its_step(app: Interlock, tmp_path: Path) -> None:
+async def test_error_whose_text_is_not_utf8_fails_its_step(app: Session, tmp_path: Path) -> None:
     (tmp_path / "odd.py").write_text("def read():\n    raise OSError('no caf\\udce9')\n")
     row = await asyncio.wait_for(finished(app, HEADER + "do: [{a: {call: 'python:odd:read'}}]"), 10)
     assert row.status is RunStatus.FAULTED
@@ -90,7 +90,7 @@ async def test_error_whose_text_is_not_utf8_fails_its_step(app: Interlock, tmp_p
     assert b"udce9" in row.fault
 
 
-async def test_attempt_that_breaks_its_launcher_fails_its_step(app: Interlock) -> None:
+async def test_attempt_that_breaks_its_launcher_fails_its_step(app: Session) -> None:
     node_of(app)._dispatcher._launcher = Broken()
     retries = "metadata: {interlock: {retry: {launch: 0}}}"
     row = await asyncio.wait_for(finished(app, SHELL.replace("'echo hi'}}", "'echo hi'}}, " + retries)), 10)
@@ -99,7 +99,7 @@ async def test_attempt_that_breaks_its_launcher_fails_its_step(app: Interlock) -
     assert b"secret" not in row.fault
 
 
-async def test_cause_that_cannot_be_read_stops_its_own_run_only(app: Interlock) -> None:
+async def test_cause_that_cannot_be_read_stops_its_own_run_only(app: Session) -> None:
     bad = await app.start(WAITING, id="bad")
     good = await app.start(WAITING, id="good")
     finishing = asyncio.create_task(app.finish(bad.run))
@@ -112,7 +112,7 @@ async def test_cause_that_cannot_be_read_stops_its_own_run_only(app: Interlock) 
     assert (await app.find(None, "good")).status is RunStatus.CANCELLED
 
 
-async def test_row_that_is_seen_again_before_its_commit_is_applied_once(app: Interlock) -> None:
+async def test_row_that_is_seen_again_before_its_commit_is_applied_once(app: Session) -> None:
     started = await app.start(WAITING)
     engine, commit, go = node_of(app).engine, app.store.journal.commit, asyncio.Event()
 
@@ -129,7 +129,7 @@ async def test_row_that_is_seen_again_before_its_commit_is_applied_once(app: Int
     assert (await app.find(None, started.id)).seq == 2
 
 
-async def test_look_at_the_inbox_that_fails_is_made_again(app: Interlock) -> None:
+async def test_look_at_the_inbox_that_fails_is_made_again(app: Session) -> None:
     started = await app.start(WAITING)
     inbox, failed = app.store.journal.inbox, asyncio.Event()
 
@@ -149,7 +149,7 @@ async def test_look_at_the_inbox_that_fails_is_made_again(app: Interlock) -> Non
 
 async def test_lost_replies_of_the_first_commit_and_of_one_without_events_are_recognised(tmp_path: Path) -> None:
     settings = config.Settings(store=config.Store(url=f"sqlite:///{tmp_path}/interlock.db"))
-    async with Interlock.open(settings) as app:
+    async with Session.open(settings) as app:
         await app.bring_node(pinned=False)
         commit, lost = app.store.journal.commit, set[int]()
 
@@ -169,7 +169,7 @@ async def test_lost_replies_of_the_first_commit_and_of_one_without_events_are_re
         assert lost == {0, 1, 2}
 
 
-async def test_node_that_stops_refuses_runs_instead_of_keeping_their_callers(app: Interlock) -> None:
+async def test_node_that_stops_refuses_runs_instead_of_keeping_their_callers(app: Session) -> None:
     commit, entered = app.store.journal.commit, asyncio.Event()
 
     async def slow(batch: Any) -> Committed:
@@ -188,7 +188,7 @@ async def test_node_that_stops_refuses_runs_instead_of_keeping_their_callers(app
         await asyncio.wait_for(app.start(WAITING), 5)
 
 
-async def test_nothing_new_begins_in_a_run_that_was_drained(app: Interlock, tmp_path: Path) -> None:
+async def test_nothing_new_begins_in_a_run_that_was_drained(app: Session, tmp_path: Path) -> None:
     """An outcome that arrives after the drain stays in the inbox for the next owner."""
     (tmp_path / "naps.py").write_text(NAP)
     text = (
@@ -224,7 +224,7 @@ do:
 
 
 async def test_definition_that_compiles_no_more_leaves_its_run_in_the_store_and_is_named(
-    app: Interlock, tmp_path: Path
+    app: Session, tmp_path: Path
 ) -> None:
     started = await app.start(WAITING, id="old", detach=True)
     with contextlib.closing(sqlite3.connect(tmp_path / "interlock.db")) as connection, connection:
@@ -241,7 +241,7 @@ async def test_definition_that_compiles_no_more_leaves_its_run_in_the_store_and_
 
 
 async def test_effects_end_with_the_lease_even_when_nobody_waits(
-    app: Interlock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    app: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "naps.py").write_text(NAP)
     await app.start(CALL, folder=tmp_path)
@@ -264,7 +264,7 @@ async def test_lease_thread_that_meets_the_unexpected_gives_the_lease_up(
             return
 
     settings = config.Settings(store=config.Store(url=f"sqlite:///{tmp_path}/interlock.db"))
-    async with Interlock.open(settings) as app:
+    async with Session.open(settings) as app:
         monkeypatch.setattr(app.store, "pulse", lambda node: Bad())
         await app.bring_node()
         started = await app.start(WAITING)
@@ -278,9 +278,9 @@ async def test_store_that_is_full_at_the_end_does_not_hide_why_the_node_stops(tm
     async def full(*arguments: Any) -> None:
         raise errors.StoreFull("full")
 
-    async def stop_early() -> Interlock:
+    async def stop_early() -> Session:
         with contextlib.suppress(LookupError):
-            async with Interlock.open(settings) as app:
+            async with Session.open(settings) as app:
                 await app.bring_node()
                 app.store.nodes.leave = full  # type: ignore[method-assign, assignment]
                 raise LookupError
@@ -290,7 +290,7 @@ async def test_store_that_is_full_at_the_end_does_not_hide_why_the_node_stops(tm
     assert app.store.database._connection is None  # type: ignore[attr-defined]
 
 
-async def test_fork_of_a_run_whose_time_is_up_has_the_time_that_was_left(app: Interlock, tmp_path: Path) -> None:
+async def test_fork_of_a_run_whose_time_is_up_has_the_time_that_was_left(app: Session, tmp_path: Path) -> None:
     text = HEADER + "timeout: {after: {milliseconds: 1500}}\ndo: [{a: {set: {x: 1}}}, {b: {set: {y: '${ .x }'}}}]"
     row = await finished(app, text)
     await asyncio.sleep(1.6)

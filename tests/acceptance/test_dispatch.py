@@ -11,7 +11,7 @@ import pytest
 
 from acceptance.test_engine import HEADER, output
 from interlock import config, errors
-from interlock.app.interlock import Interlock
+from interlock.app.session import Session
 from interlock.model.states import RunStatus, TaskState
 from interlock.store.ports import GraphTask
 from store.rows import new_task
@@ -24,7 +24,7 @@ def _settings(folder: Path) -> config.Settings:
 
 
 async def test_outcome_and_output_wait_for_a_store_that_is_away(tmp_path: Path) -> None:
-    async with Interlock.open(_settings(tmp_path)) as app:
+    async with Session.open(_settings(tmp_path)) as app:
         await app.bring_node(pinned=False, allow_all_python=False)
         settle, log = app.store.queue.settle, app.store.queue.log
         away = iter([errors.StoreUnavailable("settle"), errors.StoreFull("settle")])
@@ -52,7 +52,7 @@ async def test_outcome_and_output_wait_for_a_store_that_is_away(tmp_path: Path) 
 async def test_tasks_of_a_claim_whose_reply_was_lost_are_found_and_performed_once(tmp_path: Path) -> None:
     """The node renews what it holds, so nobody else would ever get them."""
     text = HEADER + "do: [{say: {run: {shell: {command: 'echo x >> ledger'}}}}]"
-    async with Interlock.open(_settings(tmp_path)) as app:
+    async with Session.open(_settings(tmp_path)) as app:
         await app.bring_node(pinned=False, allow_all_python=False)
         claim = app.store.queue.claim
         lost = iter([True])
@@ -75,13 +75,13 @@ async def test_node_without_patience_tells_that_the_store_is_full(tmp_path: Path
     async def full(*arguments: Any, holder: str | None) -> bool:
         raise errors.StoreFull("no space")
 
-    async with Interlock.open(_settings(tmp_path)) as app:
+    async with Session.open(_settings(tmp_path)) as app:
         await app.bring_node()
         app.store.queue.settle = full  # type: ignore[method-assign]
         started = await app.start(ECHO, folder=tmp_path, id="full")
         with pytest.raises(errors.StoreFull, match="no space"):
             await asyncio.wait_for(app.finish(started.run), 20)
-    async with Interlock.open(_settings(tmp_path)) as app:
+    async with Session.open(_settings(tmp_path)) as app:
         assert await app.take(await app.find(None, "full"))
         await app.finish(started.run)
         assert (await app.find(None, "full")).status is RunStatus.COMPLETED
@@ -92,7 +92,7 @@ async def test_node_stops_though_the_store_takes_nothing_any_more(tmp_path: Path
         raise errors.StoreFull("no space")
 
     text = HEADER + "do: [{nap: {run: {shell: {command: 'echo > began; sleep 50'}}}}]"
-    async with Interlock.open(_settings(tmp_path)) as app:
+    async with Session.open(_settings(tmp_path)) as app:
         node = await app.bring_node(pinned=False)
         await app.start(text, folder=tmp_path)
         while not (tmp_path / "began").exists():
@@ -108,7 +108,7 @@ async def test_more_tasks_than_slots_wait_their_turn(tmp_path: Path) -> None:
     )
     text = HEADER + "do:\n  - all:\n      fork:\n        branches:\n" + branches
     settings = config.Settings(store=config.Store(url=f"sqlite:///{tmp_path}/s.db"), node=config.Node(slots=2))
-    async with Interlock.open(settings) as app:
+    async with Session.open(settings) as app:
         await app.bring_node()
         started = await app.start(text, folder=tmp_path)
         await asyncio.wait_for(app.finish(started.run), 30)
@@ -117,7 +117,7 @@ async def test_more_tasks_than_slots_wait_their_turn(tmp_path: Path) -> None:
 
 
 async def test_gone_folder_fails_the_step_with_its_name(tmp_path: Path) -> None:
-    async with Interlock.open(_settings(tmp_path)) as app:
+    async with Session.open(_settings(tmp_path)) as app:
         await app.bring_node()
         started = await app.start(ECHO, folder=tmp_path / "gone")
         await app.finish(started.run)
@@ -125,7 +125,7 @@ async def test_gone_folder_fails_the_step_with_its_name(tmp_path: Path) -> None:
 
 
 async def test_what_a_rate_delays_is_performed_when_its_time_has_come(tmp_path: Path) -> None:
-    async with Interlock.open(_settings(tmp_path)) as app:
+    async with Session.open(_settings(tmp_path)) as app:
         await app.store.graphs.limit("api", None, interval_seconds=0.2)
         tasks = [
             GraphTask(task=new_task(f"t{number}", "graph", number, folder=str(tmp_path)), limits=["api"])
@@ -141,7 +141,7 @@ async def test_what_a_rate_delays_is_performed_when_its_time_has_come(tmp_path: 
 async def test_delayed_tasks_are_looked_for_once_a_second_however_much_happens(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with Interlock.open(_settings(tmp_path)) as app:
+    async with Session.open(_settings(tmp_path)) as app:
         due, looks = app.store.graphs.due, list[float]()
 
         async def counted(now: float | None) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from interlock.app.interlock import Interlock
+from interlock.app.session import Session
 from interlock.model.fault import Fault
 from interlock.model.states import RunStatus
 from interlock.store.ports import RunRow
@@ -20,18 +20,18 @@ HEADER = "document: {dsl: 1.0.3, namespace: default, name: tested, version: 1.0.
 SMALL = HEADER + "do: [{a: {set: {x: 1}}}]"
 
 
-async def finished(app: Interlock, text: str, input: Any = None) -> RunRow:
+async def finished(app: Session, text: str, input: Any = None) -> RunRow:
     started = await app.start(text, input={} if input is None else input, folder=Path.cwd())
     await app.finish(started.run)
     return await app.find(None, started.id)
 
 
-async def output(app: Interlock, row: RunRow) -> Any:
+async def output(app: Session, row: RunRow) -> Any:
     assert row.output is not None, row.fault
     return (await app.rows.value(row.run, row.output, app.store.journal)).value
 
 
-async def test_fifty_inline_steps_cost_at_most_two_commits(interlock: Interlock) -> None:
+async def test_fifty_inline_steps_cost_at_most_two_commits(interlock: Session) -> None:
     steps = "".join(
         f"  - s{n}: {{set: {{n: '${{ .n + 1 }}'}}}}\n  - w{n}: {{switch: [{{on: {{when: .n > 0, then: continue}}}}]}}\n"
         for n in range(15)
@@ -42,7 +42,7 @@ async def test_fifty_inline_steps_cost_at_most_two_commits(interlock: Interlock)
     assert row.seq <= 2
 
 
-async def _latencies(app: Interlock, count: int) -> list[float]:
+async def _latencies(app: Session, count: int) -> list[float]:
     found = []
     for _ in range(count):
         began = time.perf_counter()
@@ -61,7 +61,7 @@ async def _quiet(measure: Callable[[], Awaitable[float]], bound: float) -> float
     return best
 
 
-async def test_endless_runs_leave_others_quick_and_can_be_cancelled(interlock: Interlock) -> None:
+async def test_endless_runs_leave_others_quick_and_can_be_cancelled(interlock: Session) -> None:
     endless = HEADER + "do:\n  - a: {set: {n: '${ .n + 1 }'}}\n  - b: {switch: [{again: {then: a}}]}\n"
     loop = await interlock.start(endless, input={"n": 0}, id="endless")
 
@@ -78,7 +78,7 @@ async def test_endless_runs_leave_others_quick_and_can_be_cancelled(interlock: I
 
 @pytest.mark.parametrize("expression", ["[range(1e12)]", '.text | test("(a+)+$")', '"a" * 1e12'])
 async def test_hostile_expression_ends_at_its_deadline_and_leaves_others_quick(
-    interlock: Interlock, expression: str
+    interlock: Session, expression: str
 ) -> None:
     text = HEADER + f"do:\n  - bad: {{set: {{x: '${{ {expression} }}'}}}}\n"
     hostile = asyncio.create_task(finished(interlock, text, {"text": "a" * 40 + "!"}))
@@ -95,7 +95,7 @@ async def test_hostile_expression_ends_at_its_deadline_and_leaves_others_quick(
     assert found.type.endswith("/expression")
 
 
-async def test_endless_loop_ends_at_its_timeout(interlock: Interlock) -> None:
+async def test_endless_loop_ends_at_its_timeout(interlock: Session) -> None:
     """WF-16"""
     endless = HEADER + "timeout: {after: PT0.3S}\ndo:\n  - a: {set: {n: 1}}\n  - b: {switch: [{again: {then: a}}]}\n"
     row = await asyncio.wait_for(finished(interlock, endless), 10)
@@ -105,7 +105,7 @@ async def test_endless_loop_ends_at_its_timeout(interlock: Interlock) -> None:
 
 
 async def test_ten_megabytes_of_one_run_do_not_hold_up_the_commits_of_others(
-    interlock: Interlock, tmp_path: Path
+    interlock: Session, tmp_path: Path
 ) -> None:
     (tmp_path / "big.py").write_text("def big():\n    return {'text': 'x' * (10 * 1024 * 1024)}\n")
     text = HEADER + "do:\n  - big: {call: 'python:big:big'}\n  - size: {set: {n: '${ .text | length }'}}\n"
@@ -124,7 +124,7 @@ async def test_ten_megabytes_of_one_run_do_not_hold_up_the_commits_of_others(
     assert await _quiet(worst, 0.05) < 0.05
 
 
-async def test_same_id_gives_the_same_run_and_another_input_is_a_conflict(interlock: Interlock) -> None:
+async def test_same_id_gives_the_same_run_and_another_input_is_a_conflict(interlock: Session) -> None:
     """Idempotent start, while the first is still running too."""
     slow = HEADER + "do: [{w: {wait: PT5S}}]"
     first = await interlock.start(slow, input={"n": 1}, id="order-1")
@@ -137,7 +137,7 @@ async def test_same_id_gives_the_same_run_and_another_input_is_a_conflict(interl
     await interlock.finish(first.run)
 
 
-async def test_running_run_keeps_the_definition_it_started_with(interlock: Interlock) -> None:
+async def test_running_run_keeps_the_definition_it_started_with(interlock: Session) -> None:
     """WF-20, WF-01: publishing anew, or a changed text, does not touch what runs."""
     text = HEADER + "do: [{w: {wait: {milliseconds: 300}}}, {a: {set: {v: old}}}]"
     published = await interlock.publish(text, None)
@@ -152,7 +152,7 @@ async def test_running_run_keeps_the_definition_it_started_with(interlock: Inter
     assert (published.version, newest.version) == ("1.0.0", "1.1.0")
 
 
-async def test_twenty_branches_run_at_the_same_time(interlock: Interlock, tmp_path: Path) -> None:
+async def test_twenty_branches_run_at_the_same_time(interlock: Session, tmp_path: Path) -> None:
     """WF-06: 5 x 100 ms in far less than 500 ms."""
     (tmp_path / "slow.py").write_text("import asyncio\nasync def nap():\n    await asyncio.sleep(0.1)\n    return 1\n")
     branches = "".join(f"          - b{n}: {{call: 'python:slow:nap'}}\n" for n in range(5))
@@ -168,7 +168,7 @@ async def test_twenty_branches_run_at_the_same_time(interlock: Interlock, tmp_pa
     assert await _quiet(wall, 0.25) < 0.25
 
 
-async def test_expressions_in_data_are_inert(interlock: Interlock, tmp_path: Path) -> None:
+async def test_expressions_in_data_are_inert(interlock: Session, tmp_path: Path) -> None:
     """OP-07, WF-13: what looks like an expression, or like a command, stays text."""
     hostile = [
         "${ .secret }",

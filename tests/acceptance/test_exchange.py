@@ -11,7 +11,7 @@ import pytest
 from acceptance.test_engine import HEADER, output
 from interlock import errors
 from interlock.app import events as sending
-from interlock.app.interlock import Interlock
+from interlock.app.session import Session
 from interlock.model.fault import Fault
 from interlock.model.states import RunStatus
 from interlock.store.ports import Batch, Committed, InboxRow, RunRow
@@ -24,7 +24,7 @@ def named(name: str, text: str, namespace: str = "default") -> str:
     return f"document: {{dsl: 1.0.3, namespace: {namespace}, name: {name}, version: 1.0.0}}\n{text}"
 
 
-async def waiting(app: Interlock, run: str, status: RunStatus = RunStatus.WAITING) -> RunRow:
+async def waiting(app: Session, run: str, status: RunStatus = RunStatus.WAITING) -> RunRow:
     """Give a run once it is in a status."""
     row = await app.find(None, run)
     if row.status is status:
@@ -37,7 +37,7 @@ async def waiting(app: Interlock, run: str, status: RunStatus = RunStatus.WAITIN
     return await app.find(None, run)
 
 
-async def test_an_event_of_one_run_ends_the_listening_of_all_others(interlock: Interlock) -> None:
+async def test_an_event_of_one_run_ends_the_listening_of_all_others(interlock: Session) -> None:
     runs = [(await interlock.start(LISTENER, input={})).run for _ in range(3)]
     for run in runs:
         await waiting(interlock, run)
@@ -50,7 +50,7 @@ async def test_an_event_of_one_run_ends_the_listening_of_all_others(interlock: I
     assert (await interlock.find(None, other.run)).status is RunStatus.WAITING
 
 
-async def test_a_run_hears_what_its_other_branch_sends(interlock: Interlock) -> None:
+async def test_a_run_hears_what_its_other_branch_sends(interlock: Session) -> None:
     text = HEADER + (
         "do:\n  - both:\n      fork:\n        branches:\n"
         "          - hear: {listen: {to: {one: {with: {type: t}}}}}\n"
@@ -61,7 +61,7 @@ async def test_a_run_hears_what_its_other_branch_sends(interlock: Interlock) -> 
     assert await output(interlock, await interlock.find(None, run.id)) == [[1], 1]
 
 
-async def test_sending_from_outside_tells_how_many_listen_and_counts_once(interlock: Interlock) -> None:
+async def test_sending_from_outside_tells_how_many_listen_and_counts_once(interlock: Session) -> None:
     run = await interlock.start(LISTENER, input={})
     await waiting(interlock, run.run)
     assert (await sending.send(interlock, "default", {"type": "other"})).listeners == 0
@@ -77,7 +77,7 @@ async def test_sending_from_outside_tells_how_many_listen_and_counts_once(interl
         await sending.send(interlock, "default", {})
 
 
-async def test_an_event_before_anybody_listens_is_kept_to_be_seen_and_never_delivered(interlock: Interlock) -> None:
+async def test_an_event_before_anybody_listens_is_kept_to_be_seen_and_never_delivered(interlock: Session) -> None:
     await sending.send(interlock, "default", {"type": "order.paid"})
     run = await interlock.start(LISTENER, input={})
     row = await waiting(interlock, run.run)
@@ -88,7 +88,7 @@ async def test_an_event_before_anybody_listens_is_kept_to_be_seen_and_never_deli
     assert (await sending.send(interlock, "default", {"type": "order.paid"})).listeners == 0
 
 
-async def test_many_events_are_each_heard_once_and_in_order(interlock: Interlock) -> None:
+async def test_many_events_are_each_heard_once_and_in_order(interlock: Session) -> None:
     text = HEADER + (
         "do:\n  - hear:\n      listen: {to: {any: [{with: {type: t}}], until: length == 200}}\n"
         "      foreach: {item: e, do: [{same: {set: '${ $e }'}}]}\n"
@@ -102,7 +102,7 @@ async def test_many_events_are_each_heard_once_and_in_order(interlock: Interlock
 
 
 async def test_an_event_that_a_load_sees_before_a_look_at_the_inbox_ends_is_heard_once(
-    interlock: Interlock, monkeypatch: pytest.MonkeyPatch
+    interlock: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The look began before the event came, so it does not know of it."""
     text = HEADER + "do: [{hear: {listen: {to: {any: [{with: {type: t}}], until: length == 2}}}}]\n"
@@ -156,7 +156,7 @@ PARENT = (
 )
 
 
-async def test_a_child_run_gives_its_output_to_the_step_that_waits(interlock: Interlock) -> None:
+async def test_a_child_run_gives_its_output_to_the_step_that_waits(interlock: Session) -> None:
     await interlock.publish(CHILD, None)
     run = await interlock.start(PARENT, input={"n": 1})
     await interlock.finish(run.run)
@@ -165,7 +165,7 @@ async def test_a_child_run_gives_its_output_to_the_step_that_waits(interlock: In
     assert [row.status for row in rows] == [RunStatus.COMPLETED]
 
 
-async def test_the_newest_version_of_a_child(interlock: Interlock) -> None:
+async def test_the_newest_version_of_a_child(interlock: Session) -> None:
     await interlock.publish(CHILD, None)
     await interlock.publish(CHILD.replace("1.0.0", "1.1.0").replace(".n + 1", ".n + 10"), None)
     run = await interlock.start(PARENT.replace("version: 1.0.0, input", "version: latest, input"), input={"n": 1})
@@ -173,7 +173,7 @@ async def test_the_newest_version_of_a_child(interlock: Interlock) -> None:
     assert await output(interlock, await interlock.find(None, run.id)) == {"n": 11}
 
 
-async def test_a_child_that_faults_lets_its_step_fail_with_that_error(interlock: Interlock) -> None:
+async def test_a_child_that_faults_lets_its_step_fail_with_that_error(interlock: Session) -> None:
     await interlock.publish(
         named("child", "do: [{a: {raise: {error: {type: 'http://x/broken', status: 418}}}}]\n", "team"), None
     )
@@ -186,7 +186,7 @@ async def test_a_child_that_faults_lets_its_step_fail_with_that_error(interlock:
     assert "/do/0/a" in str(error.detail)
 
 
-async def test_a_workflow_that_was_never_published_fails_its_step_by_name(interlock: Interlock) -> None:
+async def test_a_workflow_that_was_never_published_fails_its_step_by_name(interlock: Session) -> None:
     run = await interlock.start(PARENT, input={"n": 1})
     await interlock.finish(run.run)
     row = await interlock.find(None, run.id)
@@ -197,7 +197,7 @@ async def test_a_workflow_that_was_never_published_fails_its_step_by_name(interl
 SLEEPER = named("child", "do: [{a: {wait: PT1H}}]\n", "team")
 
 
-async def child_of(app: Interlock) -> RunRow:
+async def child_of(app: Session) -> RunRow:
     async with asyncio.timeout(10):
         while True:
             rows = await app.store.views.runs("team", ["waiting"], "child", None, 10)
@@ -206,7 +206,7 @@ async def child_of(app: Interlock) -> RunRow:
             await asyncio.sleep(0.01)
 
 
-async def test_cancelling_the_parent_cancels_the_child(interlock: Interlock) -> None:
+async def test_cancelling_the_parent_cancels_the_child(interlock: Session) -> None:
     await interlock.publish(SLEEPER, None)
     run = await interlock.start(PARENT, input={"n": 1})
     child = await child_of(interlock)
@@ -216,7 +216,7 @@ async def test_cancelling_the_parent_cancels_the_child(interlock: Interlock) -> 
     assert (await interlock.find(None, child.id)).status is RunStatus.CANCELLED
 
 
-async def test_a_timeout_of_the_step_cancels_the_child(interlock: Interlock) -> None:
+async def test_a_timeout_of_the_step_cancels_the_child(interlock: Session) -> None:
     await interlock.publish(SLEEPER, None)
     run = await interlock.start(PARENT.replace("}}}}]", "}}, timeout: {after: PT0.2S}}}]"), input={"n": 1})
     child = await child_of(interlock)
@@ -226,7 +226,7 @@ async def test_a_timeout_of_the_step_cancels_the_child(interlock: Interlock) -> 
     assert (await interlock.find(None, child.id)).status is RunStatus.CANCELLED
 
 
-async def test_a_child_that_is_cancelled_fails_the_step_that_waits(interlock: Interlock) -> None:
+async def test_a_child_that_is_cancelled_fails_the_step_that_waits(interlock: Session) -> None:
     await interlock.publish(SLEEPER, None)
     run = await interlock.start(PARENT, input={"n": 1})
     await interlock.cancel(await child_of(interlock), None)
@@ -236,7 +236,7 @@ async def test_a_child_that_is_cancelled_fails_the_step_that_waits(interlock: In
     assert "was cancelled" in str(msgspec.json.decode(row.fault, type=Fault).detail)
 
 
-async def test_a_child_that_is_not_awaited_outlives_its_parent(interlock: Interlock) -> None:
+async def test_a_child_that_is_not_awaited_outlives_its_parent(interlock: Session) -> None:
     await interlock.publish(SLEEPER, None)
     text = PARENT.replace("run: {workflow", "run: {await: false, workflow")
     run = await interlock.start(text, input={"n": 1})
@@ -246,7 +246,7 @@ async def test_a_child_that_is_not_awaited_outlives_its_parent(interlock: Interl
     assert child.status is RunStatus.WAITING
 
 
-async def test_large_values_go_to_a_child_and_back(interlock: Interlock) -> None:
+async def test_large_values_go_to_a_child_and_back(interlock: Session) -> None:
     await interlock.publish(named("child", "do: [{a: {set: '${ . }'}}]\n", "team"), None)
     text = PARENT.replace("{n: '${ .n }'}", "{big: '${ .big }'}")
     run = await interlock.start(text, input={"big": "x" * 300_000})
@@ -254,7 +254,7 @@ async def test_large_values_go_to_a_child_and_back(interlock: Interlock) -> None
     assert await output(interlock, await interlock.find(None, run.id)) == {"big": "x" * 300_000}
 
 
-async def test_children_of_children(interlock: Interlock) -> None:
+async def test_children_of_children(interlock: Session) -> None:
     await interlock.publish(CHILD, None)
     middle = PARENT.replace("name: tested", "name: middle").replace("namespace: default", "namespace: team")
     await interlock.publish(middle, None)
@@ -263,7 +263,7 @@ async def test_children_of_children(interlock: Interlock) -> None:
     assert await output(interlock, await interlock.find(None, run.id)) == {"n": 6}
 
 
-async def test_a_forked_run_listens_where_the_first_one_listened(interlock: Interlock, tmp_path: Path) -> None:
+async def test_a_forked_run_listens_where_the_first_one_listened(interlock: Session, tmp_path: Path) -> None:
     text = (
         HEADER
         + "do:\n  - both:\n      fork:\n        branches:\n          - hear: {listen: {to: {one: {with: {type: t}}}}}\n          - pause: {do: [{first: {set: {x: 1}}}, {second: {wait: PT1H}}]}\n"

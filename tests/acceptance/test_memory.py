@@ -12,7 +12,7 @@ from acceptance.shell import SOURCE
 SCRIPT = """
 import asyncio, sys
 from interlock import config
-from interlock.app.interlock import Interlock
+from interlock.app.session import Session
 
 TEXT = '''document: {dsl: 1.0.3, namespace: default, name: waiting, version: 1.0.0}
 do:
@@ -27,7 +27,7 @@ def resident():
             return int(line.split()[1]) / 1024
 
 async def main():
-    async with Interlock.open(config.Settings(store=config.Store(url=f"sqlite:///{sys.argv[1]}"))) as app:
+    async with Session.open(config.Settings(store=config.Store(url=f"sqlite:///{sys.argv[1]}"))) as app:
         await app.bring_node()
         for n in range(1000):
             await app.start(TEXT, input={"n": n, "text": "x" * 1000}, id=f"r{n}")

@@ -12,7 +12,7 @@ import pytest
 from acceptance import ledger
 from acceptance.test_engine import HEADER, finished, output
 from interlock import config, errors, telemetry
-from interlock.app.interlock import Interlock
+from interlock.app.session import Session
 from interlock.engine import identity, membership, recovery
 from interlock.model.fault import Fault
 from interlock.model.states import RunStatus
@@ -35,12 +35,12 @@ def settings(folder: Path, **more: Any) -> config.Settings:
 async def test_stopped_node_gives_its_run_back_and_the_effect_is_repeated_free_of_charge(tmp_path: Path) -> None:
     (tmp_path / "node_naps.py").write_text(NAP)
     text = HEADER + "do: [{nap: {call: 'python:node_naps:nap', with: {seconds: '${ .s }'}}}]"
-    async with Interlock.open(settings(tmp_path)) as app:
+    async with Session.open(settings(tmp_path)) as app:
         await app.bring_node()
         started = await app.start(text, input={"s": 0.4}, folder=tmp_path, id="nap")
         while not (tmp_path / "ledger").exists():
             await asyncio.sleep(0.01)
-    async with Interlock.open(settings(tmp_path)) as app:
+    async with Session.open(settings(tmp_path)) as app:
         row = await app.find(None, "nap")
         assert row.owner is None
         assert await app.take(row)
@@ -55,12 +55,12 @@ async def test_stopped_node_gives_its_run_back_and_the_effect_is_repeated_free_o
 
 async def test_queued_attempt_of_a_stopped_node_is_made_again(tmp_path: Path) -> None:
     text = HEADER + "do: [{nap: {run: {shell: {command: 'echo x >> ledger; sleep 0.4; echo done'}}}}]"
-    async with Interlock.open(settings(tmp_path)) as app:
+    async with Session.open(settings(tmp_path)) as app:
         await app.bring_node()
         started = await app.start(text, folder=tmp_path, id="nap")
         while not (tmp_path / "ledger").exists():
             await asyncio.sleep(0.01)
-    async with Interlock.open(settings(tmp_path)) as app:
+    async with Session.open(settings(tmp_path)) as app:
         assert await app.take(await app.find(None, "nap"))
         await app.finish(started.run)
         assert await output(app, await app.find(None, "nap")) == "done\n"
@@ -69,7 +69,7 @@ async def test_queued_attempt_of_a_stopped_node_is_made_again(tmp_path: Path) ->
 
 
 async def test_node_that_was_given_up_for_dead_stops_at_once(
-    interlock: Interlock, monkeypatch: pytest.MonkeyPatch
+    interlock: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert interlock.node is not None
     started = await interlock.start(HEADER + "do: [{w: {wait: PT60S}}]", id="lost")
@@ -79,7 +79,7 @@ async def test_node_that_was_given_up_for_dead_stops_at_once(
         await asyncio.wait_for(finishing, membership.BEAT_SECONDS + 5)
 
 
-async def test_no_effect_begins_while_the_lease_is_in_doubt(interlock: Interlock, tmp_path: Path) -> None:
+async def test_no_effect_begins_while_the_lease_is_in_doubt(interlock: Session, tmp_path: Path) -> None:
     """As when the process was stopped for long: the reply to its last commit is read before the lease is found lost."""
     (tmp_path / "node_stamps.py").write_text("import time\ndef stamp():\n    return time.monotonic()\n")
     assert interlock.node is not None
@@ -91,7 +91,7 @@ async def test_no_effect_begins_while_the_lease_is_in_doubt(interlock: Interlock
     assert await output(interlock, row) > member._confirmed
 
 
-async def test_run_that_another_node_took_over_is_dropped(interlock: Interlock) -> None:
+async def test_run_that_another_node_took_over_is_dropped(interlock: Session) -> None:
     text = HEADER + "do: [{w: {wait: {milliseconds: 200}}}, {a: {set: {x: 1}}}]"
     started = await interlock.start(text, id="taken")
     assert interlock.node is not None
@@ -108,7 +108,7 @@ async def test_run_that_another_node_took_over_is_dropped(interlock: Interlock) 
 
 
 async def test_patient_engine_waits_for_a_store_that_is_away(tmp_path: Path) -> None:
-    async with Interlock.open(settings(tmp_path)) as app:
+    async with Session.open(settings(tmp_path)) as app:
         node = await app.bring_node(pinned=False, allow_all_python=False)
         away = iter([errors.StoreUnavailable("away"), errors.StoreFull("full")])
         commit = app.store.journal.commit
@@ -129,7 +129,7 @@ async def test_patient_engine_waits_for_a_store_that_is_away(tmp_path: Path) -> 
         assert node.engine.runs == 0
 
 
-async def test_impatient_engine_tells_whoever_waits(interlock: Interlock) -> None:
+async def test_impatient_engine_tells_whoever_waits(interlock: Session) -> None:
     async def full(batch: Any) -> Any:
         raise errors.StoreFull("no space left")
 
@@ -139,7 +139,7 @@ async def test_impatient_engine_tells_whoever_waits(interlock: Interlock) -> Non
     interlock.store.journal.commit = commit  # type: ignore[method-assign]
 
 
-async def test_lost_reply_is_recognised_by_what_was_stored(interlock: Interlock) -> None:
+async def test_lost_reply_is_recognised_by_what_was_stored(interlock: Session) -> None:
     """The commit was applied, the answer said stale: the writer looks before it gives up."""
     commit = interlock.store.journal.commit
 
@@ -154,7 +154,7 @@ async def test_lost_reply_is_recognised_by_what_was_stored(interlock: Interlock)
     assert row.status is RunStatus.COMPLETED
 
 
-async def test_parked_run_is_loaded_with_its_large_values_when_something_happens(interlock: Interlock) -> None:
+async def test_parked_run_is_loaded_with_its_large_values_when_something_happens(interlock: Session) -> None:
     text = HEADER + "do: [{w: {wait: PT600S}}, {a: {set: {n: '${ .text | length }'}}}]"
     started = await interlock.start(text, input={"text": "x" * 200_000}, id="parked")
     row = await interlock.find(None, "parked")
@@ -171,7 +171,7 @@ async def test_parked_run_is_loaded_with_its_large_values_when_something_happens
 
 async def test_detached_run_waits_for_a_node_and_keeps_its_large_input(tmp_path: Path) -> None:
     text = HEADER + "do: [{a: {set: {n: '${ .text | length }'}}}]"
-    async with Interlock.open(settings(tmp_path)) as app:
+    async with Session.open(settings(tmp_path)) as app:
         started = await app.start(text, input={"text": "x" * 200_000}, id="later", detach=True)
         assert not await app.has_engine()
         assert [each.row.id for each in await app.unattended()] == ["later"]
@@ -184,7 +184,7 @@ async def test_detached_run_waits_for_a_node_and_keeps_its_large_input(tmp_path:
 
 
 async def test_retry_goes_on_from_the_failed_step_and_fork_shares_the_history(
-    interlock: Interlock, tmp_path: Path
+    interlock: Session, tmp_path: Path
 ) -> None:
     (tmp_path / "fix.py").write_text(
         "import os\ndef first():\n    with open('ledger', 'a') as ledger:\n        ledger.write('1')\n    return {'v': 1}\n"
@@ -216,9 +216,9 @@ async def test_retry_goes_on_from_the_failed_step_and_fork_shares_the_history(
 
 
 async def test_fork_of_a_run_that_retention_removes_meanwhile_is_refused(
-    interlock: Interlock, monkeypatch: pytest.MonkeyPatch
+    interlock: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("interlock.app.interlock._PAGE", 1)
+    monkeypatch.setattr("interlock.app.session._PAGE", 1)
     text = HEADER + "do: [{a: {wait: {milliseconds: 1}}}, {b: {wait: {milliseconds: 1}}}]"
     run = await interlock.start(text)
     await interlock.finish(run.run)
@@ -237,7 +237,7 @@ async def test_fork_of_a_run_that_retention_removes_meanwhile_is_refused(
         await interlock.fork(row, "b", None)
 
 
-async def test_fork_of_a_step_that_was_never_entered_or_is_ambiguous_is_refused(interlock: Interlock) -> None:
+async def test_fork_of_a_step_that_was_never_entered_or_is_ambiguous_is_refused(interlock: Session) -> None:
     text = (
         HEADER
         + "do: [{a: {set: {x: 1}, then: end}}, {g: {if: 'false', do: [{b: {set: {x: 1}}}]}}, {h: {if: 'false', do: [{b: {set: {x: 1}}}]}}]"
@@ -250,7 +250,7 @@ async def test_fork_of_a_step_that_was_never_entered_or_is_ambiguous_is_refused(
 
 
 @pytest.mark.parametrize("id", ["", "x" * 129, "a\nb"])
-async def test_id_that_is_no_id_is_refused(interlock: Interlock, id: str) -> None:
+async def test_id_that_is_no_id_is_refused(interlock: Session, id: str) -> None:
     with pytest.raises(errors.Invalid, match="printable"):
         await interlock.start(HEADER + "do: [{a: {set: {x: 1}}}]", id=id)
 
@@ -258,7 +258,7 @@ async def test_id_that_is_no_id_is_refused(interlock: Interlock, id: str) -> Non
 async def test_functions_outside_the_allowed_modules_are_refused(tmp_path: Path) -> None:
     (tmp_path / "allowed_naps.py").write_text(NAP)
     text = HEADER + "do: [{nap: {call: 'python:allowed_naps:nap', with: {seconds: 0}}}]"
-    async with Interlock.open(settings(tmp_path)) as app:
+    async with Session.open(settings(tmp_path)) as app:
         await app.bring_node(allow_all_python=False)
         started = await app.start(text, folder=tmp_path)
         await app.finish(started.run)
@@ -267,7 +267,7 @@ async def test_functions_outside_the_allowed_modules_are_refused(tmp_path: Path)
         assert b"python.allow" in (row.fault or b"")
         with pytest.raises(errors.Invalid, match=r"python\.allow"):
             await app.publish(text, None)
-    async with Interlock.open(settings(tmp_path, python=config.Python(allow=("allowed_naps",)))) as app:
+    async with Session.open(settings(tmp_path, python=config.Python(allow=("allowed_naps",)))) as app:
         await app.bring_node(allow_all_python=False)
         published = await app.publish(text, None)
         started = await app.start(published.source, folder=tmp_path)
@@ -275,7 +275,7 @@ async def test_functions_outside_the_allowed_modules_are_refused(tmp_path: Path)
         assert (await app.find(None, started.id)).status is RunStatus.COMPLETED
 
 
-async def test_unknown_function_is_named(interlock: Interlock, tmp_path: Path) -> None:
+async def test_unknown_function_is_named(interlock: Session, tmp_path: Path) -> None:
     """WF-21: nothing is accepted and then not executed."""
     for call, words in (("nowhere:1.0.0@default", b"catalog"), ("python:no_such_module:f", b"no_such_module")):
         started = await interlock.start(HEADER + f"do: [{{a: {{call: '{call}'}}}}]", folder=tmp_path)
@@ -284,7 +284,7 @@ async def test_unknown_function_is_named(interlock: Interlock, tmp_path: Path) -
         assert words in (row.fault or b"")
 
 
-async def test_what_cannot_be_executed_yet_is_refused_by_name(interlock: Interlock) -> None:
+async def test_what_cannot_be_executed_yet_is_refused_by_name(interlock: Session) -> None:
     """WF-21"""
     text = HEADER + "do: [{a: {run: {container: {image: x}}}}]"
     with pytest.raises(errors.InvalidDefinition, match="cannot execute yet") as refused:
@@ -312,7 +312,7 @@ def test_process_of_another_container_of_this_host_is_not_seen_as_dead() -> None
 
 
 async def test_sweep_buries_the_dead_and_only_them(tmp_path: Path) -> None:
-    async with Interlock.open(settings(tmp_path)) as app:
+    async with Session.open(settings(tmp_path)) as app:
         clock = app.clock
         me = identity.here(clock, "engine", pinned=False)
         dead: NodeRow = msgspec.structs.replace(me, node="dead", pid=2**22 + 1)

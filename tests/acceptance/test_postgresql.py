@@ -19,7 +19,7 @@ from acceptance.kitchen import CHILD, FUNCTIONS, Kitchen
 from acceptance.shell import SOURCE, Shell
 from interlock import config, errors
 from interlock.app import events as sending
-from interlock.app.interlock import Interlock
+from interlock.app.session import Session
 from interlock.model.states import RunStatus
 from interlock.store.open import open_store
 
@@ -97,7 +97,7 @@ async def test_connections_that_break_all_the_time_cost_no_work(
     moments = random.Random(11)
     async with proxy.before(postgres_server.port) as between:
         url = postgres_url.replace(f":{postgres_server.port}/", f":{between.port}/")
-        async with Interlock.open(config.Settings(store=config.Store(url=url))) as app:
+        async with Session.open(config.Settings(store=config.Store(url=url))) as app:
             await app.publish(CHILD, None)
             await app.bring_node(pinned=False)
 
@@ -120,7 +120,7 @@ async def test_connections_that_break_all_the_time_cost_no_work(
     await _check(postgres_url, 15)
 
 
-async def _started(app: Interlock, seed: int, folder: Path) -> str:
+async def _started(app: Session, seed: int, folder: Path) -> str:
     """Start a run; the same start is made again until the store has told what became of it."""
     while True:
         try:
@@ -130,7 +130,7 @@ async def _started(app: Interlock, seed: int, folder: Path) -> str:
             await asyncio.sleep(0.01)
 
 
-async def _unfinished(app: Interlock) -> bool:
+async def _unfinished(app: Session) -> bool:
     try:
         return bool((await app.store.views.counts())["live runs"])
     except errors.StoreUnavailable:
@@ -158,7 +158,7 @@ async def test_replies_that_are_lost_all_the_time_lose_and_double_nothing(
     moments = random.Random(17)
     async with proxy.before(postgres_server.port) as between:
         url = postgres_url.replace(f":{postgres_server.port}/", f":{between.port}/")
-        async with Interlock.open(config.Settings(store=config.Store(url=url))) as app:
+        async with Session.open(config.Settings(store=config.Store(url=url))) as app:
             await app.publish(CHILD, None)
             await app.bring_node(pinned=False)
             hearing = await app.start(LISTENER, input={}, id="hearing", folder=tmp_path)
@@ -218,7 +218,7 @@ async def _repeated(call: Callable[[], Awaitable[object]]) -> None:
             return
 
 
-async def _count_of_live(app: Interlock) -> int:
+async def _count_of_live(app: Session) -> int:
     try:
         return (await app.store.views.counts())["live runs"]
     except errors.StoreUnavailable:

@@ -14,7 +14,7 @@ import loopback
 from acceptance import ledger
 from acceptance.test_secrets import LaterClock
 from interlock import config, errors
-from interlock.app.interlock import Interlock, Started
+from interlock.app.session import Session, Started
 from interlock.model import event as events
 
 HEADER = "document: {dsl: 1.0.3, namespace: default, name: tested, version: 1.0.0}\n"
@@ -33,13 +33,13 @@ class House:
         return self.server.url(path)
 
     @asynccontextmanager
-    async def open(self, clock: LaterClock | None = None) -> AsyncIterator[Interlock]:
+    async def open(self, clock: LaterClock | None = None) -> AsyncIterator[Session]:
         settings = config.Settings(
             store=config.Store(url=f"sqlite:///{self.folder}/runs.db"),
             http=config.Http(allow_private=("127.0.0.1",), timeout_seconds=20),
             payload=config.Payload(max_bytes=8 * 2**20),
         )
-        async with Interlock.open(settings, clock=clock) as app:
+        async with Session.open(settings, clock=clock) as app:
             yield app
             await ledger.check_store(app.store)
 
@@ -60,7 +60,7 @@ class House:
         return str(refused.value)
 
     @staticmethod
-    async def output(app: Interlock, started: Started) -> Any:
+    async def output(app: Session, started: Started) -> Any:
         row = await app.find(started.namespace, started.id)
         assert row.output is not None, row.fault
         return (await app.rows.value(row.run, row.output, app.store.journal)).value

@@ -8,7 +8,7 @@ import pytest
 
 from acceptance.house import House
 from acceptance.shell import Shell
-from interlock.app.interlock import Interlock
+from interlock.app.session import Session
 from interlock.model import fault
 from interlock.model.states import RunStatus
 
@@ -18,7 +18,7 @@ DECLARED = "use: {secrets: [token, db]}\n"
 ASKING = "{run: {workflow: {namespace: team, name: child, version: 1.0.0, input: {key: '${ $secrets.token }'}}}}"
 
 
-async def _executed(house: House, app: Interlock, parent: str, child: str, input: Any = None) -> Any:
+async def _executed(house: House, app: Session, parent: str, child: str, input: Any = None) -> Any:
     """Publish a child, execute a parent, and give its output or its fault."""
     await app.publish(CHILD + child, None)
     started = await app.start(PARENT + parent, input=input or {}, folder=house.folder)

@@ -13,10 +13,10 @@ import pytest
 from acceptance.test_engine import HEADER
 from interlock import config, errors, telemetry
 from interlock.app import standing, stranded
-from interlock.app.interlock import Interlock
 from interlock.app.node import Node
 from interlock.app.readiness import STORE_AWAY, Readiness
 from interlock.app.serving import Serving
+from interlock.app.session import Session
 from interlock.app.standing import Standing
 from interlock.app.stranded import Stranded
 from interlock.engine import claims, identity
@@ -45,8 +45,8 @@ def settings(folder: Path, **more: Any) -> config.Settings:
 
 
 @pytest.fixture
-async def app(tmp_path: Path) -> AsyncIterator[Interlock]:
-    async with Interlock.open(settings(tmp_path), clock=Shifted()) as app:
+async def app(tmp_path: Path) -> AsyncIterator[Session]:
+    async with Session.open(settings(tmp_path), clock=Shifted()) as app:
         yield app
 
 
@@ -56,11 +56,11 @@ async def until(condition: Callable[[], Any], seconds: float = 15) -> None:
             await asyncio.sleep(0.01)
 
 
-async def serving(app: Interlock) -> Node:
+async def serving(app: Session) -> Node:
     return await app.bring_node(pinned=False, allow_all_python=False)
 
 
-async def ended(app: Interlock, id: str) -> None:
+async def ended(app: Session, id: str) -> None:
     async with asyncio.timeout(15):
         while (await app.find(None, id)).status is not RunStatus.COMPLETED:
             await asyncio.sleep(0.01)
@@ -70,7 +70,7 @@ async def ended(app: Interlock, id: str) -> None:
 
 
 async def test_run_whose_claim_lost_its_reply_is_found_and_executed(
-    app: Interlock, monkeypatch: pytest.MonkeyPatch
+    app: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(claims, "_OWNED_SECONDS", 0.05)
     claim = app.store.nodes.claim_runs
@@ -90,7 +90,7 @@ async def test_run_whose_claim_lost_its_reply_is_found_and_executed(
 
 
 async def test_node_takes_no_more_runs_than_it_may(tmp_path: Path) -> None:
-    async with Interlock.open(settings(tmp_path, engine=config.Engine(max_runs=2))) as app:
+    async with Session.open(settings(tmp_path, engine=config.Engine(max_runs=2))) as app:
         for number in range(5):
             await app.start(WAITING, id=f"run-{number}", detach=True)
         node = await serving(app)
@@ -105,7 +105,7 @@ async def test_node_takes_no_more_runs_than_it_may(tmp_path: Path) -> None:
                 await asyncio.sleep(0.01)
 
 
-async def test_definition_that_this_version_cannot_execute_is_refused_once(app: Interlock) -> None:
+async def test_definition_that_this_version_cannot_execute_is_refused_once(app: Session) -> None:
     await app.start(QUICK, id="new", detach=True)
     row = await app.find(None, "new")
     newer = QUICK.replace("set: {x: 1}", "run: {container: {image: x}}")
@@ -138,7 +138,7 @@ async def test_definition_that_this_version_cannot_execute_is_refused_once(app: 
 
 async def test_function_that_cannot_be_imported_is_refused_with_its_name(tmp_path: Path) -> None:
     allowed = settings(tmp_path, python=config.Python(allow=("no_such_module",), functions={"price": "shop:total"}))
-    async with Interlock.open(allowed) as app:
+    async with Session.open(allowed) as app:
         node = await serving(app)
         for id, call in (
             ("a", "python:no_such_module:f"),
@@ -158,7 +158,7 @@ async def test_function_that_cannot_be_imported_is_refused_with_its_name(tmp_pat
 # -- stranded runs ---------------------------------------------------------------------------------------------------
 
 
-async def test_run_that_nobody_executes_is_stranded_after_a_minute(app: Interlock) -> None:
+async def test_run_that_nobody_executes_is_stranded_after_a_minute(app: Session) -> None:
     clock = app.clock
     assert isinstance(clock, Shifted)
     await app.start(WAITING, id="alone", detach=True)
@@ -172,7 +172,7 @@ async def test_run_that_nobody_executes_is_stranded_after_a_minute(app: Interloc
     assert "`interlock node`" in found.command
 
 
-async def test_run_of_a_node_that_went_silent_is_stranded_after_a_minute(app: Interlock) -> None:
+async def test_run_of_a_node_that_went_silent_is_stranded_after_a_minute(app: Session) -> None:
     clock = app.clock
     assert isinstance(clock, Shifted)
     far = msgspec.structs.replace(identity.here(clock, "engine", pinned=False), node="far", host="elsewhere")
@@ -185,7 +185,7 @@ async def test_run_of_a_node_that_went_silent_is_stranded_after_a_minute(app: In
     assert [each.row.id for each in await app.stranded()] == ["remote"]
 
 
-async def test_reason_names_what_the_live_nodes_lack(app: Interlock) -> None:
+async def test_reason_names_what_the_live_nodes_lack(app: Session) -> None:
     await app.start(WAITING, id="r", detach=True)
     row = await app.find(None, "r")
     node = identity.here(app.clock, "engine", pinned=False)
@@ -213,7 +213,7 @@ async def test_reason_names_what_the_live_nodes_lack(app: Interlock) -> None:
 
 
 async def test_store_that_is_away_makes_a_node_unready_until_it_is_back(
-    app: Interlock, monkeypatch: pytest.MonkeyPatch
+    app: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(standing, "_ROUND_SECONDS", 0.01)
     told: list[tuple[str, ...]] = []
@@ -242,7 +242,7 @@ async def test_node_that_lost_its_lease_joins_again_and_goes_on(tmp_path: Path) 
     serving = Serving(settings(tmp_path), ("engine", "dispatcher"))
     running = asyncio.create_task(serving.run())
     await until(lambda: told.count("node.joined") == 1)
-    async with Interlock.open(settings(tmp_path)) as app:
+    async with Session.open(settings(tmp_path)) as app:
         await app.start(WAITING.replace("600", "2"), id="r", detach=True)
         async with asyncio.timeout(15):
             while (await app.find(None, "r")).owner is None:

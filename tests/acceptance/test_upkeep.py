@@ -14,8 +14,8 @@ from acceptance.shell import Shell, until
 from interlock import config, errors
 from interlock.app import backup as copies
 from interlock.app import retention
-from interlock.app.interlock import Interlock
 from interlock.app.retention import Rules
+from interlock.app.session import Session
 from interlock.service import SystemClock
 from interlock.store.open import open_store
 
@@ -97,7 +97,7 @@ async def test_node_applies_retention_by_itself(filled: Shell) -> None:
     settings = config.Settings(
         store=config.Store(url=f"sqlite:///{filled.folder}/{STORE}"), retention=config.Retention(keep="0s")
     )
-    async with Interlock.open(settings) as app:
+    async with Session.open(settings) as app:
         await app.bring_node(pinned=False, allow_all_python=False)
         while await app.store.views.runs(None, [], None, None, 9):
             await asyncio.sleep(0.01)

@@ -10,7 +10,7 @@ from pathlib import Path
 from chaos import load
 from chaos.cluster import until
 from interlock import config, errors
-from interlock.app.interlock import Interlock
+from interlock.app.session import Session
 
 _PAUSE_SECONDS = 0.05
 
@@ -28,7 +28,7 @@ class Client:
         """Seconds that each accepted start took, in their order."""
 
     async def publish(self) -> None:
-        async with Interlock.open(self._settings) as app:
+        async with Session.open(self._settings) as app:
             await app.publish(load.CHILD, None)
 
     async def start(self, count: int, seconds: float) -> None:
@@ -41,13 +41,13 @@ class Client:
 
     async def _start_each(self, every: float, wanted: Callable[[int], bool]) -> None:
         begin, first = time.monotonic(), len(self.seeds)
-        async with Interlock.open(self._settings) as app:
+        async with Session.open(self._settings) as app:
             while wanted(len(self.seeds) - first):
                 number = len(self.seeds) - first
                 await asyncio.sleep(max(0.0, begin + every * number - time.monotonic()))
                 await self._start(app, first + number)
 
-    async def _start(self, app: Interlock, seed: int) -> None:
+    async def _start(self, app: Session, seed: int) -> None:
         run = f"run-{seed}"
         begin = time.monotonic()
         while True:
@@ -61,7 +61,7 @@ class Client:
                 return
 
     async def all_have_ended(self, seconds: float) -> None:
-        async with Interlock.open(self._looking) as app:
+        async with Session.open(self._looking) as app:
 
             async def none_is_live() -> bool:
                 try:

@@ -8,7 +8,7 @@ from typing import Final
 
 from interlock import errors
 from interlock.app.actor import actor
-from interlock.app.interlock import Interlock
+from interlock.app.session import Session
 from interlock.engine import exchange
 from interlock.model import cloud_event, json
 from interlock.model.json import Json
@@ -24,7 +24,7 @@ class Sent:
     listeners: int | None
 
 
-async def send(app: Interlock, namespace: str, attributes: Mapping[str, Json]) -> Sent:
+async def send(app: Session, namespace: str, attributes: Mapping[str, Json]) -> Sent:
     """Deliver an event to every run of a namespace that listens for it now. Durable when it returns.
 
     Raises Invalid for what is no CloudEvent. Sending the same `source` and `id` again within a day changes nothing.
@@ -47,7 +47,7 @@ class Kept:
     event: dict[str, Json]
 
 
-async def listed(app: Interlock, namespace: str | None, type: str | None, before: int | None, limit: int) -> list[Kept]:
+async def listed(app: Session, namespace: str | None, type: str | None, before: int | None, limit: int) -> list[Kept]:
     """Give the events of the last day, newest first."""
     rows = await app.store.views.events(namespace, type, before, limit)
     return [Kept(number=row.number, namespace=row.namespace, at=row.at, event=json.decode(row.body)) for row in rows]

@@ -15,9 +15,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from interlock import errors, telemetry
-from interlock.app.interlock import Interlock
 from interlock.app.node import Node
 from interlock.app.readiness import DEAF, DRAINING, STARTING, STORE_AWAY, Readiness
+from interlock.app.session import Session
 from interlock.config import Settings
 
 _RETRY_SECONDS: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
@@ -69,7 +69,7 @@ class Serving:
 
     async def _once(self) -> None:
         """Be a node until it is to leave, or has lost its lease."""
-        async with Interlock.open(self._settings) as app:
+        async with Session.open(self._settings) as app:
             node = await app.bring_node(
                 pinned=False, allow_all_python=False, roles=self._roles, readiness=self.readiness
             )
@@ -96,7 +96,7 @@ class Serving:
         if node.asked_to_drain.is_set() and not self._leaving.is_set():
             self.drain("asked to by `interlock nodes drain`")
 
-    async def _note_draining(self, app: Interlock, node: Node) -> None:
+    async def _note_draining(self, app: Session, node: Node) -> None:
         """Let others see that this node claims nothing any more; one that could not be told sees it by its lease."""
         with contextlib.suppress(errors.Environment):
             await app.store.nodes.drain(node.row.node, app.clock.now())

@@ -14,8 +14,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from interlock import errors, telemetry
-from interlock.app.interlock import Interlock
 from interlock.app.node import DISPATCHER
+from interlock.app.session import Session
 from interlock.cli import glyphs, live, result
 from interlock.cli.output import note
 from interlock.model.states import ENDED_RUN, RunStatus
@@ -70,7 +70,7 @@ class Attention:
             self._loop.call_soon_threadsafe(self.heard.set)  # loops have threads too
 
 
-async def attend(app: Interlock, row: RunRow, attention: Attention, *, as_json: bool, resuming: bool = False) -> int:
+async def attend(app: Session, row: RunRow, attention: Attention, *, as_json: bool, resuming: bool = False) -> int:
     """Follow a run to its end, show it, and give the exit code. Raises what keeps this process from executing it.
 
     `resuming`: it is suspended now, and a request to resume it is on its way.
@@ -99,7 +99,7 @@ async def attend(app: Interlock, row: RunRow, attention: Attention, *, as_json: 
         await _end(staying)
 
 
-async def _warn_of_waiting(app: Interlock, row: RunRow) -> None:
+async def _warn_of_waiting(app: Session, row: RunRow) -> None:
     """Say that a run which others execute waits for somebody who performs its commands."""
     if app.node is None and row.status not in ENDED_RUN and not await app.has_dispatcher():
         note(
@@ -111,7 +111,7 @@ async def _warn_of_waiting(app: Interlock, row: RunRow) -> None:
 # -- staying ---------------------------------------------------------------------------------------------------------
 
 
-async def _stay(app: Interlock, row: RunRow, display: live.Display, resuming: bool) -> None:
+async def _stay(app: Session, row: RunRow, display: live.Display, resuming: bool) -> None:
     """Show and execute a run until all of it was shown: it has ended, or it is suspended and rests in this node."""
     executing = asyncio.create_task(_execute(app, row, resuming))
     showing = asyncio.create_task(_show(app, row, display, resuming))
@@ -125,12 +125,12 @@ async def _stay(app: Interlock, row: RunRow, display: live.Display, resuming: bo
         await _end(showing)
 
 
-async def _show(app: Interlock, row: RunRow, display: live.Display, resuming: bool) -> None:
+async def _show(app: Session, row: RunRow, display: live.Display, resuming: bool) -> None:
     async for _, news in app.follow(row, resuming=resuming):
         display.tell(news)
 
 
-async def _execute(app: Interlock, row: RunRow, resuming: bool) -> None:
+async def _execute(app: Session, row: RunRow, resuming: bool) -> None:
     """See the run through in this process's node whenever no other living process owns it."""
     while True:
         await app.finish(row.run)
@@ -184,7 +184,7 @@ async def _asked(staying: asyncio.Task[None]) -> str:
             return _LEAVE
 
 
-async def _left(app: Interlock, row: RunRow) -> int:
+async def _left(app: Session, row: RunRow) -> int:
     now = await app.find(row.namespace, row.id)
     if now.owner is not None and (app.node is None or now.owner != app.node.row.node):
         note(f"the run {row.id} goes on in another process")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from interlock import config, errors, telemetry
-from interlock.app.interlock import Interlock
+from interlock.app.session import Session
 from interlock.cli.options import options
 from interlock.cli.output import complain, discard, note
 from interlock.model.json import Json
@@ -39,14 +39,14 @@ def folder() -> Path:
 
 
 @contextlib.asynccontextmanager
-async def opened() -> AsyncIterator[Interlock]:
+async def opened() -> AsyncIterator[Session]:
     """Open the store for one command, and make it where there is none."""
-    async with Interlock.open(settings()) as app:
+    async with Session.open(settings()) as app:
         yield app
 
 
 @contextlib.asynccontextmanager
-async def existing() -> AsyncIterator[Interlock]:
+async def existing() -> AsyncIterator[Session]:
     """Open the store for a command about what is in it. Raises NotFound where there is none, and makes none."""
     url = settings().store.url
     if not is_there(url):

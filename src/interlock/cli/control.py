@@ -7,7 +7,7 @@ import contextlib
 from typing import Final
 
 from interlock import errors
-from interlock.app.interlock import Interlock
+from interlock.app.session import Session
 from interlock.cli import context
 from interlock.cli.options import options
 from interlock.cli.output import note
@@ -46,7 +46,7 @@ def _told(row: RunRow, wanted: RunStatus, hint: str = "") -> int:
     return 0
 
 
-async def _see_to(app: Interlock, row: RunRow, wanted: frozenset[RunStatus]) -> RunRow:
+async def _see_to(app: Session, row: RunRow, wanted: frozenset[RunStatus]) -> RunRow:
     """Wait until the request was applied: by the run's node or, when no living process owns it, by this one."""
     rung = asyncio.Event()
     end = app.store.bell.listen(rung.set)

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from interlock import errors
-from interlock.app.interlock import Interlock
+from interlock.app.session import Session
 from interlock.cli import context
 from interlock.cli.options import options
 from interlock.flow import yaml
@@ -75,7 +75,7 @@ def _of_file(path: str) -> Json:
     return source.value
 
 
-async def workflow(app: Interlock, name: str) -> tuple[str, str | None]:
+async def workflow(app: Session, name: str) -> tuple[str, str | None]:
     """Give the text of a workflow and the file it is from: a file when there is one, else the published workflow.
 
     Raises Invalid for a file that cannot be read, NotFound for a name that was never published.

@@ -14,7 +14,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from interlock import errors
-from interlock.app.interlock import Interlock
+from interlock.app.session import Session
 from interlock.app.stranded import Stranded
 from interlock.cli import context, glyphs, tree
 from interlock.cli.options import options
@@ -160,7 +160,7 @@ def _shown(row: RunRow, value: Payload | None, story: Story) -> Json:
     }
 
 
-async def _print_run(app: Interlock, row: RunRow, value: Payload | None, story: Story) -> None:
+async def _print_run(app: Session, row: RunRow, value: Payload | None, story: Story) -> None:
     now = row.ended_at or app.clock.now()
     partial = " (partial)" if row.partial else ""
     lines = [
@@ -195,7 +195,7 @@ def _origin(row: RunRow, now: float) -> str:
     return f"started {started}, {took}, {row.seq} commits, epoch {row.epoch}, in {row.folder}{forked}"
 
 
-async def _hint(app: Interlock, row: RunRow) -> str:
+async def _hint(app: Session, row: RunRow) -> str:
     """Name the command that fits how the run stands; empty where there is none."""
     match row.status:
         case RunStatus.COMPLETED:
@@ -271,7 +271,7 @@ async def logs(run: str, step: str | None, *, follow: bool, as_json: bool) -> in
     return 0
 
 
-async def _print_logs(app: Interlock, row: RunRow, path: str | None, *, follow: bool, as_json: bool) -> None:
+async def _print_logs(app: Session, row: RunRow, path: str | None, *, follow: bool, as_json: bool) -> None:
     rung = asyncio.Event()
     end = app.store.bell.listen(rung.set)
     cursor = 0

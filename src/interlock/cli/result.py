@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from interlock.app.interlock import Interlock
+from interlock.app.session import Session
 from interlock.cli import context, glyphs
 from interlock.cli.output import answer, discard, note, results
 from interlock.model import json
@@ -28,7 +28,7 @@ EXIT: Final = {
 _SHOWN_CHARACTERS: Final = 4_000  # a terminal's worth; more is printed when it is asked for
 
 
-async def told(app: Interlock, row: RunRow, *, as_json: bool) -> int:
+async def told(app: Session, row: RunRow, *, as_json: bool) -> int:
     """Print how a run stands at its end, and give the exit code."""
     now = await app.find(row.namespace, row.id)
     output = None if now.output is None else await app.rows.value(now.run, now.output, app.store.journal)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 from interlock import errors
-from interlock.app.interlock import Interlock, Started
+from interlock.app.session import Session, Started
 from interlock.app.stranded import serves
 from interlock.cli import context, given
 from interlock.cli.attend import INTERRUPTED, Attention, attend
@@ -83,14 +83,14 @@ async def fork(run: str, step: str, *, id: str | None, as_json: bool) -> int:
 
 
 @contextlib.asynccontextmanager
-async def _executing(*, making: bool = False) -> AsyncIterator[tuple[Interlock, Attention]]:
+async def _executing(*, making: bool = False) -> AsyncIterator[tuple[Session, Attention]]:
     """Open the store for a command that executes; signals are heard from before the run begins until all is closed."""
     with reserved(), Attention().paid() as attention:
         async with context.opened() if making else context.existing() as app:
             yield app, attention
 
 
-async def _detached(app: Interlock, started: Started, as_json: bool) -> int:
+async def _detached(app: Session, started: Started, as_json: bool) -> int:
     if as_json:
         answer(json.encode({"id": started.id, "namespace": started.namespace, "fresh": started.fresh}).decode())
     else:
@@ -100,7 +100,7 @@ async def _detached(app: Interlock, started: Started, as_json: bool) -> int:
     return 0
 
 
-async def _resume_all(app: Interlock, attention: Attention, as_json: bool) -> int:
+async def _resume_all(app: Session, attention: Attention, as_json: bool) -> int:
     """Go on with everything that nobody executes, all at once, shown one after the other; the worst code counts."""
     nodes = await app.servers()
     claimed = [row for row in await _unfinished(app) if not serves(nodes, row) and await app.take(row)]
@@ -117,7 +117,7 @@ async def _resume_all(app: Interlock, attention: Attention, as_json: bool) -> in
     return max(codes, default=0)
 
 
-async def _unfinished(app: Interlock) -> list[RunRow]:
+async def _unfinished(app: Session) -> list[RunRow]:
     found: list[RunRow] = []
     for status in (RunStatus.PENDING, RunStatus.RUNNING, RunStatus.WAITING):
         before: str | None = None

@@ -14,8 +14,8 @@ from typing import Any, Final
 
 import interlock
 from interlock import config, errors
-from interlock.app.interlock import Interlock
 from interlock.app.retention import Rules, ratio
+from interlock.app.session import Session
 from interlock.cli import context, given, glyphs
 from interlock.cli.output import answer, note
 from interlock.cli.run import run
@@ -117,7 +117,7 @@ async def doctor() -> int:
     return 0
 
 
-async def _examine(app: Interlock) -> None:
+async def _examine(app: Session) -> None:
     figures = await app.store.figures()
     commit = float(figures["commit_p50_ms"])
     answer(
@@ -151,12 +151,12 @@ async def _examine(app: Interlock) -> None:
         note(f"{row.id} ({row.workflow}, {row.status}): {each.reason}; {each.command}")
 
 
-async def _oldest_inbox(app: Interlock, now: float) -> str:
+async def _oldest_inbox(app: Session, now: float) -> str:
     oldest = await app.store.views.oldest_inbox()
     return "empty" if oldest is None else f"the oldest cause waits for {duration.text(max(0.0, now - oldest))}"
 
 
-async def _retention(app: Interlock, now: float) -> str:
+async def _retention(app: Session, now: float) -> str:
     rules = Rules.of(app.settings.retention)
     found = await ratio(app.store, rules, now)
     if rules.shortest is None:

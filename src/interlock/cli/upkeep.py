@@ -9,8 +9,8 @@ from interlock import errors
 from interlock.app import backup as copies
 from interlock.app import retention
 from interlock.app.actor import actor
-from interlock.app.interlock import Interlock
 from interlock.app.retention import Rules, Wanted
+from interlock.app.session import Session
 from interlock.cli import context, glyphs
 from interlock.cli.options import options
 from interlock.cli.output import answer, note
@@ -50,7 +50,7 @@ def _seconds(text: str) -> float:
         raise errors.Invalid(f"--older-than {text!r}: {error}") from None
 
 
-async def _shown(app: Interlock, rules: Rules, wanted: Wanted) -> int:
+async def _shown(app: Session, rules: Rules, wanted: Wanted) -> int:
     found = 0
     now = app.clock.now()
     async for page in retention.due(app.store, rules, now, wanted):

@@ -13,7 +13,7 @@ import msgspec
 
 from acceptance import ledger
 from interlock import config
-from interlock.app.interlock import Interlock, Started
+from interlock.app.session import Session, Started
 from interlock.model import story
 from interlock.model.event import Event
 from interlock.model.fault import Fault
@@ -61,17 +61,17 @@ class Place:
             return await self.ended(app, started)
 
     @asynccontextmanager
-    async def opened(self, text: str, clock: Clock | None = None) -> AsyncIterator[Interlock]:
+    async def opened(self, text: str, clock: Clock | None = None) -> AsyncIterator[Session]:
         """Open the store for a document; at the end every run in it is folded and compared."""
         hosts = dict.fromkeys(_HOST.findall(text), f"127.0.0.1:{self.server.port}")
         flags = {"store.url": self.store, "http.hosts": hosts}
         settings = config.load(flags, {"INTERLOCK_TESTING": "1"}, self.folder, self.folder)
-        async with Interlock.open(settings, clock=clock) as app:
+        async with Session.open(settings, clock=clock) as app:
             yield app
             await ledger.check_store(app.store)
 
     @staticmethod
-    async def ended(app: Interlock, started: Started) -> Executed:
+    async def ended(app: Session, started: Started) -> Executed:
         row = await app.find(started.namespace, started.id)
         output = None
         if row.output is not None:

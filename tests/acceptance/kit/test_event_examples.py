@@ -15,7 +15,7 @@ import pytest
 import ows_kit
 from acceptance.kit.executed import Executed, Place
 from interlock.app import events as sending
-from interlock.app.interlock import Interlock
+from interlock.app.session import Session
 from interlock.model import fault
 from interlock.model.event import Listened
 from interlock.model.states import RunStatus
@@ -48,7 +48,7 @@ async def _listened(place: Place, name: str, events: list[Told], input: Any = No
         return await place.ended(app, started)
 
 
-async def _listens(app: Interlock, run: str) -> None:
+async def _listens(app: Session, run: str) -> None:
     async with asyncio.timeout(10):
         async for _, news in app.follow(await app.find(None, run)):
             if any(isinstance(event, Listened) for event in news):

@@ -1,6 +1,6 @@
 """What people do with runs, over one open store: start, publish, follow, cancel, suspend, resume, retry, fork.
 
-async with Interlock.open(settings) as app:
+async with Session.open(settings) as app:
     started = await app.start(text, file="order.yaml", input={"order": 1})
     await app.finish(started.run)
 """
@@ -51,7 +51,7 @@ _SCHEDULE: Final = "/schedule"
 _FOLLOW_SECONDS: Final = 1.0  # the net under the bell
 
 
-class Interlock:
+class Session:
     """An open store and, once `bring_node` was called, a node of this process."""
 
     def __init__(self, settings: Settings, store: Store, clock: Clock) -> None:
@@ -70,7 +70,7 @@ class Interlock:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def open(cls, settings: Settings, *, clock: Clock | None = None) -> AsyncIterator[Interlock]:
+    async def open(cls, settings: Settings, *, clock: Clock | None = None) -> AsyncIterator[Session]:
         """Open the store that the settings name; close it, and the node if one was brought, at the end."""
         store = await open_store(
             settings.store.url, connections=settings.store.connections, listen_url=settings.store.listen_url
@@ -279,4 +279,4 @@ class Interlock:
             await self.node.watch(run)
 
 
-__all__ = ["Interlock", "Started"]
+__all__ = ["Session", "Started"]
