@@ -29,7 +29,7 @@ Interlock = Callable[..., Ended]
 
 
 @pytest.fixture
-def interlock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Session:
+def interlock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Interlock:
     """The command line in this process, which is quicker: `interlock(URL, "run", ...)`."""
     (tmp_path / "quick.yaml").write_text(QUICK)
     monkeypatch.chdir(tmp_path)
@@ -51,7 +51,7 @@ def with_password(url: str) -> str:
 # -- what works ------------------------------------------------------------------------------------------------------
 
 
-def test_runs_are_executed_shown_pruned_and_made_safe(interlock: Session, postgres_url: str, tmp_path: Path) -> None:
+def test_runs_are_executed_shown_pruned_and_made_safe(interlock: Interlock, postgres_url: str, tmp_path: Path) -> None:
     url = with_password(postgres_url)
     done = interlock(url, "run", "quick.yaml", "--id", "one")
     assert done.code == 0, done.err
@@ -81,7 +81,7 @@ async def _age(url: str) -> None:
     await connection.close()
 
 
-def test_run_that_nobody_executes_is_stranded_within_a_minute(interlock: Session, postgres_url: str) -> None:
+def test_run_that_nobody_executes_is_stranded_within_a_minute(interlock: Interlock, postgres_url: str) -> None:
     assert interlock(postgres_url, "run", "quick.yaml", "--id", "left", "--detach").code == 0
     assert interlock(postgres_url, "list", "--status", "stranded", "--json").out == "[]\n"
     asyncio.run(_age(postgres_url))
@@ -97,7 +97,7 @@ def test_run_that_nobody_executes_is_stranded_within_a_minute(interlock: Session
     assert interlock(postgres_url, "list", "--status", "stranded", "--json").out == "[]\n"
 
 
-def test_backup_is_left_to_the_tools_of_the_server(interlock: Session, postgres_url: str) -> None:
+def test_backup_is_left_to_the_tools_of_the_server(interlock: Interlock, postgres_url: str) -> None:
     url = with_password(postgres_url)
     for arguments in (("backup", "copy.db"), ("restore", "copy.db"), ("restore", "copy.db", "--force")):
         refused = interlock(url, *arguments)
@@ -107,7 +107,7 @@ def test_backup_is_left_to_the_tools_of_the_server(interlock: Session, postgres_
     assert not Path("copy.db").exists()
 
 
-def test_settings_are_shown_without_the_password(interlock: Session, postgres_url: str) -> None:
+def test_settings_are_shown_without_the_password(interlock: Interlock, postgres_url: str) -> None:
     for arguments in (("config", "show"), ("config", "show", "--json")):
         shown = interlock(with_password(postgres_url), *arguments)
         assert "127.0.0.1" in shown.out
@@ -129,7 +129,7 @@ def assert_refused(ended: Ended, code: int, *words: str) -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_server_that_is_away_is_told_by_every_command(interlock: Session, command: tuple[str, ...]) -> None:
+def test_server_that_is_away_is_told_by_every_command(interlock: Interlock, command: tuple[str, ...]) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -150,7 +150,7 @@ def guarded(postgres_server: postgres.Server) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_wrong_password_is_told_and_not_shown(interlock: Session, guarded: str, command: tuple[str, ...]) -> None:
+def test_wrong_password_is_told_and_not_shown(interlock: Interlock, guarded: str, command: tuple[str, ...]) -> None:
     assert_refused(
         interlock(guarded, *command), errors.StoreUnavailable.exit_code, "refuses", "guarded", "check store.url"
     )
@@ -158,7 +158,7 @@ def test_wrong_password_is_told_and_not_shown(interlock: Session, guarded: str, 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_database_that_is_missing_is_named(
-    interlock: Session, postgres_server: postgres.Server, command: tuple[str, ...]
+    interlock: Interlock, postgres_server: postgres.Server, command: tuple[str, ...]
 ) -> None:
     url = with_password(postgres_server.url("nowhere"))
     assert_refused(interlock(url, *command), errors.StoreUnavailable.exit_code, '"nowhere" does not exist')
@@ -166,7 +166,7 @@ def test_database_that_is_missing_is_named(
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_server_that_is_too_old_is_named(
-    interlock: Session, postgres_url: str, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+    interlock: Interlock, postgres_url: str, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
 ) -> None:
     monkeypatch.setattr(servers, "_OLDEST", 99)
     assert_refused(interlock(with_password(postgres_url), *command), 2, "PostgreSQL 18", "99 or newer")
@@ -183,7 +183,7 @@ async def database_of_others(postgres_server: postgres.Server) -> AsyncIterator[
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_tables_of_others_are_left_alone_by_every_command(
-    interlock: Session, database_of_others: str, command: tuple[str, ...]
+    interlock: Interlock, database_of_others: str, command: tuple[str, ...]
 ) -> None:
     ended = interlock(with_password(database_of_others), *command)
     assert_refused(ended, errors.StoreCorrupt.exit_code, "'runs' that is not Interlock's", "search_path")
@@ -200,5 +200,5 @@ def test_tables_of_others_are_left_alone_by_every_command(
     ],
 )
 @pytest.mark.parametrize("command", [("list",), ("doctor",), ("node",), ("restore", "--raise-fences")], ids=" ".join)
-def test_url_that_is_none_is_refused(interlock: Session, url: str, words: str, command: tuple[str, ...]) -> None:
+def test_url_that_is_none_is_refused(interlock: Interlock, url: str, words: str, command: tuple[str, ...]) -> None:
     assert_refused(interlock(url, *command), 2, words)
