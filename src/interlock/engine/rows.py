@@ -13,9 +13,10 @@ from interlock.engine.state import ROOT, Head, RunState, Scope
 from interlock.model import payload
 from interlock.model.event import Event
 from interlock.model.fault import Fault
+from interlock.model.memo import Memo
 from interlock.model.payload import Codec, Payload
 from interlock.model.states import RunStatus
-from interlock.store.ports import Batch, HistoryRow, Journal, StoredRun
+from interlock.store.ports import Batch, HistoryRow, Journal, MemoRow, NewMemo, StoredRun
 
 _fault = msgspec.json.Decoder(Fault)
 
@@ -28,6 +29,7 @@ class Rows:
         self._scope: Codec[Scope] = Codec(Scope, inline_bytes)
         self._events: Codec[Sequence[Event]] = Codec(list[Event], inline_bytes)
         self._payload: Codec[Payload] = Codec(Payload, inline_bytes)
+        self._memo: Codec[Memo] = Codec(Memo, inline_bytes)
 
     # -- out -----------------------------------------------------------------------------------------------------
 
@@ -42,8 +44,18 @@ class Rows:
         head = _collect(self._head.encode(state.head), large)
         history = _collect(self._events.encode(events), large) if events else b""
         output = None if state.output is None else _collect(self._payload.encode(state.output), large)
+        memos = [
+            NewMemo(
+                number=memo.number,
+                call=memo.call,
+                body=_collect(self._memo.encode(memo), large),
+                undo=memo.undo is not None,
+            )
+            for memo in state.memos
+        ]
         state.touched.clear()
         state.removed.clear()
+        state.memos.clear()
         state.status = state.live_status()
         return Batch(
             run=state.run,
@@ -56,6 +68,7 @@ class Rows:
             head=head,
             scopes=scopes,
             large=large,
+            memos=memos,
             output=output,
             fault=None if state.fault is None else msgspec.json.encode(state.fault),
             partial=state.head.partial,
@@ -107,6 +120,13 @@ class Rows:
         found: Payload = _wanted(self._payload.decode(text), references)
         await _resolve(run, references, journal)
         return found
+
+    async def memos(self, run: str, rows: Iterable[MemoRow], journal: Journal) -> list[Memo]:
+        """Give what memo rows say, with their large values."""
+        references: dict[str, list[Payload]] = {}
+        memos = [_wanted(self._memo.decode(row.body), references) for row in rows]
+        await _resolve(run, references, journal)
+        return memos
 
     def folded(self, state: RunState, events: Iterable[Event]) -> tuple[bytes, dict[str, bytes]]:
         """Give the rows (head and scopes) that `events` lead to from a fresh state; for checks against stored rows."""

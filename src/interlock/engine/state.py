@@ -19,6 +19,7 @@ import msgspec
 
 from interlock.model.fault import Fault
 from interlock.model.json import Json
+from interlock.model.memo import Memo
 from interlock.model.payload import NULL, Payload
 from interlock.model.states import ENDED_RUN, RunStatus
 
@@ -75,6 +76,21 @@ class Scope(msgspec.Struct, kw_only=True, omit_defaults=True):
     done: bool = False  # a branch that ended; its value waits for the join
 
 
+class Rollback(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A rollback in progress: what the run ends with afterwards, and how far it came.
+
+    `fault` None: the run ends cancelled, for `reason`. `before`: the number of the last memo whose undo was begun, None at
+    first; the next one is the greatest below it. `failed`: how many undos failed for good.
+    """
+
+    scope: str
+    path: str
+    fault: Fault | None = None
+    reason: str | None = None
+    before: int | None = None
+    failed: int = 0
+
+
 class Head(msgspec.Struct, kw_only=True, omit_defaults=True):
     """What a run is besides its scopes; one row with the root scope."""
 
@@ -87,6 +103,11 @@ class Head(msgspec.Struct, kw_only=True, omit_defaults=True):
     failed_scope: str | None = None
     failed_path: str | None = None
     failed_at: float | None = None
+    memos: int = 0
+    """The number of the last memo."""
+    undos: int = 0
+    """How many memos name an undo that was not begun."""
+    rollback: Rollback | None = None
     root: Scope | None = None
 
 
@@ -106,6 +127,8 @@ class RunState(msgspec.Struct, kw_only=True):
     """Which scope waits for which effect: an index over the frames, rebuilt when a run is loaded."""
     touched: set[str] = set()
     removed: set[str] = set()
+    memos: list[Memo] = []
+    """What is to be remembered with the next commit."""
 
     @property
     def ended(self) -> bool:
@@ -171,6 +194,7 @@ def new(run: str, namespace: str, id: str, input: Payload) -> RunState:
         effects={},
         touched=set(),
         removed=set(),
+        memos=[],
     )
 
 

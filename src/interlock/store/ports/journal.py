@@ -81,6 +81,22 @@ class NewTask(Row, frozen=True, kw_only=True):
     any_exit_code: bool
 
 
+class NewMemo(Row, frozen=True, kw_only=True):
+    """What a run remembers of a finished step; `number` grows within the run. `undo`: it says how the step is undone."""
+
+    number: int
+    call: str
+    body: bytes
+    undo: bool = False
+
+
+class MemoRow(Row, frozen=True, kw_only=True):
+    number: int
+    call: str
+    body: bytes
+    undo: bool
+
+
 class Batch(Row, frozen=True, kw_only=True):
     """One commit of one run: applied whole, or not at all when `epoch` or `seq` is no longer the run's.
 
@@ -113,6 +129,7 @@ class Batch(Row, frozen=True, kw_only=True):
     subscriptions: Sequence[NewSubscription] = ()
     unsubscribed: Sequence[int] = ()
     posts: Sequence[Post] = ()
+    memos: Sequence[NewMemo] = ()
     accept: NewRun | None = None
     """The run begins with this commit: its row is inserted instead of compared."""
     release: bool = False
