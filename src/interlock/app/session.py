@@ -246,7 +246,7 @@ class Session:
         """Lift a suspension; a run that is not suspended is left as it is."""
         return await self._tell(row, "resume", causes.Resume())
 
-    async def _tell(self, row: RunRow, name: str, cause: causes.Cause) -> bool:
+    async def _tell(self, row: RunRow, name: str, cause: causes.Stored) -> bool:
         cause_id = f"{name}:{self.clock.uuid()}"
         return await self.store.journal.post(row.run, cause_id, causes.encode(cause), actor(), self.clock.now())
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, assert_never
 
-from interlock.engine import extending, faults, listening, requests, steps
+from interlock.engine import calls, extending, faults, listening, requests, steps
 from interlock.engine.bindings import Bindings
 from interlock.engine.cause import (
     Cancel,
     Cause,
     Continue,
+    Did,
     Drain,
     Occurred,
     Recover,
@@ -65,7 +66,7 @@ def decide(
     try:
         _apply(m, cause)
         m.decision.consumed = True
-        if not isinstance(cause, Drain):
+        if not (isinstance(cause, Drain) or m.state.head.program):
             _run(m, pause)
     except Pending as pending:
         m.decision.pending = pending.request
@@ -86,7 +87,7 @@ def _apply(m: Machine, cause: Cause) -> None:
         case Tick():
             _tick(m)
         case Occurred(event=envelope):
-            listening.hear(m, envelope)
+            calls.hear(m, envelope) if m.state.head.program else listening.hear(m, envelope)
         case Cancel(reason=reason):
             m.emit(events.Cancelled(at=m.now, reason=reason))
         case Suspend():
@@ -102,6 +103,9 @@ def _apply(m: Machine, cause: Cause) -> None:
             _recover(m)
         case Drain():
             _drain(m)
+        case Did(actions=actions):
+            for action in actions:
+                calls.did(m, action)
         case Continue():
             return
         case _:
@@ -111,6 +115,9 @@ def _apply(m: Machine, cause: Cause) -> None:
 def _start(m: Machine) -> None:
     """Begin: check the input, transform it, open the root scope. A wrong input faults the run at once."""
     graph, raw = m.graph, m.state.input
+    if graph.program is not None:
+        calls.start(m)
+        return
     bindings = Bindings(graph, m.state, None, None)
     value, deadline, problem = raw, None, None
     try:
@@ -132,6 +139,9 @@ def _settle(m: Machine, effect: int, outcome: Outcome) -> None:
         return  # superseded: its step was left, timed out or asked again
     scope, frame = waiting
     m.settling = effect
+    if frame.call is not None:
+        calls.settle(m, scope, frame, outcome)
+        return
     node = m.graph.nodes[frame.path]
     match outcome:
         case Done(value=value):
@@ -202,6 +212,9 @@ def _first_due(m: Machine) -> tuple[Scope, Frame, str] | None:
 
 
 def _expire(m: Machine, scope: Scope, frame: Frame, kind: str) -> None:
+    if frame.call is not None:
+        calls.expire(m, scope, frame, kind)
+        return
     node = m.graph.nodes[frame.path]
     if kind == "deadline":
         error = faults.timeout(f"`{node.name}` ran longer than its timeout")
@@ -238,6 +251,8 @@ def _reopen(m: Machine) -> None:
     if m.state.head.deadline is not None:
         deadline = m.now + (m.state.head.deadline - m.state.head.started_at)
     m.emit(events.Reopened(at=m.now, deadline=deadline))
+    if m.state.head.program:
+        return
     try:
         steps.check(m.graph.input_schema, m.state.input, "input")
     except StepFault as found:

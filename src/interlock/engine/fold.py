@@ -12,8 +12,10 @@ from typing import assert_never
 from interlock.engine import state as states
 from interlock.engine.state import Frame, RunState, Scope
 from interlock.model import event as events
+from interlock.model.call import Show, StepCall
 from interlock.model.event import Event
-from interlock.model.payload import NULL
+from interlock.model.memo import Memo, Undo
+from interlock.model.payload import NULL, Payload
 from interlock.model.states import RunStatus
 from interlock.model.task import FailureClass
 
@@ -40,6 +42,7 @@ def apply(state: RunState, event: Event) -> None:
             scope = _touch(state, event.scope)
             frame = scope.frames[-1]
             frame.effect, frame.queued, frame.until = event.effect, event.queued, None
+            frame.waits = event.waits
             frame.deadline = event.deadline
             state.effects[event.effect] = scope.id
             state.head.serial = max(state.head.serial, event.effect)
@@ -92,14 +95,35 @@ def apply(state: RunState, event: Event) -> None:
             frame.phase, frame.until, frame.round = "", None, event.round
             frame.round_deadline = event.deadline
             scope.value, scope.at = frame.input, event.first
+        case events.Called():
+            frame = Frame(
+                path=event.path, since=event.at, raw=event.arguments, deadline=event.deadline, call=event.call
+            )
+            state.scopes[event.scope] = Scope(id=event.scope, value=NULL, context=states.EMPTY, frames=[frame])
+            state.touched.add(event.scope)
+        case events.Returned():
+            _return(state, event)
+        case events.Noted():
+            _remember(state, event.call, event.at, event.value)
+        case events.Left():
+            _remove(state, event.scope)
+        case events.Shown():
+            _show(state, event.shown)
+        case events.Renewed():
+            _renew(state, event)
         case events.Started():
             state.status = RunStatus.RUNNING
+            state.head.program = event.first is None
             state.head.started_at, state.head.deadline = event.at, event.deadline
             state.scopes[states.ROOT] = states.root_scope(event.value, event.first)
             state.touched.add(states.ROOT)
         case events.Faulted():
             state.status, state.fault = RunStatus.FAULTED, event.fault
             state.head.failed_scope, state.head.failed_path, state.head.failed_at = event.scope, event.path, event.at
+            if state.head.program:  # a retry runs the function again, which makes its calls anew
+                _close_calls(state)
+                if event.memo is not None:
+                    state.head.dropped = [*state.head.dropped, event.memo]
             state.effects.clear()
             _touch(state, event.scope)
         case events.Ended():
@@ -178,6 +202,52 @@ def _clear(state: RunState) -> None:
     state.scopes.clear()
     state.effects.clear()
     state.touched.clear()
+
+
+def _close_calls(state: RunState) -> None:
+    for scope_id in [scope for scope in state.scopes if scope != states.ROOT]:
+        _remove(state, scope_id)
+
+
+def _return(state: RunState, event: events.Returned) -> None:
+    frame = state.scopes[event.scope].frames[-1]
+    _remove(state, event.scope)
+    state.head.memos += 1
+    undo = None
+    if event.output is not None and isinstance(frame.call, StepCall) and frame.call.undo:
+        undo = Undo(step=event.path, input=frame.raw, call=frame.call.undo)
+        state.head.undos += 1
+    memo = Memo(
+        number=state.head.memos, call=event.scope, at=event.at, output=event.output, failed=event.failed, undo=undo
+    )
+    state.memos.append(memo)
+    state.touched.add(states.ROOT)
+
+
+def _remember(state: RunState, call: str, at: float, value: Payload) -> None:
+    state.head.memos += 1
+    state.memos.append(Memo(number=state.head.memos, call=call, at=at, output=value))
+    state.touched.add(states.ROOT)
+
+
+def _show(state: RunState, shown: Show) -> None:
+    state.attributes |= shown.attributes
+    told = Show(progress=shown.progress, message=shown.message, status=shown.status)
+    if told != Show():
+        state.head.shown = (state.head.shown or Show()).then(told)
+        state.shows = True
+        state.touched.add(states.ROOT)
+
+
+def _renew(state: RunState, event: events.Renewed) -> None:
+    """Begin a Python workflow anew. Its undos are forgotten too: a round that is closed is settled."""
+    _close_calls(state)
+    state.memos.clear()
+    state.renewed = True
+    state.head.input, state.head.deadline = event.input, event.deadline
+    state.head.rounds += 1
+    state.head.undos, state.head.dropped = 0, []
+    state.touched.add(states.ROOT)
 
 
 def _loop(state: RunState, event: events.Looped) -> None:

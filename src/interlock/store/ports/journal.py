@@ -130,6 +130,9 @@ class Batch(Row, frozen=True, kw_only=True):
     unsubscribed: Sequence[int] = ()
     posts: Sequence[Post] = ()
     memos: Sequence[NewMemo] = ()
+    forget_memos: bool = False
+    shown: bytes | None = None
+    attributes: Mapping[str, str | float | bool | None] = {}
     accept: NewRun | None = None
     """The run begins with this commit: its row is inserted instead of compared."""
     release: bool = False
