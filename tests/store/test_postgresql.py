@@ -23,7 +23,17 @@ import required
 from interlock import errors
 from interlock.service import uuid7
 from interlock.store.open import open_store
-from interlock.store.ports import Committed, GraphTask, NewEvent, NewSubscription, Post
+from interlock.store.ports import (
+    Committed,
+    GraphTask,
+    LimitSet,
+    NewCached,
+    NewEvent,
+    NewMemo,
+    NewSubscription,
+    NewToken,
+    Post,
+)
 from interlock.store.sql import statements
 from interlock.store.sql.postgresql import commits, failures, parameters, partitions, schema, server
 from interlock.store.sql.postgresql.committer import Committer
@@ -189,13 +199,18 @@ async def test_statements_are_planned_without_reading_whole_tables(
 
 def test_group_that_has_to_do_with_others_gets_the_whole_statement() -> None:
     database = PostgresDatabase(server.Server("postgresql://x/y", False, "18"), 2, lambda: None, {})
-    short = database._prepared([batch(seq=1, ended=True), accepting("r2", tasks=[new_task()])])[0]
+    memo = NewMemo(number=1, call="a", body=b"")
+    common = [batch(seq=1, ended=True, shown=b"1"), accepting("r2", tasks=[new_task()], memos=[memo])]
+    short = database._prepared(common)[0]
     assert len(short.names) < len(parameters.load()["commit"].names)
     event = NewEvent(namespace="d", id="1", source="s", type="t", body=b"", cause=b"")
     subscription = NewSubscription(namespace="d", listener=1, type="t", source="")
     for more in (
         {"children": [new_run("c", parent="r1")]}, {"posts": [Post(run="r2", cause_id="x", cause=b"")]},
         {"emitted": [event]}, {"subscriptions": [subscription]}, {"unsubscribed": [1]}, {"cancelled_tasks": [1]},
+        {"forget_memos": True}, {"attributes": {"a": 1}}, {"attributes": {"a": None}}, {"revoked_tokens": ["x"]},
+        {"tokens": [NewToken(token="x", effect=1, name="x")]}, {"tasks": [new_task(limits=["key"])]},
+        {"cached": [NewCached(namespace="d", name="s", key="k", body=b"", expires_at=1.0)]}, {"limits": [LimitSet(name="key")]},
     ):  # fmt: skip
         assert database._prepared([batch(seq=1, **more)])[0] is database._commit
 
@@ -221,7 +236,9 @@ async def test_commit_finds_its_runs_by_key_however_few_there_are_when_it_is_pla
     assert not [name for name, _ in found if "owner" in name or "owned" in name]
 
 
-_GROWN = re.compile(r"(runs|run_keys|history|tasks|logs|scopes|large_values|leases|inbox)(_other|_2\d+)?$")
+_GROWN = re.compile(
+    r"(runs|run_keys|history|memos|tasks|logs|scopes|large_values|leases|inbox|attributes|tokens|cached)(_other|_2\d+)?$"
+)
 
 
 def _is_whole(plan: dict[str, Any]) -> bool:
@@ -316,7 +333,7 @@ async def test_week_that_rows_of_the_net_belong_to_is_not_made(
     run = _key(early)
     await store.journal.commit(accepting(run))
     made = await partitions.make(connection, early.timestamp())
-    assert made == 5 * 4 - 2  # neither runs nor history of that week
+    assert made == 5 * len(partitions.TABLES) - 2  # neither runs nor history of that week
     assert await store.journal.load(run) is not None
 
 

@@ -12,7 +12,7 @@ from typing import assert_never
 from interlock.engine import state as states
 from interlock.engine.state import Frame, RunState, Scope
 from interlock.model import event as events
-from interlock.model.call import Show, StepCall
+from interlock.model.call import Show, StepCall, TokenCall
 from interlock.model.event import Event
 from interlock.model.memo import Memo, Undo
 from interlock.model.payload import NULL, Payload
@@ -191,6 +191,8 @@ def _drop(state: RunState, scope: Scope, depth: int) -> None:
 
 def _remove(state: RunState, scope_id: str) -> None:
     scope = state.scopes.pop(scope_id)
+    if scope.frames and isinstance(scope.frames[-1].call, TokenCall):
+        state.tokens.append(scope.frames[-1].call.token)
     _drop(state, scope, 0)
     state.touched.discard(scope_id)
     state.removed.add(scope_id)

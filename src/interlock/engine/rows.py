@@ -59,6 +59,7 @@ class Rows:
         forgotten, state.renewed = state.renewed, False
         shown = _show.encode(state.head.shown) if state.shows else None
         attributes, state.attributes, state.shows = state.attributes, {}, False
+        revoked, state.tokens = state.tokens, []
         state.memos.clear()
         state.status = state.live_status()
         return Batch(
@@ -73,6 +74,7 @@ class Rows:
             scopes=scopes,
             large=large,
             memos=memos,
+            revoked_tokens=revoked,
             forget_memos=forgotten,
             shown=shown,
             attributes=attributes,

@@ -144,6 +144,8 @@ class RunState(msgspec.Struct, kw_only=True):
     """What is to be remembered with the next commit."""
     renewed: bool = False
     """With the next commit, what was remembered before is forgotten."""
+    tokens: list[str] = []
+    """The tokens that nobody waits for any more, with the next commit."""
     attributes: dict[str, Json] = {}
     """By what the next commit lets the run be found."""
     shows: bool = False
@@ -217,6 +219,7 @@ def new(run: str, namespace: str, id: str, input: Payload) -> RunState:
         removed=set(),
         memos=[],
         attributes={},
+        tokens=[],
     )
 
 
