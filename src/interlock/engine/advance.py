@@ -507,9 +507,7 @@ def _token(request: EffectRequest, work: Decision) -> NewToken:
     deadline = next(
         event.deadline for event in work.events if isinstance(event, Requested) and event.effect == request.effect
     )
-    return NewToken(
-        token=request.target.token, effect=request.effect, name=request.target.name, expires_at=deadline
-    )
+    return NewToken(token=request.target.token, effect=request.effect, name=request.target.name, expires_at=deadline)
 
 
 def _stops(run: str) -> errors.LeaseLost:
