@@ -297,9 +297,26 @@ async def test_statements_of_one_run_read_only_its_week(postgres_url: str, conne
     assert _touched(await _explained(connection, "run_load", {"run": run}), "runs") == {"runs_20261116"}
     history = {"run": run, "after": 0, "limit": 9}
     assert _touched(await _explained(connection, "history_page", history), "history") == {"history_20261116"}
-    columns = commits.arrays([batch(run, seq=1)]).columns
+    assert _touched(await _explained(connection, "memos_page", history), "memos") == {"memos_20261116"}
+    undos = await _explained(connection, "undos_page", {"run": run, "before": 9, "limit": 9})
+    assert _touched(undos, "memos") == {"memos_20261116"}
+    columns = commits.arrays([batch(run, seq=1, forget_memos=True)]).columns
     values: dict[str, object] = {name: columns.get(name, []) for name in parameters.load()["commit"].names}
-    assert _touched(await _explained(connection, "commit", values), "runs") <= {"runs_20261116"}
+    plan = await _explained(connection, "commit", values)
+    assert _touched(plan, "runs") <= {"runs_20261116"}
+    assert _touched(plan, "memos") <= {"memos_20261116"}
+
+
+async def test_undo_records_are_found_by_their_own_index(
+    connection: asyncpg.Connection[Any], postgres_url: str
+) -> None:
+    """Else a rollback would read every memo of its run."""
+    await (await server.find(postgres_url)).prepare(connection)
+    plan = await _explained(connection, "undos_page", {"run": "r1", "before": 9, "limit": 9})
+    indexes = set(re.findall(r'"Index Name": "(memos[^"]*)"', plan))
+    rows = await connection.fetch("SELECT indexrelid::regclass::text FROM pg_index WHERE indpred IS NOT NULL")
+    assert indexes
+    assert indexes <= {row[0] for row in rows}
 
 
 # -- partitions ------------------------------------------------------------------------------------------------------
@@ -361,7 +378,9 @@ async def _week(store: PostgresStore, connection: asyncpg.Connection[Any]) -> st
     week = datetime(2025, 1, 6, tzinfo=UTC)
     await partitions.make(connection, week.timestamp())
     run = _key(week)
-    await store.journal.commit(accepting(run, tasks=[new_task(f"t-{run}", run)], scopes={"s": b"{}"}))
+    memo, token = NewMemo(number=1, call="a", body=b""), NewToken(token=f"k-{run}", effect=2, name="a")
+    more = {"memos": [memo], "tokens": [token], "attributes": {"a": 1}}
+    await store.journal.commit(accepting(run, tasks=[new_task(f"t-{run}", run)], scopes={"s": b"{}"}, **more))
     await store.journal.commit(batch(run, seq=1, ended=True, status="completed", cancelled_tasks=[1]))
     return run
 
@@ -404,9 +423,13 @@ async def test_week_that_a_process_left_half_dropped_is_finished(
         with pytest.raises(errors.StoreUnavailable):
             await store.upkeep.drop(BEFORE)
     assert await store.journal.load(run) is None
+    assert await store.journal.memos(run, 0, 9) == []
     assert len(await store.views.tasks(run)) == 1
     assert await store.upkeep.drop(BEFORE) == 0
     assert await store.views.tasks(run) == []
+    assert await store.views.attributes(run) == {}
+    assert await store.tokens.get(f"k-{run}") is None
+    assert await connection.fetchval("SELECT to_regclass('memos_20250106')") is None
     assert await connection.fetchval("SELECT to_regclass('runs_20250106')") is None
     assert await store.journal.commit(accepting("again", new={"id": run})) is Committed.APPLIED
 
