@@ -14,20 +14,20 @@ from typing import Any, Final
 
 import msgspec
 
-from interlock.flow.python import forms, pydantic, records
+from interlock.flow.python import containers, forms, pydantic, records, scalars
 from interlock.flow.python.forms import Form
 from interlock.flow.python.records import Field, Record
 
 ADVICE: Final = "use a dataclass, a pydantic model, a msgspec.Struct, a TypedDict or plain JSON"
 
-_NONE: Final = forms.Scalar("None", frozenset({type(None)}))
+_NONE: Final = scalars.Scalar("None", frozenset({type(None)}))
 _NAMED: Final[dict[type, Form]] = {
-    **{text.kind: text for text in forms.texts()},
+    **{text.kind: text for text in scalars.texts()},
     object: forms.Anything(),
-    str: forms.Scalar("str", frozenset({str})),
-    bool: forms.Scalar("bool", frozenset({bool})),
-    int: forms.Scalar("int", frozenset({int, bool})),
-    float: forms.Scalar("float", frozenset({float, int, bool})),
+    str: scalars.Scalar("str", frozenset({str})),
+    bool: scalars.Scalar("bool", frozenset({bool})),
+    int: scalars.Scalar("int", frozenset({int, bool})),
+    float: scalars.Scalar("float", frozenset({float, int, bool})),
     type(None): _NONE,
 }
 _ANYTHING: Final = _NAMED[object]
@@ -128,7 +128,7 @@ class _Planner:
         if origin is typing.Union:
             return self._plan_union(arguments)
         if origin is typing.Literal:
-            return forms.Chosen({(type(value), value): self.plan(type(value)) for value in arguments})
+            return scalars.Chosen({(type(value), value): self.plan(type(value)) for value in arguments})
         if hasattr(origin, "__value__"):
             return self._plan_alias(origin, arguments)
         raise Unsupported(_refusal(annotation))
@@ -137,23 +137,23 @@ class _Planner:
         if kind is types.UnionType:
             return self._plan_union(arguments)
         if kind in _ITEMS:
-            return forms.Items(kind.__name__, _ITEMS[kind], self.plan(arguments[0] if arguments else Any))
+            return containers.Items(kind.__name__, _ITEMS[kind], self.plan(arguments[0] if arguments else Any))
         if kind in _TABLES:
             key, value = arguments or (str, Any)
-            return forms.Table(kind.__name__, self.plan(key), self.plan(value))
+            return containers.Table(kind.__name__, self.plan(key), self.plan(value))
         if kind is tuple:
             return self._plan_tuple(arguments, annotation)
         if issubclass(kind, enum.Enum):
-            return forms.Members(kind)
+            return scalars.Members(kind)
         return self._plan_fields(kind, arguments, annotation)
 
     def _plan_tuple(self, arguments: tuple[Any, ...], annotation: Any) -> Form:
         if annotation is tuple or annotation is typing.Tuple:  # noqa: UP006 (its bare spelling is another object)
             arguments = (Any, ...)
         if len(arguments) == 2 and arguments[1] is ...:
-            return forms.Items("tuple", (tuple,), self.plan(arguments[0]))
+            return containers.Items("tuple", (tuple,), self.plan(arguments[0]))
         items = tuple(self.plan(argument) for argument in arguments)
-        row = forms.Row(f"tuple[{', '.join(item.name for item in items) or '()'}]", tuple)
+        row = containers.Row(f"tuple[{', '.join(item.name for item in items) or '()'}]", tuple)
         row.items = items
         return row
 
@@ -217,7 +217,7 @@ class _Planner:
         return record
 
     def _plan_named_tuple(self, name: str, kind: Any, arguments: tuple[Any, ...]) -> Form:
-        row = forms.Row(name, kind, defaults=len(kind._field_defaults))
+        row = containers.Row(name, kind, defaults=len(kind._field_defaults))
         self._begun.append((kind, arguments, row))
         hints = _field_hints(kind, arguments)
         row.items = tuple(self.plan(hints.get(field, Any)) for field in kind._fields)
