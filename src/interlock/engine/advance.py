@@ -33,6 +33,7 @@ from interlock.engine.timers import Timers
 from interlock.flow.graph import Graph
 from interlock.model import fault, payload
 from interlock.model.fault import Fault
+from interlock.model.memo import Memo
 from interlock.model.payload import Payload
 from interlock.model.states import RunStatus
 from interlock.model.task import Done, EffectRequest, Failed, FailureClass, Place, WorkflowTarget
@@ -45,6 +46,7 @@ _NET_SECONDS: Final = 1.0  # the net under the bell: a wake-up may be lost, a lo
 _DOUBT_SECONDS: Final = (
     0.1  # between looks whether the lease is beyond doubt again; it is, or it is lost, within seconds
 )
+_UNDOS: Final = 50  # memos of steps to undo that are read at once
 
 POOL: Final = "local"
 
@@ -80,7 +82,7 @@ class Engine(Service):
         self.rows = rows or Rows()
         self._patiently = Patience(node, patient=patient)
         self._loading = Loading(store, graphs, self.rows, self._patiently, refuses)
-        self._deciding = Deciding(clock, evaluators, secrets, max_payload_bytes)
+        self._deciding = Deciding(clock, evaluators, secrets, max_payload_bytes, self._undos)
         self._children = Children(node, store, clock, self.rows, Handing(graphs, secrets))
         self._runs: dict[str, LiveRun] = {}
         self._timers = Timers(clock, self._due)
@@ -293,6 +295,12 @@ class Engine(Service):
         if live.run in self._runs and not self._draining:
             self._rest(live)
 
+    async def _undos(self, run: str, before: int | None) -> list[Memo]:
+        """Give the steps to undo next in a rollback."""
+        journal = self._store.journal
+        found = await self._patiently(lambda: journal.undos(run, before, _UNDOS))
+        return await self._patiently(lambda: self.rows.memos(run, found, journal))
+
     # -- committing ----------------------------------------------------------------------------------------------
 
     async def _commit(self, live: LiveRun, work: Decision, consumed: list[int]) -> None:
@@ -415,6 +423,7 @@ class Engine(Service):
         far = wake_at is None or wake_at - self._clock.now() > _PARK_SECONDS
         if far and not live.effects and state.status in (RunStatus.WAITING, RunStatus.SUSPENDED):
             live.state = live.graph = None
+            live.undos = []
 
     def _finish(self, live: LiveRun) -> None:
         for task in self._drop(live):

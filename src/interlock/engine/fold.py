@@ -10,9 +10,10 @@ from collections.abc import Iterable
 from typing import assert_never
 
 from interlock.engine import state as states
-from interlock.engine.state import Frame, RunState, Scope
+from interlock.engine.state import Frame, Rollback, RunState, Scope
 from interlock.model import event as events
 from interlock.model.event import Event
+from interlock.model.memo import Memo, Undo
 from interlock.model.payload import NULL
 from interlock.model.states import RunStatus
 from interlock.model.task import FailureClass
@@ -101,13 +102,27 @@ def apply(state: RunState, event: Event) -> None:
             state.status, state.fault = RunStatus.FAULTED, event.fault
             state.head.failed_scope, state.head.failed_path, state.head.failed_at = event.scope, event.path, event.at
             state.effects.clear()
-            _touch(state, event.scope)
+            if state.head.rollback is None:
+                _touch(state, event.scope)
+            else:
+                _clear(state)  # nothing is left to go on with
         case events.Ended():
             state.status, state.output = RunStatus.COMPLETED, event.output
             _clear(state)
         case events.Cancelled():
             state.status = RunStatus.CANCELLED
             _clear(state)
+        case events.RollbackBegan():
+            _roll_back(state, event)
+        case events.Awaited():
+            _awaited(state, event)
+        case events.UndoBegan():
+            _begin_undo(state, event)
+        case events.Undone():
+            _remove(state, states.UNDO)
+        case events.UndoFailed():
+            _remove(state, states.UNDO)
+            _rollback(state).failed += 1
         case events.Suspended():
             state.head.suspended = True
         case events.Resumed():
@@ -133,11 +148,24 @@ def _touch(state: RunState, scope: str) -> Scope:
 
 
 def _complete(state: RunState, event: events.Completed) -> None:
+    if event.undo:
+        _remember(state, event)
     scope = _close(state, event.scope, event.path)
     scope.value, scope.at = event.output, event.next
     scope.laps += event.back
     if event.context is not None:
         scope.context = event.context
+
+
+def _remember(state: RunState, event: events.Completed) -> None:
+    """Keep what the undo of a step needs, outside of the state: see `model.memo`."""
+    given = event.input
+    if given is None:
+        given = next(frame.input for frame in state.scopes[event.scope].frames if frame.path == event.path)
+    state.head.memos += 1
+    state.head.undos += 1
+    undo = Undo(step=event.path, input=given, node=event.undo)
+    state.memos.append(Memo(number=state.head.memos, call=event.path, at=event.at, output=event.output, undo=undo))
 
 
 def _close(state: RunState, scope_id: str, path: str) -> Scope:
@@ -178,6 +206,72 @@ def _clear(state: RunState) -> None:
     state.scopes.clear()
     state.effects.clear()
     state.touched.clear()
+
+
+def _roll_back(state: RunState, event: events.RollbackBegan) -> None:
+    """Close all scopes but those whose effect is waited for, and what these need to end it: the scopes around them."""
+    kept = {states.ROOT}
+    for scope_id in event.awaited:
+        kept |= {scope.id for scope in state.lineage(state.scopes[scope_id])}
+    state.effects = {effect: scope_id for effect, scope_id in state.effects.items() if scope_id in event.awaited}
+    for scope_id in list(state.scopes):
+        if scope_id not in kept:
+            del state.scopes[scope_id]
+            state.touched.discard(scope_id)
+            state.removed.add(scope_id)
+            continue
+        scope = _touch(state, scope_id)
+        scope.at = None
+        for frame in scope.frames[:-1] if scope_id in event.awaited else scope.frames:
+            frame.deadline = frame.until = frame.round_deadline = None
+            frame.effect, frame.branches, frame.sealed = 0, 0, frame.listener > 0
+    state.head.deadline = None
+    state.head.rollback = Rollback(
+        scope=event.scope, path=event.path, fault=event.fault, reason=event.reason, awaited=list(event.awaited)
+    )
+    if not event.awaited:
+        _empty(state)
+
+
+def _awaited(state: RunState, event: events.Awaited) -> None:
+    rollback = _rollback(state)
+    rollback.awaited = [scope for scope in rollback.awaited if scope != event.scope]
+    scope = _touch(state, event.scope)
+    _drop(state, scope, 0)
+    scope.at = None
+    if not rollback.awaited:
+        _empty(state)
+
+
+def _empty(state: RunState) -> None:
+    """Leave of the scopes only the root, for its context."""
+    for scope_id in [scope_id for scope_id in state.scopes if scope_id != states.ROOT]:
+        del state.scopes[scope_id]
+        state.touched.discard(scope_id)
+        state.removed.add(scope_id)
+    root = _touch(state, states.ROOT)
+    root.frames, root.value, root.at = [], NULL, None
+
+
+def _begin_undo(state: RunState, event: events.UndoBegan) -> None:
+    rollback = _rollback(state)
+    rollback.before, rollback.undoing = event.number, event.path
+    state.head.undos -= 1
+    state.scopes[states.UNDO] = Scope(
+        id=states.UNDO,
+        value=event.output,
+        context=state.scopes[states.ROOT].context,
+        at=event.node or None,
+        parent=states.ROOT,
+        frames=[],
+        given=event.input,
+    )
+    state.touched.add(states.UNDO)
+
+
+def _rollback(state: RunState) -> Rollback:
+    assert state.head.rollback is not None
+    return state.head.rollback
 
 
 def _loop(state: RunState, event: events.Looped) -> None:

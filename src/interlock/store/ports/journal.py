@@ -232,6 +232,10 @@ class Journal(Protocol):
         """Give commits of a run with seq > `after`, ascending."""
         ...
 
+    async def undos(self, run: str, before: int | None, limit: int) -> list[MemoRow]:
+        """Give memos of a run that say how their step is undone, with a number below `before` (None: all), descending."""
+        ...
+
     async def define(self, definition: Definition) -> None:
         """Store a definition by its digest; idempotent."""
         ...
