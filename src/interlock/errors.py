@@ -3,7 +3,8 @@
     InterlockError
     ├── Invalid            the input is wrong; nothing was done            exit 2
     │   ├── InvalidDefinition   a workflow document with problems          exit 2
-    │   └── InvalidSettings     a setting that is unknown or out of range  exit 2
+    │   ├── InvalidSettings     a setting that is unknown or out of range  exit 2
+    │   └── Misfit              a Python value does not fit its annotation, or cannot be stored
     ├── NotFound           the named thing does not exist                  exit 2
     ├── Conflict           another writer was first, or the state forbids it   exit 2
     │   └── StaleEpoch          the run moved on; stop at once
@@ -13,17 +14,23 @@
     │   ├── StoreFull           no space left; nothing acknowledged is lost
     │   ├── LeaseLost           a lease ran out under its holder
     │   └── CannotExecute       this node cannot execute a run; another one may
+    ├── StepFailed         a step of a Python workflow failed; `fault` says how    exit 1
+    │   ├── StepTimeout         it did not end in time (a TimeoutError too)
+    │   └── StepLost            whoever performed it died
+    ├── RunFaulted         a run ended in a fault                          exit 1
+    ├── RunCancelled       a run was cancelled                             exit 1
     └── ExpressionError    an expression failed while it was evaluated
         ├── ExpressionSyntax    it does not parse, or uses what is shut off
         └── ExpressionDeadline  it ran out of time or memory
 
 The class carries the policy: what the caller may do next. Messages say what happened, to which id, what was found and
-what to do. Expected outcomes (a step that failed, a claim that found nothing) are values, not exceptions.
+what to do. Expected outcomes (a step that failed, a claim that found nothing) are values, not exceptions; only in the code
+of a user, where Python expects them, are they raised (`StepFailed`, `RunFaulted`, `RunCancelled`).
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 
 class InterlockError(Exception):
@@ -48,6 +55,10 @@ class InvalidDefinition(Invalid):
 
 class InvalidSettings(Invalid):
     """A setting is unknown, has the wrong type or is out of range."""
+
+
+class Misfit(Invalid, TypeError):
+    """A Python value does not fit its annotation, or is of a type that cannot be stored."""
 
 
 class NotFound(InterlockError):
@@ -90,6 +101,69 @@ class LeaseLost(Environment):
 
 class CannotExecute(Environment):
     """This node cannot execute a run: it lacks a function, a right or a kind of step. Another node may."""
+
+
+class Fault(Protocol):
+    """What `interlock.model.fault.Fault` tells, seen from below it."""
+
+    @property
+    def type(self) -> str: ...
+    @property
+    def status(self) -> int: ...
+    @property
+    def title(self) -> str | None: ...
+    @property
+    def detail(self) -> str | None: ...
+    @property
+    def instance(self) -> str | None: ...
+    @property
+    def code(self) -> str | None: ...
+
+
+class StepFailed(InterlockError):
+    """A step failed, and its exception is of no class that this process could raise again. `fault` says what happened."""
+
+    exit_code = 1
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault)
+        self.fault = fault
+
+
+class StepTimeout(StepFailed, TimeoutError):
+    """A step did not end within its timeout."""
+
+
+class StepLost(StepFailed):
+    """Whoever performed a step died before it told how the step ended, more often than is retried."""
+
+
+class RunFaulted(InterlockError):
+    """A run ended in a fault. `run` is its id, "" when the caller knows it."""
+
+    exit_code = 1
+
+    def __init__(self, fault: Fault, run: str = "") -> None:
+        super().__init__(fault, run)
+        self.fault = fault
+        self.run = run
+
+    def __str__(self) -> str:
+        return f"run {self.run!r} faulted: {self.fault}" if self.run else str(self.fault)
+
+
+class RunCancelled(InterlockError):
+    """A run was cancelled before it ended. `run` is its id, `reason` what the one who cancelled it said."""
+
+    exit_code = 1
+
+    def __init__(self, run: str, reason: str = "") -> None:
+        super().__init__(run, reason)
+        self.run = run
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"run {self.run!r} was cancelled" + (f": {self.reason}" if self.reason else "")
 
 
 class ExpressionError(InterlockError):

@@ -23,7 +23,17 @@ import required
 from interlock import errors
 from interlock.service import uuid7
 from interlock.store.open import open_store
-from interlock.store.ports import Committed, GraphTask, NewEvent, NewSubscription, Post
+from interlock.store.ports import (
+    Committed,
+    GraphTask,
+    LimitSet,
+    NewCached,
+    NewEvent,
+    NewMemo,
+    NewSubscription,
+    NewToken,
+    Post,
+)
 from interlock.store.sql import statements
 from interlock.store.sql.postgresql import commits, failures, parameters, partitions, schema, server
 from interlock.store.sql.postgresql.committer import Committer
@@ -189,13 +199,18 @@ async def test_statements_are_planned_without_reading_whole_tables(
 
 def test_group_that_has_to_do_with_others_gets_the_whole_statement() -> None:
     database = PostgresDatabase(server.Server("postgresql://x/y", False, "18"), 2, lambda: None, {})
-    short = database._prepared([batch(seq=1, ended=True), accepting("r2", tasks=[new_task()])])[0]
+    memo = NewMemo(number=1, call="a", body=b"")
+    common = [batch(seq=1, ended=True, shown=b"1"), accepting("r2", tasks=[new_task()], memos=[memo])]
+    short = database._prepared(common)[0]
     assert len(short.names) < len(parameters.load()["commit"].names)
     event = NewEvent(namespace="d", id="1", source="s", type="t", body=b"", cause=b"")
     subscription = NewSubscription(namespace="d", listener=1, type="t", source="")
     for more in (
         {"children": [new_run("c", parent="r1")]}, {"posts": [Post(run="r2", cause_id="x", cause=b"")]},
         {"emitted": [event]}, {"subscriptions": [subscription]}, {"unsubscribed": [1]}, {"cancelled_tasks": [1]},
+        {"forget_memos": True}, {"attributes": {"a": 1}}, {"attributes": {"a": None}}, {"revoked_tokens": ["x"]},
+        {"tokens": [NewToken(token="x", effect=1, name="x")]}, {"tasks": [new_task(limits=["key"])]},
+        {"cached": [NewCached(namespace="d", name="s", key="k", body=b"", expires_at=1.0)]}, {"limits": [LimitSet(name="key")]},
     ):  # fmt: skip
         assert database._prepared([batch(seq=1, **more)])[0] is database._commit
 
@@ -221,7 +236,9 @@ async def test_commit_finds_its_runs_by_key_however_few_there_are_when_it_is_pla
     assert not [name for name, _ in found if "owner" in name or "owned" in name]
 
 
-_GROWN = re.compile(r"(runs|run_keys|history|tasks|logs|scopes|large_values|leases|inbox)(_other|_2\d+)?$")
+_GROWN = re.compile(
+    r"(runs|run_keys|history|memos|tasks|logs|scopes|large_values|leases|inbox|attributes|tokens|cached)(_other|_2\d+)?$"
+)
 
 
 def _is_whole(plan: dict[str, Any]) -> bool:
@@ -280,9 +297,26 @@ async def test_statements_of_one_run_read_only_its_week(postgres_url: str, conne
     assert _touched(await _explained(connection, "run_load", {"run": run}), "runs") == {"runs_20261116"}
     history = {"run": run, "after": 0, "limit": 9}
     assert _touched(await _explained(connection, "history_page", history), "history") == {"history_20261116"}
-    columns = commits.arrays([batch(run, seq=1)]).columns
+    assert _touched(await _explained(connection, "memos_page", history), "memos") == {"memos_20261116"}
+    undos = await _explained(connection, "undos_page", {"run": run, "before": 9, "limit": 9})
+    assert _touched(undos, "memos") == {"memos_20261116"}
+    columns = commits.arrays([batch(run, seq=1, forget_memos=True)]).columns
     values: dict[str, object] = {name: columns.get(name, []) for name in parameters.load()["commit"].names}
-    assert _touched(await _explained(connection, "commit", values), "runs") <= {"runs_20261116"}
+    plan = await _explained(connection, "commit", values)
+    assert _touched(plan, "runs") <= {"runs_20261116"}
+    assert _touched(plan, "memos") <= {"memos_20261116"}
+
+
+async def test_undo_records_are_found_by_their_own_index(
+    connection: asyncpg.Connection[Any], postgres_url: str
+) -> None:
+    """Else a rollback would read every memo of its run."""
+    await (await server.find(postgres_url)).prepare(connection)
+    plan = await _explained(connection, "undos_page", {"run": "r1", "before": 9, "limit": 9})
+    indexes = set(re.findall(r'"Index Name": "(memos[^"]*)"', plan))
+    rows = await connection.fetch("SELECT indexrelid::regclass::text FROM pg_index WHERE indpred IS NOT NULL")
+    assert indexes
+    assert indexes <= {row[0] for row in rows}
 
 
 # -- partitions ------------------------------------------------------------------------------------------------------
@@ -316,7 +350,7 @@ async def test_week_that_rows_of_the_net_belong_to_is_not_made(
     run = _key(early)
     await store.journal.commit(accepting(run))
     made = await partitions.make(connection, early.timestamp())
-    assert made == 5 * 4 - 2  # neither runs nor history of that week
+    assert made == 5 * len(partitions.TABLES) - 2  # neither runs nor history of that week
     assert await store.journal.load(run) is not None
 
 
@@ -344,7 +378,9 @@ async def _week(store: PostgresStore, connection: asyncpg.Connection[Any]) -> st
     week = datetime(2025, 1, 6, tzinfo=UTC)
     await partitions.make(connection, week.timestamp())
     run = _key(week)
-    await store.journal.commit(accepting(run, tasks=[new_task(f"t-{run}", run)], scopes={"s": b"{}"}))
+    memo, token = NewMemo(number=1, call="a", body=b""), NewToken(token=f"k-{run}", effect=2, name="a")
+    more = {"memos": [memo], "tokens": [token], "attributes": {"a": 1}}
+    await store.journal.commit(accepting(run, tasks=[new_task(f"t-{run}", run)], scopes={"s": b"{}"}, **more))
     await store.journal.commit(batch(run, seq=1, ended=True, status="completed", cancelled_tasks=[1]))
     return run
 
@@ -387,9 +423,13 @@ async def test_week_that_a_process_left_half_dropped_is_finished(
         with pytest.raises(errors.StoreUnavailable):
             await store.upkeep.drop(BEFORE)
     assert await store.journal.load(run) is None
+    assert await store.journal.memos(run, 0, 9) == []
     assert len(await store.views.tasks(run)) == 1
     assert await store.upkeep.drop(BEFORE) == 0
     assert await store.views.tasks(run) == []
+    assert await store.views.attributes(run) == {}
+    assert await store.tokens.get(f"k-{run}") is None
+    assert await connection.fetchval("SELECT to_regclass('memos_20250106')") is None
     assert await connection.fetchval("SELECT to_regclass('runs_20250106')") is None
     assert await store.journal.commit(accepting("again", new={"id": run})) is Committed.APPLIED
 

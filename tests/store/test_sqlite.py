@@ -76,6 +76,13 @@ HOT = {
     "runs_undispatched": "tasks_ready",
     "runs_ended_page": "runs_ended",
     "nodes_forget": "nodes_left",
+    "undos_page": "memos_undo",
+    "run_list_of_attribute": "attributes_found",
+    "run_list_of_attribute_anywhere": "attributes_found",
+    "tokens_close": "tokens_of_run",
+    "removal_tokens": "tokens_of_run",
+    "cached_sweep": "cached_expiring",
+    "limits_waited_for": "tasks_held",
 }
 
 
@@ -96,7 +103,11 @@ def test_statement_is_planned_with_an_index(name: str) -> None:
     parameters = dict.fromkeys(re.findall(r":([a-z_]+)", sql), 1)
     plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", parameters)]
     connection.close()
-    grown = [step for step in plan if re.match(r"SCAN (runs|history|tasks|logs|scopes|large_values|leases)\b", step)]
+    grown = [
+        step
+        for step in plan
+        if re.match(r"SCAN (runs|history|memos|tasks|logs|scopes|large_values|leases|attributes|tokens|cached)\b", step)
+    ]
     using_index = [step for step in grown if "INDEX" in step]
     assert not [step for step in grown if step not in using_index], plan
     if name in HOT:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from interlock import errors
 from interlock.app import graphs
@@ -16,6 +16,7 @@ from interlock.flow import check, resources
 from interlock.flow.check import Loaded
 from interlock.flow.graph import Graph
 from interlock.flow.meaning import executable, limits
+from interlock.flow.python.workflow import Workflow
 from interlock.model.json import Json
 from interlock.service import Clock
 from interlock.store.ports import Definition, Store
@@ -36,6 +37,8 @@ class Definitions:
         self._fetcher = fetcher
         self._known: OrderedDict[str, tuple[Definition, Graph, bool]] = OrderedDict()
         self._known_since = clock.monotonic()
+        self._programs: dict[str, Definition] = {}
+        self._programs_since = clock.monotonic()
 
     async def publish(self, text: str, file: str | None) -> Definition:
         """Fix a document's `name:version` to its text. Raises InvalidDefinition, Conflict when another text has it."""
@@ -90,6 +93,18 @@ class Definitions:
             while len(self._known) > _REMEMBERED:
                 self._known.popitem(last=False)
         return known
+
+    async def program(self, workflow: Workflow[Any, Any]) -> tuple[Definition, Graph]:
+        """Give a Python workflow stored, once an hour at most."""
+        if self._clock.monotonic() - self._programs_since > _DEFINED_SECONDS:
+            self._programs_since = self._clock.monotonic()
+            self._programs.clear()
+        if workflow.source not in self._programs:
+            stored = self._graphs.program(workflow)
+            await self._store.journal.define(stored)
+            self._programs[workflow.source] = stored
+        stored = self._programs[workflow.source]
+        return stored, await self._graphs.graph(stored.digest)
 
     async def _pinned(self, text: str, loaded: Loaded, folder: Path) -> Definition:
         """Give a document with the resources it needs: those that it was published with, else fetched now."""

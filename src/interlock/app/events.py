@@ -12,6 +12,7 @@ from interlock.app.session import Session
 from interlock.engine import exchange
 from interlock.model import cloud_event, json
 from interlock.model.json import Json
+from interlock.store.ports import Store
 
 _SOURCE: Final = "urn:interlock:cli"
 
@@ -24,16 +25,18 @@ class Sent:
     listeners: int | None
 
 
-async def send(app: Session, namespace: str, attributes: Mapping[str, Json]) -> Sent:
+async def send(
+    app: Session, namespace: str, attributes: Mapping[str, Json], *, within: Store | None = None
+) -> Sent:
     """Deliver an event to every run of a namespace that listens for it now. Durable when it returns.
 
-    Raises Invalid for what is no CloudEvent. Sending the same `source` and `id` again within a day changes nothing.
+    `within`: the store of a transaction to join. Raises Invalid for what is no CloudEvent. Sending the same `source` and `id` again within a day changes nothing.
     """
     try:
         event = cloud_event.envelope(attributes, id=app.clock.uuid(), source=_SOURCE, now=app.clock.now())
     except ValueError as error:
         raise errors.Invalid(f"this is no CloudEvent: {error}") from None
-    delivered = await app.store.journal.send(exchange.sent(namespace, event), actor(), app.clock.now())
+    delivered = await (within or app.store).journal.send(exchange.sent(namespace, event), actor(), app.clock.now())
     return Sent(event=event, listeners=delivered)
 
 

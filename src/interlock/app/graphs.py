@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -15,6 +15,10 @@ from interlock.flow import compile as flow_compile
 from interlock.flow.check import Loaded
 from interlock.flow.graph import Graph
 from interlock.flow.meaning import limits
+from interlock.flow.python import workflow as programs
+from interlock.flow.python.workflow import Workflow
+from interlock.model import json
+from interlock.model.event import LIST_END
 from interlock.store.ports import Definition, Store
 
 _KEPT: Final = 256
@@ -57,12 +61,42 @@ class Graphs:
         stored = await self._store.journal.definition(digest)
         if stored is None:
             raise errors.NotFound(f"the definition {digest} is not in the store")
+        if programs.is_program(stored.source):
+            return self._keep(stored.digest, _of_program(stored.source))
         return self.add(stored, check.load(stored.source, allowed=limits.ACCEPTED))
+
+    def program(self, workflow: Workflow[Any, Any]) -> Definition:
+        """Give the stored form of a Python workflow, and keep its graph."""
+        self._keep(workflow.digest, _of_program(workflow.source))
+        return Definition(
+            digest=workflow.digest,
+            namespace=workflow.namespace,
+            name=workflow.name,
+            version=workflow.version,
+            source=workflow.source,
+        )
 
     def add(self, stored: Definition, loaded: Loaded) -> Graph:
         """Compile a definition and keep it under its digest. Raises InvalidDefinition."""
-        graph = flow_compile.compile(loaded.required(), loaded.value, resources(stored))
-        self._graphs[stored.digest] = graph
+        return self._keep(stored.digest, flow_compile.compile(loaded.required(), loaded.value, resources(stored)))
+
+    def _keep(self, digest: str, graph: Graph) -> Graph:
+        self._graphs[digest] = graph
         while len(self._graphs) > _KEPT:
             self._graphs.popitem(last=False)
         return graph
+
+
+def _of_program(source: str) -> Graph:
+    """Give the graph of a Python workflow: there is none, but for what the definition says."""
+    return Graph(
+        nodes={},
+        first=LIST_END,
+        definition=json.decode(source.encode()),
+        input_schema=None,
+        input_from=None,
+        output_as=None,
+        output_schema=None,
+        timeout=None,
+        program=programs.program(source),
+    )

@@ -14,6 +14,7 @@ from interlock.app.performer import Performer
 from interlock.app.readiness import Readiness
 from interlock.app.retention import Housekeeping
 from interlock.app.standing import Standing
+from interlock.app.workflows import Workflows
 from interlock.config import Settings
 from interlock.dispatch.dispatcher import Dispatcher
 from interlock.dispatch.logbook import Logbook
@@ -80,6 +81,8 @@ class Node(Service):
         self._local = LocalPool(slots=settings.node.slots)
         self._in_process = InProcessPool(threads=settings.node.sync_threads)
         self._membership = Membership(self.row, store, clock, self._lose)
+        allow = None if allow_all_python else settings.python.allow
+        workflows = Workflows(secrets, allow)
         performer = Performer(
             Authenticator(self._client, clock),
             Documents(clock),
@@ -87,8 +90,9 @@ class Node(Service):
             self._in_process,
             self._local,
             self._logbook,
-            allow=None if allow_all_python else settings.python.allow,
+            allow=allow,
             functions=settings.python.functions,
+            workflows=workflows,
         )
         self._claims = Claims(
             node, store, clock, performer, most=settings.engine.max_runs, refused=lambda: self._standing.wake()
@@ -101,6 +105,7 @@ class Node(Service):
             performer,
             self._evaluators,
             secrets,
+            workflows,
             rows=Rows(settings.payload.inline_bytes),
             patient=not pinned,
             max_payload_bytes=settings.payload.max_bytes,

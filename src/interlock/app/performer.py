@@ -6,13 +6,17 @@ import asyncio
 from collections.abc import Mapping
 from typing import Final
 
+import msgspec
+
 from interlock import errors
+from interlock.app.workflows import Workflows
 from interlock.dispatch.logbook import Logbook
 from interlock.effects import http
 from interlock.effects.openapi import call as openapi
 from interlock.effects.openapi.documents import Documents
 from interlock.flow import functions
 from interlock.flow.graph import Graph, PythonWork
+from interlock.flow.python import registry
 from interlock.model import fault
 from interlock.model.fault import Fault
 from interlock.model.task import (
@@ -48,6 +52,7 @@ class Performer:
         *,
         allow: tuple[str, ...] | None,
         functions: Mapping[str, str],
+        workflows: Workflows,
     ) -> None:
         """`allow`: prefixes of modules that may be called, None for all. `functions`: the default catalog, by name."""
         self._client = client
@@ -58,6 +63,7 @@ class Performer:
         self._logbook = logbook
         self._allow = allow
         self._functions = functions
+        self._workflows = workflows
         self._found: set[tuple[str, str]] = set()
         """Functions that were found before, by the folder of the run."""
 
@@ -94,7 +100,7 @@ class Performer:
         launcher = self._isolated if request.isolated else self._in_process
         launch = Launch(
             attempt=f"{place.run}.{request.effect}",
-            target=PythonTarget(function=function, arguments=target.arguments),
+            target=msgspec.structs.replace(target, function=function),
             folder=place.folder,
             environment={
                 "INTERLOCK_RUN": place.id,
@@ -128,6 +134,8 @@ class Performer:
 
     async def unfit(self, graph: Graph, place: Place) -> str | None:
         """Say which function of a graph this node cannot call, and why; None when it can call all of them."""
+        if graph.program is not None:
+            return await self._workflows.unfit(graph, place)
         for node in graph.nodes.values():
             if isinstance(node.work, PythonWork):
                 function = self._resolved(node.work.function)
@@ -149,13 +157,14 @@ class Performer:
         if "@" not in name and ":" in name:
             return name
         plain = name.partition("@")[0]
-        return self._functions.get(plain) or self._functions.get(plain.partition(":")[0])
+        configured = self._functions.get(plain) or self._functions.get(plain.partition(":")[0])
+        if configured is None and (step := registry.named(plain.partition(":")[0])) is not None:
+            return step.reference
+        return configured
 
     def _allows(self, function: str) -> bool:
-        if self._allow is None:
-            return True
-        module = function.partition(":")[0]
-        return any(module == prefix or module.startswith(prefix.rstrip(".") + ".") for prefix in self._allow)
+        """Say whether a function may be called: its module is allowed, or the program has it as a step."""
+        return functions.allows(self._allow, function) or registry.step(function) is not None
 
 
 def _invalid(detail: str) -> Failed:

@@ -12,7 +12,7 @@ import contextlib
 import os
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -32,6 +32,8 @@ from interlock.engine import cause as causes
 from interlock.engine import recovery
 from interlock.engine.rows import Rows
 from interlock.flow.meaning import limits
+from interlock.flow.python import registry
+from interlock.flow.python.workflow import Workflow
 from interlock.model import event as events
 from interlock.model.event import Event
 from interlock.model.json import Json
@@ -113,6 +115,12 @@ class Session:
             self.node = node
         return self.node
 
+    async def lose_node(self) -> None:
+        """Stop the node of this process, which failed; another one may be brought."""
+        node, self.node = self.node, None
+        if node is not None:
+            await node.stop()
+
     async def sweep(self) -> None:
         """Free what dead nodes owned."""
         await recovery.sweep(self.store, self.clock, but=None if self.node is None else self.node.row.node)
@@ -176,6 +184,47 @@ class Session:
             None if detach else self.node, text, file=file, input=input, id=id, namespace=namespace, folder=folder
         )
 
+    async def start_program(
+        self,
+        workflow: Workflow[Any, Any],
+        arguments: Json,
+        *,
+        id: str | None = None,
+        namespace: str | None = None,
+        folder: Path | None = None,
+        detach: bool = False,
+        within: Store | None = None,
+    ) -> Started:
+        """Accept a run of a Python workflow; the rest as for `start`. `within`: the store of a transaction to join."""
+        node = None if detach else self.node
+        return await self._starter.start_program(
+            node, workflow, arguments, id=id, namespace=namespace, folder=folder, within=within
+        )
+
+    async def document(self, definition: str | Path, namespace: str) -> tuple[str, str | None]:
+        """Give the text of a document, and its file: from a path, a text of several lines, or a published name.
+
+        Raises NotFound, Invalid for a file that cannot be read.
+        """
+        if isinstance(definition, str) and "\n" in definition:
+            return definition, None
+        if isinstance(definition, Path) or definition.endswith((".yaml", ".yml", ".json")):
+            try:
+                return await asyncio.to_thread(Path(definition).read_text, "utf-8"), str(definition)
+            except (OSError, UnicodeDecodeError) as error:
+                raise errors.Invalid(f"cannot read the definition {definition}: {error}") from error
+        space, _, rest = definition.rpartition("/")
+        name, _, version = rest.partition(":")
+        found = await self.store.journal.published(space or namespace, name, version or None)
+        if found is None:
+            raise errors.NotFound(f"no workflow {definition} is published; `interlock publish FILE` publishes one")
+        return found.source, None
+
+    async def program_of(self, digest: str) -> Workflow[Any, Any] | None:
+        """Give the Python workflow that a definition is, if it is one and this process has it."""
+        program = (await self.graphs.graph(digest)).program
+        return None if program is None else registry.workflow(program.namespace, program.name, program.version)
+
     async def fork(self, row: RunRow, step: str, id: str | None) -> Started:
         """Start a new run with a copy of another one's history up to before the last time it entered `step`.
 
@@ -185,9 +234,12 @@ class Session:
 
     # -- finding and following -----------------------------------------------------------------------------------
 
-    async def find(self, namespace: str | None, id: str) -> RunRow:
-        """Give a run by id or unique prefix; `namespace` None for any. Raises NotFound, Conflict."""
-        row = await self.store.views.run(namespace, id)
+    async def find(self, namespace: str | None, id: str, *, within: Store | None = None) -> RunRow:
+        """Give a run by id or unique prefix; `namespace` None for any. Raises NotFound, Conflict.
+
+        `within`, here and below: the store of a transaction to join.
+        """
+        row = await (within or self.store).views.run(namespace, id)
         if row is None:
             where = "" if namespace is None else f" in the namespace {namespace!r}"
             raise errors.NotFound(f"there is no run {id!r}{where}; `interlock list` shows those there are")
@@ -235,20 +287,21 @@ class Session:
 
     # -- changing ------------------------------------------------------------------------------------------------
 
-    async def cancel(self, row: RunRow, reason: str | None) -> bool:
+    async def cancel(self, row: RunRow, reason: str | None, *, within: Store | None = None) -> bool:
         """Ask for a run to be cancelled; False when it has ended. A run that no live node owns is cancelled here."""
-        return await self._tell(row, "cancel", causes.Cancel(reason))
+        return await self._tell(row, "cancel", causes.Cancel(reason), within)
 
-    async def suspend(self, row: RunRow) -> bool:
-        return await self._tell(row, "suspend", causes.Suspend())
+    async def suspend(self, row: RunRow, *, within: Store | None = None) -> bool:
+        return await self._tell(row, "suspend", causes.Suspend(), within)
 
-    async def resume(self, row: RunRow) -> bool:
+    async def resume(self, row: RunRow, *, within: Store | None = None) -> bool:
         """Lift a suspension; a run that is not suspended is left as it is."""
-        return await self._tell(row, "resume", causes.Resume())
+        return await self._tell(row, "resume", causes.Resume(), within)
 
-    async def _tell(self, row: RunRow, name: str, cause: causes.Cause) -> bool:
+    async def _tell(self, row: RunRow, name: str, cause: causes.Stored, within: Store | None) -> bool:
         cause_id = f"{name}:{self.clock.uuid()}"
-        return await self.store.journal.post(row.run, cause_id, causes.encode(cause), actor(), self.clock.now())
+        journal = (within or self.store).journal
+        return await journal.post(row.run, cause_id, causes.encode(cause), actor(), self.clock.now())
 
     async def take(self, row: RunRow) -> bool:
         """Let this process's node go on with a run that no live node owns. False: another one has it, or it ended."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -13,10 +13,12 @@ from interlock.app.definitions import Definitions
 from interlock.app.node import Node
 from interlock.engine import state as states
 from interlock.engine.rows import Rows
+from interlock.flow.graph import Graph
+from interlock.flow.python.workflow import Workflow
 from interlock.model.json import Json
 from interlock.model.payload import Payload
 from interlock.service import Clock
-from interlock.store.ports import Committed, NewRun, Store
+from interlock.store.ports import Committed, Definition, NewRun, Store
 
 _LONGEST_ID: Final = 128
 
@@ -62,8 +64,31 @@ class Starter:
         """
         folder = (folder or Path.cwd()).absolute()
         stored, graph, has_schedule = await self._definitions.defined(text, file, folder)
+        new = self._new(stored, id, namespace, folder)
+        return await self._started(node, new, graph, Payload(input), has_schedule=has_schedule)
+
+    async def start_program(
+        self,
+        node: Node | None,
+        workflow: Workflow[Any, Any],
+        arguments: Json,
+        *,
+        id: str | None = None,
+        namespace: str | None = None,
+        folder: Path | None = None,
+        within: Store | None = None,
+    ) -> Started:
+        """Accept a run of a Python workflow; the rest as for `start`.
+
+        `within`: the store of a transaction, which the run is accepted in; it begins after that is committed.
+        """
+        stored, graph = await self._definitions.program(workflow)
+        new = self._new(stored, id, namespace, (folder or Path.cwd()).absolute())
+        return await self._started(node, new, graph, Payload(arguments), within=within)
+
+    def _new(self, stored: Definition, id: str | None, namespace: str | None, folder: Path) -> NewRun:
         run = self._clock.uuid()
-        new = NewRun(
+        return NewRun(
             run=run,
             namespace=namespace or stored.namespace,
             id=checked_id(id) or run,
@@ -74,17 +99,27 @@ class Starter:
             folder=str(folder),
             owner=None,
         )
-        value = Payload(input)
-        if node is not None:
+
+    async def _started(
+        self,
+        node: Node | None,
+        new: NewRun,
+        graph: Graph,
+        value: Payload,
+        *,
+        has_schedule: bool = False,
+        within: Store | None = None,
+    ) -> Started:
+        if node is not None and within is None:
             owned = msgspec.structs.replace(new, owner=node.row.node)
             committed = await node.engine.accept(owned, graph, value)
         else:
-            committed = await self._accept_only(new, value)
+            committed = await self._accept_only(within or self._store, new, value)
         if committed is Committed.EXISTS:
-            return await self._existing(new, value)
-        return Started(run=run, namespace=new.namespace, id=new.id, fresh=True, has_schedule=has_schedule)
+            return await self._existing(within or self._store, new, value)
+        return Started(run=new.run, namespace=new.namespace, id=new.id, fresh=True, has_schedule=has_schedule)
 
-    async def _accept_only(self, new: NewRun, value: Payload) -> Committed:
+    async def _accept_only(self, store: Store, new: NewRun, value: Payload) -> Committed:
         """Store a run that whichever node can will begin."""
         text, large = self._rows.input(value)
         state = states.new(new.run, new.namespace, new.id, value)
@@ -96,13 +131,13 @@ class Starter:
             at=self._clock.now(),
             accept=msgspec.structs.replace(new, input=text),
         )
-        return await self._store.journal.commit(msgspec.structs.replace(batch, head=b"", large=large))
+        return await store.journal.commit(msgspec.structs.replace(batch, head=b"", large=large))
 
-    async def _existing(self, new: NewRun, value: Payload) -> Started:
-        row = await self._store.views.run(new.namespace, new.id)
+    async def _existing(self, store: Store, new: NewRun, value: Payload) -> Started:
+        row = await store.views.run(new.namespace, new.id)
         assert row is not None
         assert row.input is not None
-        there = await self._rows.value(row.run, row.input, self._store.journal)
+        there = await self._rows.value(row.run, row.input, store.journal)
         if row.definition != new.definition or there != value:
             raise errors.Conflict(
                 f"the run {new.id!r} exists with definition {row.definition[:12]} and input {there.digest[:12]}; "

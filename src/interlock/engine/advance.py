@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import Callable
 from typing import Final
 
@@ -24,24 +25,29 @@ from interlock.engine.cause import Cause, Continue, Drain, Recover, Settled, Sta
 from interlock.engine.children import Children
 from interlock.engine.deciding import Deciding
 from interlock.engine.handing import Handing
-from interlock.engine.live import Evaluates, Graphs, Keeps, LiveRun, Performs, Refuses
+from interlock.engine.live import Evaluates, Graphs, Keeps, LiveRun, Performs, Refuses, Workflows
 from interlock.engine.loading import Loading
 from interlock.engine.machine import MAX_PAYLOAD_BYTES, Decision
 from interlock.engine.patience import Patience
+from interlock.engine.programs import Programs, leave
 from interlock.engine.rows import Rows
 from interlock.engine.timers import Timers
 from interlock.flow.graph import Graph
 from interlock.model import fault, payload
+from interlock.model.call import LimitOf
+from interlock.model.event import Requested
 from interlock.model.fault import Fault
 from interlock.model.memo import Memo
 from interlock.model.payload import Payload
 from interlock.model.states import RunStatus
-from interlock.model.task import Done, EffectRequest, Failed, FailureClass, Place, WorkflowTarget
+from interlock.model.task import Done, EffectRequest, Failed, FailureClass, Place, TokenTarget, WorkflowTarget
 from interlock.service import Clock, Service
-from interlock.store.ports import Batch, Claimed, Committed, InboxRow, NewRun, NewTask, Store
+from interlock.store.ports import Batch, Claimed, Committed, InboxRow, LimitSet, NewRun, NewTask, NewToken, Store
 
 _LARGE_BYTES: Final = 256 * 1024  # a result above this is encoded and hashed in a thread, not on the loop
 _PARK_SECONDS: Final = 5.0  # a run that waits longer than this keeps no state in memory
+_PATIENCE_SECONDS: Final = 10.0  # and a Python function that has only waited for so long is put away
+_PARKED_AT_ONCE: Final = 1_000
 _NET_SECONDS: Final = 1.0  # the net under the bell: a wake-up may be lost, a look at the inbox may fail
 _DOUBT_SECONDS: Final = (
     0.1  # between looks whether the lease is beyond doubt again; it is, or it is lost, within seconds
@@ -68,6 +74,7 @@ class Engine(Service):
         performer: Performs,
         evaluators: Evaluates,
         secrets: Keeps,
+        workflows: Workflows,
         *,
         rows: Rows | None = None,
         patient: bool = True,
@@ -83,6 +90,11 @@ class Engine(Service):
         self._patiently = Patience(node, patient=patient)
         self._loading = Loading(store, graphs, self.rows, self._patiently, refuses)
         self._deciding = Deciding(clock, evaluators, secrets, max_payload_bytes, self._undos)
+        self._programs = Programs(
+            store, clock, self.rows, self._deciding, workflows, self._patiently, lambda live: self._wake(live)
+        )
+        self._resting: dict[str, float] = {}
+        """Python runs that only wait, by since when (monotonic), the longest first."""
         self._children = Children(node, store, clock, self.rows, Handing(graphs, secrets))
         self._runs: dict[str, LiveRun] = {}
         self._timers = Timers(clock, self._due)
@@ -107,6 +119,7 @@ class Engine(Service):
         self._net = asyncio.get_running_loop().call_later(_NET_SECONDS, self._look)
         if self._runs:
             self._bell()
+        self._park()
 
     async def quiesce(self, seconds: float, hurry: asyncio.Event) -> None:
         """Begin no effect any more and wait until those in flight have ended, at most so long, or until `hurry`."""
@@ -278,8 +291,10 @@ class Engine(Service):
         try:
             if live.state is None:
                 await self._loading.load(live)
+            assert live.graph is not None
+            decides = self._deciding if live.graph.program is None else self._programs
             while live.mailbox and live.run in self._runs and not live.drained:
-                await self._commit(live, *await self._deciding.next(live))
+                await self._commit(live, *await decides.next(live))
         except asyncio.CancelledError:
             raise
         except (errors.CannotExecute, errors.Invalid) as error:
@@ -310,7 +325,7 @@ class Engine(Service):
         if not work.events and not consumed and live.accept is None:
             return
         children, answers = await self._patiently(lambda: self._children.of(place, work.requests))
-        tasks = [self._task(place, request) for request in work.requests if request.queued and not _is_child(request)]
+        queued = [request for request in work.requests if request.queued and not _is_elsewhere(request)]
         told = await self._patiently(lambda: self._children.told(live))
         listeners = exchange.listeners(live)
         batch = self.rows.batch(
@@ -319,7 +334,9 @@ class Engine(Service):
             epoch=live.epoch,
             seq=live.seq,
             at=self._clock.now(),
-            tasks=tasks,
+            tasks=[self._task(place, request) for request in queued],
+            limits=[_limit(limit) for request in queued for limit in request.limits],
+            tokens=[_token(request, work) for request in work.requests if isinstance(request.target, TokenTarget)],
             cancelled_tasks=[effect for effect, is_queued in work.interrupts.items() if is_queued],
             consumed=consumed,
             accept=live.accept,
@@ -400,13 +417,14 @@ class Engine(Service):
             run=place.run,
             effect=request.effect,
             path=request.path,
-            pool=POOL,
-            priority=0,
+            pool=request.pool or POOL,
+            priority=request.priority,
             target=request.target,
             folder=place.folder,
             idempotency_key=request.idempotency_key,
             attempt=request.attempt,
             any_exit_code=request.result in ("code", "all"),
+            limits=[limit.name for limit in request.limits],
         )
 
     # -- runs out ------------------------------------------------------------------------------------------------
@@ -420,10 +438,35 @@ class Engine(Service):
             self._timers.forget(live.run)
         else:
             self._timers.arm(live.run, wake_at)
+        self._resting.pop(live.run, None)
         far = wake_at is None or wake_at - self._clock.now() > _PARK_SECONDS
-        if far and not live.effects and state.status in (RunStatus.WAITING, RunStatus.SUSPENDED):
-            live.state = live.graph = None
-            live.undos = []
+        if not far or live.effects or state.status not in (RunStatus.WAITING, RunStatus.SUSPENDED):
+            return
+        if live.program is None or state.status is RunStatus.SUSPENDED:
+            self._put_away(live)
+        else:
+            self._resting[live.run] = self._clock.monotonic()
+
+    def _park(self) -> None:
+        """Put away the functions of Python workflows that have only waited for a while; they are called again in time."""
+        late = self._clock.monotonic() - _PATIENCE_SECONDS
+        for run, since in list(itertools.islice(self._resting.items(), _PARKED_AT_ONCE)):
+            if since > late:
+                return
+            del self._resting[run]
+            live = self._runs.get(run)
+            if live is not None and live.driver is None and not live.mailbox:
+                self._put_away(live)
+
+    def _put_away(self, live: LiveRun) -> None:
+        leave(live, "parked")
+        live.state = live.graph = live.place = None
+        live.undos = []
+
+    def _wake(self, live: LiveRun) -> None:
+        """The function of a run did something by itself."""
+        if self._runs.get(live.run) is live and not self._draining:
+            self._deliver(live, Continue(), 0)
 
     def _finish(self, live: LiveRun) -> None:
         for task in self._drop(live):
@@ -446,6 +489,8 @@ class Engine(Service):
         """Forget a run and give the tasks that still work for it."""
         self._runs.pop(live.run, None)
         self._timers.forget(live.run)
+        self._resting.pop(live.run, None)
+        leave(live, "the run is over here")
         if live.accepted is not None and not live.accepted.done():
             live.accepted.set_exception(_stops(live.run))
         tasks = list(live.effects.values())
@@ -456,8 +501,22 @@ class Engine(Service):
         return tasks
 
 
-def _is_child(request: EffectRequest) -> bool:
-    return isinstance(request.target, WorkflowTarget)
+def _is_elsewhere(request: EffectRequest) -> bool:
+    return isinstance(request.target, WorkflowTarget | TokenTarget)
+
+
+def _limit(limit: LimitOf) -> LimitSet:
+    return LimitSet(
+        name=limit.name, capacity=limit.capacity, interval_seconds=limit.interval_seconds, burst=limit.burst
+    )
+
+
+def _token(request: EffectRequest, work: Decision) -> NewToken:
+    assert isinstance(request.target, TokenTarget)
+    deadline = next(
+        event.deadline for event in work.events if isinstance(event, Requested) and event.effect == request.effect
+    )
+    return NewToken(token=request.target.token, effect=request.effect, name=request.target.name, expires_at=deadline)
 
 
 def _stops(run: str) -> errors.LeaseLost:

@@ -6,10 +6,12 @@ the tag `kind`; the store writes `settled` itself when an attempt ends.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import msgspec
 
+from interlock.model.call import Action
 from interlock.model.json import Json
 from interlock.model.task import Outcome
 
@@ -66,19 +68,30 @@ class Drain(_Cause, frozen=True, tag="drain"):
     """This node stops: what is in flight in it will be asked for again by the next owner, free of charge."""
 
 
+class Did(_Cause, frozen=True, tag="did"):
+    """The function of a Python workflow went on as far as it could; what it did, in order. Never stored."""
+
+    actions: Sequence[Action]
+
+
 class Continue(_Cause, frozen=True, tag="continue"):
     """Nothing new: go on where the last decision paused."""
 
 
-Cause: TypeAlias = Start | Settled | Occurred | Tick | Cancel | Suspend | Resume | Reopen | Recover | Drain | Continue
+Cause: TypeAlias = (
+    Start | Settled | Occurred | Tick | Cancel | Suspend | Resume | Reopen | Recover | Drain | Did | Continue
+)
 
-_decoder = msgspec.json.Decoder(Cause)
+Stored: TypeAlias = Settled | Occurred | Cancel | Suspend | Resume | Reopen
+"""Those that an inbox may hold."""
+
+_decoder = msgspec.json.Decoder(Stored)
 
 
-def encode(cause: Cause) -> bytes:
+def encode(cause: Stored) -> bytes:
     return msgspec.json.encode(cause)
 
 
-def decode(text: bytes) -> Cause:
-    cause: Cause = _decoder.decode(text)
+def decode(text: bytes) -> Stored:
+    cause: Stored = _decoder.decode(text)
     return cause

@@ -71,8 +71,11 @@ class Children:
         return [exchange.settled(parent, effect, outcome)]
 
     async def _child(self, place: Place, request: EffectRequest, target: WorkflowTarget) -> NewRun | Failed:
-        version = None if target.version == _LATEST else target.version
-        found = await self._store.journal.published(target.namespace, target.name, version)
+        if target.definition:
+            found = await self._store.journal.definition(target.definition)
+        else:
+            version = None if target.version == _LATEST else target.version
+            found = await self._store.journal.published(target.namespace, target.name, version)
         if found is None:
             return _unknown(target)
         run = self._clock.uuid()

@@ -20,6 +20,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Final
 
+from interlock.engine import rollback as rolling
 from interlock.engine.machine import Machine
 from interlock.engine.state import ROOT, UNDO, Rollback, Scope
 from interlock.flow.graph import EffectWork, Node
@@ -72,7 +73,7 @@ def _begin(m: Machine, scope: str, path: str, error: Fault | None, reason: str |
 
 def _is_in_flight(m: Machine, scope: Scope) -> bool:
     """Say whether a scope waits for an effect that has an undo, or is about to ask again for one that got lost."""
-    if not scope.frames:
+    if not scope.frames or scope.frames[-1].call is not None:
         return False
     frame = scope.frames[-1]
     node = m.graph.nodes[frame.path]
@@ -151,27 +152,22 @@ def _open(m: Machine, memo: Memo) -> None:
 
 def settled(m: Machine) -> None:
     """End the undo that runs: it ended well."""
-    rollback = _rollback(m)
+    rollback = rolling.of(m.state)
     assert rollback.before is not None
     m.emit(events.Undone(at=m.now, number=rollback.before, path=rollback.undoing))
 
 
 def failed(m: Machine, error: Fault) -> None:
     """End the undo that runs: it failed for good."""
-    rollback = _rollback(m)
+    rollback = rolling.of(m.state)
     assert rollback.before is not None
     m.emit(events.UndoFailed(at=m.now, number=rollback.before, path=rollback.undoing, fault=error))
 
 
 def end(m: Machine) -> None:
     """End a run that is rolled back, with what began the rollback."""
-    rollback = _rollback(m)
+    rollback = rolling.of(m.state)
     if rollback.fault is None:
         m.emit(events.Cancelled(at=m.now, reason=rollback.reason))
     else:
         m.emit(events.Faulted(at=m.now, scope=rollback.scope, path=rollback.path, fault=rollback.fault))
-
-
-def _rollback(m: Machine) -> Rollback:
-    assert m.state.head.rollback is not None
-    return m.state.head.rollback

@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, assert_never
 
-from interlock.engine import compensation, extending, faults, listening, requests, steps
+from interlock.engine import calls, compensation, extending, faults, listening, requests, steps
 from interlock.engine.bindings import Bindings
 from interlock.engine.cause import (
     Cancel,
     Cause,
     Continue,
+    Did,
     Drain,
     Occurred,
     Recover,
@@ -68,7 +69,7 @@ def decide(
     try:
         _apply(m, cause)
         m.decision.consumed = True
-        if not isinstance(cause, Drain):
+        if not isinstance(cause, Drain) and (not m.state.head.program or m.state.head.rollback is not None):
             _run(m, pause, undos)
     except Pending as pending:
         m.decision.pending = pending.request
@@ -89,7 +90,7 @@ def _apply(m: Machine, cause: Cause) -> None:
         case Tick():
             _tick(m)
         case Occurred(event=envelope):
-            listening.hear(m, envelope)
+            calls.hear(m, envelope) if m.state.head.program else listening.hear(m, envelope)
         case Cancel(reason=reason, rollback=rollback):
             compensation.cancel(m, reason, rollback=rollback)
         case Suspend():
@@ -105,6 +106,9 @@ def _apply(m: Machine, cause: Cause) -> None:
             _recover(m)
         case Drain():
             _drain(m)
+        case Did(actions=actions):
+            for action in actions:
+                calls.did(m, action)
         case Continue():
             return
         case _:
@@ -114,6 +118,9 @@ def _apply(m: Machine, cause: Cause) -> None:
 def _start(m: Machine) -> None:
     """Begin: check the input, transform it, open the root scope. A wrong input faults the run at once."""
     graph, raw = m.graph, m.state.input
+    if graph.program is not None:
+        calls.start(m)
+        return
     bindings = Bindings(graph, m.state, None, None)
     value, deadline, problem = raw, None, None
     try:
@@ -135,6 +142,9 @@ def _settle(m: Machine, effect: int, outcome: Outcome) -> None:
         return  # superseded: its step was left, timed out or asked again
     scope, frame = waiting
     m.settling = effect
+    if frame.call is not None:
+        calls.settle(m, scope, frame, outcome)
+        return
     node = m.graph.nodes[frame.path]
     match outcome:
         case Done(value=value):
@@ -207,6 +217,9 @@ def _first_due(m: Machine) -> tuple[Scope, Frame, str] | None:
 
 
 def _expire(m: Machine, scope: Scope, frame: Frame, kind: str) -> None:
+    if frame.call is not None:
+        calls.expire(m, scope, frame, kind)
+        return
     node = m.graph.nodes[frame.path]
     if kind == "deadline":
         error = faults.timeout(f"`{node.name}` ran longer than its timeout")
@@ -246,6 +259,8 @@ def _reopen(m: Machine) -> None:
     if m.state.head.deadline is not None:
         deadline = m.now + (m.state.head.deadline - m.state.head.started_at)
     m.emit(events.Reopened(at=m.now, deadline=deadline))
+    if m.state.head.program:
+        return
     try:
         steps.check(m.graph.input_schema, m.state.input, "input")
     except StepFault as found:

@@ -45,8 +45,8 @@ class Deciding:
         cause, number = live.mailbox.popleft()
         started = self._clock.monotonic()
         while True:
-            decision = await self._decide(live, cause)
-            _add(work, decision)
+            decision = await self.decide(live, cause)
+            add(work, decision)
             if number:
                 consumed.append(number)
             live.drained = live.drained or isinstance(cause, Drain)
@@ -67,7 +67,7 @@ class Deciding:
         wake_at = live.state.wake_at()
         return (Tick() if wake_at is not None and wake_at <= self._clock.now() else Continue()), 0
 
-    async def _decide(self, live: LiveRun, cause: Cause) -> Decision:
+    async def decide(self, live: LiveRun, cause: Cause) -> Decision:
         """Decide about one cause; slow expressions are evaluated in between, elsewhere."""
         assert live.graph is not None
         assert live.state is not None
@@ -89,7 +89,7 @@ class Deciding:
                 secrets=secrets,
                 undos=live.undos,
             )
-            _add(total, decision)
+            add(total, decision)
             if decision.wants_undos:
                 live.undos = await self._next_undos(live.run, live.state)
                 cause, answers = Continue(), []
@@ -117,7 +117,7 @@ class Deciding:
         return lambda: self._clock.monotonic() > end
 
 
-def _add(total: Decision, part: Decision) -> None:
+def add(total: Decision, part: Decision) -> None:
     """Join two decisions about the same run into one commit."""
     total.events += part.events
     total.requests += part.requests

@@ -8,9 +8,10 @@ from typing import Final
 from interlock.engine import cause as causes
 from interlock.engine.cause import Occurred, Settled
 from interlock.engine.live import LiveRun
-from interlock.engine.state import RunState
+from interlock.engine.state import Frame, RunState
 from interlock.flow.graph import Graph, ListenWork, Strategy
 from interlock.model import fault, json
+from interlock.model.call import EventCall
 from interlock.model.fault import Fault
 from interlock.model.json import Json
 from interlock.model.states import RunStatus
@@ -34,7 +35,7 @@ def sent(namespace: str, envelope: dict[str, Json]) -> NewEvent:
 
 def listeners(live: LiveRun) -> set[int]:
     """Give the listeners of a run that takes events now."""
-    if live.state is None or live.graph is None or not live.graph.listens:
+    if live.state is None or live.graph is None or not (live.graph.listens or live.graph.program):
         return set()
     return set(live.state.listeners)
 
@@ -52,12 +53,14 @@ def subscriptions(graph: Graph, state: RunState, numbers: Iterable[int]) -> list
     return [
         NewSubscription(namespace=state.namespace, listener=number, type=type_, source=source)
         for number in sorted(numbers)
-        for type_, source in sorted(_kinds(graph, found[number].path))
+        for type_, source in sorted(_kinds(graph, found[number]))
     ]
 
 
-def _kinds(graph: Graph, path: str) -> set[tuple[str, str]]:
-    work = graph.nodes[path].work
+def _kinds(graph: Graph, frame: Frame) -> set[tuple[str, str]]:
+    if isinstance(frame.call, EventCall):
+        return {(frame.call.kind or _ANY, frame.call.source or _ANY)}
+    work = graph.nodes[frame.path].work
     assert isinstance(work, ListenWork)
     strategies = [work.strategy] + ([work.until] if isinstance(work.until, Strategy) else [])
     kinds = {(fitting.type or _ANY, fitting.source or _ANY) for strategy in strategies for fitting in strategy.filters}

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import assert_never
 
+from interlock.engine import rollback
 from interlock.engine import state as states
-from interlock.engine.state import Frame, Rollback, RunState, Scope
+from interlock.engine.state import Frame, RunState, Scope
 from interlock.model import event as events
+from interlock.model.call import Show, StepCall, TokenCall
 from interlock.model.event import Event
 from interlock.model.memo import Memo, Undo
-from interlock.model.payload import NULL
+from interlock.model.payload import NULL, Payload
 from interlock.model.states import RunStatus
 from interlock.model.task import FailureClass
 
@@ -41,6 +43,7 @@ def apply(state: RunState, event: Event) -> None:
             scope = _touch(state, event.scope)
             frame = scope.frames[-1]
             frame.effect, frame.queued, frame.until = event.effect, event.queued, None
+            frame.waits = event.waits
             frame.deadline = event.deadline
             state.effects[event.effect] = scope.id
             state.head.serial = max(state.head.serial, event.effect)
@@ -93,14 +96,35 @@ def apply(state: RunState, event: Event) -> None:
             frame.phase, frame.until, frame.round = "", None, event.round
             frame.round_deadline = event.deadline
             scope.value, scope.at = frame.input, event.first
+        case events.Called():
+            frame = Frame(
+                path=event.path, since=event.at, raw=event.arguments, deadline=event.deadline, call=event.call
+            )
+            state.scopes[event.scope] = Scope(id=event.scope, value=NULL, context=states.EMPTY, frames=[frame])
+            state.touched.add(event.scope)
+        case events.Returned():
+            _return(state, event)
+        case events.Noted():
+            _remember(state, event.call, event.at, event.value)
+        case events.Left():
+            _remove(state, event.scope)
+        case events.Shown():
+            _show(state, event.shown)
+        case events.Renewed():
+            _renew(state, event)
         case events.Started():
             state.status = RunStatus.RUNNING
+            state.head.program = event.first is None
             state.head.started_at, state.head.deadline = event.at, event.deadline
             state.scopes[states.ROOT] = states.root_scope(event.value, event.first)
             state.touched.add(states.ROOT)
         case events.Faulted():
             state.status, state.fault = RunStatus.FAULTED, event.fault
             state.head.failed_scope, state.head.failed_path, state.head.failed_at = event.scope, event.path, event.at
+            if state.head.program:  # a retry runs the function again, which makes its calls anew
+                _close_calls(state)
+                if event.memo is not None:
+                    state.head.dropped = [*state.head.dropped, event.memo]
             state.effects.clear()
             if state.head.rollback is None:
                 _touch(state, event.scope)
@@ -113,16 +137,13 @@ def apply(state: RunState, event: Event) -> None:
             state.status = RunStatus.CANCELLED
             _clear(state)
         case events.RollbackBegan():
-            _roll_back(state, event)
+            rollback.begin(state, event)
         case events.Awaited():
-            _awaited(state, event)
+            rollback.awaited(state, event)
         case events.UndoBegan():
-            _begin_undo(state, event)
-        case events.Undone():
-            _remove(state, states.UNDO)
-        case events.UndoFailed():
-            _remove(state, states.UNDO)
-            _rollback(state).failed += 1
+            rollback.begin_undo(state, event)
+        case events.Undone() | events.UndoFailed():
+            rollback.end_undo(state, event)
         case events.Suspended():
             state.head.suspended = True
         case events.Resumed():
@@ -149,23 +170,12 @@ def _touch(state: RunState, scope: str) -> Scope:
 
 def _complete(state: RunState, event: events.Completed) -> None:
     if event.undo:
-        _remember(state, event)
+        rollback.remember(state, event)
     scope = _close(state, event.scope, event.path)
     scope.value, scope.at = event.output, event.next
     scope.laps += event.back
     if event.context is not None:
         scope.context = event.context
-
-
-def _remember(state: RunState, event: events.Completed) -> None:
-    """Keep what the undo of a step needs, outside of the state: see `model.memo`."""
-    given = event.input
-    if given is None:
-        given = next(frame.input for frame in state.scopes[event.scope].frames if frame.path == event.path)
-    state.head.memos += 1
-    state.head.undos += 1
-    undo = Undo(step=event.path, input=given, node=event.undo)
-    state.memos.append(Memo(number=state.head.memos, call=event.path, at=event.at, output=event.output, undo=undo))
 
 
 def _close(state: RunState, scope_id: str, path: str) -> Scope:
@@ -195,6 +205,8 @@ def _drop(state: RunState, scope: Scope, depth: int) -> None:
 
 def _remove(state: RunState, scope_id: str) -> None:
     scope = state.scopes.pop(scope_id)
+    if scope.frames and isinstance(scope.frames[-1].call, TokenCall):
+        state.tokens.append(scope.frames[-1].call.token)
     _drop(state, scope, 0)
     state.touched.discard(scope_id)
     state.removed.add(scope_id)
@@ -208,70 +220,50 @@ def _clear(state: RunState) -> None:
     state.touched.clear()
 
 
-def _roll_back(state: RunState, event: events.RollbackBegan) -> None:
-    """Close all scopes but those whose effect is waited for, and what these need to end it: the scopes around them."""
-    kept = {states.ROOT}
-    for scope_id in event.awaited:
-        kept |= {scope.id for scope in state.lineage(state.scopes[scope_id])}
-    state.effects = {effect: scope_id for effect, scope_id in state.effects.items() if scope_id in event.awaited}
-    for scope_id in list(state.scopes):
-        if scope_id not in kept:
-            del state.scopes[scope_id]
-            state.touched.discard(scope_id)
-            state.removed.add(scope_id)
-            continue
-        scope = _touch(state, scope_id)
-        scope.at = None
-        for frame in scope.frames[:-1] if scope_id in event.awaited else scope.frames:
-            frame.deadline = frame.until = frame.round_deadline = None
-            frame.effect, frame.branches, frame.sealed = 0, 0, frame.listener > 0
-    state.head.deadline = None
-    state.head.rollback = Rollback(
-        scope=event.scope, path=event.path, fault=event.fault, reason=event.reason, awaited=list(event.awaited)
+def _close_calls(state: RunState) -> None:
+    for scope_id in [scope for scope in state.scopes if scope != states.ROOT]:
+        _remove(state, scope_id)
+
+
+def _return(state: RunState, event: events.Returned) -> None:
+    frame = state.scopes[event.scope].frames[-1]
+    _remove(state, event.scope)
+    state.head.memos += 1
+    undo = None
+    if event.output is not None and isinstance(frame.call, StepCall) and frame.call.undo:
+        undo = Undo(step=event.path, input=frame.raw, call=frame.call.undo)
+        state.head.undos += 1
+    memo = Memo(
+        number=state.head.memos, call=event.scope, at=event.at, output=event.output, failed=event.failed, undo=undo
     )
-    if not event.awaited:
-        _empty(state)
+    state.memos.append(memo)
+    state.touched.add(states.ROOT)
 
 
-def _awaited(state: RunState, event: events.Awaited) -> None:
-    rollback = _rollback(state)
-    rollback.awaited = [scope for scope in rollback.awaited if scope != event.scope]
-    scope = _touch(state, event.scope)
-    _drop(state, scope, 0)
-    scope.at = None
-    if not rollback.awaited:
-        _empty(state)
+def _remember(state: RunState, call: str, at: float, value: Payload) -> None:
+    state.head.memos += 1
+    state.memos.append(Memo(number=state.head.memos, call=call, at=at, output=value))
+    state.touched.add(states.ROOT)
 
 
-def _empty(state: RunState) -> None:
-    """Leave of the scopes only the root, for its context."""
-    for scope_id in [scope_id for scope_id in state.scopes if scope_id != states.ROOT]:
-        del state.scopes[scope_id]
-        state.touched.discard(scope_id)
-        state.removed.add(scope_id)
-    root = _touch(state, states.ROOT)
-    root.frames, root.value, root.at = [], NULL, None
+def _show(state: RunState, shown: Show) -> None:
+    state.attributes |= shown.attributes
+    told = Show(progress=shown.progress, message=shown.message, status=shown.status)
+    if told != Show():
+        state.head.shown = (state.head.shown or Show()).then(told)
+        state.shows = True
+        state.touched.add(states.ROOT)
 
 
-def _begin_undo(state: RunState, event: events.UndoBegan) -> None:
-    rollback = _rollback(state)
-    rollback.before, rollback.undoing = event.number, event.path
-    state.head.undos -= 1
-    state.scopes[states.UNDO] = Scope(
-        id=states.UNDO,
-        value=event.output,
-        context=state.scopes[states.ROOT].context,
-        at=event.node or None,
-        parent=states.ROOT,
-        frames=[],
-        given=event.input,
-    )
-    state.touched.add(states.UNDO)
-
-
-def _rollback(state: RunState) -> Rollback:
-    assert state.head.rollback is not None
-    return state.head.rollback
+def _renew(state: RunState, event: events.Renewed) -> None:
+    """Begin a Python workflow anew. Its undos are forgotten too: a round that is closed is settled."""
+    _close_calls(state)
+    state.memos.clear()
+    state.renewed = True
+    state.head.input, state.head.deadline = event.input, event.deadline
+    state.head.rounds += 1
+    state.head.undos, state.head.dropped = 0, []
+    state.touched.add(states.ROOT)
 
 
 def _loop(state: RunState, event: events.Looped) -> None:

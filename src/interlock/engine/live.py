@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from interlock.engine.cause import Cause
+from interlock.engine.python import Program
 from interlock.engine.state import RunState
 from interlock.expr.evaluation import Answer
 from interlock.expr.evaluation import Request as Evaluate
 from interlock.flow.graph import Graph
+from interlock.flow.python.workflow import Workflow
 from interlock.model.memo import Memo
 from interlock.model.task import EffectRequest, Outcome, Place
 from interlock.secrets.bound import Bound
@@ -36,6 +38,18 @@ class Keeps(Protocol):
 
     async def markers(self, run: str) -> Markers:
         """Give the markers of a run. Raises Invalid where no store key was ever configured, Environment where it is away."""
+        ...
+
+
+class Workflows(Protocol):
+    """Finds the functions of Python workflows."""
+
+    async def workflow(self, graph: Graph, place: Place) -> Workflow[Any, Any]:
+        """Give the workflow that executes the runs of a definition. Raises CannotExecute when this process has none."""
+        ...
+
+    async def sign(self, namespace: str, token: str) -> str:
+        """Give the text that proves the right to report for a token. Raises Invalid where no store key is configured."""
         ...
 
 
@@ -70,6 +84,8 @@ class LiveRun:
     state: RunState | None = None
     graph: Graph | None = None
     place: Place | None = None
+    program: Program | None = None
+    """The function of a Python workflow, while it runs here."""
     accept: NewRun | None = None
     accept_large: dict[str, bytes] = field(default_factory=dict)
     mailbox: deque[tuple[Cause, int]] = field(default_factory=deque)

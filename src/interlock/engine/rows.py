@@ -18,6 +18,7 @@ from interlock.model.payload import Codec, Payload
 from interlock.model.states import RunStatus
 from interlock.store.ports import Batch, HistoryRow, Journal, MemoRow, NewMemo, StoredRun
 
+_show = msgspec.json.Encoder()
 _fault = msgspec.json.Decoder(Fault)
 
 
@@ -55,6 +56,10 @@ class Rows:
         ]
         state.touched.clear()
         state.removed.clear()
+        forgotten, state.renewed = state.renewed, False
+        shown = _show.encode(state.head.shown) if state.shows else None
+        attributes, state.attributes, state.shows = state.attributes, {}, False
+        revoked, state.tokens = state.tokens, []
         state.memos.clear()
         state.status = state.live_status()
         return Batch(
@@ -69,6 +74,10 @@ class Rows:
             scopes=scopes,
             large=large,
             memos=memos,
+            revoked_tokens=revoked,
+            forget_memos=forgotten,
+            shown=shown,
+            attributes=attributes,
             output=output,
             fault=None if state.fault is None else msgspec.json.encode(state.fault),
             partial=state.head.partial,

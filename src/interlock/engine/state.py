@@ -17,6 +17,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from interlock.model.call import Call, Show
 from interlock.model.fault import Fault
 from interlock.model.json import Json
 from interlock.model.memo import Memo
@@ -39,6 +40,7 @@ class Frame(msgspec.Struct, kw_only=True, omit_defaults=True, rename={"input_": 
     until: float | None = None  # a wait, a back-off
     effect: int = 0  # the number of the effect in flight, 0 for none
     queued: bool = False  # the effect went through the queue: its task row is the truth
+    waits: bool = False  # the effect is a run of its own or a token: others are at work, this run waits
     retries: dict[str, int] = {}  # retries used by failure class
     items: Payload | None = None  # for
     index: int = 0  # for
@@ -61,6 +63,7 @@ class Frame(msgspec.Struct, kw_only=True, omit_defaults=True, rename={"input_": 
     part: int = 0  # extensions: which of their lists, or the step itself, runs
     then: str | None = None  # extensions: where the step leads once the lists after it are done
     output: Payload | None = None  # extensions: what the step gave
+    call: Call | None = None  # the call of a Python workflow that this is; `raw` are its arguments
 
     @property
     def input(self) -> Payload:
@@ -109,6 +112,16 @@ class Head(msgspec.Struct, kw_only=True, omit_defaults=True):
     failed_scope: str | None = None
     failed_path: str | None = None
     failed_at: float | None = None
+    program: bool = False
+    """It is a Python workflow: each scope but the root is an open call, named by its identity."""
+    input: Payload | None = None
+    """The input of a Python workflow that continued as new; None: the run's own."""
+    rounds: int = 0
+    """How often a Python workflow continued as new."""
+    shown: Show | None = None
+    """What the run shows of itself, but for its attributes."""
+    dropped: list[int] = []
+    """Memos of failed calls that a retry by hand makes again."""
     memos: int = 0
     """The number of the last memo."""
     undos: int = 0
@@ -135,6 +148,14 @@ class RunState(msgspec.Struct, kw_only=True):
     removed: set[str] = set()
     memos: list[Memo] = []
     """What is to be remembered with the next commit."""
+    renewed: bool = False
+    """With the next commit, what was remembered before is forgotten."""
+    tokens: list[str] = []
+    """The tokens that nobody waits for any more, with the next commit."""
+    attributes: dict[str, Json] = {}
+    """By what the next commit lets the run be found."""
+    shows: bool = False
+    """Whether the next commit changes what the run shows."""
 
     @property
     def ended(self) -> bool:
@@ -184,8 +205,10 @@ class RunState(msgspec.Struct, kw_only=True):
             return self.status
         if self.head.suspended:
             return RunStatus.SUSPENDED
-        busy = bool(self.effects) or any(scope.at is not None for scope in self.scopes.values())
-        return RunStatus.RUNNING if busy else RunStatus.WAITING
+        busy = any(not self.scopes[scope].frames[-1].waits for scope in self.effects.values())
+        ready = any(scope.at is not None for scope in self.scopes.values())
+        computes = self.head.program and len(self.scopes) == 1  # it asks for nothing: the function itself is at work
+        return RunStatus.RUNNING if busy or ready or computes else RunStatus.WAITING
 
 
 def new(run: str, namespace: str, id: str, input: Payload) -> RunState:
@@ -201,10 +224,12 @@ def new(run: str, namespace: str, id: str, input: Payload) -> RunState:
         touched=set(),
         removed=set(),
         memos=[],
+        attributes={},
+        tokens=[],
     )
 
 
-def root_scope(value: Payload, first: str) -> Scope:
+def root_scope(value: Payload, first: str | None) -> Scope:
     return Scope(id=ROOT, value=value, context=EMPTY, at=first, frames=[])
 
 

@@ -8,10 +8,15 @@ import inspect
 import json as stdlib_json  # strict where ours is generous: no sets, no NaN
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
+from interlock import errors
+from interlock.flow.python import registry
+from interlock.flow.python.step import Step
 from interlock.model import fault, json
 from interlock.model.fault import Fault
 from interlock.model.json import Json
@@ -22,11 +27,27 @@ class Unusable(Exception):
     """A function that cannot be called; the message says why and what to do."""
 
 
-def find(name: str, folder: str) -> Callable[..., Json]:
-    """Give the function `package.module:function`; the run's folder is on sys.path. Raises Unusable."""
-    module_name, _, attribute = name.partition(":")
+def enter(folder: str) -> None:
+    """Let modules of a folder be found."""
     if folder not in sys.path:
         sys.path.insert(0, folder)
+
+
+def allows(allow: tuple[str, ...] | None, function: str) -> bool:
+    """Say whether the prefixes of modules in `allow`, None for all, let `package.module:function` be called."""
+    module = function.partition(":")[0]
+    return allow is None or any(module == prefix or module.startswith(prefix.rstrip(".") + ".") for prefix in allow)
+
+
+def find(name: str, folder: str) -> Callable[..., Json]:
+    """Give the function `package.module:function`; the run's folder is on sys.path. Raises Unusable.
+
+    A step of this process is known by its name, wherever it was made: in a script, in a test.
+    """
+    if (known := registry.step(name)) is not None:
+        return known
+    module_name, _, attribute = name.partition(":")
+    enter(folder)
     try:
         module = importlib.import_module(module_name)
     except ImportError as error:
@@ -62,7 +83,68 @@ def _check_origin(name: str, folder: str) -> None:
     )
 
 
-def check_call(function: Callable[..., Json], target: PythonTarget) -> None:
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A function with the arguments of one call, ready to be called."""
+
+    function: Callable[..., Any]
+    args: Sequence[Any]
+    kwargs: Mapping[str, Any]
+    step: Step[Any, Any] | None
+    """The step that the function is, which knows the types of what it takes and gives."""
+    undoes: bool
+
+    @property
+    def is_async(self) -> bool:
+        return inspect.iscoroutinefunction(self.function)
+
+    def call(self) -> Any:
+        """Call the function; an async one gives what is to be awaited."""
+        return self.function(*self.args, **self.kwargs)
+
+    def result(self, value: Any) -> Outcome:
+        """Give the outcome of a call that returned."""
+        if self.step is None:
+            return result(value)
+        if self.undoes:
+            return Done(None)
+        try:
+            return Done(self.step.signature.encode_result(value))
+        except errors.Invalid as error:
+            text = Fault(type=fault.RUNTIME, status=500, title="Result cannot be stored", detail=str(error))
+            return Failed(FailureClass.INVALID, text)
+
+    def failed(self, error: BaseException) -> Failed:
+        """Give the outcome of a call that raised; final for an error that the step is not to be retried for."""
+        outcome = failed(error)
+        retry_on = None if self.step is None or self.undoes else self.step.options.retry_on
+        if retry_on is not None and not isinstance(error, retry_on):
+            return msgspec.structs.replace(outcome, final=True)
+        return outcome
+
+
+def prepared(target: PythonTarget, folder: str) -> Prepared:
+    """Give the call that a target asks for. Raises Unusable for a function that is not there, or called wrongly."""
+    function = find(target.function, folder)
+    if not isinstance(function, Step):
+        _check_call(function, target)
+        return Prepared(function, (), target.arguments, None, False)
+    arguments = target.arguments["arguments"] if target.undoes else target.arguments
+    try:
+        args, kwargs = function.signature.call(arguments)
+        if not target.undoes:
+            return Prepared(function.function, args, kwargs, function, False)
+        given = function.signature.decode_result(target.arguments["output"])
+    except (errors.Invalid, TypeError) as error:
+        raise Unusable(f"{target.function} cannot be called with {sorted(arguments)}: {error}") from error
+    undo = function.options.compensate
+    if undo is None:
+        raise Unusable(f"the step {target.function} names no function that undoes it any more")
+    plain = undo.function if isinstance(undo, Step) else undo
+    return Prepared(plain, (given, *args), kwargs, function, True)
+
+
+def _check_call(function: Callable[..., Json], target: PythonTarget) -> None:
     """Raise Unusable when the arguments do not fit the function's parameters."""
     try:
         signature = inspect.signature(function)

@@ -313,8 +313,19 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """A workflow that is a Python function: `function` says where it was when the definition was stored."""
+
+    namespace: str
+    name: str
+    version: str
+    function: str
+    timeout_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Graph:
-    """An executable workflow."""
+    """An executable workflow; one of a Python function has no nodes, but its `program`."""
 
     nodes: Mapping[str, Node]
     first: str
@@ -328,6 +339,7 @@ class Graph:
     """The secrets that the definition declares; expressions see no others."""
     listens: bool = False
     """Whether any step listens to events."""
+    program: Program | None = None
 
     def named(self, step: str) -> str:
         """Give the path of a step that is named by its path or its name. Raises Invalid, NotFound, which list the names."""

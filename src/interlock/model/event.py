@@ -14,10 +14,11 @@ from typing import Final, TypeAlias
 
 import msgspec
 
+from interlock.model.call import Call, Show
 from interlock.model.fault import Fault
 from interlock.model.json import Json
 from interlock.model.payload import Payload
-from interlock.model.task import FailureClass
+from interlock.model.task import Failed, FailureClass
 
 LIST_END: Final = ""
 RUN_END: Final = "end"
@@ -33,10 +34,10 @@ class _Event(msgspec.Struct, frozen=True, kw_only=True, array_like=False, omit_d
 
 
 class Started(_Event, frozen=True, kw_only=True, tag="started"):
-    """The run began with `value` (its input after `input.from`) at the step `first`."""
+    """The run began with `value` (its input after `input.from`) at the step `first`; None: it is a Python workflow."""
 
     value: Payload
-    first: str
+    first: str | None
     deadline: float | None = None
 
 
@@ -51,12 +52,16 @@ class Entered(_Event, frozen=True, kw_only=True, tag="entered"):
 
 
 class Requested(_Event, frozen=True, kw_only=True, tag="requested"):
-    """The open step asked for an effect, numbered within the run. `queued`: through the queue, not in the node."""
+    """The open step asked for an effect, numbered within the run. `queued`: through the queue, not in the node.
+
+    `waits`: the step waits for others meanwhile, for a run or for the holder of a token.
+    """
 
     scope: str
     path: str
     effect: int
     queued: bool = False
+    waits: bool = False
     deadline: float | None = None
 
 
@@ -142,6 +147,52 @@ class Extended(_Event, frozen=True, kw_only=True, tag="extended"):
     active: list[int]
     then: str | None = None
     output: Payload | None = None
+
+
+class Called(_Event, frozen=True, kw_only=True, tag="called"):
+    """A Python workflow made a call, as the scope `scope`. `deadline`: until when it waits for it."""
+
+    scope: str
+    path: str
+    call: Call
+    arguments: Payload
+    deadline: float | None = None
+
+
+class Returned(_Event, frozen=True, kw_only=True, tag="returned"):
+    """A call of a Python workflow ended: with `output`, or with an error."""
+
+    scope: str
+    path: str
+    output: Payload | None = None
+    failed: Failed | None = None
+
+
+class Noted(_Event, frozen=True, kw_only=True, tag="noted"):
+    """A Python workflow was told a value that it must be told again; or was given the result of a call from the cache."""
+
+    call: str
+    value: Payload
+
+
+class Left(_Event, frozen=True, kw_only=True, tag="left"):
+    """A Python workflow waits no more for a call that it made."""
+
+    scope: str
+    path: str
+
+
+class Shown(_Event, frozen=True, kw_only=True, tag="shown"):
+    """A run told people how it stands, or how it wants to be found."""
+
+    shown: Show
+
+
+class Renewed(_Event, frozen=True, kw_only=True, tag="renewed"):
+    """A Python workflow began anew with another input; what it did before is forgotten."""
+
+    input: Payload
+    deadline: float | None = None
 
 
 class Looped(_Event, frozen=True, kw_only=True, tag="looped"):
@@ -250,6 +301,8 @@ class Faulted(_Event, frozen=True, kw_only=True, tag="faulted"):
     scope: str
     path: str
     fault: Fault
+    memo: int | None = None
+    """In a Python workflow: the memo that the error came from."""
 
 
 class Ended(_Event, frozen=True, kw_only=True, tag="ended"):
@@ -346,6 +399,7 @@ class Copied(_Event, frozen=True, kw_only=True, tag="copied"):
 Event: TypeAlias = (
     Started | Entered | Requested | Waited | Looped | Forked | BranchEnded | Completed | Skipped | Tolerated
     | AttemptFailed | Caught | RetryScheduled | Retried | Faulted | Ended | Cancelled | Suspended | Resumed
+    | Called | Returned | Noted | Left | Shown | Renewed
     | Reopened | Recovered | Copied | Emitted | Listened | Heard | Sealed | Taken | Processed | Extended
     | RollbackBegan | Awaited | UndoBegan | Undone | UndoFailed
 )  # fmt: skip

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import msgspec
 
+from interlock.model.call import StepCall
 from interlock.model.payload import Payload
 from interlock.model.task import Failed
 
 
 class Undo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How a completed step is undone: by the node `node` of its graph, or by the Python function `function`.
+    """How a completed step is undone: by the node `node` of its graph, or in a Python workflow by the call `call`.
 
     `step` is the path of the step, `input` what it was given.
     """
@@ -21,7 +22,7 @@ class Undo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     step: str
     input: Payload
     node: str = ""
-    function: str = ""
+    call: StepCall | None = None
 
 
 class Memo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

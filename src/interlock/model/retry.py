@@ -6,9 +6,10 @@ budgets of its own; what the work did to itself is retried only where the author
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
+from interlock.model.call import Backoff
 from interlock.model.task import FailureClass
 
 WORKFLOW_BUDGETS: Final[dict[FailureClass, int]] = {
@@ -70,3 +71,17 @@ def policy_delay(
         seconds = delay_seconds
     seconds += jitter
     return seconds if longest_seconds is None else min(seconds, longest_seconds)
+
+
+def call_delay(backoff: Backoff, retry: int, uniform: Callable[[float, float], float]) -> float:
+    """Give the seconds before the `retry`-th retry (from 1) of a call of a Python workflow.
+
+    fixed = delay, linear = delay x n, exponential = delay x 2^(n-1), random = anything up to the exponential one; each
+    capped, then lowered by up to its part `jitter`, so that many that failed together do not come back together.
+    """
+    grown = backoff.delay_seconds * 2.0 ** min(retry - 1, 64)
+    if backoff.kind == "random":
+        return uniform(0.0, min(grown, backoff.longest_seconds))
+    kind = backoff.kind if backoff.kind != "fixed" else "constant"
+    seconds = policy_delay(kind, backoff.delay_seconds, retry, longest_seconds=backoff.longest_seconds)
+    return seconds * (1.0 - uniform(0.0, backoff.jitter)) if backoff.jitter else seconds

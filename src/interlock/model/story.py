@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final, assert_never
 
 from interlock.model import event as events
+from interlock.model.call import Show
 from interlock.model.event import EXTENDED, UNDO, Event
 from interlock.model.fault import Fault
 from interlock.model.payload import Payload
@@ -70,6 +71,9 @@ class Story:
     fault: Fault | None = None
     steps: dict[str, Step] = field(default_factory=dict)
     rollback: Rollback | None = None
+    shown: Show | None = None
+    rounds: int = 0
+    """How often the run continued as new; the steps are those since then."""
 
     @property
     def is_compensating(self) -> bool:
@@ -93,6 +97,17 @@ class Story:
                 self._end(event.path, StepStatus.COMPLETED, event.at)
                 step = self.steps[event.path]
                 step.output, step.next = event.output, event.next
+            case events.Called():
+                self._visit(event.path, event.at)
+            case events.Returned():
+                self._end(event.path, StepStatus.COMPLETED if event.failed is None else StepStatus.FAULTED, event.at)
+                step = self.steps[event.path]
+                step.output, step.fault = event.output, None if event.failed is None else event.failed.fault
+            case events.Left():
+                self._end(event.path, StepStatus.CANCELLED, event.at)
+            case events.Renewed():
+                self.steps.clear()
+                self.rounds += 1
             case events.Skipped():
                 self._visit(event.path, event.at)
                 self._end(event.path, StepStatus.SKIPPED, event.at)
@@ -100,6 +115,8 @@ class Story:
                 step = self.steps[event.path]
                 step.attempts += 1
                 step.status, step.until, step.queued = StepStatus.RUNNING, None, event.queued
+                if event.waits:
+                    step.status = StepStatus.WAITING
             case events.Waited():
                 step = self.steps[event.path]
                 step.status, step.until = StepStatus.WAITING, event.until
@@ -156,6 +173,10 @@ class Story:
             case events.Recovered() | events.Forked() | events.BranchEnded() | events.Copied():
                 return
             case events.Emitted() | events.Heard() | events.Sealed() | events.Extended():
+                return
+            case events.Shown():
+                self.shown = event.shown if self.shown is None else self.shown.then(event.shown)
+            case events.Noted():
                 return
             case _:
                 assert_never(event)
@@ -288,6 +309,12 @@ LIFECYCLE: Final[dict[type[Event], str]] = {
     events.Reopened: "workflow.resumed",
     events.Recovered: "workflow.recovered",
     events.Copied: "workflow.forked",
+    events.Renewed: "workflow.renewed",
+    events.Shown: "workflow.shown",
+    events.Called: "step.started",
+    events.Returned: "step.completed",
+    events.Left: "step.cancelled",
+    events.Noted: "step.noted",
     events.Entered: "step.started",
     events.Requested: "step.requested",
     events.Waited: "step.waiting",
@@ -327,6 +354,9 @@ def lifecycle(history: Iterable[Event]) -> Iterator[tuple[str, Event]]:
         if _tells_fault(event) and not (rolled_back and isinstance(event, events.Faulted)):
             yield "step.faulted", event
         rolled_back = rolled_back or isinstance(event, events.RollbackBegan)
+        if isinstance(event, events.Returned) and event.failed is not None:
+            yield "step.faulted", event
+            continue
         yield LIFECYCLE[type(event)], event
 
 

@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from interlock.model.call import LimitOf
 from interlock.model.fault import Fault
 from interlock.model.json import Json
 
@@ -33,11 +34,12 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
     value: Json = None
 
 
-class Failed(msgspec.Struct, frozen=True, tag="failed"):
-    """The attempt failed. `fault.instance` is filled in by the engine."""
+class Failed(msgspec.Struct, frozen=True, tag="failed", omit_defaults=True):
+    """The attempt failed. `fault.instance` is filled in by the engine. `final`: trying again would change nothing."""
 
     failure: FailureClass
     fault: Fault
+    final: bool = False
 
 
 class Cancelled(msgspec.Struct, frozen=True, tag="cancelled"):
@@ -75,10 +77,14 @@ class ScriptTarget(msgspec.Struct, frozen=True, kw_only=True, tag="script", omit
 
 
 class PythonTarget(msgspec.Struct, frozen=True, kw_only=True, tag="python", omit_defaults=True):
-    """A Python callable, `package.module:function`, called with keyword arguments; sync or async."""
+    """A Python callable, `package.module:function`, called with keyword arguments; sync or async.
+
+    `undoes`: what undoes the step is called instead, with the `output` of the step and its `arguments`.
+    """
 
     function: str
     arguments: dict[str, Json] = {}
+    undoes: bool = False
 
 
 class Credentials(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -121,23 +127,37 @@ class OpenApiTarget(msgspec.Struct, frozen=True, kw_only=True, tag="openapi", om
 
 
 class WorkflowTarget(msgspec.Struct, frozen=True, kw_only=True, tag="workflow", omit_defaults=True):
-    """A published workflow, to run as a run of its own; `version` may be `latest`. `awaited`: its outcome is the effect's."""
+    """A published workflow, to run as a run of its own; `version` may be `latest`. `awaited`: its outcome is the effect's.
+
+    `definition`: the digest of a stored definition, instead of a published one.
+    """
 
     namespace: str
     name: str
     version: str
     input: Json = None
     awaited: bool = True
+    definition: str = ""
 
 
-Target: TypeAlias = ShellTarget | ScriptTarget | PythonTarget | HttpTarget | OpenApiTarget | WorkflowTarget
+class TokenTarget(msgspec.Struct, frozen=True, kw_only=True, tag="token", omit_defaults=True):
+    """Whoever holds the token: a person, an agent, another engine. `name` says what is waited for."""
+
+    token: str
+    name: str
+
+
+Target: TypeAlias = (
+    ShellTarget | ScriptTarget | PythonTarget | HttpTarget | OpenApiTarget | WorkflowTarget | TokenTarget
+)
 
 
 class EffectRequest(msgspec.Struct, frozen=True, kw_only=True):
     """An effect of a step, to perform once the decision that asked for it is durable.
 
     `attempt` counts executions of the step from 1. `queued`: through the queue, not in the node. `result` is OWS `return`
-    for processes, "" for others. `has_secrets`: the target may hold markers of secrets.
+    for processes, "" for others. `has_secrets`: the target may hold markers of secrets. `pool`: where it goes through the
+    queue to; `limits`: what its attempts count against there.
     """
 
     effect: int
@@ -149,6 +169,9 @@ class EffectRequest(msgspec.Struct, frozen=True, kw_only=True):
     isolated: bool = False
     result: str = ""
     has_secrets: bool = False
+    pool: str = ""
+    priority: int = 0
+    limits: tuple[LimitOf, ...] = ()
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from typing import Final
+
+_VERSION: Final = re.compile(r"^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?$")
+
+
+def is_version(text: str) -> bool:
+    """Say whether a text is a semantic version."""
+    return _VERSION.match(text) is not None
+
+
+def is_compatible(version: str, wanted: str) -> bool:
+    """Say whether what has `version` can stand in for `wanted`: of the same major version, and not older."""
+    return precedence(version)[0][0] == precedence(wanted)[0][0] and precedence(version) >= precedence(wanted)
 
 
 def newest(versions: Iterable[str]) -> str | None:

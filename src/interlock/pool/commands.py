@@ -22,11 +22,12 @@ from interlock.model.task import (
     ScriptTarget,
     ShellTarget,
     Target,
+    TokenTarget,
     WorkflowTarget,
 )
 
 _SHELL: Final = "/bin/sh"
-_ARGUMENTS_FILE: Final = "arguments.json"
+_CALL_FILE: Final = "call.json"
 _BASE_VARIABLES: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "USER", "LOGNAME", "VIRTUAL_ENV")
 _DEFAULT_PATH: Final = "/usr/local/bin:/usr/bin:/bin"
 
@@ -61,10 +62,12 @@ def command(target: Target, folder: str, spool: str, variables: dict[str, str]) 
         case ScriptTarget():
             return _script(target, folder, spool, environment)
         case PythonTarget():
-            files = {_ARGUMENTS_FILE: json.encode(target.arguments).decode()}
-            return Command(argv=[target.function, _ARGUMENTS_FILE], environment=environment, files=files)
+            files = {_CALL_FILE: json.encode(target).decode()}
+            return Command(argv=[target.function, _CALL_FILE], environment=environment, files=files)
         case HttpTarget() | OpenApiTarget():
             raise Impossible(FailureClass.INVALID, "an HTTP request is no process; the node performs it itself")
+        case TokenTarget():
+            raise Impossible(FailureClass.INVALID, "a token is no process; whoever holds it reports back")
         case WorkflowTarget():
             raise Impossible(FailureClass.INVALID, "a workflow is no process; it becomes a run of its own")
         case _:

@@ -7,16 +7,16 @@ returns later is refused, but its slot stays taken until it does: the pool never
 from __future__ import annotations
 
 import asyncio
-import inspect
-from collections.abc import Awaitable, Callable
+import contextvars
+from collections.abc import Awaitable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 
 from interlock import errors
 from interlock.flow import functions
+from interlock.flow.python import registry, step_context
 from interlock.model import fault
 from interlock.model.fault import Fault
-from interlock.model.json import Json
 from interlock.model.task import Cancelled, Failed, FailureClass, Outcome, PythonTarget
 from interlock.pool.launcher import Launch, OnOutput, Running
 from interlock.service import Service
@@ -48,13 +48,21 @@ class InProcessPool(Service):
         """Begin a call. A function that cannot be found, or is called wrongly, is an outcome of the class invalid."""
         assert isinstance(launch.target, PythonTarget)
         assert self._executor is not None
-        try:  # in a thread, since importing a module may take seconds
-            function = await asyncio.to_thread(_callable, launch.target, launch.folder)
+        try:
+            call = await self._prepared(launch.target, launch.folder)
         except functions.Unusable as error:
             return _Call(asyncio.create_task(_at_once(functions.invalid(str(error)))))
-        if inspect.iscoroutinefunction(function):
-            return _Call(asyncio.create_task(_run_async(function, launch)))
-        return _ThreadCall(launch, self._executor.submit(_call, function, launch.target))
+        context = contextvars.copy_context()
+        context.run(step_context.set, launch.environment)
+        if call.is_async:
+            return _Call(asyncio.create_task(_run_async(call, launch), context=context))
+        return _ThreadCall(launch, self._executor.submit(context.run, _call, call))
+
+    async def _prepared(self, target: PythonTarget, folder: str) -> functions.Prepared:
+        """Find the function: in a thread, since importing a module may take seconds, unless it is here already."""
+        if registry.step(target.function) is not None:
+            return functions.prepared(target, folder)
+        return await asyncio.to_thread(functions.prepared, target, folder)
 
     def is_left(self, launch: Launch) -> bool:
         """A call ends with its process."""
@@ -107,32 +115,23 @@ class _ThreadCall(_Call):
             await asyncio.wait([self._task])
 
 
-def _call(function: Callable[..., Json], target: PythonTarget) -> Outcome:
+def _call(call: functions.Prepared) -> Outcome:
     try:
-        return functions.result(function(**target.arguments))
+        return call.result(call.call())
     except _ANYTHING as error:
-        return functions.failed(error)
-
-
-def _callable(target: PythonTarget, folder: str) -> Callable[..., Json]:
-    function = functions.find(target.function, folder)
-    functions.check_call(function, target)
-    return function
+        return call.failed(error)
 
 
 async def _at_once(outcome: Outcome) -> Outcome:
     return outcome
 
 
-async def _run_async(function: Callable[..., Json], launch: Launch) -> Outcome:
-    assert isinstance(launch.target, PythonTarget)
-
+async def _run_async(prepared: functions.Prepared, launch: Launch) -> Outcome:
     async def call() -> Outcome:
-        assert isinstance(launch.target, PythonTarget)
         try:
-            return functions.result(await function(**launch.target.arguments))
+            return prepared.result(await prepared.call())
         except _ANYTHING as error:
-            return functions.failed(error)
+            return prepared.failed(error)
 
     return await _within(launch.timeout_seconds, call())
 

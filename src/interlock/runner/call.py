@@ -18,7 +18,6 @@ from typing import Final
 import msgspec
 
 from interlock.flow import functions
-from interlock.model import json
 from interlock.model.json import Json
 from interlock.model.supervision import RESULT_FILE
 from interlock.model.task import Outcome, PythonTarget
@@ -28,15 +27,15 @@ _DESCRIPTORS: Final = 1024
 
 
 def prepare(job: supervisor.Job) -> Callable[[], None]:
-    """Give what the process of a call does: `argv` of its job is the function and the file with its arguments."""
-    function, arguments_file = job.argv
+    """Give what the process of a call does: `argv` of its job is the function and the file that says how it is called."""
+    _, call_file = job.argv
     spool = Path(job.spool)
 
     def call() -> None:
         try:
             _leave_supervisor(job.environment)
-            arguments = json.decode((spool / arguments_file).read_bytes())
-            outcome = perform(PythonTarget(function=function, arguments=arguments), job.folder)
+            target = msgspec.json.decode((spool / call_file).read_bytes(), type=PythonTarget)
+            outcome = perform(target, job.folder)
             _keep(spool / RESULT_FILE, outcome)
         except BaseException:  # noqa: BLE001 (the process ends without a word otherwise)
             traceback.print_exc()
@@ -52,15 +51,14 @@ def prepare(job: supervisor.Job) -> Callable[[], None]:
 def perform(target: PythonTarget, folder: str) -> Outcome:
     """Call a function, sync or async, and give its outcome, whatever it raises."""
     try:
-        function = functions.find(target.function, folder)
-        functions.check_call(function, target)
+        prepared = functions.prepared(target, folder)
     except functions.Unusable as error:
         return functions.invalid(str(error))
     try:
-        value: Json = function(**target.arguments)
-        return functions.result(asyncio.run(_awaited(value)) if inspect.isawaitable(value) else value)
+        value = prepared.call()
+        return prepared.result(asyncio.run(_awaited(value)) if inspect.isawaitable(value) else value)
     except BaseException as error:  # noqa: BLE001 (even sys.exit: this process has nothing else to do)
-        return functions.failed(error)
+        return prepared.failed(error)
 
 
 async def _awaited(value: Json) -> Json:

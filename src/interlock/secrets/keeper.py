@@ -84,9 +84,24 @@ class Keeper:
 
     async def markers(self, run: str) -> Markers:
         """Give the markers of a run. Raises Invalid or Environment when there is no store key."""
+        return Markers(await self._key(), run)
+
+    async def token(self, namespace: str, token: str) -> str:
+        """Give the text of a step token: `id.key.mac`, the same whenever it is asked for under the same key.
+
+        Raises Invalid where no store key is configured, Environment where it cannot be read.
+        """
+        return f"{token}.{(await self._key()).sign('token', namespace, token)}"
+
+    async def proven(self, namespace: str, text: str) -> str | None:
+        """Give the id of a step token whose text is genuine, None for another; in constant time."""
+        token, _, proof = text.partition(".")
+        return token if (await self._key()).proves(proof, "token", namespace, token) else None
+
+    async def _key(self) -> KeyRing:
         if self._ring is None:
             self._ring = await asyncio.to_thread(self._make_ring)
-        return Markers(self._ring, run)
+        return self._ring
 
     async def _value(self, name: str) -> Json | errors.NotFound:
         """Give a value that is fresh enough; those who want it at the same time read it once."""

@@ -2,6 +2,7 @@
 
     Journal   serialisable per run: compare-and-append, fenced by the run's epoch
     Queue     at-least-once, leased, fenced
+    Tokens    completed once, in the transaction that tells the run
     Nodes     leases of nodes, and the runs and tasks of the dead
     Bell      wake-ups only; may be lost or doubled
     Upkeep    what keeps a store small and safe: removal of what is old, copies, restoring
@@ -16,13 +17,16 @@ from __future__ import annotations
 
 from interlock.store.ports.graphs import DUE_AT_ONCE, GraphTask, TaskGraphs
 from interlock.store.ports.journal import (
+    Attribute,
     Batch,
     Committed,
     Definition,
     HistoryRow,
     InboxRow,
     Journal,
+    LimitSet,
     MemoRow,
+    NewCached,
     NewEvent,
     NewMemo,
     NewRun,
@@ -34,16 +38,19 @@ from interlock.store.ports.journal import (
 from interlock.store.ports.nodes import Claimed, NodeRow, Nodes, NodeState, Pulse
 from interlock.store.ports.queue import ClaimedTask, LogLine, Orphan, Queue, TaskRow
 from interlock.store.ports.store import Bell, Store
+from interlock.store.ports.tokens import Completion, NewToken, TokenRow, Tokens, TokenState
 from interlock.store.ports.upkeep import EndedRun, Upkeep
 from interlock.store.ports.views import EventRow, RunRow, Views
 
 __all__ = [
     "DUE_AT_ONCE",
+    "Attribute",
     "Batch",
     "Bell",
     "Claimed",
     "ClaimedTask",
     "Committed",
+    "Completion",
     "Definition",
     "EndedRun",
     "EventRow",
@@ -51,13 +58,16 @@ __all__ = [
     "HistoryRow",
     "InboxRow",
     "Journal",
+    "LimitSet",
     "LogLine",
     "MemoRow",
+    "NewCached",
     "NewEvent",
     "NewMemo",
     "NewRun",
     "NewSubscription",
     "NewTask",
+    "NewToken",
     "NodeRow",
     "NodeState",
     "Nodes",
@@ -70,6 +80,9 @@ __all__ = [
     "StoredRun",
     "TaskGraphs",
     "TaskRow",
+    "TokenRow",
+    "TokenState",
+    "Tokens",
     "Upkeep",
     "Views",
 ]

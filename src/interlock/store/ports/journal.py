@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from interlock.model.states import RunStatus
 from interlock.model.task import Target
 from interlock.store.ports.row import Row
+from interlock.store.ports.tokens import NewToken
+
+Attribute: TypeAlias = str | float | bool
+"""What a run can be searched by: values of different types are never equal."""
 
 
 class NewRun(Row, frozen=True, kw_only=True):
@@ -66,7 +70,8 @@ class Post(Row, frozen=True, kw_only=True):
 
 
 class NewTask(Row, frozen=True, kw_only=True):
-    """A queued effect: everything that a pool needs to perform it."""
+    """A queued effect: everything that a pool needs to perform it. `limits`: the names of those that its lease counts
+    against; one that was never set is none."""
 
     task: str
     run: str
@@ -79,10 +84,22 @@ class NewTask(Row, frozen=True, kw_only=True):
     idempotency_key: str
     attempt: int
     any_exit_code: bool
+    limits: Sequence[str] = ()
+
+
+class LimitSet(Row, frozen=True, kw_only=True):
+    """At most `capacity` leases may name a limit (None: any number), and one start per `interval_seconds` (None: at once),
+    `burst` of them together."""
+
+    name: str
+    capacity: int | None = None
+    interval_seconds: float | None = None
+    burst: int = 1
 
 
 class NewMemo(Row, frozen=True, kw_only=True):
-    """What a run remembers of a finished step; `number` grows within the run. `undo`: it says how the step is undone."""
+    """What a step gave, or how it is undone. `number` grows within the run and is never used twice between two
+    `Batch.forget_memos`; `call`: which call of which step it belongs to."""
 
     number: int
     call: str
@@ -91,10 +108,22 @@ class NewMemo(Row, frozen=True, kw_only=True):
 
 
 class MemoRow(Row, frozen=True, kw_only=True):
+    """A memo as it was stored."""
+
     number: int
     call: str
     body: bytes
     undo: bool
+
+
+class NewCached(Row, frozen=True, kw_only=True):
+    """A result that other runs may use until a moment. `body` is whole: a large text belongs to one run."""
+
+    namespace: str
+    name: str
+    key: str
+    body: bytes
+    expires_at: float
 
 
 class Batch(Row, frozen=True, kw_only=True):
@@ -129,11 +158,24 @@ class Batch(Row, frozen=True, kw_only=True):
     subscriptions: Sequence[NewSubscription] = ()
     unsubscribed: Sequence[int] = ()
     posts: Sequence[Post] = ()
-    memos: Sequence[NewMemo] = ()
     accept: NewRun | None = None
     """The run begins with this commit: its row is inserted instead of compared."""
     release: bool = False
     """Give the run back: nobody owns it after this commit."""
+    memos: Sequence[NewMemo] = ()
+    """Large texts that they refer to stand in `large`."""
+    forget_memos: bool = False
+    """Delete the memos that the run has, before `memos` are added: it continues as new."""
+    shown: bytes | None = None
+    """Progress and status for people, JSON; None leaves what is there."""
+    attributes: Mapping[str, Attribute | None] = {}
+    """What the run is searched by from now on; None deletes one."""
+    tokens: Sequence[NewToken] = ()
+    revoked_tokens: Sequence[str] = ()
+    """Tokens of this run that are not to be completed any more; those that are open when the run ends are revoked, too."""
+    cached: Sequence[NewCached] = ()
+    limits: Sequence[LimitSet] = ()
+    """Set before `tasks` are added. What a limit knows of past starts stays."""
 
 
 class Committed(StrEnum):
@@ -197,7 +239,8 @@ class Journal(Protocol):
 
     async def sweep(self, before: float) -> int:
         """Delete what was stored before a moment and serves nobody: events, and large texts that no commit refers to; also
-        what the inbox holds for runs that have ended. Gives how many events and parts of texts went.
+        what the inbox holds for runs that have ended, and cached results that were over by then. Gives how many events, parts
+        of texts and results went.
         """
         ...
 
@@ -232,8 +275,16 @@ class Journal(Protocol):
         """Give commits of a run with seq > `after`, ascending."""
         ...
 
+    async def memos(self, run: str, after: int, limit: int) -> list[MemoRow]:
+        """Give memos of a run with number > `after`, ascending."""
+        ...
+
     async def undos(self, run: str, before: int | None, limit: int) -> list[MemoRow]:
-        """Give memos of a run that say how their step is undone, with a number below `before` (None: all), descending."""
+        """Give memos of a run that undo a step, with number < `before` (None: from the last one), descending."""
+        ...
+
+    async def cached(self, namespace: str, name: str, key: str, now: float) -> bytes | None:
+        """Give a result that may be used instead of performing a step; None when there is none, or it is over."""
         ...
 
     async def define(self, definition: Definition) -> None:

@@ -10,6 +10,7 @@ from interlock.store.ports.graphs import TaskGraphs
 from interlock.store.ports.journal import Journal
 from interlock.store.ports.nodes import Nodes, Pulse
 from interlock.store.ports.queue import Queue
+from interlock.store.ports.tokens import Tokens
 from interlock.store.ports.upkeep import Upkeep
 from interlock.store.ports.views import Views
 
@@ -39,6 +40,9 @@ class Store(Protocol):
 
     @property
     def nodes(self) -> Nodes: ...
+
+    @property
+    def tokens(self) -> Tokens: ...
 
     @property
     def upkeep(self) -> Upkeep: ...

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from interlock.model.states import RunStatus
+from interlock.store.ports.journal import Attribute
 from interlock.store.ports.queue import LogLine, TaskRow
 from interlock.store.ports.row import Row
 
@@ -33,6 +34,8 @@ class RunRow(Row, frozen=True, kw_only=True):
     fault: bytes | None = None
     input: bytes | None = None
     origin: str | None = None
+    shown: bytes | None = None
+    """What its author shows of it: progress and status, JSON."""
 
 
 class EventRow(Row, frozen=True, kw_only=True):
@@ -53,9 +56,21 @@ class Views(Protocol):
         ...
 
     async def runs(
-        self, namespace: str | None, status: Sequence[str], workflow: str | None, before: str | None, limit: int
+        self,
+        namespace: str | None,
+        status: Sequence[str],
+        workflow: str | None,
+        before: str | None,
+        limit: int,
+        *,
+        attributes: Mapping[str, Attribute] = {},
     ) -> list[RunRow]:
-        """Give runs, newest first; `before` is the last `run` of the page before."""
+        """Give runs, newest first; `before` is the last `run` of the page before. `attributes`: those that a run must have,
+        all of them, best the rarest first."""
+        ...
+
+    async def attributes(self, run: str) -> dict[str, Attribute]:
+        """Give what a run is searched by."""
         ...
 
     async def tasks(self, run: str) -> list[TaskRow]: ...

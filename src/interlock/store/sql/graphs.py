@@ -5,6 +5,9 @@
     ready --claimed while its limit is full--> held --a lease of the limit ends--> ready
     ready --claimed before its rate allows it--> delayed --its time comes--> ready
 
+The end of a lease brings one task back, which may then be cancelled, or be held by another limit: so every look at what is
+due also brings back what is held by a limit with room.
+
 There are no counters: what a task waits for is its edges, how full a limit is the rows of live leases that name it.
 """
 
@@ -12,6 +15,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
@@ -19,8 +23,10 @@ from interlock import errors
 from interlock.model.states import TaskState
 from interlock.store.ports import DUE_AT_ONCE, GraphTask
 from interlock.store.sql import limits
-from interlock.store.sql.journal import task_row
-from interlock.store.sql.transaction import Database, Transaction
+from interlock.store.sql.commit import task_row
+from interlock.store.sql.transaction import Database, Row, Transaction
+
+_LIMITS_AT_ONCE: Final = 500  # that one look counts; the next one goes on behind them
 
 _encode = msgspec.json.Encoder().encode
 
@@ -28,6 +34,8 @@ _encode = msgspec.json.Encoder().encode
 class SqlGraphs:
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._looked_at = ""
+        """The limit up to which `due` has looked for places that nobody was brought back for."""
 
     async def load(self, tasks: Sequence[GraphTask], now: float | None) -> None:
         names = {each.task.task for each in tasks}
@@ -77,13 +85,20 @@ class SqlGraphs:
         return await self._database.write(work)
 
     async def due(self, now: float | None) -> int:
-        async def look(transaction: Transaction) -> bool:
-            return bool(await transaction.rows("tasks_due_any", {"now": now}))
+        async def look(transaction: Transaction) -> tuple[bool, list[Row]]:
+            delayed = await transaction.rows("tasks_due_any", {"now": now})
+            page = {"after": self._looked_at, "limit": _LIMITS_AT_ONCE}
+            return bool(delayed), await transaction.rows("limits_waited_for", page)
 
-        if not await self._database.read(look, once=True):
+        delayed, waited_for = await self._database.read(look)
+        self._looked_at = waited_for[-1][0] if len(waited_for) == _LIMITS_AT_ONCE else ""
+        free = [name for name, room in waited_for if room > 0]
+        if not delayed and not free:
             return 0
 
         async def work(transaction: Transaction) -> int:
+            for name in free:
+                await limits.readmit(transaction, name)
             return await transaction.run("tasks_due", {"now": now, "limit": DUE_AT_ONCE})
 
         return await self._database.write(work)

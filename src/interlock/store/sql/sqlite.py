@@ -26,7 +26,7 @@ from typing import Any, Final, TypeVar
 
 from interlock import errors
 from interlock.store.ports import Batch, Committed
-from interlock.store.sql import crash, journal
+from interlock.store.sql import commit, crash
 from interlock.store.sql.sqlite_file import OsLock, SqliteTransaction, connect, drive, translated
 from interlock.store.sql.sqlite_schema import migrate, revert
 from interlock.store.sql.transaction import Transaction
@@ -179,7 +179,7 @@ class SqliteDatabase:
 
     async def commit(self, batch: Batch) -> Committed:
         async def work(transaction: Transaction) -> Committed:
-            return await journal.apply(transaction, batch)
+            return await commit.apply(transaction, batch)
 
         return await self.write(work)
 

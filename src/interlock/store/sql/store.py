@@ -14,6 +14,7 @@ from interlock.store.sql.journal import SqlJournal
 from interlock.store.sql.nodes import SqlNodes
 from interlock.store.sql.queue import SqlQueue
 from interlock.store.sql.sqlite import SqliteDatabase, SqlitePulse
+from interlock.store.sql.tokens import SqlTokens
 from interlock.store.sql.transaction import Database, Transaction
 from interlock.store.sql.upkeep import SqlUpkeep
 from interlock.store.sql.views import SqlViews
@@ -48,6 +49,7 @@ class SqliteStore:
         self.journal = SqlJournal(self.database)
         self.queue = SqlQueue(self.database)
         self.graphs = SqlGraphs(self.database)
+        self.tokens = SqlTokens(self.database)
         self.nodes = SqlNodes(self.database)
         self.views = SqlViews(self.database)
         self.upkeep = SqlUpkeep(self.database)

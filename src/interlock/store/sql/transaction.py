@@ -38,7 +38,7 @@ class Database(Protocol):
         ...
 
     async def commit(self, batch: Batch) -> Committed:
-        """Apply a batch, in one transaction with others that wait at the same time; see journal.apply for what it does."""
+        """Apply a batch, in one transaction with others that wait at the same time; see commit.apply for what it does."""
         ...
 
     async def read(self, work: Callable[[Transaction], Awaitable[T]], *, once: bool = False) -> T:

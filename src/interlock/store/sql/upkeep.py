@@ -13,12 +13,13 @@ from typing import Final
 
 from interlock.model.states import RunStatus
 from interlock.store.ports import EndedRun
-from interlock.store.sql import journal, queue
+from interlock.store.sql import commit, queue
 from interlock.store.sql.transaction import Database, Transaction
 
 _PIECES: Final = {
-    "removal_history": 200, "removal_logs": 100, "removal_scopes": 200, "removal_edges": 200, "removal_task_limits": 200,
-    "removal_tasks": 200, "removal_inbox": 200, "removal_log_writers": 200, "removal_large": 4,
+    "removal_history": 200, "removal_memos": 200, "removal_logs": 100, "removal_scopes": 200, "removal_edges": 200,
+    "removal_task_limits": 200, "removal_tasks": 200, "removal_inbox": 200, "removal_log_writers": 200,
+    "removal_attributes": 200, "removal_tokens": 200, "removal_large": 4,
 }  # fmt: skip
 """Rows per statement: large values are parts of up to 1 MiB, everything else is small."""
 _WRITER_SECONDS: Final = 0.02  # a piece ends after this, so that nobody's commit waits much longer
@@ -131,7 +132,7 @@ class SqlUpkeep:
 
     async def record(self, actor: str, action: str, target: str, now: float) -> None:
         async def work(transaction: Transaction) -> None:
-            await journal.audit(transaction, now, actor, action, target)
+            await commit.audit(transaction, now, actor, action, target)
 
         await self._database.write(work, counted=False)
 

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
+
+import msgspec
 
 from interlock import errors
 from interlock.model.states import RunStatus, TaskState
-from interlock.store.ports import EventRow, LogLine, RunRow, TaskRow
+from interlock.store.ports import Attribute, EventRow, LogLine, RunRow, TaskRow
+from interlock.store.sql import commit
 from interlock.store.sql.transaction import Database, Row, Transaction
 
 _SHORTEST_PREFIX: Final = 4
 _NODE_TTL_SECONDS: Final = 10.0
 """A lease that ran out was renewed for the last time so long before: the last sign of life."""
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Attribute).decode
 
 
 class SqlViews:
@@ -36,9 +42,16 @@ class SqlViews:
         return await self._database.read(work)
 
     async def runs(
-        self, namespace: str | None, status: Sequence[str], workflow: str | None, before: str | None, limit: int
+        self,
+        namespace: str | None,
+        status: Sequence[str],
+        workflow: str | None,
+        before: str | None,
+        limit: int,
+        *,
+        attributes: Mapping[str, Attribute] = {},
     ) -> list[RunRow]:
-        parameters = {
+        parameters: dict[str, object] = {
             "namespace": namespace,
             "status": f",{','.join(status)}," if status else "",
             "workflow": workflow,
@@ -46,8 +59,21 @@ class SqlViews:
             "limit": limit,
         }
 
+        statement = "run_list"
+        if attributes:
+            statement = "run_list_of_attribute_anywhere" if namespace is None else "run_list_of_attribute"
+            (name, value), *others = ((name, commit.attribute_text(value)) for name, value in attributes.items())
+            parameters |= {"name": name, "value": value, "others": _encode(dict(others)).decode()}
+
         async def work(transaction: Transaction) -> list[RunRow]:
-            return [_run(row) for row in await transaction.rows("run_list", parameters)]
+            return [_run(row) for row in await transaction.rows(statement, parameters)]
+
+        return await self._database.read(work, once=True)
+
+    async def attributes(self, run: str) -> dict[str, Attribute]:
+        async def work(transaction: Transaction) -> dict[str, Attribute]:
+            rows = await transaction.rows("attributes_of_run", {"run": run})
+            return {name: _decode(value) for name, value in rows}
 
         return await self._database.read(work, once=True)
 
@@ -82,7 +108,7 @@ class SqlViews:
         parameters = {"now": now, "ttl": _NODE_TTL_SECONDS, "limit": limit}
 
         async def work(transaction: Transaction) -> list[tuple[RunRow, float]]:
-            return [(_run(row[:20]), row[20]) for row in await transaction.rows("runs_unattended", parameters)]
+            return [(_run(row[:21]), row[21]) for row in await transaction.rows("runs_unattended", parameters)]
 
         return await self._database.read(work)
 
@@ -90,7 +116,7 @@ class SqlViews:
         parameters = {"pool": pool, "now": now, "limit": limit}
 
         async def work(transaction: Transaction) -> list[tuple[RunRow, float]]:
-            return [(_run(row[:20]), row[20]) for row in await transaction.rows("runs_undispatched", parameters)]
+            return [(_run(row[:21]), row[21]) for row in await transaction.rows("runs_undispatched", parameters)]
 
         return await self._database.read(work)
 
@@ -102,7 +128,7 @@ class SqlViews:
         return await self._database.read(work)
 
     async def counts(self) -> dict[str, int]:
-        names = ("runs", "live runs", "commits", "tasks", "inbox", "log pieces", "definitions")
+        names = ("runs", "live runs", "commits", "memos", "tasks", "inbox", "log pieces", "definitions")
 
         async def work(transaction: Transaction) -> dict[str, int]:
             row = (await transaction.rows("counts", {}))[0]
@@ -113,7 +139,7 @@ class SqlViews:
 
 def _run(row: Row) -> RunRow:
     (run, namespace, id_, workflow, version, definition, status, partial, epoch, seq, owner, folder, created_at,
-     started_at, ended_at, wake_at, output, fault, input_, origin) = row  # fmt: skip
+     started_at, ended_at, wake_at, output, fault, input_, origin, shown) = row  # fmt: skip
     return RunRow(
         run=run,
         namespace=namespace,
@@ -135,6 +161,7 @@ def _run(row: Row) -> RunRow:
         fault=fault,
         input=input_,
         origin=origin,
+        shown=shown,
     )
 
 

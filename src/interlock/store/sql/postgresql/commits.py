@@ -14,9 +14,9 @@ from typing import Final
 import msgspec
 
 from interlock.store.ports import Batch, NewRun
-from interlock.store.sql.journal import CHILD_UNWANTED
+from interlock.store.sql import commit
+from interlock.store.sql.commit import CHILD_UNWANTED
 
-_encode = msgspec.json.Encoder().encode
 _WITH_OTHERS: Final = re.compile(r"-- \[ with others.*?-- \] with others\n", re.DOTALL)
 
 
@@ -32,7 +32,7 @@ class Arrays:
 
 
 def alone(sql: str) -> str:
-    """Give the statement without its parts for children, posts, events and subscriptions, which cost a quarter of a small
+    """Give the statement without its parts for children, posts, events, tokens and the like, which cost a quarter of a small
     commit even when there are none. It serves a group whose columns it has all."""
     return _WITH_OTHERS.sub("", sql)
 
@@ -49,7 +49,8 @@ def arrays(batches: Sequence[Batch]) -> Arrays:
 def size(batch: Batch) -> int:
     """Give about how many bytes a batch sends."""
     scopes = sum(len(body) for body in batch.scopes.values() if body is not None)
-    return len(batch.head) + len(batch.history) + len(batch.output or b"") + len(batch.fault or b"") + scopes
+    memos = sum(len(memo.body) for memo in batch.memos)
+    return len(batch.head) + len(batch.history) + len(batch.output or b"") + len(batch.fault or b"") + scopes + memos
 
 
 def _head(found: Arrays, batch: Batch) -> None:
@@ -63,6 +64,7 @@ def _head(found: Arrays, batch: Batch) -> None:
         "head": batch.head,
         "output": batch.output,
         "fault": batch.fault,
+        "shown": batch.shown,
     }
     new = batch.accept
     if new is None:
@@ -89,6 +91,7 @@ def _body(found: Arrays, batch: Batch) -> None:
     run = batch.run
     if batch.history:
         found.add("history", run=run, seq=batch.seq + 1, at=batch.at, epoch=batch.epoch, events=batch.history)
+    _remember(found, batch)
     for scope, body in batch.scopes.items():
         if body is None:
             found.add("unscope", run=run, scope=scope)
@@ -96,24 +99,14 @@ def _body(found: Arrays, batch: Batch) -> None:
             found.add("scope", run=run, scope=scope, body=body)
     for digest in batch.large:
         found.add("large", by=run, run=run, digest=digest)
+    for limit in batch.limits:
+        found.add("limit", run=run, **commit.limit_row(limit))
     for effect in batch.cancelled_tasks:
         found.add("cancel", run=run, effect=effect, at=batch.at, cause=CHILD_UNWANTED)
     for task in batch.tasks:
-        found.add(
-            "task",
-            task=task.task,
-            run=task.run,
-            effect=task.effect,
-            path=task.path,
-            pool=task.pool,
-            priority=task.priority,
-            attempt=task.attempt,
-            target=_encode(task.target),
-            folder=task.folder,
-            idempotency_key=task.idempotency_key,
-            any_exit_code=int(task.any_exit_code),
-            at=batch.at,
-        )
+        found.add("task", **commit.task_row(task, batch.at))
+        for name in task.limits:
+            found.add("named", run=run, task=task.task, name=name)
     for child in batch.children:
         _child(found, child, batch.at)
         for digest in child.large:
@@ -121,10 +114,32 @@ def _body(found: Arrays, batch: Batch) -> None:
     for post in batch.posts:
         found.add("post", by=run, run=post.run, cause_id=post.cause_id, cause=post.cause)
     _exchange(found, batch)
+    _show(found, batch)
+    for row in commit.token_rows(batch):
+        found.add("token", **row)
+    for token in batch.revoked_tokens:
+        found.add("revoke", run=run, token=token)
     for number in batch.consumed:
         found.add("consume", run=run, number=number)
     if batch.ended:
         found.add("end", run=run)
+
+
+def _remember(found: Arrays, batch: Batch) -> None:
+    if batch.forget_memos:
+        found.add("forget", run=batch.run)
+    for memo in batch.memos:
+        found.add("renew" if batch.forget_memos else "memo", **commit.memo_row(batch.run, memo))
+    for each in batch.cached:
+        found.add("cached", run=batch.run, **msgspec.structs.asdict(each))
+
+
+def _show(found: Arrays, batch: Batch) -> None:
+    for name, value in batch.attributes.items():
+        if value is None:
+            found.add("unattribute", run=batch.run, name=name)
+        else:
+            found.add("attribute", run=batch.run, name=name, **commit.attribute_row(value))
 
 
 def _child(found: Arrays, child: NewRun, at: float) -> None:

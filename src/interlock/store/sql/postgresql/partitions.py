@@ -18,13 +18,14 @@ import asyncpg
 
 from interlock.store.sql.postgresql import schema
 
-TABLES: Final = ("runs", "history", "large_values", "logs")
+TABLES: Final = ("runs", "history", "memos", "large_values", "logs")
 _WEEK: Final = timedelta(days=7)
 _AHEAD: Final = 4
 """Weeks made ahead: a process looks every hour, so that a store is not used for a month before one is missing."""
 
 _ELSEWHERE: Final = (
-    "tasks", "scopes", "inbox", "log_writers", "run_keys", "history_other", "large_values_other", "logs_other",
+    "tasks", "scopes", "inbox", "log_writers", "attributes", "tokens", "run_keys",
+    "history_other", "memos_other", "large_values_other", "logs_other",
 )  # fmt: skip
 """What holds rows of a run outside of its week: tables that have no weeks, and the net, for a week that was made in part."""
 _PIECE: Final = 2_000  # rows in one transaction

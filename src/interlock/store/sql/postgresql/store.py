@@ -19,6 +19,7 @@ from interlock.store.sql.postgresql.pulse import PostgresPulse
 from interlock.store.sql.postgresql.server import Connection, Server
 from interlock.store.sql.queue import SqlQueue
 from interlock.store.sql.store import costs
+from interlock.store.sql.tokens import SqlTokens
 from interlock.store.sql.transaction import Database
 from interlock.store.sql.upkeep import SqlUpkeep
 from interlock.store.sql.views import SqlViews
@@ -47,6 +48,7 @@ class PostgresStore:
         self.journal = SqlJournal(self.database)
         self.queue = SqlQueue(self.database)
         self.graphs = SqlGraphs(self.database)
+        self.tokens = SqlTokens(self.database)
         self.nodes = SqlNodes(self.database)
         self.views = SqlViews(self.database)
         self.upkeep = PostgresUpkeep(self.database, self._drop_weeks)

@@ -66,10 +66,11 @@ CREATE TABLE runs (
   fault bytea,
   parent text COLLATE "C",
   parent_effect bigint,
-  freed_at double precision
+  freed_at double precision,
+  shown bytea
 ) PARTITION BY RANGE (run);
 ALTER TABLE runs ALTER input SET STORAGE EXTERNAL, ALTER head SET STORAGE EXTERNAL, ALTER output SET STORAGE EXTERNAL,
-  ALTER fault SET STORAGE EXTERNAL;
+  ALTER fault SET STORAGE EXTERNAL, ALTER shown SET STORAGE EXTERNAL;
 CREATE TABLE runs_other PARTITION OF runs DEFAULT;
 CREATE INDEX runs_free ON runs (run) WHERE owner IS NULL AND ended_at IS NULL;
 CREATE INDEX runs_owned ON runs (owner) WHERE owner IS NOT NULL AND ended_at IS NULL;
@@ -158,7 +159,6 @@ CREATE TABLE leases (
 );
 CREATE INDEX leases_expiring ON leases (kind, expires_at);
 CREATE INDEX leases_held ON leases (holder, kind);
-CREATE INDEX leases_placed ON leases (kind, place);
 
 -- At most `capacity` leases name a limit, and at most one task per `interval_seconds` starts, `burst` of them at once.
 -- `arrival_at`: when the next one would be due if they came evenly (GCRA). Every claim locks the row of its pool, too.
@@ -186,13 +186,11 @@ CREATE TABLE nodes (
   unready text NOT NULL DEFAULT '[]'
 );
 
--- Numbers of one run become visible in their order, since its writers make them one after the other (log_lock). `writer`: the
--- transaction that wrote the row; nothing reads it.
+-- Numbers of one run become visible in their order, since its writers make them one after the other (log_lock).
 CREATE SEQUENCE log_numbers;
 CREATE TABLE logs (
   run text COLLATE "C" NOT NULL,
   number bigint NOT NULL DEFAULT nextval('log_numbers'),
-  writer xid8 NOT NULL DEFAULT pg_current_xact_id(),
   path text NOT NULL,
   attempt bigint NOT NULL,
   at double precision NOT NULL,
@@ -283,3 +281,56 @@ CREATE TABLE lease_limits (
   PRIMARY KEY (name, task)
 );
 CREATE INDEX lease_limits_of_task ON lease_limits (task);
+
+-- What a step of a Python run gave, written once in the commit that records it, and what undoes a step.
+CREATE TABLE memos (
+  run text COLLATE "C" NOT NULL,
+  number bigint NOT NULL,
+  call text NOT NULL,
+  undo smallint NOT NULL,
+  body bytea NOT NULL,
+  PRIMARY KEY (run, number)
+) PARTITION BY RANGE (run);
+ALTER TABLE memos ALTER body SET STORAGE EXTERNAL;
+CREATE TABLE memos_other PARTITION OF memos DEFAULT;
+CREATE INDEX memos_undo ON memos (run, number) WHERE undo = 1;
+
+-- What runs are searched by. `value`: JSON text, so that a number is no text; `number`: the same, where it is one.
+CREATE TABLE attributes (
+  run text COLLATE "C" NOT NULL,
+  name text COLLATE "C" NOT NULL,
+  namespace text COLLATE "C" NOT NULL,
+  value text COLLATE "C" NOT NULL,
+  number double precision,
+  PRIMARY KEY (run, name)
+);
+CREATE INDEX attributes_found ON attributes (name, value, namespace, run);
+
+-- What a run waits for from outside, by an opaque id.
+CREATE TABLE tokens (
+  token text COLLATE "C" PRIMARY KEY,
+  run text COLLATE "C" NOT NULL,
+  effect bigint NOT NULL,
+  name text NOT NULL,
+  state text NOT NULL CHECK (state IN ('open', 'completed', 'failed', 'expired', 'revoked')),
+  outcome bytea,
+  digest text,
+  expires_at double precision,
+  created_at double precision NOT NULL,
+  completed_at double precision,
+  completed_by text
+);
+ALTER TABLE tokens ALTER outcome SET STORAGE EXTERNAL;
+CREATE INDEX tokens_of_run ON tokens (run, token);
+
+-- Results of steps that other runs may use instead of performing the step.
+CREATE TABLE cached (
+  namespace text COLLATE "C" NOT NULL,
+  name text COLLATE "C" NOT NULL,
+  key text COLLATE "C" NOT NULL,
+  body bytea NOT NULL,
+  expires_at double precision NOT NULL,
+  PRIMARY KEY (namespace, name, key)
+);
+ALTER TABLE cached ALTER body SET STORAGE EXTERNAL;
+CREATE INDEX cached_expiring ON cached (expires_at);

@@ -49,7 +49,7 @@ CREATE TABLE runs (
   input BLOB NOT NULL,
   head BLOB NOT NULL,
   output BLOB,
-  fault BLOB, parent TEXT, parent_effect INTEGER, freed_at REAL,
+  fault BLOB, parent TEXT, parent_effect INTEGER, freed_at REAL, shown BLOB,
   UNIQUE (id, namespace)
 );
 CREATE INDEX runs_free ON runs (run) WHERE owner IS NULL AND ended_at IS NULL;
@@ -127,7 +127,6 @@ CREATE TABLE leases (
 ) WITHOUT ROWID;
 CREATE INDEX leases_expiring ON leases (kind, expires_at);
 CREATE INDEX leases_held ON leases (holder, kind);
-CREATE INDEX leases_placed ON leases (kind, place);
 
 CREATE TABLE nodes (
   node TEXT PRIMARY KEY,
@@ -241,3 +240,52 @@ CREATE TABLE lease_limits (
   PRIMARY KEY (name, task)
 ) WITHOUT ROWID;
 CREATE INDEX lease_limits_of_task ON lease_limits (task);
+
+-- What a step of a Python run gave, written once in the commit that records it, and what undoes a step.
+CREATE TABLE memos (
+  run TEXT NOT NULL,
+  number INTEGER NOT NULL,
+  call TEXT NOT NULL,
+  undo INTEGER NOT NULL,
+  body BLOB NOT NULL,
+  PRIMARY KEY (run, number)
+) WITHOUT ROWID;
+CREATE INDEX memos_undo ON memos (run, number) WHERE undo = 1;
+
+-- What runs are searched by. `value`: JSON text, so that a number is no text; `number`: the same, where it is one.
+CREATE TABLE attributes (
+  run TEXT NOT NULL,
+  name TEXT NOT NULL,
+  namespace TEXT NOT NULL,
+  value TEXT NOT NULL,
+  number REAL,
+  PRIMARY KEY (run, name)
+) WITHOUT ROWID;
+CREATE INDEX attributes_found ON attributes (name, value, namespace, run);
+
+-- What a run waits for from outside, by an opaque id.
+CREATE TABLE tokens (
+  token TEXT PRIMARY KEY,
+  run TEXT NOT NULL,
+  effect INTEGER NOT NULL,
+  name TEXT NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('open', 'completed', 'failed', 'expired', 'revoked')),
+  outcome BLOB,
+  digest TEXT,
+  expires_at REAL,
+  created_at REAL NOT NULL,
+  completed_at REAL,
+  completed_by TEXT
+) WITHOUT ROWID;
+CREATE INDEX tokens_of_run ON tokens (run, token);
+
+-- Results of steps that other runs may use instead of performing the step.
+CREATE TABLE cached (
+  namespace TEXT NOT NULL,
+  name TEXT NOT NULL,
+  key TEXT NOT NULL,
+  body BLOB NOT NULL,
+  expires_at REAL NOT NULL,
+  PRIMARY KEY (namespace, name, key)
+) WITHOUT ROWID;
+CREATE INDEX cached_expiring ON cached (expires_at);

@@ -12,19 +12,19 @@ keyed AS (
   RETURNING run),
 accepted AS (
   INSERT INTO runs (run, namespace, id, definition, workflow, version, folder, origin, status, epoch, seq, owner, wake_at,
-                    partial, created_at, started_at, ended_at, input, head, output, fault, freed_at)
+                    partial, created_at, started_at, ended_at, input, head, output, fault, freed_at, shown)
   SELECT g.run, namespace, id, definition, workflow, version, folder, origin, status, 1, seq, owner, wake_at,
-         partial, at, started_at, ended_at, input, head, output, fault, CASE WHEN owner IS NULL THEN at END
+         partial, at, started_at, ended_at, input, head, output, fault, CASE WHEN owner IS NULL THEN at END, shown
   FROM unnest(
     :accept_run::text[], :accept_namespace::text[], :accept_id::text[], :accept_definition::text[],
     :accept_workflow::text[], :accept_version::text[], :accept_folder::text[], :accept_origin::text[],
     :accept_status::text[], :accept_seq::bigint[], :accept_owner::text[], :accept_wake_at::float8[],
     :accept_partial::smallint[], :accept_at::float8[], :accept_started_at::float8[], :accept_ended_at::float8[],
-    :accept_input::bytea[], :accept_head::bytea[], :accept_output::bytea[], :accept_fault::bytea[])
+    :accept_input::bytea[], :accept_head::bytea[], :accept_output::bytea[], :accept_fault::bytea[], :accept_shown::bytea[])
   AS g (run, namespace, id, definition, workflow, version, folder, origin, status, seq, owner, wake_at, partial, at,
-        started_at, ended_at, input, head, output, fault)
+        started_at, ended_at, input, head, output, fault, shown)
   JOIN keyed ON keyed.run = g.run
-  RETURNING run),
+  RETURNING run, namespace),
 -- Primary key; ANY prunes partitions. The owner is compared so that no plan that is made while runs are few reads all of
 -- them by the index runs_owned. Zero rows: another node took the run over, the run was freed since its node was
 -- given up for dead, or this commit was applied before.
@@ -33,21 +33,29 @@ advanced AS (
   SET seq = runs.seq + 1, status = g.status, wake_at = g.wake_at, head = g.head, partial = g.partial,
       output = g.output, fault = g.fault, started_at = coalesce(runs.started_at, g.started_at),
       ended_at = g.ended_at, owner = CASE WHEN g.release = 1 THEN NULL ELSE runs.owner END,
-      freed_at = CASE WHEN g.release = 1 THEN g.at END
+      freed_at = CASE WHEN g.release = 1 THEN g.at END, shown = coalesce(g.shown, runs.shown)
   FROM unnest(
     :advance_run::text[], :advance_epoch::bigint[], :advance_seq::bigint[], :advance_at::float8[], :advance_release::smallint[],
     :advance_status::text[], :advance_wake_at::float8[], :advance_partial::smallint[], :advance_started_at::float8[],
-    :advance_ended_at::float8[], :advance_head::bytea[], :advance_output::bytea[], :advance_fault::bytea[])
-  AS g (run, epoch, seq, at, release, status, wake_at, partial, started_at, ended_at, head, output, fault)
+    :advance_ended_at::float8[], :advance_head::bytea[], :advance_output::bytea[], :advance_fault::bytea[],
+    :advance_shown::bytea[])
+  AS g (run, epoch, seq, at, release, status, wake_at, partial, started_at, ended_at, head, output, fault, shown)
   WHERE runs.run = ANY (:advance_run::text[]) AND runs.run = g.run AND runs.epoch = g.epoch AND runs.seq = g.seq
     AND coalesce(runs.owner, '') <> '' AND runs.ended_at IS NULL
-  RETURNING runs.run),
-applied AS MATERIALIZED (SELECT run FROM accepted UNION ALL SELECT run FROM advanced),
+  RETURNING runs.run, runs.namespace),
+applied AS MATERIALIZED (
+  SELECT run, namespace AS tenant FROM accepted UNION ALL SELECT run, namespace FROM advanced),
 history_added AS (
   INSERT INTO history (run, seq, at, epoch, events)
   SELECT g.run, seq, at, epoch, events
   FROM unnest(:history_run::text[], :history_seq::bigint[], :history_at::float8[], :history_epoch::bigint[],
               :history_events::bytea[]) AS g (run, seq, at, epoch, events)
+  JOIN applied ON applied.run = g.run),
+memos_added AS (
+  INSERT INTO memos (run, number, call, undo, body)
+  SELECT g.run, number, call, undo, body
+  FROM unnest(:memo_run::text[], :memo_number::bigint[], :memo_call::text[], :memo_undo::smallint[], :memo_body::bytea[])
+  AS g (run, number, call, undo, body)
   JOIN applied ON applied.run = g.run),
 scopes_put AS (
   INSERT INTO scopes (run, scope, body)
@@ -67,19 +75,20 @@ large_referred AS (
     AND large_values.referred = 0 AND applied.run = g.by),
 tasks_cancelled AS (
   UPDATE tasks
-  SET state = CASE tasks.state WHEN 'ready' THEN 'cancelled' ELSE tasks.state END,
-      ended_at = CASE tasks.state WHEN 'ready' THEN g.at ELSE tasks.ended_at END,
-      cancel = CASE tasks.state WHEN 'running' THEN 1 ELSE tasks.cancel END
+  SET state = CASE tasks.state WHEN 'running' THEN tasks.state ELSE 'cancelled' END,
+      ended_at = CASE tasks.state WHEN 'running' THEN tasks.ended_at ELSE g.at END,
+      cancel = CASE tasks.state WHEN 'running' THEN 1 ELSE tasks.cancel END, held_by = NULL
   FROM applied, unnest(:cancel_run::text[], :cancel_effect::bigint[], :cancel_at::float8[]) AS g (run, effect, at)
-  WHERE tasks.run = g.run AND tasks.effect = g.effect AND tasks.state IN ('ready', 'running') AND applied.run = g.run),
+  WHERE tasks.run = g.run AND tasks.effect = g.effect AND tasks.state IN ('ready', 'held', 'delayed', 'running')
+    AND applied.run = g.run),
 tasks_added AS (
   INSERT INTO tasks (task, run, effect, path, pool, priority, state, attempt, target, folder, idempotency_key,
-                     any_exit_code, created_at)
-  SELECT task, g.run, effect, path, pool, priority, 'ready', attempt, target, folder, idempotency_key, any_exit_code, at
+                     any_exit_code, created_at, linked)
+  SELECT task, g.run, effect, path, pool, priority, 'ready', attempt, target, folder, idempotency_key, any_exit_code, at, linked
   FROM unnest(:task_task::text[], :task_run::text[], :task_effect::bigint[], :task_path::text[], :task_pool::text[],
               :task_priority::bigint[], :task_attempt::bigint[], :task_target::bytea[], :task_folder::text[],
-              :task_idempotency_key::text[], :task_any_exit_code::smallint[], :task_at::float8[])
-  AS g (task, run, effect, path, pool, priority, attempt, target, folder, idempotency_key, any_exit_code, at)
+              :task_idempotency_key::text[], :task_any_exit_code::smallint[], :task_at::float8[], :task_linked::smallint[])
+  AS g (task, run, effect, path, pool, priority, attempt, target, folder, idempotency_key, any_exit_code, at, linked)
   JOIN applied ON applied.run = g.run),
 -- [ with others: left out of a group none of whose runs has to do with another one, see commits.alone
 -- Index runs_children: a child run that nobody waits for any more is asked to cancel.
@@ -160,10 +169,78 @@ listeners_told AS (
     WHERE namespace = g.namespace AND type IN (g.type, '') AND source IN (g.source, '')) AS s ON true
   ORDER BY g.place, s.run
   ON CONFLICT (run, cause_id) DO NOTHING),
+-- Primary key, prefix; ANY prunes partitions.
+memos_forgotten AS (
+  DELETE FROM memos USING applied, unnest(:forget_run::text[]) AS g (run)
+  WHERE memos.run = ANY (:forget_run::text[]) AND memos.run = g.run AND applied.run = g.run
+  RETURNING 1),
+-- Those of runs that forgot the ones before, whose numbers may be used again: they are counted, so that they are gone first.
+memos_renewed AS (
+  INSERT INTO memos (run, number, call, undo, body)
+  SELECT g.run, number, call, undo, body
+  FROM unnest(:renew_run::text[], :renew_number::bigint[], :renew_call::text[], :renew_undo::smallint[],
+              :renew_body::bytea[]) AS g (run, number, call, undo, body)
+  JOIN applied ON applied.run = g.run
+  WHERE (SELECT count(*) FROM memos_forgotten) >= 0),
+attributes_put AS (
+  INSERT INTO attributes (run, name, namespace, value, number)
+  SELECT g.run, name, applied.tenant, value, number
+  FROM unnest(:attribute_run::text[], :attribute_name::text[], :attribute_value::text[], :attribute_number::float8[])
+  AS g (run, name, value, number)
+  JOIN applied ON applied.run = g.run
+  ON CONFLICT (run, name) DO UPDATE SET value = excluded.value, number = excluded.number),
+attributes_deleted AS (
+  DELETE FROM attributes USING applied, unnest(:unattribute_run::text[], :unattribute_name::text[]) AS g (run, name)
+  WHERE attributes.run = g.run AND attributes.name = g.name AND applied.run = g.run),
+tokens_added AS (
+  INSERT INTO tokens (token, run, effect, name, state, expires_at, created_at)
+  SELECT token, g.run, effect, name, state, expires_at, at
+  FROM unnest(:token_run::text[], :token_token::text[], :token_effect::bigint[], :token_name::text[], :token_state::text[],
+              :token_expires_at::float8[], :token_at::float8[]) AS g (run, token, effect, name, state, expires_at, at)
+  JOIN applied ON applied.run = g.run),
+tokens_revoked AS (
+  UPDATE tokens SET state = 'revoked'
+  FROM applied, unnest(:revoke_run::text[], :revoke_token::text[]) AS g (run, token)
+  WHERE tokens.token = g.token AND tokens.run = g.run AND tokens.state = 'open' AND applied.run = g.run),
+-- Of results with one key the last one is kept, in the order of their keys, so that two groups wait for each other in one order.
+cached_put AS (
+  INSERT INTO cached (namespace, name, key, body, expires_at)
+  SELECT DISTINCT ON (namespace, name, key) namespace, name, key, body, expires_at
+  FROM unnest(:cached_run::text[], :cached_namespace::text[], :cached_name::text[], :cached_key::text[],
+              :cached_body::bytea[], :cached_expires_at::float8[])
+  WITH ORDINALITY AS g (run, namespace, name, key, body, expires_at, place)
+  JOIN applied ON applied.run = g.run
+  ORDER BY namespace, name, key, place DESC
+  ON CONFLICT (namespace, name, key) DO UPDATE SET body = excluded.body, expires_at = excluded.expires_at),
+-- Of settings of one limit the last one counts. One that is as it was is not locked: claims wait for its row.
+limits_wanted AS (
+  SELECT DISTINCT ON (name) name, capacity, interval_seconds, burst
+  FROM unnest(:limit_run::text[], :limit_name::text[], :limit_capacity::bigint[], :limit_interval_seconds::float8[],
+              :limit_burst::bigint[]) WITH ORDINALITY AS g (run, name, capacity, interval_seconds, burst, place)
+  JOIN applied ON applied.run = g.run
+  ORDER BY name, place DESC),
+limits_set AS (
+  INSERT INTO limits (name, capacity, interval_seconds, burst)
+  SELECT name, capacity, interval_seconds, burst FROM limits_wanted AS g
+  WHERE NOT EXISTS (
+    SELECT 1 FROM limits AS l
+    WHERE l.name = g.name AND l.capacity IS NOT DISTINCT FROM g.capacity
+      AND l.interval_seconds IS NOT DISTINCT FROM g.interval_seconds AND l.burst = g.burst)
+  ORDER BY name
+  ON CONFLICT (name) DO UPDATE
+  SET capacity = excluded.capacity, interval_seconds = excluded.interval_seconds, burst = excluded.burst),
+task_limits_added AS (
+  INSERT INTO task_limits (task, name)
+  SELECT task, name FROM unnest(:named_run::text[], :named_task::text[], :named_name::text[]) AS g (run, task, name)
+  JOIN applied ON applied.run = g.run),
 -- ] with others
 subscriptions_cleared AS (
   DELETE FROM subscriptions USING applied, unnest(:end_run::text[]) AS g (run)
   WHERE subscriptions.run = g.run AND applied.run = g.run),
+-- Index tokens_of_run.
+tokens_closed AS (
+  UPDATE tokens SET state = 'revoked' FROM applied, unnest(:end_run::text[]) AS g (run)
+  WHERE tokens.run = g.run AND tokens.state = 'open' AND applied.run = g.run),
 inbox_consumed AS (
   DELETE FROM inbox USING applied, unnest(:consume_run::text[], :consume_number::bigint[]) AS g (run, number)
   WHERE inbox.number = g.number AND inbox.run = g.run AND applied.run = g.run),

@@ -2,7 +2,7 @@
 WITH waiting AS (
   SELECT run, min(coalesce(ready_at, created_at)) AS since FROM tasks WHERE pool = :pool AND state = 'ready' GROUP BY run)
 SELECT r.run, r.namespace, r.id, r.workflow, r.version, r.definition, r.status, r.partial, r.epoch, r.seq, r.owner, r.folder, r.created_at,
-       r.started_at, r.ended_at, r.wake_at, NULL::bytea, r.fault, NULL::bytea, r.origin,
+       r.started_at, r.ended_at, r.wake_at, NULL::bytea, r.fault, NULL::bytea, r.origin, r.shown,
        coalesce(:now::float8, extract(epoch FROM clock_timestamp())::float8) - w.since
 FROM waiting AS w JOIN runs AS r ON r.run = w.run
 WHERE r.ended_at IS NULL AND r.owner IS NOT NULL AND r.status <> 'suspended'

@@ -1,2 +1,3 @@
--- Unique (run, effect).
-UPDATE tasks SET state = 'cancelled', ended_at = :at WHERE run = :run AND effect = :effect AND state = 'ready'
+-- Unique (run, effect): one that nobody performs, whatever it waits for.
+UPDATE tasks SET state = 'cancelled', ended_at = :at, held_by = NULL
+WHERE run = :run AND effect = :effect AND state IN ('ready', 'held', 'delayed')

@@ -1,0 +1,433 @@
+"""Drives the functions of Python workflows: from what a run remembers to what it does next.
+
+    not begun --memos are loaded--> replaying --nothing it remembers is asked for any more--> live --> ended
+                                        \\                                                      |
+                                         +---------------------- left (parked, stopped) <-------+
+
+A function is called once and then runs beside the engine as a task of its own. Each call that it awaits is answered at once
+from the memos, waits for its turn among them, belongs to a scope that is open already, or becomes an `Ask` for the next
+decision. Results are given in the order in which they were had, so that whatever depends on who came first comes out the
+same; nothing depends on how often, or in which order, other calls were made.
+
+Between two decisions the function goes on until it is *quiet*: every task of it waits. For tasks that our own `gather` made
+that is known exactly; a function that makes tasks itself, or awaits things that are no calls, is given a few turns of the
+loop, and what it does later wakes the engine again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from typing import Any, Final, TypeVar
+
+from interlock.flow.python import raised
+from interlock.flow.python.inside import INSIDE, Leaving
+from interlock.flow.python.workflow import CURRENT, Workflow
+from interlock.model.call import (
+    Action,
+    Ask,
+    Call,
+    Keep,
+    Leave,
+    Note,
+    Raise,
+    Renew,
+    Return,
+    Show,
+    StepCall,
+)
+from interlock.model.fault import RUNTIME, Fault
+from interlock.model.json import Json
+from interlock.model.memo import Memo
+from interlock.model.payload import Payload
+
+T = TypeVar("T")
+
+_TURNS: Final = 6  # of the loop, that a function with tasks or waits of its own is given to become quiet
+_THREAD_SECONDS: Final = 0.05  # that a sync workflow is given to come to its next call
+_UNWIND_SECONDS: Final = 1.0  # that a function is given to end when it is left
+
+
+class Program:
+    """The function of one run in this process. It belongs to the loop that it was made on.
+
+    `wake` is called when the function does something while nobody waits for it. `cached` looks results up; `sign` gives the
+    text of a token.
+    """
+
+    def __init__(
+        self,
+        workflow: Workflow[Any, Any],
+        *,
+        run: str,
+        id: str,
+        namespace: str,
+        input: Json,
+        memos: Iterable[Memo],
+        open: Iterable[str],
+        wake: Callable[[], None],
+        cached: Callable[[str, str], Awaitable[Json | None]] | None = None,
+        sign: Callable[[str], Awaitable[str]] | None = None,
+    ) -> None:
+        self.run = run
+        self.id = id
+        self.namespace = namespace
+        self.loop = asyncio.get_running_loop()
+        self.closed = False
+        self.findings: list[str] = []
+        """What the function did that it should not, for who tests it."""
+        self._workflow = workflow
+        self._input = input
+        self._wake = wake
+        self._cached = cached
+        self._sign = sign
+        self._memos = sorted(memos, key=lambda memo: memo.number)
+        self._remembered = {memo.call: memo for memo in self._memos}
+        self._given: set[int] = set()
+        self._next = 0
+        """The place in `_memos` of the first that was not given yet."""
+        self._open = set(open)
+        """Calls that were open before this process had the run, and were not made again yet."""
+        self._held: dict[int, asyncio.Future[None]] = {}
+        self._waiting: dict[str, asyncio.Future[Memo]] = {}
+        self._counts: dict[str, int] = {}
+        self._actions: list[Action] = []
+        self._activity = 0
+        self._tasks = 1
+        self._gathering = 0
+        self._attended = True
+        self._task: asyncio.Task[None] | None = None
+        self._thread: threading.Thread | None = None
+        self._busy = asyncio.Event()
+        self._context = contextvars.copy_context()
+
+    # -- for the engine ------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Call the function, as soon as the loop turns."""
+        self._context.run(INSIDE.set, self)
+        self._context.run(CURRENT.set, self._workflow)
+        self._task = self.loop.create_task(self._main(), context=self._context, name=f"program-{self.run}")
+
+    def give(self, memos: Iterable[Memo]) -> None:
+        """Give the results of calls that have ended, in their order."""
+        for memo in memos:
+            self._given.add(memo.number)
+            future = self._waiting.pop(memo.call, None)
+            self._open.discard(memo.call)
+            if future is not None and not future.done():
+                future.set_result(memo)
+            else:  # nobody asked yet: it will be found when somebody does
+                self._remembered[memo.call] = memo
+
+    async def advance(self) -> list[Action]:
+        """Let the function go on until it is quiet and remembers nothing more; give what it did."""
+        self._attended = True
+        await self._settle()
+        while self._held:
+            number = min(self._held)
+            self._given.add(number)
+            future = self._held.pop(number)
+            if not future.done():
+                future.set_result(None)
+            await self._settle()
+        self._attended = False
+        return self.take()
+
+    def take(self) -> list[Action]:
+        """Give what the function did since it was last asked."""
+        actions, self._actions = self._actions, []
+        return _without_what_was_taken_back(actions)
+
+    @property
+    def unasked(self) -> set[str]:
+        """The open calls that the function, as far as it came, did not make again."""
+        return set(self._open)
+
+    @property
+    def unused(self) -> list[Memo]:
+        """The results that the function, as far as it came, did not ask for."""
+        return [memo for memo in self._memos if memo.number not in self._given]
+
+    def leave(self, why: str) -> None:
+        """End the function without a trace: what it does from now on does not count."""
+        if self.closed:
+            return
+        self.closed = True
+        for future in [*self._waiting.values(), *self._held.values()]:
+            if not future.done():
+                future.set_exception(Leaving(why))
+        self._waiting.clear()
+        self._held.clear()
+        task = self._task
+        if task is not None and not task.done():
+            self.loop.call_later(_UNWIND_SECONDS, task.cancel)
+
+    async def gone(self) -> None:
+        """Wait until the function has ended, for a while."""
+        if self._task is not None:
+            await asyncio.wait([self._task], timeout=2 * _UNWIND_SECONDS)
+
+    async def _settle(self) -> None:
+        if not self._workflow.is_async:
+            await self._settle_thread()
+            return
+        quiet = 0
+        while quiet < _TURNS and self._task is not None and not self._task.done():
+            before = self._activity
+            await asyncio.sleep(0)
+            quiet = 0 if self._activity != before else quiet + 1
+            # The end of a gathered task comes to the one that gathers within two turns.
+            if self._is_quiet() and (not self._gathering or quiet > 2):
+                return
+
+    def _is_quiet(self) -> bool:
+        """Say whether every task of the function is known to wait for a call, or for the tasks that it gathers."""
+        blocked = len(self._waiting) + len(self._held)
+        return bool(blocked) and blocked + self._gathering == self._tasks
+
+    async def _settle_thread(self) -> None:
+        """Wait until the thread of a sync workflow has come to a call, or to its end; one that computes is not waited for."""
+        for _ in range(2):
+            await asyncio.sleep(0)
+        end = self.loop.time() + _THREAD_SECONDS
+        while self._task is not None and not self._task.done() and not (self._waiting or self._held):
+            self._busy.clear()
+            left = end - self.loop.time()
+            if left <= 0:
+                return
+            try:
+                async with asyncio.timeout(left):
+                    await self._busy.wait()
+            except TimeoutError:
+                return
+        for _ in range(2):
+            await asyncio.sleep(0)
+
+    # -- the function --------------------------------------------------------------------------------------------
+
+    async def _main(self) -> None:
+        """Call the function and note how it ended."""
+        try:
+            args, kwargs = self._workflow.signature.call(self._input)
+            if self._workflow.is_async:
+                given = await self._workflow.function(*args, **kwargs)
+            else:
+                given = await self._in_thread(lambda: self._workflow.function(*args, **kwargs))
+            output = Payload(self._workflow.signature.encode_result(given))
+        except Leaving:
+            return
+        except asyncio.CancelledError:
+            if self.closed:
+                return
+            self._did(
+                Raise(fault=Fault(type=RUNTIME, status=500, title="Cancelled", detail="the workflow cancelled itself"))
+            )
+        except BaseException as error:  # noqa: BLE001 (however the function ends is the end of its run)
+            if self.closed or _is_left(error):
+                return
+            self._did(Raise(fault=raised.fault(error), memo=getattr(error, "__interlock_memo__", None)))
+        else:
+            if not self.closed:
+                self._did(Return(output=output))
+
+    async def _in_thread(self, call: Callable[[], T]) -> T:
+        """Run a sync workflow in a thread of its own, which spends its life waiting."""
+        done: asyncio.Future[T] = self.loop.create_future()
+        context = contextvars.copy_context()
+
+        def settle(result: T | None, error: BaseException | None) -> None:
+            self._busy.set()
+            if done.done():
+                return
+            if error is not None:
+                done.set_exception(error if not isinstance(error, StopIteration) else RuntimeError(str(error)))
+            else:
+                done.set_result(result)  # type: ignore[arg-type]  # None only where T is None
+
+        def work() -> None:
+            result, failure = None, None
+            try:
+                result = context.run(call)
+            except BaseException as error:  # noqa: BLE001 (it is raised where the function's end is awaited)
+                failure = error
+            self.loop.call_soon_threadsafe(settle, result, failure)
+
+        self._thread = threading.Thread(target=work, name=f"interlock-workflow-{self.id}", daemon=True)
+        self._thread.start()
+        return await done
+
+    def _did(self, action: Action) -> None:
+        self._activity += 1
+        self._busy.set()
+        self._actions.append(action)
+        if not self._attended and not self.closed:
+            self._wake()
+
+    # -- Inside: what the function asks for ----------------------------------------------------------------------
+
+    async def ask(self, name: str, key: str, call: Call, arguments: Json) -> Json:
+        identity = self._identity(name, key)
+        memo = self._remembered.get(identity)
+        if memo is None and identity not in self._open and isinstance(call, StepCall) and call.cache is not None:
+            memo = await self._kept(identity, name, call.cache[0])
+        if memo is not None:
+            return await self._replayed(memo)
+        future: asyncio.Future[Memo] = self.loop.create_future()
+        self._waiting[identity] = future
+        if identity in self._open:
+            self._open.discard(identity)
+            self._activity += 1
+            self._busy.set()
+        else:
+            self._did(Ask(identity=identity, call=call, arguments=Payload(arguments)))
+        try:
+            return self._value(await future)
+        except asyncio.CancelledError:
+            if self._waiting.pop(identity, None) is not None and not self.closed:
+                self._did(Leave(identity=identity))
+            raise
+
+    def _identity(self, name: str, key: str) -> str:
+        if self.closed:
+            raise Leaving("the run has left")
+        base = f"{name}({key})" if key else name
+        number = self._counts[base] = self._counts.get(base, 0) + 1
+        return base if number == 1 else f"{base}#{number}"
+
+    async def _replayed(self, memo: Memo) -> Json:
+        """Give a remembered result when its turn has come: at once, if it is the next of those that were had."""
+        self._activity += 1
+        self._pass_over()
+        if memo.number not in self._given and not self._is_next(memo):
+            future: asyncio.Future[None] = self.loop.create_future()
+            self._held[memo.number] = future
+            self._busy.set()
+            try:
+                await future
+            finally:
+                self._held.pop(memo.number, None)
+        self._given.add(memo.number)
+        return self._value(memo)
+
+    def _pass_over(self) -> None:
+        while self._next < len(self._memos) and self._memos[self._next].number in self._given:
+            self._next += 1
+
+    def _is_next(self, memo: Memo) -> bool:
+        return self._next < len(self._memos) and self._memos[self._next].number == memo.number
+
+    @property
+    def _replays(self) -> bool:
+        """Whether the function is still at what it did before: results, or calls that were open, wait to be asked for."""
+        self._pass_over()
+        return self._next < len(self._memos) or bool(self._open)
+
+    def _value(self, memo: Memo) -> Json:
+        if memo.failed is None:
+            return None if memo.output is None else memo.output.value
+        error = raised.rebuilt(memo.failed.fault, memo.failed.failure)
+        error.__interlock_memo__ = memo.number  # type: ignore[attr-defined]  # found again where the run ends with it
+        raise error
+
+    async def _kept(self, identity: str, name: str, key: str) -> Memo | None:
+        """Look a result up in the cache; one that is found is remembered, so that the run keeps to it."""
+        if self._cached is None:
+            return None
+        found = await self._cached(name, key)
+        if self.closed:
+            raise Leaving("the run has left")
+        if found is None:
+            return None
+        value = Payload(found["value"])
+        self._did(Keep(identity=identity, value=value))
+        memo = Memo(number=-len(self._remembered) - 1, call=identity, at=0.0, output=value)
+        self._given.add(memo.number)
+        return memo
+
+    async def gathered(self, all: Awaitable[T]) -> T:
+        self._gathering += 1
+        try:
+            return await all
+        finally:
+            self._gathering -= 1
+
+    def alone(self, call: Awaitable[T]) -> Coroutine[Any, Any, T]:
+        self._tasks += 1
+
+        async def awaited() -> T:
+            try:
+                return await call
+            finally:
+                self._tasks -= 1
+                self._activity += 1
+
+        return awaited()
+
+    def note(self, name: str, key: str, make: Callable[[], Json]) -> Json:
+        identity = self._identity(f"{name}:", key)
+        memo = self._remembered.get(identity)
+        if memo is not None:
+            self._given.add(memo.number)
+            assert memo.output is not None
+            return memo.output.value
+        value = make()
+        self._tell(Note(identity=identity, value=Payload(value)))
+        return value
+
+    def is_patched(self, name: str) -> bool:
+        identity = f"patched:({name})"
+        known = self._counts.get(identity)
+        if known is not None:
+            return bool(known - 1)
+        memo = self._remembered.get(identity)
+        if memo is not None:
+            self._given.add(memo.number)
+            assert memo.output is not None
+            answer = bool(memo.output.value)
+        else:
+            answer = not self._replays
+            self._tell(Note(identity=identity, value=Payload(answer)))
+        self._counts[identity] = 1 + answer
+        return answer
+
+    def show(self, show: Show) -> None:
+        if not self._replays:
+            self._tell(show)
+
+    def renew(self, arguments: dict[str, Json]) -> None:
+        self._tell(Renew(input=Payload(arguments)))
+
+    def _tell(self, action: Action) -> None:
+        """Note what the function did, from whichever thread it runs in."""
+        if self.closed:
+            raise Leaving("the run has left")
+        if threading.current_thread() is self._thread:
+            self.loop.call_soon_threadsafe(self._did, action)
+        else:
+            self._did(action)
+
+    async def token(self, token: str) -> str:
+        await asyncio.sleep(0)  # the call that issues it is a task, which begins before this one goes on
+        if self._sign is None:
+            raise RuntimeError("this process cannot sign tokens")
+        return await self._sign(token)
+
+
+def _is_left(error: BaseException) -> bool:
+    """Say whether an error is, or holds nothing but, the news that the run leaves."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(_is_left(each) for each in error.exceptions)
+    return isinstance(error, Leaving)
+
+
+def _without_what_was_taken_back(actions: list[Action]) -> list[Action]:
+    """Leave out calls that were made and left again before anybody heard of them."""
+    left = {action.identity for action in actions if isinstance(action, Leave)}
+    asked = {action.identity for action in actions if isinstance(action, Ask)}
+    void = left & asked
+    if not void:
+        return actions
+    return [action for action in actions if not (isinstance(action, Ask | Leave) and action.identity in void)]

@@ -1,0 +1,44 @@
+"""What a step can know of the attempt that it is: its run, its place there, and the key of its effect."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Final
+
+from interlock import errors
+
+_HERE: Final[ContextVar[Mapping[str, str] | None]] = ContextVar("interlock_step", default=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepContext:
+    """`attempt` counts from 1. `idempotency_key` is the same for all attempts of one call, also after a crash: hand it to
+    whoever must not do a thing twice."""
+
+    run: str
+    step: str
+    attempt: int
+    idempotency_key: str
+
+
+def set(environment: Mapping[str, str]) -> None:
+    """Tell the context of one attempt what its environment is; for the pools."""
+    _HERE.set(environment)
+
+
+def step_context() -> StepContext:
+    """Give what the step that runs here is. Raises Invalid outside of a step."""
+    environment = _HERE.get()
+    if environment is None:
+        environment = os.environ
+    if "INTERLOCK_STEP" not in environment:
+        raise errors.Invalid("`step_context` is for steps; it was used outside of a running step")
+    return StepContext(
+        run=environment["INTERLOCK_RUN"],
+        step=environment["INTERLOCK_STEP"],
+        attempt=int(environment["INTERLOCK_ATTEMPT"]),
+        idempotency_key=environment["INTERLOCK_IDEMPOTENCY_KEY"],
+    )

@@ -1,0 +1,2 @@
+-- Index cached_expiring.
+DELETE FROM cached WHERE expires_at < :before

@@ -1,0 +1,3 @@
+-- Primary key: of two completions, and of one and the end of the run, the second sees what the first did.
+SELECT token, run, effect, name, state, outcome, digest, expires_at, created_at, completed_at, completed_by
+FROM tokens WHERE token = :token FOR UPDATE

@@ -1,0 +1,2 @@
+-- Primary key.
+DELETE FROM attributes WHERE run = :run AND name = :name

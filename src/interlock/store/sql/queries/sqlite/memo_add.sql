@@ -1,0 +1,1 @@
+INSERT INTO memos (run, number, call, undo, body) VALUES (:run, :number, :call, :undo, :body)

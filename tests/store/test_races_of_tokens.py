@@ -1,0 +1,145 @@
+"""What happens when two processes meet over a token, a limit or a cached result: one is stopped between two statements."""
+
+from __future__ import annotations
+
+import asyncio
+
+import asyncpg
+import pytest
+
+from interlock.model.states import RunStatus
+from interlock.model.task import Done
+from interlock.store.ports import Batch, Completion, LimitSet, NewCached, NewToken, TokenState
+from interlock.store.sql.postgresql.store import PostgresStore
+from store.rows import accepting, batch, new_task
+from store.stops import committing, is_blocked, stopped
+
+Two = tuple[PostgresStore, PostgresStore]
+
+
+async def complete(store: PostgresStore, by: str = "ann") -> Completion | None:
+    return await store.tokens.complete("k1", TokenState.COMPLETED, b"1", by, "token:k1", b"{}", by, 150.0)
+
+
+def asking() -> Batch:
+    return accepting(tokens=[NewToken(token="k1", effect=1, name="approval")])
+
+
+# -- tokens ----------------------------------------------------------------------------------------------------------
+
+
+async def test_of_two_completions_that_meet_one_is_applied(two: Two, postgres_url: str) -> None:
+    one, other = two
+    await one.journal.commit(asking())
+    stop = stopped(one, one.tokens, "token_lock")
+    first = asyncio.create_task(complete(one, "ann"))
+    await stop.reached.wait()
+    second = asyncio.create_task(complete(other, "bob"))
+    await is_blocked(postgres_url)
+    stop.go_on.set()
+    applied, refused = await first, await second
+    assert applied is not None
+    assert applied.applied
+    assert applied.row.completed_by == "ann"
+    assert refused == Completion(row=applied.row, applied=False)
+    assert len(await one.journal.inbox("n1")) == 1
+
+
+@pytest.mark.parametrize("ending", [{"ended": True, "status": RunStatus.FAULTED}, {"revoked_tokens": ["k1"]}])
+async def test_completion_that_meets_the_commit_that_revokes_the_token_is_refused(
+    two: Two, postgres_url: str, ending: dict[str, object]
+) -> None:
+    one, other = two
+    await one.journal.commit(asking())
+    async with committing(one, batch(seq=1, **ending)) as applied:
+        assert applied == {"r1"}
+        late = asyncio.create_task(complete(other))
+        await is_blocked(postgres_url)
+    refused = await late
+    assert refused is not None
+    assert (refused.applied, refused.row.state) == (False, TokenState.REVOKED)
+    assert await one.journal.inbox("n1") == []
+
+
+@pytest.mark.parametrize("ending", [{"ended": True, "status": RunStatus.FAULTED}, {"revoked_tokens": ["k1"]}])
+async def test_token_whose_completion_meets_the_commit_that_revokes_it_stays_completed(
+    two: Two, postgres_url: str, ending: dict[str, object]
+) -> None:
+    one, other = two
+    await one.journal.commit(asking())
+    stop = stopped(one, one.tokens, "inbox_add")
+    first = asyncio.create_task(complete(one))
+    await stop.reached.wait()
+    revoking = asyncio.create_task(other.journal.commit(batch(seq=1, **ending)))
+    await is_blocked(postgres_url)
+    stop.go_on.set()
+    done = await first
+    await revoking
+    assert done is not None
+    assert done.applied
+    assert await other.tokens.get("k1") == done.row
+    await one.journal.sweep(0.0)
+    assert len(await one.journal.inbox("n1")) == (0 if "ended" in ending else 1)
+
+
+# -- limits and cached results ---------------------------------------------------------------------------------------
+
+
+async def test_two_commits_that_set_a_limit_at_once_are_both_made(two: Two, postgres_url: str) -> None:
+    one, other = two
+
+    def setting(run: str, capacity: int) -> Batch:
+        names = ("a", "b") if run == "r1" else ("b", "a")
+        return accepting(run, limits=[LimitSet(name=name, capacity=capacity) for name in names])
+
+    async with committing(one, setting("r1", 1)):
+        second = asyncio.create_task(other.journal.commit(setting("r2", 2)))
+        await is_blocked(postgres_url)
+    await second
+    connection = await asyncpg.connect(postgres_url)
+    assert await connection.fetch("SELECT name, capacity FROM limits ORDER BY name") == [("a", 2), ("b", 2)]
+    await connection.close()
+
+
+async def test_commit_that_sets_a_limit_as_it_is_waits_for_no_claim(two: Two) -> None:
+    one, other = two
+    limits = [LimitSet(name="key", capacity=2)]
+    await one.journal.commit(accepting(tasks=[new_task(limits=["key"])], limits=limits))
+    stop = stopped(one, one.queue, "limit_occupancy")
+    claim = asyncio.create_task(one.queue.claim("n1", "local", 1, 1, 60.0, 100.0, own=False))
+    await stop.reached.wait()  # the claim holds the limit now
+    async with asyncio.timeout(5):
+        await other.journal.commit(accepting("r2", limits=limits, tasks=[new_task("t2", "r2", limits=["key"])]))
+    stop.go_on.set()
+    assert len(await claim) == 1
+
+
+async def test_task_that_is_cancelled_while_it_is_brought_back_never_begins(two: Two, postgres_url: str) -> None:
+    one, other = two
+    tasks = [new_task(f"t{number}", effect=number, limits=["key"]) for number in (1, 2)]
+    await one.journal.commit(accepting(tasks=tasks, limits=[LimitSet(name="key", capacity=1)]))
+    (first,) = await one.queue.claim("n1", "local", 2, 2, 60.0, 100.0, own=False)
+    stop = stopped(one, one.queue, "task_readmit")
+    settling = asyncio.create_task(one.queue.settle(first.task, first.fence, Done(1), 101.0))
+    await stop.reached.wait()
+    cancelling = asyncio.create_task(other.journal.commit(batch(seq=1, cancelled_tasks=[2])))
+    await is_blocked(postgres_url)
+    stop.go_on.set()
+    assert await settling
+    await cancelling
+    assert [row.state for row in await one.views.tasks("r1")] == ["done", "cancelled"]
+
+
+async def test_two_commits_that_cache_under_the_same_keys_at_once_are_both_made(two: Two, postgres_url: str) -> None:
+    one, other = two
+
+    def caching(run: str) -> Batch:
+        keys = ("a", "b") if run == "r1" else ("b", "a")
+        rows = [NewCached(namespace="d", name="s", key=key, body=run.encode(), expires_at=9e9) for key in keys]
+        return accepting(run, cached=rows)
+
+    async with committing(one, caching("r1")):
+        second = asyncio.create_task(other.journal.commit(caching("r2")))
+        await is_blocked(postgres_url)
+    await second
+    assert [await one.journal.cached("d", "s", key, 0.0) for key in "ab"] == [b"r2", b"r2"]
