@@ -25,12 +25,11 @@ class Sent:
     listeners: int | None
 
 
-async def send(
-    app: Session, namespace: str, attributes: Mapping[str, Json], *, within: Store | None = None
-) -> Sent:
+async def send(app: Session, namespace: str, attributes: Mapping[str, Json], *, within: Store | None = None) -> Sent:
     """Deliver an event to every run of a namespace that listens for it now. Durable when it returns.
 
-    `within`: the store of a transaction to join. Raises Invalid for what is no CloudEvent. Sending the same `source` and `id` again within a day changes nothing.
+    Raises Invalid for what is no CloudEvent. Sending the same `source` and `id` again within a day changes nothing.
+    `within`: the store of a transaction to join.
     """
     try:
         event = cloud_event.envelope(attributes, id=app.clock.uuid(), source=_SOURCE, now=app.clock.now())

@@ -1,8 +1,8 @@
 """Interlock in a Python program: the composition root for who writes workflows as functions.
 
-    async with Interlock("sqlite:///shop.db") as app:
-        run = await app.start(fulfil, order, id=f"order-{order.id}")
-        print(await run.result())
+async with Interlock("sqlite:///shop.db") as app:
+    run = await app.start(fulfil, order, id=f"order-{order.id}")
+    print(await run.result())
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import contextlib
 import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, ParamSpec, TypeVar, TypeVarTuple, Unpack, overload
@@ -54,11 +55,10 @@ class Interlock:
     ) -> None:
         """`store`: a URL such as sqlite:///shop.db or postgresql://…, instead of the one that the settings name.
         `settings`: instead of those of `interlock.toml` and the environment. Raises InvalidSettings."""
-        flags = {"store.url": store}
         if settings is None:
-            settings = config.load(flags, os.environ, Path.cwd(), Path.home())
+            settings = config.load({"store.url": store}, os.environ, Path.cwd(), Path.home())
         elif store is not None:
-            settings = config.with_store(settings, store)
+            settings = replace(settings, store=replace(settings.store, url=store))
         self.settings: Final = settings
         self.namespace: Final = namespace
         self._roles = tuple(roles)
@@ -136,14 +136,14 @@ class Interlock:
         self,
         workflow: Callable[[Unpack[Ts]], Coroutine[Any, Any, R]],
         /,
-        *args: Unpack[Ts],
+        *args: *Ts,
         id: str | None = None,
         namespace: str | None = None,
         detach: bool = False,
         conn: Any = None,
     ) -> Run[R]: ...
 
-    async def start(
+    async def start(  # type: ignore[misc]  # mypy takes a ParamSpec for more than keywords of any name
         self,
         workflow: Any,
         /,
@@ -186,9 +186,7 @@ class Interlock:
         return self._run(started, None)
 
     def _run(self, started: Started, workflow: Workflow[Any, Any] | None) -> Run[Any]:
-        return Run(
-            self.session, started.run, started.namespace, started.id, workflow=workflow, fresh=started.fresh
-        )
+        return Run(self.session, started.run, started.namespace, started.id, workflow=workflow, fresh=started.fresh)
 
     @overload
     async def get(self, id: str, *, namespace: str | None = None, conn: Any = None) -> Run[Any]: ...

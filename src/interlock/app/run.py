@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
@@ -33,7 +32,14 @@ class Run(Generic[R]):
     """A run: wait for its result, look at it, change it. Waiting costs the run nothing: who stops waiting stops nothing."""
 
     def __init__(
-        self, session: Session, run: str, namespace: str, id: str, *, workflow: Workflow[Any, R] | None, fresh: bool = False
+        self,
+        session: Session,
+        run: str,
+        namespace: str,
+        id: str,
+        *,
+        workflow: Workflow[Any, R] | None,
+        fresh: bool = False,
     ) -> None:
         self._session = session
         self._workflow = workflow
@@ -85,7 +91,7 @@ class Run(Generic[R]):
         Durable when it returns; `wait` tells when it took effect.
         """
         row = await self._row(_store(self._session, conn))
-        return await self._session.cancel(row, reason, rollback=rollback, within=_within(conn))
+        return await self._session.cancel(row, reason, within=_within(conn))
 
     async def suspend(self, *, conn: Any = None) -> bool:
         """Let nothing new start in the run until it is resumed. False: it has ended."""
@@ -135,8 +141,7 @@ class Run(Generic[R]):
         return (await self._session.rows.value(row.run, row.output, self._session.store.journal)).value
 
     def _decoded(self, output: Json) -> R:
-        decode: Callable[[Json], Any] = (lambda value: value) if self._workflow is None else self._workflow.signature.decode_result
-        value: R = decode(output)
+        value: R = output if self._workflow is None else self._workflow.signature.decode_result(output)
         return value
 
 

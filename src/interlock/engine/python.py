@@ -156,7 +156,8 @@ class Program:
         if self.closed:
             return
         self.closed = True
-        for future in [*self._waiting.values(), *self._held.values()]:
+        futures: list[asyncio.Future[Any]] = [*self._waiting.values(), *self._held.values()]
+        for future in futures:
             if not future.done():
                 future.set_exception(Leaving(why))
         self._waiting.clear()
@@ -228,7 +229,7 @@ class Program:
         except BaseException as error:  # noqa: BLE001 (however the function ends is the end of its run)
             if self.closed or _is_left(error):
                 return
-            self._did(Raise(fault=raised.fault(error), memo=getattr(error, "__interlock_memo__", None)))
+            self._did(Raise(fault=raised.fault_of(error), memo=getattr(error, "__interlock_memo__", None)))
         else:
             if not self.closed:
                 self._did(Return(output=output))
@@ -328,7 +329,8 @@ class Program:
     def _value(self, memo: Memo) -> Json:
         if memo.failed is None:
             return None if memo.output is None else memo.output.value
-        error = raised.rebuilt(memo.failed.fault, memo.failed.failure)
+        failed = memo.failed
+        error = raised.rebuilt(failed.fault.raised, failed.fault, step=memo.call, kind=failed.failure)
         error.__interlock_memo__ = memo.number  # type: ignore[attr-defined]  # found again where the run ends with it
         raise error
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 from typing import assert_never
 
+import msgspec
+
 from interlock.engine import extending, listening, requests
 from interlock.engine.bindings import Bindings
 from interlock.engine.ending import check, complete, truthy
@@ -135,7 +137,7 @@ def _switch(m: Machine, scope: Scope, node: Node, frame: Frame, work: SwitchWork
 def _raised(m: Machine, scope: Scope, node: Node, frame: Frame, work: RaiseWork) -> Fault:
     fields = m.evaluate(work.error, frame.input.value, m.bindings(scope, node, frame))
     text = {key: value if isinstance(value, str) else str(value) for key, value in fields.items() if key != "status"}
-    return Fault(status=fields["status"], **text)
+    return msgspec.convert({**text, "status": fields["status"]}, Fault)
 
 
 def _for(m: Machine, scope: Scope, node: Node, frame: Frame, work: ForWork) -> None:

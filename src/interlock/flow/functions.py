@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from interlock import errors
-from interlock.flow.python import registry
+from interlock.flow.python import raised, registry
 from interlock.flow.python.step import Step
 from interlock.model import fault, json
 from interlock.model.fault import Fault
@@ -174,9 +174,7 @@ def result(value: Json) -> Outcome:
 def failed(error: BaseException) -> Failed:
     """Give the outcome of a call that raised."""
     kind = FailureClass.OUT_OF_MEMORY if isinstance(error, MemoryError) else FailureClass.APPLICATION
-    # A file name that is not UTF-8 comes with surrogates, which JSON cannot hold.
-    detail = str(error).encode("utf-8", "backslashreplace").decode()
-    return Failed(kind, Fault(type=fault.RUNTIME, status=500, title=type(error).__name__, detail=detail or None))
+    return Failed(kind, raised.fault_of(error))
 
 
 def invalid(detail: str) -> Failed:

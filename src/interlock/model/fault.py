@@ -11,6 +11,8 @@ from typing import Final
 
 import msgspec
 
+from interlock.model.raised import Raised
+
 _BASE: Final = "https://open-workflow-specification.org/spec/1.0.0/errors/"
 _STANDARD: Final = re.compile(
     r"^https?://(?:www\.)?(?:open-workflow-specification\.org|serverlessworkflow\.io)"
@@ -32,6 +34,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `instance` is the JSON pointer of the step that raised it, such as `/do/0/tryGetPet/try/0/getPet`.
     `code` is our own short name of the cause (`payload-too-large`, `expression-deadline`), None otherwise.
+    `raised`: the Python exception that it was.
     """
 
     type: str
@@ -40,6 +43,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     detail: str | None = None
     instance: str | None = None
     code: str | None = None
+    raised: Raised | None = None
 
     def at(self, instance: str) -> Fault:
         """Give the same error with its instance set, unless it has one."""

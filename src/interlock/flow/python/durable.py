@@ -13,12 +13,11 @@ from collections.abc import Awaitable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal, NoReturn, TypeVar, cast, overload
 
-from interlock.flow.python.values import Coder
-
 from interlock import errors
 from interlock.flow.python.awaiting import Call
 from interlock.flow.python.inside import INSIDE, Leaving, here
 from interlock.flow.python.options import Duration, seconds
+from interlock.flow.python.values import Coder
 from interlock.flow.python.workflow import CURRENT
 from interlock.model.call import ChildCall, EventCall, Show, SleepCall, TokenCall
 from interlock.model.json import Json

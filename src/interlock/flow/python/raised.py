@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any, Final
 
-from interlock.errors import StepFailed, StepLost, StepTimeout
+from interlock.errors import RunFaulted, StepFailed, StepLost, StepTimeout
 from interlock.flow.python.values import is_plain
 from interlock.model import fault as faults
 from interlock.model.fault import Fault
@@ -33,6 +33,22 @@ def of(error: BaseException) -> Raised:
     )
 
 
+def fault_of(error: BaseException) -> Fault:
+    """Give an exception as the error of a step or a run."""
+    if isinstance(error, StepFailed | RunFaulted) and isinstance(error.fault, Fault):
+        return error.fault  # passed on as it came
+    return Fault(
+        type=faults.RUNTIME, status=500, title=type(error).__name__, detail=_message(error) or None, raised=of(error)
+    )
+
+
+def of_run(fault: Fault, id: str) -> Exception:
+    """Give the exception to raise for a run that faulted: that of the workflow where it can be had, else RunFaulted."""
+    error = (None if fault.raised is None else _original(fault.raised, fault)) or RunFaulted(fault)
+    error.add_note(f"the run {id} faulted" + (f" at {fault.instance}" if fault.instance not in (None, "/") else ""))
+    return error
+
+
 def rebuilt(
     raised: Raised | None,
     fault: Fault,
@@ -48,7 +64,8 @@ def rebuilt(
     """
     error = (None if raised is None else _original(raised, fault)) or _foreign(fault, kind)
     if step:
-        error.add_note(f"raised in step `{step}`, attempt {attempt} of {attempts}")
+        tried = f", attempt {attempt} of {attempts}" if attempts else ""
+        error.add_note(f"raised in step `{step}`{tried}")
     return error
 
 

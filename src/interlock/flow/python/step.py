@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import functools
 import inspect
-import sys
 from collections.abc import Callable, Coroutine
-from pathlib import Path
 from typing import Any, Final, Generic, ParamSpec, Protocol, TypeVar, cast, overload
 
 import msgspec
-from interlock.flow.python.signature import Signature
 
 from interlock import errors
-from interlock.flow.python import registry
+from interlock.flow.python import raised, registry, signature
 from interlock.flow.python.awaiting import Call
 from interlock.flow.python.inside import INSIDE, Inside
 from interlock.flow.python.options import Duration, Limit, Options, Rate, Retries
+from interlock.flow.python.signature import Signature
 from interlock.model.call import StepCall
 
 P = ParamSpec("P")
@@ -32,12 +30,7 @@ def reference(function: Callable[..., object]) -> str:
     A script that is run as `__main__` is the module of its file's name, so that `python shop.py` and `--app shop` mean
     the same functions.
     """
-    module = function.__module__
-    if module == "__main__":
-        main = sys.modules["__main__"]
-        spec, file = getattr(main, "__spec__", None), getattr(main, "__file__", None)
-        module = spec.name if spec is not None else Path(file).stem if file else module
-    return f"{module}:{function.__qualname__}"
+    return f"{raised.module_name(function.__module__)}:{function.__qualname__}"
 
 
 class Step(Generic[P, R]):
@@ -51,14 +44,12 @@ class Step(Generic[P, R]):
         """Raises Invalid for what cannot be a step."""
         if not inspect.isfunction(function):
             raise errors.Invalid(f"@step is for functions; {function!r} is {type(function).__name__}")
-        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-            raise errors.Invalid(f"the step {function.__qualname__} is a generator; give back a list instead")
         functools.update_wrapper(self, function)
         self.function: Final = function
         self.options: Final = options
         self.name: Final = options.name or function.__name__
         self.reference: Final = reference(function)
-        self.signature: Final = Signature(function)
+        self.signature: Final = Signature(function, f"the step `{self.name}`")
         self._has_key = _KEY in inspect.signature(function).parameters
         self._undo: Final = self._undoing()
         registry.add_step(self)
@@ -106,7 +97,7 @@ class Step(Generic[P, R]):
 
     async def _asked(self, inside: Inside, args: tuple[Any, ...], kwargs: dict[str, Any], key: str) -> R:
         arguments = self.signature.encode(args, kwargs)
-        digest = key or (self.signature.digest(arguments) if arguments else "")
+        digest = key or (signature.digest(arguments) if arguments else "")
         call = self.options.call(self.reference, self._undo, self.name, arguments, digest)
         return cast("R", self.signature.decode_result(await inside.ask(self.name, digest, call, arguments)))
 

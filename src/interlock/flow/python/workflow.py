@@ -9,14 +9,13 @@ from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
 from typing import Any, Final, Generic, ParamSpec, Protocol, TypeVar, cast, overload
 
-from interlock.flow.python.signature import Signature
-
 from interlock import errors
 from interlock.flow.graph import Program
-from interlock.flow.python import registry
+from interlock.flow.python import registry, signature
 from interlock.flow.python.awaiting import Call
 from interlock.flow.python.inside import INSIDE, Inside
 from interlock.flow.python.options import Duration, seconds
+from interlock.flow.python.signature import Signature
 from interlock.flow.python.step import reference
 from interlock.model import json, versions
 from interlock.model.call import ChildCall
@@ -52,7 +51,7 @@ class Workflow(Generic[P, R]):
         self.namespace: Final = namespace
         self.version: Final = version
         self.reference: Final = reference(function)
-        self.signature: Final = Signature(function)
+        self.signature: Final = Signature(function, f"the workflow `{self.name}`")
         self.is_async: Final = inspect.iscoroutinefunction(function)
         self.timeout_seconds: Final = None if timeout is None else seconds(timeout, "timeout")
         registry.add_workflow(self)
@@ -87,7 +86,7 @@ class Workflow(Generic[P, R]):
     async def _child(self, inside: Inside, args: tuple[Any, ...], kwargs: dict[str, Any]) -> R:
         arguments = self.signature.encode(args, kwargs)
         call = ChildCall(namespace=inside.namespace, name=self.name, version=self.version, definition=self.digest)
-        key = self.signature.digest(arguments) if arguments else ""
+        key = signature.digest(arguments) if arguments else ""
         return cast("R", self.signature.decode_result(await inside.ask(self.name, key, call, arguments)))
 
     def __repr__(self) -> str:
