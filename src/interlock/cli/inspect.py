@@ -21,7 +21,7 @@ from interlock.cli.options import options
 from interlock.cli.output import answer, note
 from interlock.cli.result import described, fault_of
 from interlock.model import duration, json
-from interlock.model.event import Caught, Completed, Event, Faulted, RetryScheduled
+from interlock.model.event import Completed, Event, Tolerated
 from interlock.model.fault import Fault
 from interlock.model.json import Json
 from interlock.model.payload import Payload
@@ -234,8 +234,10 @@ def _told(name: str, event: Event) -> dict[str, Json]:
     """Give what is told about an event under one of its names."""
     if isinstance(event, Completed) and name == "step.started":
         return {"at": event.since, "scope": event.scope, "path": event.path}
-    if isinstance(event, Caught | RetryScheduled | Faulted) and name == "step.faulted":
-        return {"at": event.at, "path": event.fault.instance, "fault": event.fault.described()}
+    if name == "step.faulted" and not isinstance(event, Tolerated):
+        error = getattr(event, "fault", None)  # of what was done about it: caught, retried, the end of the run
+        assert isinstance(error, Fault)
+        return {"at": event.at, "path": error.instance, "fault": error.described()}
     fields = {key: getattr(event, key) for key in event.__struct_fields__}
     return {key: _plain(value) for key, value in fields.items() if value is not None}
 

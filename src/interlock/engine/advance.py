@@ -37,6 +37,7 @@ from interlock.model import fault, payload
 from interlock.model.call import LimitOf
 from interlock.model.event import Requested
 from interlock.model.fault import Fault
+from interlock.model.memo import Memo
 from interlock.model.payload import Payload
 from interlock.model.states import RunStatus
 from interlock.model.task import Done, EffectRequest, Failed, FailureClass, Place, TokenTarget, WorkflowTarget
@@ -51,6 +52,7 @@ _NET_SECONDS: Final = 1.0  # the net under the bell: a wake-up may be lost, a lo
 _DOUBT_SECONDS: Final = (
     0.1  # between looks whether the lease is beyond doubt again; it is, or it is lost, within seconds
 )
+_UNDOS: Final = 50  # memos of steps to undo that are read at once
 
 POOL: Final = "local"
 
@@ -87,7 +89,7 @@ class Engine(Service):
         self.rows = rows or Rows()
         self._patiently = Patience(node, patient=patient)
         self._loading = Loading(store, graphs, self.rows, self._patiently, refuses)
-        self._deciding = Deciding(clock, evaluators, secrets, max_payload_bytes)
+        self._deciding = Deciding(clock, evaluators, secrets, max_payload_bytes, self._undos)
         self._programs = Programs(
             store, clock, self.rows, self._deciding, workflows, self._patiently, lambda live: self._wake(live)
         )
@@ -308,6 +310,12 @@ class Engine(Service):
         if live.run in self._runs and not self._draining:
             self._rest(live)
 
+    async def _undos(self, run: str, before: int | None) -> list[Memo]:
+        """Give the steps to undo next in a rollback."""
+        journal = self._store.journal
+        found = await self._patiently(lambda: journal.undos(run, before, _UNDOS))
+        return await self._patiently(lambda: self.rows.memos(run, found, journal))
+
     # -- committing ----------------------------------------------------------------------------------------------
 
     async def _commit(self, live: LiveRun, work: Decision, consumed: list[int]) -> None:
@@ -453,6 +461,7 @@ class Engine(Service):
     def _put_away(self, live: LiveRun) -> None:
         leave(live, "parked")
         live.state = live.graph = live.place = None
+        live.undos = []
 
     def _wake(self, live: LiveRun) -> None:
         """The function of a run did something by itself."""

@@ -75,8 +75,8 @@ class Bindings:
         match name:
             case "context" if self._scope is not None:
                 return self._scope.context.value
-            case "input" if self._input is not None:
-                return self._input.value
+            case "input" if (given := self._given()) is not None:
+                return given.value
             case "output" if self._output is not None:
                 return self._output.value
             case "workflow":
@@ -92,6 +92,12 @@ class Bindings:
                 return self._task(self._node)
             case _:
                 return self._variable(name)
+
+    def _given(self) -> Payload | None:
+        """Give what the step was given; wherever an undo is written, what the step that is undone was given."""
+        if self._scope is not None and self._node is not None and self._node.in_undo:
+            return next(scope.given for scope in self._state.lineage(self._scope) if scope.given is not None)
+        return self._input
 
     def _task(self, node: Node) -> Json:
         """Describe the step; in an extension, the step that is extended, with its own properties at hand too."""

@@ -42,7 +42,10 @@ class Tick(_Cause, frozen=True, tag="tick"):
 
 
 class Cancel(_Cause, frozen=True, tag="cancel"):
+    """End the run. `rollback`: undo first what it finished."""
+
     reason: str | None = None
+    rollback: bool = False
 
 
 class Suspend(_Cause, frozen=True, tag="suspend"):

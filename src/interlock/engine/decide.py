@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, assert_never
 
-from interlock.engine import calls, extending, faults, listening, requests, steps
+from interlock.engine import calls, compensation, extending, faults, listening, requests, steps
 from interlock.engine.bindings import Bindings
 from interlock.engine.cause import (
     Cancel,
@@ -28,13 +28,14 @@ from interlock.engine.cause import (
     Tick,
 )
 from interlock.engine.machine import MAX_PAYLOAD_BYTES, Decision, Machine, StepFault
-from interlock.engine.state import ROOT, Frame, RunState, Scope
+from interlock.engine.state import ROOT, UNDO, Frame, RunState, Scope
 from interlock.expr.evaluation import Answer, Pending
 from interlock.flow.graph import Graph, TryWork, WaitWork
 from interlock.model import event as events
 from interlock.model import fault, retry
 from interlock.model.event import LIST_END, RUN_END, STEP_END
 from interlock.model.fault import Fault
+from interlock.model.memo import Memo
 from interlock.model.payload import Payload
 from interlock.model.states import RunStatus
 from interlock.model.task import Cancelled, Done, FailureClass, Outcome, Snoozed
@@ -55,19 +56,21 @@ def decide(
     pause: Callable[[], bool] = lambda: False,
     max_payload_bytes: int = MAX_PAYLOAD_BYTES,
     secrets: Bound | None = None,
+    undos: Sequence[Memo] = (),
 ) -> Decision:
     """Give what follows from `cause`, applied to `state`.
 
     `answers` are the values of slow expressions asked for by the decision before this one (`pending`). `pause` is asked
-    between steps and makes the decision end early with `more`. `secrets`: those that the graph declares.
+    between steps and makes the decision end early with `more`. `secrets`: those that the graph declares. `undos`: the
+    memos with an undo that a decision asked for (`wants_undos`), in descending order.
     """
     m = Machine(graph, state, now, uniform, answers, max_payload_bytes, secrets)
     m.decision.consumed = False
     try:
         _apply(m, cause)
         m.decision.consumed = True
-        if not (isinstance(cause, Drain) or m.state.head.program):
-            _run(m, pause)
+        if not isinstance(cause, Drain) and (not m.state.head.program or m.state.head.rollback is not None):
+            _run(m, pause, undos)
     except Pending as pending:
         m.decision.pending = pending.request
     return m.decision
@@ -88,8 +91,8 @@ def _apply(m: Machine, cause: Cause) -> None:
             _tick(m)
         case Occurred(event=envelope):
             calls.hear(m, envelope) if m.state.head.program else listening.hear(m, envelope)
-        case Cancel(reason=reason):
-            m.emit(events.Cancelled(at=m.now, reason=reason))
+        case Cancel(reason=reason, rollback=rollback):
+            compensation.cancel(m, reason, rollback=rollback)
         case Suspend():
             if not m.state.head.suspended:
                 m.emit(events.Suspended(at=m.now))
@@ -148,6 +151,8 @@ def _settle(m: Machine, effect: int, outcome: Outcome) -> None:
             try:
                 output = m.payload(requests.shaped(node.work, value, frame.input.value))
                 steps.complete(m, scope, node, frame, output)
+                if compensation.awaits(m, scope):
+                    compensation.awaited(m, scope, node.path, None)
             except StepFault as found:
                 faults.raise_fault(m, scope, node.path, found.fault)
         case Snoozed(delay_seconds=delay):
@@ -165,7 +170,7 @@ def _settle(m: Machine, effect: int, outcome: Outcome) -> None:
 def _try_again(m: Machine, scope: Scope, frame: Frame, failure: FailureClass, error: Fault) -> bool:
     """Schedule one more attempt of an effect, if the budget of this class of failure allows it."""
     node = m.graph.nodes[frame.path]
-    if not retry.allows(node.budgets, frame.retries, failure):
+    if not retry.allows(node.budgets, frame.retries, failure) or compensation.leaves(m, scope, failure):
         return False
     number = frame.retries.get(failure, 0) + 1
     m.emit(
@@ -188,7 +193,7 @@ def _tick(m: Machine) -> None:
         return
     if m.state.head.deadline is not None and m.state.head.deadline <= m.now:
         error = faults.timeout("the workflow ran longer than its timeout").at("/")
-        m.emit(events.Faulted(at=m.now, scope=ROOT, path="", fault=error))
+        compensation.fault(m, ROOT, "", error)
         return
     while (due := _first_due(m)) is not None:
         scope, frame, kind = due
@@ -247,6 +252,9 @@ def _lost_too_often(name: str, frame: Frame) -> Fault:
 def _reopen(m: Machine) -> None:
     if m.state.status is not RunStatus.FAULTED:
         return
+    if m.state.head.rollback is not None:
+        compensation.end(m)  # what is undone cannot go on: the run ends again as it had
+        return
     deadline = None
     if m.state.head.deadline is not None:
         deadline = m.now + (m.state.head.deadline - m.state.head.started_at)
@@ -287,11 +295,15 @@ def _frame(m: Machine, effect: int) -> tuple[Scope, Frame]:
 # -- steps -----------------------------------------------------------------------------------------------------------
 
 
-def _run(m: Machine, pause: Callable[[], bool]) -> None:
-    """Run what is ready, scope by scope, until everything waits."""
+def _run(m: Machine, pause: Callable[[], bool], undos: Sequence[Memo]) -> None:
+    """Run what is ready, scope by scope and in a rollback undo by undo, until everything waits."""
     ready = [scope.id for scope in m.state.scopes.values() if _is_ready(m, scope)]
     count = 0
-    while ready and not m.state.ended and not m.state.head.suspended:
+    while not m.state.ended and not m.state.head.suspended:
+        if not ready:
+            if not compensation.proceed(m, undos):
+                return
+            ready.append(UNDO)
         scope = m.state.scopes.get(ready[-1])
         if scope is None or not _is_ready(m, scope):
             ready.pop()
@@ -334,6 +346,8 @@ def _step(m: Machine, scope: Scope) -> None:
             listening.proceed(m, scope)
         elif scope.at is None:
             steps.join(m, scope)
+        elif scope.at == RUN_END and m.state.head.rollback is not None:
+            compensation.settled(m)
         elif scope.at == RUN_END:
             _finish(m, scope.value)
         elif scope.at == STEP_END:
@@ -344,6 +358,8 @@ def _step(m: Machine, scope: Scope) -> None:
             steps.leave(m, scope)
         elif scope.id == ROOT:
             _finish(m, scope.value)
+        elif scope.id == UNDO:
+            compensation.settled(m)
         else:
             m.emit(events.BranchEnded(at=m.now, scope=scope.id))
     except StepFault as found:

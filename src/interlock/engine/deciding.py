@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
+from interlock import errors
 from interlock.engine.cause import Cause, Continue, Drain, Tick
 from interlock.engine.decide import decide
 from interlock.engine.live import Evaluates, Keeps, LiveRun
 from interlock.engine.machine import Decision
+from interlock.engine.state import RunState
 from interlock.expr.evaluation import Answer
+from interlock.model.memo import Memo
 from interlock.service import Clock
 
 _SLICE_SECONDS: Final = 0.01  # a decision yields to the loop this often
@@ -19,9 +22,17 @@ _POSITION_SECONDS: Final = 1.0  # and commits its position at least this often
 
 
 class Deciding:
-    """Makes the decisions of one node's runs."""
+    """Makes the decisions of one node's runs. `undos`: gives a page of memos with an undo, below a number, descending."""
 
-    def __init__(self, clock: Clock, evaluators: Evaluates, secrets: Keeps, max_payload_bytes: int) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        evaluators: Evaluates,
+        secrets: Keeps,
+        max_payload_bytes: int,
+        undos: Callable[[str, int | None], Awaitable[list[Memo]]],
+    ) -> None:
+        self._undos = undos
         self._clock = clock
         self._evaluators = evaluators
         self._secrets = secrets
@@ -76,8 +87,13 @@ class Deciding:
                 pause=self._later_than(self._clock.monotonic() + _SLICE_SECONDS),
                 max_payload_bytes=self._max_payload_bytes,
                 secrets=secrets,
+                undos=live.undos,
             )
             add(total, decision)
+            if decision.wants_undos:
+                live.undos = await self._next_undos(live.run, live.state)
+                cause, answers = Continue(), []
+                continue
             if decision.pending is None:
                 return total
             if decision.events:
@@ -85,6 +101,17 @@ class Deciding:
             if decision.consumed:
                 cause = Continue()
             answers.append(await self._evaluators.evaluate(decision.pending))
+
+    async def _next_undos(self, run: str, state: RunState) -> list[Memo]:
+        """Give the memos of the undos that come next in a rollback. Raises StoreCorrupt when there are none."""
+        assert state.head.rollback is not None
+        before = state.head.rollback.before
+        found = await self._undos(run, before)
+        if not found:
+            place = "" if before is None else f" below {before}"
+            text = f"the run {run} has {state.head.undos} steps to undo, and the store remembers none{place}"
+            raise errors.StoreCorrupt(text)
+        return found
 
     def _later_than(self, end: float) -> Callable[[], bool]:
         return lambda: self._clock.monotonic() > end

@@ -5,7 +5,7 @@ Source: OWS 1.0.3, "Data Flow", steps 5 to 9.
 
 from __future__ import annotations
 
-from interlock.engine import extending
+from interlock.engine import compensation, extending
 from interlock.engine.bindings import Bindings
 from interlock.engine.machine import Machine, StepFault
 from interlock.engine.state import Frame, Scope
@@ -48,6 +48,7 @@ def complete(
     position = node.next if next_ is None else next_
     opened = any(open_.path == node.path for open_ in scope.frames)
     extended = extending.around(m, scope, node)
+    undo = compensation.undo_of(m, scope, node)
     m.emit(
         events.Completed(
             at=m.now,
@@ -58,6 +59,8 @@ def complete(
             context=None if exported is scope.context else exported,
             since=None if opened else frame.since,
             back=extended is None and m.graph.leads_back(node, position),
+            undo="" if undo is None else undo,
+            input=frame.input if undo is not None and not opened else None,
         )
     )
     if extended is not None:

@@ -2,13 +2,14 @@
 
 The innermost open `try` whose filter and conditions fit the error wins. A step with `on_error: continue` between it and
 the error absorbs the error first. When nobody does, the run faults and everything stays open as it was, so that `retry`
-goes on from the step that failed.
+goes on from the step that failed; or the run undoes what it finished (`compensation`).
 """
 
 from __future__ import annotations
 
 import msgspec
 
+from interlock.engine import compensation
 from interlock.engine.bindings import Bindings
 from interlock.engine.ending import tolerate, truthy
 from interlock.engine.machine import Machine, StepFault
@@ -28,8 +29,11 @@ def raise_fault(m: Machine, scope: Scope, path: str, error: Fault, *, inside: bo
     limit of one round of a `try`). Raises Pending when a condition is slow.
     """
     error = error.at(path.removesuffix(EXTENDED) or "/")
+    if compensation.awaits(m, scope):
+        compensation.awaited(m, scope, path, error)
+        return
     if not path:  # the run's own input, output or timeout: no step encloses it
-        m.emit(events.Faulted(at=m.now, scope=scope.id, path=path, fault=error))
+        compensation.fault(m, scope.id, path, error)
         return
     node = m.graph.nodes[path]
     if node.tolerates and not inside:
@@ -43,7 +47,7 @@ def raise_fault(m: Machine, scope: Scope, path: str, error: Fault, *, inside: bo
             if catcher.tolerates:
                 tolerate(m, current, catcher, error)
                 return
-    m.emit(events.Faulted(at=m.now, scope=scope.id, path=path, fault=error))
+    compensation.fault(m, scope.id, path, error)
 
 
 def _above(scope: Scope, path: str, inside: bool) -> list[Frame]:

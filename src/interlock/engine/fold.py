@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import assert_never
 
+from interlock.engine import rollback
 from interlock.engine import state as states
 from interlock.engine.state import Frame, RunState, Scope
 from interlock.model import event as events
@@ -125,13 +126,24 @@ def apply(state: RunState, event: Event) -> None:
                 if event.memo is not None:
                     state.head.dropped = [*state.head.dropped, event.memo]
             state.effects.clear()
-            _touch(state, event.scope)
+            if state.head.rollback is None:
+                _touch(state, event.scope)
+            else:
+                _clear(state)  # nothing is left to go on with
         case events.Ended():
             state.status, state.output = RunStatus.COMPLETED, event.output
             _clear(state)
         case events.Cancelled():
             state.status = RunStatus.CANCELLED
             _clear(state)
+        case events.RollbackBegan():
+            rollback.begin(state, event)
+        case events.Awaited():
+            rollback.awaited(state, event)
+        case events.UndoBegan():
+            rollback.begin_undo(state, event)
+        case events.Undone() | events.UndoFailed():
+            rollback.end_undo(state, event)
         case events.Suspended():
             state.head.suspended = True
         case events.Resumed():
@@ -157,6 +169,8 @@ def _touch(state: RunState, scope: str) -> Scope:
 
 
 def _complete(state: RunState, event: events.Completed) -> None:
+    if event.undo:
+        rollback.remember(state, event)
     scope = _close(state, event.scope, event.path)
     scope.value, scope.at = event.output, event.next
     scope.laps += event.back

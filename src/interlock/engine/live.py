@@ -14,6 +14,7 @@ from interlock.expr.evaluation import Answer
 from interlock.expr.evaluation import Request as Evaluate
 from interlock.flow.graph import Graph
 from interlock.flow.python.workflow import Workflow
+from interlock.model.memo import Memo
 from interlock.model.task import EffectRequest, Outcome, Place
 from interlock.secrets.bound import Bound
 from interlock.secrets.markers import Markers
@@ -90,6 +91,8 @@ class LiveRun:
     mailbox: deque[tuple[Cause, int]] = field(default_factory=deque)
     seen: set[int] = field(default_factory=set)
     drained: bool = False
+    undos: list[Memo] = field(default_factory=list)
+    """In a rollback: the memos of the steps to undo next, in descending order."""
     subscribed: set[int] = field(default_factory=set)
     """The listeners whose subscriptions are in the store."""
     parent: tuple[str, int] | None = None

@@ -50,6 +50,7 @@ class Decision:
     pending      an expression to evaluate elsewhere first; then decide again with its answer added
     consumed     False while the cause itself still waits for that answer
     more         there is more to do at once: the decision only paused to let others run
+    wants_undos  the rollback needs the next memos with an undo; then decide again with them
     """
 
     events: list[Event] = field(default_factory=list)
@@ -59,6 +60,7 @@ class Decision:
     pending: Evaluate | None = None
     consumed: bool = True
     more: bool = False
+    wants_undos: bool = False
 
 
 _OURS: Final = frozenset({"secrets", "authorization"})

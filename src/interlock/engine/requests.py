@@ -9,7 +9,7 @@ import msgspec
 from interlock import errors
 from interlock.engine.bindings import Bindings
 from interlock.engine.machine import Machine, StepFault
-from interlock.engine.state import Frame, RunState, Scope
+from interlock.engine.state import UNDO, Frame, RunState, Scope
 from interlock.expr import uri_template
 from interlock.expr.template import Template
 from interlock.flow.graph import ChildWork, HttpWork, Node, OpenApiWork, ProcessWork, PythonWork
@@ -203,7 +203,7 @@ def idempotency_key(m: Machine, scope: Scope, node: Node, frame: Frame, bindings
 
 
 def _marks(state: RunState, scope: Scope, frame: Frame) -> str:
-    """Give the loop indexes, `try` rounds and backward jumps that tell this visit of a step from the others."""
+    """Give what tells this visit of a step from others: loop indexes, `try` rounds, jumps back, and which undo it is."""
     marks = []
     for current in state.lineage(scope):
         for open_ in reversed(current.frames):
@@ -215,6 +215,9 @@ def _marks(state: RunState, scope: Scope, frame: Frame) -> str:
                 marks.append(f"round={open_.round}")
         if current.laps:
             marks.append(f"lap={current.laps}")
+        if current.id == UNDO:
+            assert state.head.rollback is not None
+            marks.append(f"undo={state.head.rollback.before}")
     return "&".join(reversed(marks))
 
 

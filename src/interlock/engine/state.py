@@ -25,6 +25,8 @@ from interlock.model.payload import NULL, Payload
 from interlock.model.states import ENDED_RUN, RunStatus
 
 ROOT = ""
+UNDO = "undo"
+"""The scope of the undo that runs; there is one at a time."""
 
 
 class Frame(msgspec.Struct, kw_only=True, omit_defaults=True, rename={"input_": "input"}):
@@ -77,13 +79,15 @@ class Scope(msgspec.Struct, kw_only=True, omit_defaults=True):
     frames: list[Frame] = []
     laps: int = 0  # jumps back by `then`: tells apart the visits of one step in idempotency keys
     done: bool = False  # a branch that ended; its value waits for the join
+    given: Payload | None = None  # an undo: what the step that it undoes was given
 
 
 class Rollback(msgspec.Struct, kw_only=True, omit_defaults=True):
     """A rollback in progress: what the run ends with afterwards, and how far it came.
 
     `fault` None: the run ends cancelled, for `reason`. `before`: the number of the last memo whose undo was begun, None at
-    first; the next one is the greatest below it. `failed`: how many undos failed for good.
+    first; the next one is the greatest below it. `failed`: how many undos failed for good. `awaited`: the scopes whose
+    effects in flight are waited for, before the first undo. `undoing`: the path of the step whose undo runs.
     """
 
     scope: str
@@ -92,6 +96,8 @@ class Rollback(msgspec.Struct, kw_only=True, omit_defaults=True):
     reason: str | None = None
     before: int | None = None
     failed: int = 0
+    awaited: list[str] = []
+    undoing: str = ""
 
 
 class Head(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -230,4 +236,4 @@ def root_scope(value: Payload, first: str | None) -> Scope:
 EMPTY = Payload({})
 """The context that a run begins with; see decision 2 of docs/explanation/ambiguities.md."""
 
-__all__ = ["EMPTY", "NULL", "ROOT", "Frame", "Head", "RunState", "Scope", "new", "root_scope"]
+__all__ = ["EMPTY", "NULL", "ROOT", "UNDO", "Frame", "Head", "RunState", "Scope", "new", "root_scope"]

@@ -104,8 +104,8 @@ def _check(value: Json, findings: Findings, allowed: limits.Limits) -> None:
 
 def _check_meaning(value: Json, root: Json, findings: Findings, allowed: limits.Limits) -> None:
     """Look at what a document, or a function of its own, means. `root`: the workflow that its names belong to."""
+    interlock.check(findings, allowed)  # first: the undos are tasks too
     targets.check(findings)
-    interlock.check(findings, allowed)
     expressions.check(root, findings)
     references.check(root, findings)  # after the expressions, which say what secrets they read
     limits.check(value, findings, allowed)

@@ -80,6 +80,7 @@ CODES: Final[dict[str, str]] = {
     "invalid-cron": "no cron expression",
     "unknown-metadata": "a key or failure class that `metadata.interlock` does not know",
     "invalid-metadata": "a value that a key of `metadata.interlock` does not take",
+    "meaningless-in-undo": "something in `compensate` that an undo has no use for",
     "empty-filter": "an error filter that compares nothing",
     "merge-key": "the merge key of YAML 1.1, which YAML 1.2 does not have",
     "unsupported-dsl": "a document for another version of the language",

@@ -6,7 +6,8 @@ refused by name here too; what else `check` warns about, `run` and `publish` ref
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import assert_never
 
@@ -20,6 +21,7 @@ from interlock.flow import calling, compile_events, extendable, failing, pointer
 from interlock.flow import document as doc
 from interlock.flow.document import Workflow
 from interlock.flow.fetched import Fetched
+from interlock.flow.grammar.tasks import undo_of
 from interlock.flow.graph import (
     Case,
     Checker,
@@ -43,8 +45,9 @@ from interlock.flow.graph import (
 )  # fmt: skip
 from interlock.flow.reading import Reader, condition
 from interlock.model import retry
-from interlock.model.event import EXTENDED, LIST_END, RUN_END, STEP_END
+from interlock.model.event import EXTENDED, LIST_END, RUN_END, STEP_END, UNDO
 from interlock.model.json import Json
+from interlock.model.task import FailureClass
 
 
 class NotExecutable(errors.Invalid):
@@ -82,6 +85,9 @@ class _Compiler:
         self._nodes: dict[str, Node] = {}
         self._extended: str | None = None
         """The task whose extensions are being compiled."""
+        self._budgets: Mapping[FailureClass, int] = retry.WORKFLOW_BUDGETS
+        self._in_undo = False
+        """Whether what is being compiled is written in an undo; a function that it calls is not."""
 
     def graph(self) -> Graph:
         workflow = self._workflow
@@ -160,9 +166,26 @@ class _Compiler:
             export_schema=self._checker(task.export.schema if task.export else None),
             timeout=self._timeout(task.timeout),
             tolerates=extension.get("on_error") == "continue",
-            budgets=retry.budgets(extension.get("retry", {})),
+            budgets=retry.budgets(extension.get("retry", {}), self._budgets),
             idempotency_key=condition(extension.get("idempotency_key")),
+            undo=None if task.undo is None else self._undo(named, task.undo, path, definition),
+            in_undo=self._in_undo,
         )
+
+    def _undo(self, named: doc.NamedTask, task: doc.Task, path: str, definition: Json) -> str:
+        """Compile the undo of a task and give the position at which it begins."""
+        undo = doc.NamedTask(name=f"undo {named.name}", task=task)
+        outer, self._budgets = self._budgets, retry.UNDO_BUDGETS
+        with self._writing(in_undo=True):
+            self._node(undo, path + UNDO, LIST_END, {}, undo_of(definition))
+        self._budgets = outer
+        return self._entry(undo, path + UNDO)
+
+    @contextlib.contextmanager
+    def _writing(self, *, in_undo: bool) -> Iterator[None]:
+        outer, self._in_undo = self._in_undo, in_undo
+        yield
+        self._in_undo = outer
 
     def _around(
         self,
@@ -180,13 +203,13 @@ class _Compiler:
             self._extended = path
             before = pointer.child(f"{path}/before", extension.name)
             after = pointer.child(f"{path}/after", extension.name)
-            parts.append(
-                Part(
+            with self._writing(in_undo=False):
+                part = Part(
                     when=condition(extension.when),
                     before=self._list(extension.before, before, written.get("before", []), STEP_END),
                     after=self._list(extension.after, after, written.get("after", [])),
                 )
-            )
+            parts.append(part)
             self._extended = None
         self._nodes[path + EXTENDED] = Node(
             path=path + EXTENDED,
@@ -299,7 +322,7 @@ class _Compiler:
             return PythonWork(function=name, arguments=self._reader.template(task.with_), isolated=isolated)
         inner = pointer.child(f"{path}/call/0", task.function)
         called = doc.NamedTask(name=task.function, task=named.task)
-        with self._fetched.inside(task.function):
+        with self._fetched.inside(task.function), self._writing(in_undo=False):
             self._node(called, inner, LIST_END, {}, named.definition)
         return FunctionWork(arguments=self._reader.template(task.with_), first=self._entry(called, inner))
 

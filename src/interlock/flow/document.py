@@ -168,7 +168,10 @@ class SubscriptionIterator(_Node, frozen=True, kw_only=True):
 
 
 class TaskBase(_Node, frozen=True, kw_only=True):
-    """What every task has. `then` is a directive or the name of a task in the same list."""
+    """What every task has. `then` is a directive or the name of a task in the same list.
+
+    `undo` is the task that `metadata.interlock.compensate` holds.
+    """
 
     if_: str | None = None
     input: Input | None = None
@@ -177,6 +180,7 @@ class TaskBase(_Node, frozen=True, kw_only=True):
     timeout: Timeout | str | None = None
     then: str | None = None
     metadata: dict[str, Json] = {}
+    undo: Task | None = None
 
 
 class CallHttp(TaskBase, frozen=True, kw_only=True):

@@ -16,6 +16,7 @@ from interlock import errors
 from interlock.expr.jq import Expression
 from interlock.expr.template import Template
 from interlock.model import retry
+from interlock.model.event import UNDO
 from interlock.model.json import Json
 from interlock.model.task import FailureClass
 
@@ -269,6 +270,10 @@ Work: TypeAlias = (
 )  # fmt: skip
 
 
+EffectWork: TypeAlias = HttpWork | OpenApiWork | PythonWork | ProcessWork | ChildWork
+"""What leaves the run and comes back."""
+
+
 # -- nodes and graphs ------------------------------------------------------------------------------------------------
 
 
@@ -301,6 +306,10 @@ class Node:
     idempotency_key: Expression | None = None
     extends: str | None = None
     """In the list of an extension, and for the node around it: the step that is extended."""
+    undo: str | None = None
+    """The position at which its undo begins, once it has completed and the run rolls back."""
+    in_undo: bool = False
+    """Whether it is written in an undo, where `$input` is what the step that is undone was given."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -336,7 +345,7 @@ class Graph:
         """Give the path of a step that is named by its path or its name. Raises Invalid, NotFound, which list the names."""
         if step in self.nodes:
             return step
-        found = [path for path in self.nodes if path.rsplit("/", 1)[-1] == step]
+        found = [path for path, node in self.nodes.items() if step == _called(path, node)]
         if len(found) == 1:
             return found[0]
         if found:
@@ -347,3 +356,8 @@ class Graph:
         """Say whether going on from a step at `position` is a jump to it or to what lies before it in its list."""
         target = self.nodes.get(position)
         return target is not None and target.order <= node.order
+
+
+def _called(path: str, node: Node) -> str:
+    """Give the name that people call a step by."""
+    return node.name if path.endswith(UNDO) else path.rsplit("/", 1)[-1]

@@ -17,7 +17,7 @@ from interlock.flow.grammar.authentication import SCHEMES
 from interlock.flow.grammar.calls import CALLS
 from interlock.flow.grammar.processes import PROCESSES
 from interlock.flow.grammar.shapes import fits
-from interlock.flow.grammar.tasks import kinds_of
+from interlock.flow.grammar.tasks import kinds_of, undo_of
 from interlock.model.json import Json
 
 
@@ -215,6 +215,7 @@ def _base(value: dict[str, Json]) -> dict[str, Json]:
         "timeout": _timeout(value.get("timeout")),
         "then": value.get("then"),
         "metadata": value.get("metadata", {}),
+        "undo": None if (undo := undo_of(value)) is None else task(undo),
     }
 
 

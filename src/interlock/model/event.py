@@ -25,6 +25,8 @@ RUN_END: Final = "end"
 STEP_END: Final = "exit"
 EXTENDED: Final = "#extended"
 """How the path of the node around a step with extensions ends; people are not shown it."""
+UNDO: Final = "/metadata/interlock/compensate"
+"""What stands between the path of a step and that of its undo, which is a step too."""
 
 
 class _Event(msgspec.Struct, frozen=True, kw_only=True, array_like=False, omit_defaults=True):
@@ -219,7 +221,10 @@ class BranchEnded(_Event, frozen=True, kw_only=True, tag="branch-ended"):
 
 
 class Completed(_Event, frozen=True, kw_only=True, tag="completed"):
-    """A step ended well. `since`: it was opened and ended in one go. `back`: `next` lies before it in its list."""
+    """A step ended well. `since`: it was opened and ended in one go. `back`: `next` lies before it in its list.
+
+    `undo`: the position of what undoes it, empty for nothing; `input` is what it was given, where it was never opened.
+    """
 
     scope: str
     path: str
@@ -228,6 +233,8 @@ class Completed(_Event, frozen=True, kw_only=True, tag="completed"):
     context: Payload | None = None
     since: float | None = None
     back: bool = False
+    undo: str = ""
+    input: Payload | None = None
 
 
 class Skipped(_Event, frozen=True, kw_only=True, tag="skipped"):
@@ -310,6 +317,55 @@ class Cancelled(_Event, frozen=True, kw_only=True, tag="cancelled"):
     reason: str | None = None
 
 
+class RollbackBegan(_Event, frozen=True, kw_only=True, tag="rollback-began"):
+    """The run failed at the step `path` of `scope`, or is cancelled (`fault` None), and undoes first what it finished.
+
+    `awaited`: the scopes that wait for an effect which has an undo, each with its step. All others are closed.
+    """
+
+    scope: str
+    path: str
+    fault: Fault | None = None
+    reason: str | None = None
+    awaited: dict[str, str] = {}
+
+
+class Awaited(_Event, frozen=True, kw_only=True, tag="awaited"):
+    """An effect that a rollback waited for has ended. `fault`: not well, so that there is nothing to undo."""
+
+    scope: str
+    path: str
+    fault: Fault | None = None
+
+
+class UndoBegan(_Event, frozen=True, kw_only=True, tag="undo-began"):
+    """The undo of the step `path` began, at the node `node`. `number`: that of its memo.
+
+    `output` is what the step gave and `input` what it was given.
+    """
+
+    number: int
+    path: str
+    output: Payload
+    input: Payload
+    node: str = ""
+
+
+class Undone(_Event, frozen=True, kw_only=True, tag="undone"):
+    """The undo of the step `path` ended well."""
+
+    number: int
+    path: str
+
+
+class UndoFailed(_Event, frozen=True, kw_only=True, tag="undo-failed"):
+    """The undo of the step `path` failed for good; the rollback goes on with the next one."""
+
+    number: int
+    path: str
+    fault: Fault
+
+
 class Suspended(_Event, frozen=True, kw_only=True, tag="suspended"):
     """Nothing new starts until the run is resumed."""
 
@@ -345,4 +401,5 @@ Event: TypeAlias = (
     | AttemptFailed | Caught | RetryScheduled | Retried | Faulted | Ended | Cancelled | Suspended | Resumed
     | Called | Returned | Noted | Left | Shown | Renewed
     | Reopened | Recovered | Copied | Emitted | Listened | Heard | Sealed | Taken | Processed | Extended
+    | RollbackBegan | Awaited | UndoBegan | Undone | UndoFailed
 )  # fmt: skip

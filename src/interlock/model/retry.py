@@ -22,13 +22,22 @@ WORKFLOW_BUDGETS: Final[dict[FailureClass, int]] = {
     FailureClass.INVALID: 0,
 }
 
+UNDO_BUDGETS: Final[dict[FailureClass, int]] = WORKFLOW_BUDGETS | {
+    FailureClass.APPLICATION: 5,
+    FailureClass.TIMEOUT: 5,
+    FailureClass.OUT_OF_MEMORY: 1,
+}
+"""Those of the steps of an undo: nobody catches its errors, and what it leaves behind somebody has to clean up by hand."""
+
 _DELAY_SECONDS: Final = 1.0
 _LONGEST_SECONDS: Final = 60.0
 
 
-def budgets(author: Mapping[str, int]) -> dict[FailureClass, int]:
+def budgets(
+    author: Mapping[str, int], defaults: Mapping[FailureClass, int] = WORKFLOW_BUDGETS
+) -> dict[FailureClass, int]:
     """Give the budgets of a step: the defaults with what the author named in `metadata.interlock.retry`."""
-    return WORKFLOW_BUDGETS | {FailureClass(name): count for name, count in author.items()}
+    return {**defaults} | {FailureClass(name): count for name, count in author.items()}
 
 
 def allows(budget: Mapping[FailureClass, int], used: Mapping[str, int], failure: FailureClass) -> bool:

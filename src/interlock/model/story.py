@@ -13,7 +13,7 @@ from typing import Final, assert_never
 
 from interlock.model import event as events
 from interlock.model.call import Show
-from interlock.model.event import EXTENDED, Event
+from interlock.model.event import EXTENDED, UNDO, Event
 from interlock.model.fault import Fault
 from interlock.model.payload import Payload
 from interlock.model.states import RunStatus, StepStatus
@@ -36,15 +36,27 @@ class Step:
     items: int | None = None
     next: str | None = None
     queued: bool = False
+    undo_fault: Fault | None = None
+    """What its undo failed with; the step itself stays completed."""
 
     @property
     def name(self) -> str:
-        return self.path.rsplit("/", 1)[-1].replace("~1", "/").replace("~0", "~")
+        if self.path.endswith(UNDO):
+            return f"undo {_last(self.path.removesuffix(UNDO))}"
+        return _last(self.path)
 
     @property
     def depth(self) -> int:
         """How many steps enclose this one."""
         return sum(1 for _ in enclosing(self.path))
+
+
+@dataclass(slots=True)
+class Rollback:
+    """How far the undoing of what a run had finished came. `failed`: the paths of steps, and what their undo failed with."""
+
+    undone: int = 0
+    failed: list[tuple[str, Fault]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -58,9 +70,15 @@ class Story:
     output: Payload | None = None
     fault: Fault | None = None
     steps: dict[str, Step] = field(default_factory=dict)
+    rollback: Rollback | None = None
     shown: Show | None = None
     rounds: int = 0
     """How often the run continued as new; the steps are those since then."""
+
+    @property
+    def is_compensating(self) -> bool:
+        """Whether the run undoes now what it had finished."""
+        return self.rollback is not None and self.ended is None
 
     def tell(self, news: Iterable[Event]) -> None:
         for event in news:
@@ -137,8 +155,10 @@ class Story:
                 self.status, self.began = RunStatus.RUNNING, event.at
             case events.Faulted():
                 self.status, self.ended, self.fault = RunStatus.FAULTED, event.at, event.fault
-                if event.path:
+                if event.path and self.rollback is None:
                     self._blame(event.path, event.fault, event.at)
+            case events.RollbackBegan() | events.Awaited() | events.UndoBegan() | events.Undone() | events.UndoFailed():
+                self._roll_back(event)
             case events.Ended():
                 self.status, self.ended, self.output = RunStatus.COMPLETED, event.at, event.output
             case events.Cancelled():
@@ -160,6 +180,42 @@ class Story:
                 return
             case _:
                 assert_never(event)
+
+    def _roll_back(
+        self, event: events.RollbackBegan | events.Awaited | events.UndoBegan | events.Undone | events.UndoFailed
+    ) -> None:
+        if isinstance(event, events.RollbackBegan):
+            if event.path and event.fault is not None:
+                self._blame(event.path, event.fault, event.at)
+            self._stop(event)
+            self.rollback = Rollback()
+            return
+        assert self.rollback is not None
+        match event:
+            case events.Awaited() if event.fault is not None:
+                self._blame(event.path, event.fault, event.at)
+            case events.Undone():
+                self.rollback.undone += 1
+                step = self.steps[event.path]
+                step.status = StepStatus.COMPENSATED if step.undo_fault is None else step.status
+                self._close_inside(event.path, event.at)
+            case events.UndoFailed():
+                self.rollback.failed.append((event.path, event.fault))
+                step = self.steps[event.path]
+                step.status, step.undo_fault = StepStatus.COMPLETED, event.fault
+                self._blame(event.fault.instance or event.path + UNDO, event.fault, event.at)
+                self._close_inside(event.path, event.at)
+            case _:
+                pass
+
+    def _stop(self, event: events.RollbackBegan) -> None:
+        """Close what is open when a rollback begins, but for what it waits for."""
+        failed = "" if event.fault is None else f"{event.fault.instance}/"
+        for step in self.steps.values():
+            if step.ended is None and step.path not in event.awaited.values():
+                is_around = failed.startswith(f"{step.path}/")
+                step.status = StepStatus.FAULTED if is_around else StepStatus.CANCELLED
+                step.ended, step.until = event.at, None
 
     def _visit(self, path: str, at: float) -> Step:
         step = self.steps.get(path)
@@ -210,7 +266,8 @@ def enclosing(path: str) -> Iterator[str]:
     # A step's name follows its index in a list; what stands between two steps are the words of the construct.
     ends: list[int] = []
     for number in range(1, len(parts)):
-        if parts[number - 1].isdigit() and (not ends or ends[-1] != number - 1):
+        is_undo = number > 1 and parts[number - 2 : number + 1] == _UNDO
+        if is_undo or (parts[number - 1].isdigit() and (not ends or ends[-1] != number - 1)):
             ends.append(number)
     for end in reversed(ends[:-1]):
         yield "/" + "/".join(parts[: end + 1])
@@ -221,6 +278,19 @@ def is_hidden(event: Event) -> bool:
     return isinstance(event, _OF_STEPS) and event.path.endswith(EXTENDED)
 
 
+def _last(path: str) -> str:
+    return path.rsplit("/", 1)[-1].replace("~1", "/").replace("~0", "~")
+
+
+_FROM_FAULTS: Final = (
+    events.Caught,
+    events.RetryScheduled,
+    events.Faulted,
+    events.RollbackBegan,
+    events.Awaited,
+    events.UndoFailed,
+)
+_UNDO: Final = UNDO.split("/")[1:]
 _OF_STEPS: Final = (events.Entered, events.Completed, events.Skipped, events.Extended)
 
 
@@ -229,6 +299,11 @@ LIFECYCLE: Final[dict[type[Event], str]] = {
     events.Ended: "workflow.completed",
     events.Faulted: "workflow.faulted",
     events.Cancelled: "workflow.cancelled",
+    events.RollbackBegan: "workflow.compensating",
+    events.Awaited: "step.awaited",
+    events.UndoBegan: "step.compensating",
+    events.Undone: "step.compensated",
+    events.UndoFailed: "step.compensation-failed",
     events.Suspended: "workflow.suspended",
     events.Resumed: "workflow.resumed",
     events.Reopened: "workflow.resumed",
@@ -270,18 +345,23 @@ def lifecycle(history: Iterable[Event]) -> Iterator[tuple[str, Event]]:
     A step that was opened and completed in one go is told as started and completed; an error is told as the fault of its
     step before what was done about it. Round 0 of a `try` only sets its deadline and is not told.
     """
+    rolled_back = False
     for event in history:
         if is_hidden(event) or (isinstance(event, events.Retried) and not event.round):
             continue
         if isinstance(event, events.Completed) and event.since is not None:
             yield "step.started", event
-        if isinstance(event, events.Caught | events.RetryScheduled | events.Faulted) and _of_step(event.fault):
+        if _tells_fault(event) and not (rolled_back and isinstance(event, events.Faulted)):
             yield "step.faulted", event
+        rolled_back = rolled_back or isinstance(event, events.RollbackBegan)
         if isinstance(event, events.Returned) and event.failed is not None:
             yield "step.faulted", event
             continue
         yield LIFECYCLE[type(event)], event
 
 
-def _of_step(fault: Fault) -> bool:
-    return fault.instance is not None and bool(fault.instance.strip("/"))
+def _tells_fault(event: Event) -> bool:
+    """Say whether an event follows from the fault of a step, which it holds."""
+    if not isinstance(event, _FROM_FAULTS):
+        return False
+    return event.fault is not None and event.fault.instance is not None and bool(event.fault.instance.strip("/"))

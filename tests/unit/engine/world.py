@@ -20,8 +20,12 @@ from interlock.flow import check
 from interlock.flow import compile as flow_compile
 from interlock.model.event import Event
 from interlock.model.fault import RUNTIME, Fault
+from interlock.model.memo import Memo
 from interlock.model.payload import Payload
 from interlock.model.task import Cancelled, Done, EffectRequest, Failed, FailureClass, Snoozed
+
+PAGE = 2
+"""How many undos a rollback is given at once: few, so that it has to ask again."""
 
 HEADER = "document: {dsl: 1.0.3, namespace: default, name: tested, version: 1.0.0}\n"
 
@@ -41,6 +45,8 @@ class World:
         self.requests: dict[str, EffectRequest] = {}
         self.interrupts: dict[int, bool] = {}
         self.decisions = 0
+        self.memos: list[Memo] = []
+        self._page: list[Memo] = []
 
     def decide(self, cause: Cause) -> list[Event]:
         """Apply a cause as the shell does and give the events that followed."""
@@ -49,6 +55,10 @@ class World:
         while True:
             decision = self._decide(cause, answers)
             news += decision.events
+            if decision.wants_undos:
+                self._page = self._undos()
+                cause, answers = core.Continue(), []
+                continue
             if decision.pending is not None:
                 if decision.events:
                     answers = []
@@ -70,6 +80,7 @@ class World:
             now=self.now,
             uniform=lambda low, high: low + (high - low) * self.jitter,
             answers=answers,
+            undos=self._page,
             **self.options,
         )
         self.decisions += 1
@@ -78,8 +89,16 @@ class World:
             self.requests = {name: request for name, request in self.requests.items() if request.effect != effect}
         self.interrupts |= decision.interrupts
         for request in decision.requests:
-            self.requests[request.path.rsplit("/", 1)[-1]] = request
+            self.requests[self.graph.nodes[request.path].name] = request
         return decision
+
+    def _undos(self) -> list[Memo]:
+        """Give the undos that come next, of those that were stored."""
+        assert self.state.head.rollback is not None
+        before = self.state.head.rollback.before
+        found = [memo for memo in reversed(self.memos) if memo.undo and (before is None or memo.number < before)]
+        assert found, "the rollback asked for undos that nobody remembers"
+        return found[:PAGE]
 
     def apply(self, event: Event) -> None:
         """Let something be part of the history that no decision caused."""
@@ -91,7 +110,10 @@ class World:
         fresh = states.new("run", "default", "id", self.state.input)
         folded = rows.folded(fresh, self.history)
         stored = rows.folded(self.state, [])
+        self.memos += self.state.memos
+        self.state.memos.clear()
         assert folded == stored
+        assert fresh.memos == self.memos
         assert fresh.effects == ({} if self.state.ended else self.state.effects)
         assert fresh.output == self.state.output
         assert fresh.fault == self.state.fault

@@ -255,6 +255,9 @@ def test_limits_are_settings():
     [
         "{}",
         "{isolated: true}",
+        "{compensate: {call: http, with: {method: delete, endpoint: 'https://x.example/{id}'}}}",
+        "{compensate: {if: .made, do: [{l: {for: {in: .x}, do: [{m: {set: {x: '${ $item }'}, then: exit}}]}}]}}",
+        "{compensate: {do: [{b: {set: {x: 1}, metadata: {interlock: {on_error: continue, retry: {timeout: 9}}}}}]}}",
         "{on_error: continue}",
         "{on_error: fail}",
         "{idempotency_key: '${ .order.id }'}",
@@ -270,7 +273,7 @@ def test_built_keys_of_our_metadata_are_taken(content):
     )
 
 
-@pytest.mark.parametrize("key", ["compensate", "requires", "pool", "priority", "await", "concurrency", "rate", "cache"])
+@pytest.mark.parametrize("key", ["requires", "pool", "priority", "await", "concurrency", "rate", "cache"])
 def test_keys_that_are_not_built_yet_are_warned_about(key):
     problems = _problems(f"do:\n  - a: {{set: {{x: 1}}, metadata: {{interlock: {{{key}: 1}}}}}}\n")
 

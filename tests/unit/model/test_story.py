@@ -342,3 +342,101 @@ def test_an_emitted_event_is_told_after_its_step() -> None:
     world.start()
     assert sequence(world)[1:4] == ["step.started tell", "step.completed tell", "step.emitted tell"]
     assert statuses(told(world)) == {"tell": "completed"}
+
+
+# -- rollbacks -------------------------------------------------------------------------------------------------------
+
+
+def saga(extra: str = "") -> World:
+    undo = "metadata: {interlock: {compensate: {call: 'python:m:u', metadata: {interlock: {retry: {application: 0}}}}}}"
+    found = World(
+        f"""
+        do:
+          - a: {{call: 'python:m:f', {undo}}}
+          - b: {{call: 'python:m:f', {undo}}}
+          - outer: {{do: [{{both: {{fork: {{branches: [{{c: {{call: 'python:m:f', {undo}}}}}, {{d: {{call: 'python:m:f'}}}}]}}}}}}]}}
+          {extra}
+        """
+    )
+    found.start()
+    found.done("a")
+    found.done("b")
+    return found
+
+
+def test_story_of_a_rollback_tells_what_was_undone_and_what_was_not() -> None:
+    """WF-11: failures reported"""
+    world = saga()
+    world.failed("d")
+    story = told(world)
+    assert story.is_compensating
+    assert statuses(story) == {
+        "a": "completed", "b": "completed", "outer": "faulted", "both": "faulted", "c": "running", "d": "faulted",
+    }  # fmt: skip
+    world.failed("c")
+    assert statuses(told(world))["c"] == "faulted"
+    assert statuses(told(world))["undo b"] == "running"
+    world.failed("undo b")
+    world.done("undo a")
+    story = told(world)
+    assert not story.is_compensating
+    assert story.status is RunStatus.FAULTED
+    found = statuses(story)
+    assert (found["a"], found["undo a"]) == ("compensated", "completed")
+    assert (found["b"], found["undo b"]) == ("completed", "faulted")
+    assert story.rollback is not None
+    assert (story.rollback.undone, [path for path, _ in story.rollback.failed]) == (1, ["/do/1/b"])
+    assert str(story.steps["/do/1/b"].undo_fault) == "Broken: it broke"
+
+
+def test_step_with_a_visit_that_could_not_be_undone_is_not_told_as_undone() -> None:
+    undo = "metadata: {interlock: {compensate: {call: 'python:m:u', metadata: {interlock: {retry: {application: 0}}}}}}"
+    world = World(
+        f"do: [{{l: {{for: {{in: '[1, 2]'}}, do: [{{a: {{call: 'python:m:f', {undo}}}}}]}}}}, {{w: {{wait: PT1H}}}}]"
+    )
+    world.start()
+    world.done("a")
+    world.done("a")
+    world.decide(Cancel(rollback=True))
+    world.failed("undo a")
+    world.done("undo a")
+    story = told(world)
+    assert statuses(story) == {"l": "completed", "a": "completed", "undo a": "completed", "w": "cancelled"}
+    assert story.status is RunStatus.CANCELLED
+
+
+def test_events_of_a_rollback_are_named_and_its_fault_is_told_once() -> None:
+    world = saga()
+    world.failed("d")
+    world.done("c")
+    for name in ("undo c", "undo b"):
+        world.done(name)
+    world.failed("undo a")
+    assert sequence(world)[-20:] == [
+        "step.faulted d",
+        "workflow.compensating d",
+        "step.completed c",
+        "step.awaited c",
+        "step.compensating c",
+        "step.started compensate",
+        "step.requested compensate",
+        "step.completed compensate",
+        "step.compensated c",
+        "step.compensating b",
+        "step.started compensate",
+        "step.requested compensate",
+        "step.completed compensate",
+        "step.compensated b",
+        "step.compensating a",
+        "step.started compensate",
+        "step.requested compensate",
+        "step.faulted compensate",
+        "step.compensation-failed a",
+        "workflow.faulted d",
+    ]
+
+
+def test_undo_belongs_to_its_step() -> None:
+    undo = "/do/0/a/do/1/b/metadata/interlock/compensate"
+    assert list(enclosing(undo)) == ["/do/0/a/do/1/b", "/do/0/a"]
+    assert list(enclosing(f"{undo}/do/0/x")) == [undo, "/do/0/a/do/1/b", "/do/0/a"]

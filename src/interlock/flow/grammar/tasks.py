@@ -215,6 +215,13 @@ def kinds_of(task: dict[str, Json]) -> list[str]:
     return [kind for kind in kinds if kind != "do"] if "for" in kinds else kinds
 
 
+def undo_of(task: dict[str, Json]) -> Json:
+    """Give the task that undoes a task, `metadata.interlock.compensate`; None when it has none."""
+    metadata = task.get("metadata")
+    extension = metadata.get("interlock") if isinstance(metadata, dict) else None
+    return extension.get("compensate") if isinstance(extension, dict) else None
+
+
 def _record(kind: str, task: dict[str, Json]) -> Record:
     protocol = task.get("call") if kind == "call" else None
     if isinstance(protocol, str) and protocol in _CALL_RECORDS:

@@ -16,6 +16,7 @@ from interlock.flow import nearest, pointer
 from interlock.flow.findings import Findings, Role
 from interlock.flow.grammar.shapes import quoted
 from interlock.flow.grammar.tasks import kinds_of
+from interlock.model.event import UNDO
 from interlock.model.json import Json
 
 ARGUMENTS: Final = ("context", "input", "output", "secrets", "task", "workflow", "runtime", "authorization")
@@ -124,7 +125,8 @@ def _check_names(
 ) -> None:
     if path.startswith("/use/"):  # read where it is used, in scopes that are not known here
         return
-    known = set(ARGUMENTS).union(*(names for prefix, names in scopes if path.startswith(prefix)))
+    undo = path[: path.rfind(UNDO) + len(UNDO)] if UNDO in path else ""  # which sees nothing of what is around it
+    known = set(ARGUMENTS).union(*(names for prefix, names in scopes if path.startswith(prefix) and undo in prefix))
     for name in sorted(compiled.arguments - known):
         near = nearest.name(name, sorted(known))
         advice = (

@@ -8,8 +8,10 @@ from typing import Final
 from interlock.flow import nearest, pointer
 from interlock.flow.findings import Findings, Role
 from interlock.flow.grammar.shapes import kind_of, listed, quoted
+from interlock.flow.grammar.tasks import TASK
 from interlock.flow.meaning.limits import Limits
 from interlock.model import duration
+from interlock.model.event import UNDO
 from interlock.model.json import Json
 from interlock.model.task import FailureClass
 
@@ -19,10 +21,19 @@ KEYS: Final = (
 )  # fmt: skip
 """Every key there will be; those without a check below are not built yet."""
 
+_NOT_OF_AN_UNDO: Final = {
+    "then": "it ends where it began, so that nothing comes after it",
+    "export": "its context ends with it",
+}
+_NOT_IN_AN_UNDO: Final = {
+    "compensate": "an undo is not undone",
+    "on_error": "a rollback goes on after an undo that fails",
+}
+
 
 def check(findings: Findings, limits: Limits) -> None:
-    """Note unknown, wrong and not yet built keys, and list their expressions."""
-    for path, task in findings.places[Role.TASK]:
+    """Note unknown, wrong and not yet built keys, and list their expressions and the tasks that undo others."""
+    for path, task in findings.places[Role.TASK]:  # which grows meanwhile by the undos, and what is in them
         metadata = task.get("metadata")
         if isinstance(metadata, dict) and "interlock" in metadata:
             _check_metadata(f"{path}/metadata/interlock", metadata["interlock"], findings, limits)
@@ -39,11 +50,28 @@ def _check_metadata(path: str, content: Json, findings: Findings, limits: Limits
             advice = f"; did you mean `{near}`?" if near else f"; it knows {listed(list(KEYS), 'and')}"
             message = f"`metadata.interlock` has no `{key}`{advice}"
             findings.add("unknown-metadata", message, place, at_key=True, found=key, nearest=near)
+        elif key in _NOT_IN_AN_UNDO and _is_in_undo(path, key):
+            message = f"`{key}` has no meaning in `compensate`: {_NOT_IN_AN_UNDO[key]}"
+            findings.add("meaningless-in-undo", message, place, at_key=True, found=key)
         elif key in _CHECKS:
             _CHECKS[key](place, value, findings, limits)
         else:
             message = f"`metadata.interlock.{key}` is known but not built yet"
             findings.warn("not-executable-yet", message, place, at_key=True)
+
+
+def _is_in_undo(path: str, key: str) -> bool:
+    """Say whether a task is an undo or, for `compensate`, within one; a step within one may fail and be passed over."""
+    task = path.removesuffix("/metadata/interlock")
+    return task.endswith(UNDO) or (key == "compensate" and UNDO in task)
+
+
+def _check_compensate(place: str, value: Json, findings: Findings, _: Limits) -> None:
+    TASK.check(value, place, findings)
+    for key in value if isinstance(value, dict) else ():
+        if key in _NOT_OF_AN_UNDO:
+            message = f"`{key}` has no meaning in `compensate`: {_NOT_OF_AN_UNDO[key]}"
+            findings.add("meaningless-in-undo", message, f"{place}/{key}", at_key=True, found=key)
 
 
 def _refuse(place: str, value: Json, expected: str, findings: Findings) -> None:
@@ -95,6 +123,7 @@ def _check_retry(place: str, value: Json, findings: Findings, limits: Limits) ->
 
 
 _CHECKS: Final[dict[str, Callable[[str, Json, Findings, Limits], None]]] = {
+    "compensate": _check_compensate,
     "isolated": _check_isolated,
     "on_error": _check_on_error,
     "idempotency_key": _check_idempotency_key,
