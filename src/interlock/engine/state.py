@@ -25,8 +25,8 @@ from interlock.model.payload import NULL, Payload
 from interlock.model.states import ENDED_RUN, RunStatus
 
 ROOT = ""
-UNDO = "undo"
-"""The scope of the undo that runs; there is one at a time."""
+UNDO = "~undo"
+"""The scope of the undo that runs; there is one at a time. No step of a Python workflow can be called so."""
 
 
 class Frame(msgspec.Struct, kw_only=True, omit_defaults=True, rename={"input_": "input"}):
