@@ -84,6 +84,13 @@ class SqlGraphs:
 
         return await self._database.write(work)
 
+    async def next_due(self, now: float | None) -> float | None:
+        async def look(transaction: Transaction) -> float | None:
+            rows = await transaction.rows("tasks_due_next", {"now": now})
+            return rows[0][0] if rows else None
+
+        return await self._database.read(look, once=True)
+
     async def due(self, now: float | None) -> int:
         async def look(transaction: Transaction) -> tuple[bool, list[Row]]:
             delayed = await transaction.rows("tasks_due_any", {"now": now})
