@@ -28,7 +28,7 @@ from interlock.pool.launcher import Launch, Launcher, Running
 from interlock.secrets.keeper import Keeper, no_secret
 from interlock.secrets.revealed import Stream
 from interlock.service import Clock, Loop
-from interlock.store.ports import ClaimedTask, Orphan, Store
+from interlock.store.ports import DUE_AT_ONCE, ClaimedTask, Orphan, Store
 
 _POLL_SECONDS: Final = 1.0  # the net under the bell
 _RETRY_SECONDS: Final = 0.5
@@ -191,11 +191,10 @@ class Dispatcher(Loop):
         """Make ready what was delayed until now, in whatever pool: every dispatcher looks, a second apart."""
         if self._clock.monotonic() < self._due_at:
             return
+        while await self._store.graphs.due(self._clock.stamp()) == DUE_AT_ONCE:
+            pass  # the others of many, in further transactions
         seconds = await self._store.graphs.next_due(self._clock.stamp())
-        while seconds is not None and seconds <= 0.0:
-            await self._store.graphs.due(self._clock.stamp())
-            seconds = await self._store.graphs.next_due(self._clock.stamp())
-        wait = _DUE_SECONDS if seconds is None else min(_DUE_SECONDS, seconds + _LATE_SECONDS)
+        wait = _DUE_SECONDS if seconds is None else min(_DUE_SECONDS, max(seconds, 0.0) + _LATE_SECONDS)
         self._due_at = self._clock.monotonic() + wait
         if wait < _DUE_SECONDS:
             asyncio.get_running_loop().call_later(wait, self.wake)
