@@ -361,6 +361,8 @@ _CLEAN = [
             await ship("fixed", key=x)
         await gather(branch(a), branch(b), price(1), price(1), price(2), other())
         items = items = [x for x in a]
+        for item in a.lines:
+            await ship(item)
         await gather(*items, *a.union(b), a.b.c(), (lambda: 1)())
         (await asyncio.wait([a], return_when=asyncio.ALL_COMPLETED))
         await asyncio.wait([a])
@@ -385,6 +387,16 @@ _CLEAN = [
     """
     def flow():
         time.sleep(1)
+    """,
+    """
+    async def flow():
+        try:
+            await ship()
+        finally:
+            close(3)
+
+    def close(depth):
+        print(depth) if depth == 0 else close(depth - 1)
     """,
 ]
 
