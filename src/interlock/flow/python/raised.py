@@ -44,7 +44,7 @@ def fault_of(error: BaseException) -> Fault:
 
 def of_run(fault: Fault, id: str) -> Exception:
     """Give the exception to raise for a run that faulted: that of the workflow where it can be had, else RunFaulted."""
-    error = (None if fault.raised is None else _original(fault.raised, fault)) or RunFaulted(fault)
+    error = (None if fault.raised is None else _original(fault.raised, fault)) or RunFaulted(fault, id)
     error.add_note(f"the run {id} faulted" + (f" at {fault.instance}" if fault.instance not in (None, "/") else ""))
     return error
 
