@@ -57,6 +57,10 @@ class Forker:
         prefix = _before(history, path)
         if prefix is None:
             raise errors.NotFound(f"the run {row.id} never entered {path}; `interlock show {row.id}` lists its steps")
+        if any(isinstance(event, events.RollbackBegan) for event in prefix):
+            raise errors.Invalid(
+                f"{path} was entered when the run {row.id} was rolled back; fork it before an earlier step"
+            )
         run = self._clock.uuid()
         if graph.secrets:
             markers = await self._secrets.markers(row.run)

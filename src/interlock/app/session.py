@@ -38,6 +38,7 @@ from interlock.model import event as events
 from interlock.model.event import Event
 from interlock.model.json import Json
 from interlock.model.states import ENDED_RUN, RunStatus
+from interlock.model.story import Rollback, Story
 from interlock.net.authentication import Authenticator
 from interlock.net.client import Client
 from interlock.secrets.keeper import Keeper
@@ -287,9 +288,14 @@ class Session:
 
     # -- changing ------------------------------------------------------------------------------------------------
 
-    async def cancel(self, row: RunRow, reason: str | None, *, within: Store | None = None) -> bool:
-        """Ask for a run to be cancelled; False when it has ended. A run that no live node owns is cancelled here."""
-        return await self._tell(row, "cancel", causes.Cancel(reason), within)
+    async def cancel(
+        self, row: RunRow, reason: str | None, *, rollback: bool = False, within: Store | None = None
+    ) -> bool:
+        """Ask for a run to be cancelled; False when it has ended. A run that no live node owns is cancelled here.
+
+        `rollback`: what it finished is undone first. A rollback that has begun goes on, whatever is asked for.
+        """
+        return await self._tell(row, "cancel", causes.Cancel(reason, rollback), within)
 
     async def suspend(self, row: RunRow, *, within: Store | None = None) -> bool:
         return await self._tell(row, "suspend", causes.Suspend(), within)
@@ -315,8 +321,13 @@ class Session:
     async def retry(self, row: RunRow) -> bool:
         """Go on with a faulted run from the step that failed. False: it is not faulted.
 
-        A live node goes on with it, or else this process's.
+        A live node goes on with it, or else this process's. Raises Conflict for a run that was rolled back.
         """
+        if row.status is RunStatus.FAULTED and await self.rolls_back(row):
+            text = (
+                f"the run {row.id} was rolled back: what its steps did was undone, so it cannot go on; start it again"
+            )
+            raise errors.Conflict(text)
         if self.node is None and stranded.serves(await self.servers(), msgspec.structs.replace(row, owner=None)):
             return await self.store.journal.reopen(row.run, None, actor(), self.clock.now()) is not None
         node = await self.bring_node()
@@ -325,6 +336,19 @@ class Session:
             return False
         await node.engine.adopt_reopened(row.run, epoch)
         return True
+
+    async def rollback(self, row: RunRow) -> Rollback | None:
+        """Give how far the rollback of a run came, None when none has begun."""
+        if row.status is RunStatus.COMPLETED or not await self.rolls_back(row):
+            return None
+        story = Story()
+        story.tell(await self.history(row.run))
+        return story.rollback
+
+    async def rolls_back(self, row: RunRow) -> bool:
+        """Say whether a rollback of a run has begun."""
+        stored = await self.store.journal.load(row.run)
+        return stored is not None and self.rows.rollback(stored) is not None
 
     async def finish(self, run: str) -> None:
         """Wait until this process's node is done with a run. Raises what stopped it."""

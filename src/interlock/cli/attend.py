@@ -27,7 +27,11 @@ _TAKE_SECONDS: Final = 1.0  # how soon a run whose process died is noticed
 _PATIENCE_SECONDS: Final = 10.0
 _LEAVE: Final = "l"
 _CANCEL: Final = "c"
+_ROLL_BACK: Final = "r"
 _QUESTION: Final = "\nleave the run in the store, to resume it later (Enter), or cancel it (c)? "
+_QUESTION_OF_UNDOS: Final = (
+    "\nleave the run in the store, to resume it later (Enter), cancel it (c), or roll back what it did (r)? "
+)
 
 
 class Attention:
@@ -86,10 +90,12 @@ async def attend(app: Session, row: RunRow, attention: Attention, *, as_json: bo
         if attention.trouble is not None and not staying.done():
             raise attention.trouble
         if not staying.done():
-            choice = await _asked(staying) if _can_ask(attention) else _LEAVE
-            if choice == _CANCEL:
-                await app.cancel(row, "interrupted at the terminal")
-                await asyncio.wait({staying}, timeout=_PATIENCE_SECONDS)
+            has_undos = any(node.undo is not None for node in graph.nodes.values())
+            choice = await _asked(staying, has_undos=has_undos) if _can_ask(attention) else _LEAVE
+            if choice in (_CANCEL, _ROLL_BACK):
+                await app.cancel(row, "interrupted at the terminal", rollback=choice == _ROLL_BACK)
+                # A rollback is stayed with; a second Ctrl-C leaves it to whoever resumes it.
+                await asyncio.wait({staying}, timeout=_PATIENCE_SECONDS if choice == _CANCEL else None)
         if not staying.done():
             await _end(staying)
             return await _left(app, row)
@@ -160,13 +166,13 @@ def _can_ask(attention: Attention) -> bool:
     return attention.by_person and sys.stdin.isatty() and sys.stderr.isatty()
 
 
-async def _asked(staying: asyncio.Task[None]) -> str:
+async def _asked(staying: asyncio.Task[None], *, has_undos: bool) -> str:
     """Ask what is to become of the run; it goes on meanwhile, and the question is void when it ends."""
     loop = asyncio.get_running_loop()
     while True:
         said = asyncio.Event()
         loop.add_reader(sys.stdin.fileno(), said.set)
-        note(_QUESTION, end="")
+        note(_QUESTION_OF_UNDOS if has_undos else _QUESTION, end="")
         try:
             await _either(staying, said)
         finally:
@@ -178,7 +184,7 @@ async def _asked(staying: asyncio.Task[None]) -> str:
         if not line.endswith("\n"):
             note("")  # Ctrl-D
         word = line.strip().lower()
-        if word[:1] in (_LEAVE, _CANCEL):
+        if word[:1] in (_LEAVE, _CANCEL) or (has_undos and word[:1] == _ROLL_BACK):
             return word[:1]
         if not word:
             return _LEAVE

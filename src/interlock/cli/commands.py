@@ -154,11 +154,12 @@ def fork(
 def cancel(
     run: RunArgument,
     reason: Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Why, for the history.")] = None,
+    rollback: Annotated[bool, typer.Option("--rollback", help="Undo first what it finished.")] = False,
 ) -> int:
     """Cancel a run: what is in flight is stopped, nothing new starts."""
     from interlock.cli import control
 
-    return _perform(control.cancel(run, reason))
+    return _perform(control.cancel(run, reason, rollback=rollback))
 
 
 @app.command()

@@ -11,6 +11,7 @@ from interlock.app.session import Session
 from interlock.cli import context
 from interlock.cli.options import options
 from interlock.cli.output import note
+from interlock.cli.result import lines_of
 from interlock.model.states import ENDED_RUN, RunStatus
 from interlock.store.ports import RunRow
 
@@ -18,12 +19,21 @@ _PATIENCE_SECONDS: Final = 10.0
 _LOOK_SECONDS: Final = 0.2
 
 
-async def cancel(run: str, reason: str | None) -> int:
-    """Cancel a run and wait until it is; one that is cancelled already stays so. Raises Conflict when it ended."""
+async def cancel(run: str, reason: str | None, *, rollback: bool = False) -> int:
+    """Cancel a run and wait until it is; one that is cancelled already stays so. Raises Conflict when it ended.
+
+    `rollback`: after it has undone what it finished, for as long as that takes.
+    """
     async with context.existing() as app:
         row = await app.find(options.namespace, run)
-        if await app.cancel(row, reason):
-            row = await _see_to(app, row, ENDED_RUN)
+        if await app.cancel(row, reason, rollback=rollback):
+            row = await _see_to(app, row, ENDED_RUN, patient=rollback)
+        undone = await app.rollback(row)
+        for line in [] if undone is None else lines_of(undone):
+            note(line)
+        if undone is not None and row.status not in ENDED_RUN:
+            note(f"the run {row.id} undoes what it finished, and then ends; `interlock resume {row.id}` stays with it")
+            return 0
         return _told(row, RunStatus.CANCELLED)
 
 
@@ -46,8 +56,11 @@ def _told(row: RunRow, wanted: RunStatus, hint: str = "") -> int:
     return 0
 
 
-async def _see_to(app: Session, row: RunRow, wanted: frozenset[RunStatus]) -> RunRow:
-    """Wait until the request was applied: by the run's node or, when no living process owns it, by this one."""
+async def _see_to(app: Session, row: RunRow, wanted: frozenset[RunStatus], *, patient: bool = False) -> RunRow:
+    """Wait until the request was applied: by the run's node or, when no living process owns it, by this one.
+
+    `patient`: as long as the run is at work, and not only for a while.
+    """
     rung = asyncio.Event()
     end = app.store.bell.listen(rung.set)
     until = app.clock.monotonic() + _PATIENCE_SECONDS
@@ -55,7 +68,9 @@ async def _see_to(app: Session, row: RunRow, wanted: frozenset[RunStatus]) -> Ru
         while True:
             rung.clear()
             now = await app.find(row.namespace, row.id)
-            if now.status in wanted or app.clock.monotonic() > until:
+            if now.status in wanted or (
+                app.clock.monotonic() > until and not (patient and await _is_at_work(app, now))
+            ):
                 return now
             if not await app.is_served(now):
                 await app.take(now)
@@ -64,3 +79,8 @@ async def _see_to(app: Session, row: RunRow, wanted: frozenset[RunStatus]) -> Ru
                     await rung.wait()
     finally:
         end()
+
+
+async def _is_at_work(app: Session, row: RunRow) -> bool:
+    """Say whether a run undoes what it finished, here or in another process."""
+    return row.status is not RunStatus.SUSPENDED and await app.rolls_back(row)

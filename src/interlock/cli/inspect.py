@@ -19,7 +19,7 @@ from interlock.app.stranded import Stranded
 from interlock.cli import context, glyphs, tree
 from interlock.cli.options import options
 from interlock.cli.output import answer, note
-from interlock.cli.result import described, fault_of
+from interlock.cli.result import described, fault_of, lines_of, rolled_back
 from interlock.model import duration, json
 from interlock.model.event import Completed, Event, Tolerated
 from interlock.model.fault import Fault
@@ -148,21 +148,26 @@ def _shown(row: RunRow, value: Payload | None, story: Story) -> Json:
             "visits": step.visits,
             "attempts": step.attempts,
             "error": None if step.fault is None else step.fault.described(),
+            "undo_error": None if step.undo_fault is None else step.undo_fault.described(),
         }
         for step in story.ordered()
     ]
-    return described(row, value) | {
-        "folder": row.folder,
-        "epoch": row.epoch,
-        "commits": row.seq,
-        "forked_from": row.origin,
-        "steps": steps,
-    }
+    return (
+        described(row, value)
+        | rolled_back(story.rollback)
+        | {
+            "folder": row.folder,
+            "epoch": row.epoch,
+            "commits": row.seq,
+            "forked_from": row.origin,
+            "steps": steps,
+        }
+    )
 
 
 async def _print_run(app: Session, row: RunRow, value: Payload | None, story: Story) -> None:
     now = row.ended_at or app.clock.now()
-    partial = " (partial)" if row.partial else ""
+    partial = " (compensating)" if story.is_compensating else " (partial)" if row.partial else ""
     lines = [
         Text.assemble(
             (f"{glyphs.glyph(row.status)} {row.status}{partial}", glyphs.colour(row.status)),
@@ -179,7 +184,9 @@ async def _print_run(app: Session, row: RunRow, value: Payload | None, story: St
         lines.append(Text(f"{fault.instance or '/'}: {fault}", style="red"))
     if value is not None:
         lines.append(Text(f"output: {glyphs.value(value.value)}"))
-    hint = await _hint(app, row)
+    if story.rollback is not None:
+        lines += [Text(line, style="red" if line.startswith("warning") else "") for line in lines_of(story.rollback)]
+    hint = await _hint(app, row, story)
     if hint:
         lines.append(Text(hint, style="bright_black"))
     for line in lines:
@@ -195,11 +202,13 @@ def _origin(row: RunRow, now: float) -> str:
     return f"started {started}, {took}, {row.seq} commits, epoch {row.epoch}, in {row.folder}{forked}"
 
 
-async def _hint(app: Session, row: RunRow) -> str:
+async def _hint(app: Session, row: RunRow, story: Story) -> str:
     """Name the command that fits how the run stands; empty where there is none."""
     match row.status:
         case RunStatus.COMPLETED:
             return f"`interlock show {row.id} --output` prints the whole output"
+        case RunStatus.FAULTED if story.rollback is not None:
+            return "what its steps did was undone, so that it cannot be retried; start it again"
         case RunStatus.FAULTED:
             return f"`interlock retry {row.id}` goes on from the step that failed"
         case RunStatus.SUSPENDED:

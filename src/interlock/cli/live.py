@@ -20,8 +20,9 @@ from interlock.model.story import Story, lifecycle
 _FRAME_SECONDS: Final = 0.125
 _OF_STEPS: Final = (
     "step.completed", "step.skipped", "step.faulted", "step.attempt-failed", "step.retry-scheduled", "step.waiting",
+    "step.compensated", "step.compensation-failed",
 )  # fmt: skip
-_OF_RUNS: Final = ("workflow.suspended", "workflow.resumed", "workflow.recovered")
+_OF_RUNS: Final = ("workflow.suspended", "workflow.resumed", "workflow.recovered", "workflow.compensating")
 
 
 class Display(Protocol):

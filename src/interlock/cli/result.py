@@ -14,6 +14,7 @@ from interlock.model.fault import Fault
 from interlock.model.json import Json
 from interlock.model.payload import Payload
 from interlock.model.states import RunStatus
+from interlock.model.story import Rollback
 from interlock.secrets.form import hidden
 from interlock.store.ports import RunRow
 
@@ -31,18 +32,19 @@ _SHOWN_CHARACTERS: Final = 4_000  # a terminal's worth; more is printed when it 
 async def told(app: Session, row: RunRow, *, as_json: bool) -> int:
     """Print how a run stands at its end, and give the exit code."""
     now = await app.find(row.namespace, row.id)
+    rollback = await app.rollback(now)
     output = None if now.output is None else await app.rows.value(now.run, now.output, app.store.journal)
     try:
         if as_json:
-            answer(json.encode(described(now, output)).decode())
+            answer(json.encode(described(now, output) | rolled_back(rollback)).decode())
         else:
-            _print(now, output)
+            _print(now, output, rollback)
     except BrokenPipeError:  # the exit code is about the run, also when nobody reads on
         discard(results())
     return EXIT.get(now.status, 0)
 
 
-def _print(row: RunRow, output: Payload | None) -> None:
+def _print(row: RunRow, output: Payload | None, rollback: Rollback | None) -> None:
     took = glyphs.seconds((row.ended_at or 0.0) - row.started_at) if row.started_at and row.ended_at else ""
     note(f"{glyphs.glyph(row.status)} {row.status}{f' in {took}' if took else ''}")
     if row.partial:
@@ -50,7 +52,11 @@ def _print(row: RunRow, output: Payload | None) -> None:
     fault = fault_of(row)
     if fault is not None:
         note(f"{fault.instance or '/'}: {fault}")
-        note(f"`interlock retry {row.id}` goes on from there")
+        if rollback is None:
+            note(f"`interlock retry {row.id}` goes on from there")
+    if rollback is not None:
+        for line in lines_of(rollback):
+            note(line)
     if row.status is RunStatus.SUSPENDED:
         note(f"`interlock resume {row.id}` goes on")
     if row.status is RunStatus.COMPLETED and output is not None:
@@ -80,6 +86,22 @@ def described(row: RunRow, output: Payload | None) -> dict[str, Json]:
         "output": None if output is None else output.value,
         "error": None if fault is None else fault.described() | ({"code": fault.code} if fault.code else {}),
     }
+
+
+def rolled_back(rollback: Rollback | None) -> dict[str, Json]:
+    """Give what JSON tells of a rollback; null for a run that undid nothing."""
+    if rollback is None:
+        return {"rollback": None}
+    failed = [{"path": path, "error": fault.described()} for path, fault in rollback.failed]
+    return {"rollback": {"undone": rollback.undone, "failed": failed}}
+
+
+def lines_of(rollback: Rollback) -> list[str]:
+    """Say what a run undid and, one by one, what it could not undo."""
+    failed = len(rollback.failed)
+    found = [f"rollback: {rollback.undone} undone" + (f", {failed} failed" if failed else "")]
+    found += [f"warning: {path} was not undone: {fault}" for path, fault in rollback.failed]
+    return found
 
 
 def fault_of(row: RunRow) -> Fault | None:

@@ -52,9 +52,8 @@ async def resume(run: str | None, *, all: bool, as_json: bool) -> int:
         row = await app.find(options.namespace, run)
         if row.status in ENDED_RUN:
             hint = f"; `interlock retry {row.id}` goes on from the failed step"
-            raise errors.Conflict(
-                f"the run {row.id} has ended ({row.status}){hint if row.status is RunStatus.FAULTED else ''}"
-            )
+            goes_on = row.status is RunStatus.FAULTED and not await app.rolls_back(row)
+            raise errors.Conflict(f"the run {row.id} has ended ({row.status}){hint if goes_on else ''}")
         await app.resume(row)
         if not await app.is_served(row):
             await app.take(row)

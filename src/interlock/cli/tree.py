@@ -21,7 +21,7 @@ from rich.text import Text
 from interlock.cli import glyphs
 from interlock.flow.graph import Graph, SwitchWork
 from interlock.model import duration
-from interlock.model.event import LIST_END, RUN_END
+from interlock.model.event import LIST_END, RUN_END, UNDO
 from interlock.model.states import StepStatus
 from interlock.model.story import Step, Story, enclosing
 from interlock.secrets.form import hidden
@@ -33,6 +33,8 @@ _INSTANT_SECONDS: Final = 0.005  # less is told as nothing
 _NAME_COLUMNS: Final = 20  # at least, so that what comes later seldom moves what is there
 _NAME_SHARE: Final = 0.4  # of the columns, at most
 _GAP: Final = "  "
+_OPEN: Final = (StepStatus.RUNNING, StepStatus.WAITING, StepStatus.FAULTED)
+"""How a step stands while there is something to tell of it."""
 _POSITIONS: Final = {LIST_END: "exit", RUN_END: "end"}
 
 
@@ -51,7 +53,9 @@ def lines(story: Story, graph: Graph, now: float, columns: int, *, ended: bool, 
         children.setdefault(parent, []).append(_closed(step, story) if ended else step)
     told = _Teller(children, graph, now, columns, whole)
     found = list(told.below("", 0))
-    if not ended:
+    if story.is_compensating:
+        found.append(_Line(left=Text(), what=_rolling_back(story)))
+    elif not ended:
         found += _coming(story, graph)
     return _laid_out(found, columns)
 
@@ -85,10 +89,12 @@ class _Teller:
 
     def below(self, path: str, depth: int) -> Iterator[_Line]:
         for step in self._children.get(path, ()):
-            yield from self._step(step, depth)
+            if self._whole or not step.path.endswith(UNDO) or step.status in _OPEN:
+                yield from self._step(step, depth)
 
     def _step(self, step: Step, depth: int) -> Iterator[_Line]:
-        inner = self._children.get(step.path, [])
+        children = self._children.get(step.path, [])
+        inner = [child for child in children if not child.path.endswith(UNDO)]
         yield _Line(
             left=_left(step, depth), what=_what(step, inner, self._graph, self._now), took=_took(step, self._now)
         )
@@ -97,7 +103,7 @@ class _Teller:
             return
         if _is_fork(step, inner):
             yield from self._side_by_side(inner, depth + 1)
-        for child in inner:
+        for child in children:
             if self._is_telling(child, of_loop=_is_loop(step)):
                 yield from self._step(child, depth + 1)
 
@@ -107,7 +113,12 @@ class _Teller:
                 return True
             case StepStatus.RUNNING:
                 has_more = _is_loop(step) or step.path in self._children or step.attempts > 1
-                return has_more or (of_loop and self._now - step.began > _LONG_SECONDS)
+                is_undo = step.path.endswith(UNDO)
+                return has_more or is_undo or (of_loop and self._now - step.began > _LONG_SECONDS)
+            case StepStatus.COMPLETED | StepStatus.COMPENSATED:
+                children = self._children.get(step.path, ())
+                is_open = any(child.path.endswith(UNDO) and child.status in _OPEN for child in children)
+                return is_open or step.undo_fault is not None
             case _:
                 return False
 
@@ -142,8 +153,12 @@ def _what(step: Step, inner: Sequence[Step], graph: Graph, now: float) -> Text:
             return _waiting(step, now)
         case StepStatus.RUNNING:
             return _running(step, inner)
+        case StepStatus.COMPLETED if step.undo_fault is not None:
+            return Text(f"its undo failed: {_flat(str(step.undo_fault))}", style="red")
         case StepStatus.COMPLETED:
             return _given(step, inner, graph)
+        case StepStatus.COMPENSATED:
+            return Text("undone", style=_DIM)
         case StepStatus.SKIPPED:
             return Text("its `if` was false", style=_DIM)
         case _:
@@ -204,6 +219,15 @@ def _coming(story: Story, graph: Graph) -> Iterator[_Line]:
     names = [name for number, name in sorted(listed) if number > reached]
     if names:
         yield _Line(left=Text(), what=Text(f"   waiting: {', '.join(names)}", style=_DIM))
+
+
+def _rolling_back(story: Story) -> Text:
+    """Say how far a rollback came."""
+    assert story.rollback is not None
+    failed = len(story.rollback.failed)
+    text = f"   {glyphs.glyph(StepStatus.COMPENSATED)} rolling back: {story.rollback.undone} undone"
+    text += f", {failed} failed" if failed else ""
+    return Text(text + f", {story.to_undo} to come" if story.to_undo else text, style="yellow")
 
 
 def _is_outermost(path: str) -> bool:

@@ -183,4 +183,6 @@ def end(m: Machine) -> None:
     if rollback.fault is None:
         m.emit(events.Cancelled(at=m.now, reason=rollback.reason))
     else:
-        m.emit(events.Faulted(at=m.now, scope=rollback.scope, path=rollback.path, fault=rollback.fault))
+        m.emit(
+            events.Faulted(at=m.now, scope=rollback.scope, path=rollback.path, fault=rollback.fault, rolled_back=True)
+        )

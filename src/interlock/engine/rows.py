@@ -9,7 +9,7 @@ import msgspec
 
 from interlock.engine import fold
 from interlock.engine import state as states
-from interlock.engine.state import ROOT, Head, RunState, Scope
+from interlock.engine.state import ROOT, Head, Rollback, RunState, Scope
 from interlock.model import payload
 from interlock.model.event import Event
 from interlock.model.fault import Fault
@@ -125,6 +125,10 @@ class Rows:
         if not state.ended:
             state.effects = _effects(scopes.values())
         return state
+
+    def rollback(self, stored: StoredRun) -> Rollback | None:
+        """Give how far the rollback of a stored run came, None when none has begun."""
+        return self._head.decode(stored.head)[0].rollback if stored.head else None
 
     async def events(self, run: str, rows: Iterable[HistoryRow], journal: Journal) -> list[Event]:
         """Give the events of history rows, with their large values."""

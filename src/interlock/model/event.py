@@ -303,6 +303,8 @@ class Faulted(_Event, frozen=True, kw_only=True, tag="faulted"):
     fault: Fault
     memo: int | None = None
     """In a Python workflow: the memo that the error came from."""
+    rolled_back: bool = False
+    """After a rollback, which told of the fault when it began: nothing is left to go on with."""
 
 
 class Ended(_Event, frozen=True, kw_only=True, tag="ended"):

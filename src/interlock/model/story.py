@@ -71,6 +71,8 @@ class Story:
     fault: Fault | None = None
     steps: dict[str, Step] = field(default_factory=dict)
     rollback: Rollback | None = None
+    to_undo: int = 0
+    """How many visits of steps have an undo that was not begun."""
     shown: Show | None = None
     rounds: int = 0
     """How often the run continued as new; the steps are those since then."""
@@ -92,6 +94,7 @@ class Story:
                 step = self._visit(event.path, event.at)
                 step.status = StepStatus.RUNNING
             case events.Completed():
+                self.to_undo += bool(event.undo)
                 if event.since is not None:
                     self._visit(event.path, event.since)
                 self._end(event.path, StepStatus.COMPLETED, event.at)
@@ -194,6 +197,8 @@ class Story:
         match event:
             case events.Awaited() if event.fault is not None:
                 self._blame(event.path, event.fault, event.at)
+            case events.UndoBegan():
+                self.to_undo -= 1
             case events.Undone():
                 self.rollback.undone += 1
                 step = self.steps[event.path]
@@ -345,15 +350,13 @@ def lifecycle(history: Iterable[Event]) -> Iterator[tuple[str, Event]]:
     A step that was opened and completed in one go is told as started and completed; an error is told as the fault of its
     step before what was done about it. Round 0 of a `try` only sets its deadline and is not told.
     """
-    rolled_back = False
     for event in history:
         if is_hidden(event) or (isinstance(event, events.Retried) and not event.round):
             continue
         if isinstance(event, events.Completed) and event.since is not None:
             yield "step.started", event
-        if _tells_fault(event) and not (rolled_back and isinstance(event, events.Faulted)):
+        if _tells_fault(event):
             yield "step.faulted", event
-        rolled_back = rolled_back or isinstance(event, events.RollbackBegan)
         if isinstance(event, events.Returned) and event.failed is not None:
             yield "step.faulted", event
             continue
@@ -362,6 +365,6 @@ def lifecycle(history: Iterable[Event]) -> Iterator[tuple[str, Event]]:
 
 def _tells_fault(event: Event) -> bool:
     """Say whether an event follows from the fault of a step, which it holds."""
-    if not isinstance(event, _FROM_FAULTS):
+    if not isinstance(event, _FROM_FAULTS) or (isinstance(event, events.Faulted) and event.rolled_back):
         return False
     return event.fault is not None and event.fault.instance is not None and bool(event.fault.instance.strip("/"))

@@ -102,6 +102,20 @@ def test_interruption_can_cancel(shell: Shell) -> None:
     assert shell.runs()[0]["status"] == "cancelled"
 
 
+def test_interruption_can_roll_back(shell: Shell) -> None:
+    undo = "metadata: {interlock: {compensate: {run: {shell: {command: echo undone >> ledger}}}}}"
+    shell.write("gates.py", GATES)
+    shell.write("waiting.yaml", WAITING.replace("x >> ledger}}", f"x >> ledger}}}}, {undo}"))
+    with terminal.opened(shell, "run", "waiting.yaml", "--id", "gone") as screen:
+        screen.until_shows("● gate")
+        screen.type("\x03")
+        screen.until_shows("or roll back what it did (r)?")
+        screen.type("r\n")
+        assert screen.ended() == 3
+    assert "rollback: 1 undone" in screen.lines
+    assert shell.ledger() == ["x", "undone"]
+
+
 def test_run_goes_on_while_it_is_asked_about(shell: Shell) -> None:
     shell.write("gates.py", GATES)
     shell.write("waiting.yaml", WAITING)

@@ -23,6 +23,18 @@ TOLERANT = HEADER + f"do:\n  - b: {RAISING.replace('}}}', '}}, metadata: {interl
 SPEAKING = (
     HEADER + "do:\n  - one: {run: {shell: {command: echo 1; printf 2}}}\n  - two: {run: {shell: {command: echo two}}}\n"
 )
+SAGA = (
+    HEADER
+    + """do:
+  - kept: {set: {kept: true}, metadata: {interlock: {compensate: {set: {kept: false}}}}}
+  - stuck:
+      set: {stuck: true}
+      metadata:
+        interlock:
+          compensate: {raise: {error: {type: 'https://x.example/stuck', status: 500, title: Stuck, detail: it is stuck}}}
+  - last: {raise: {error: {type: 'https://x.example/no', status: 500, title: 'No'}}}
+"""
+)
 ENDLESS = HEADER + "do:\n  - pause: {wait: {hours: 1}}\n"
 
 
@@ -465,6 +477,80 @@ def test_run_that_nobody_executes_is_cancelled_here(typed: Typed) -> None:
     assert typed("suspend", "waits").line == "interlock: the run waits has ended already (cancelled)"
     assert typed("run", "endless.yaml", "--id", "waits").code == 3
     assert "⊘ cancelled" in typed("show", "waits").out
+
+
+def test_run_that_was_rolled_back_says_so_and_cannot_be_retried(typed: Typed) -> None:
+    """WF-11: failures reported"""
+    typed.write("saga.yaml", SAGA)
+    ended = typed("run", "saga.yaml", "--id", "back")
+    assert ended.code == 1
+    assert ended.err.splitlines()[-3:] == [
+        "/do/2/last: No",
+        "rollback: 1 undone, 1 failed",
+        "warning: /do/1/stuck was not undone: Stuck: it is stuck",
+    ]
+    shown = typed("show", "back").out.splitlines()
+    assert shown[2:] == [
+        " ↶ kept               undone",
+        "   ✓ undo kept        kept no",
+        " ✓ stuck              its undo failed: Stuck: it is stuck",
+        "   ✕ undo stuck       Stuck: it is stuck",
+        " ✕ last               No",
+        "/do/2/last: No",
+        "rollback: 1 undone, 1 failed",
+        "warning: /do/1/stuck was not undone: Stuck: it is stuck",
+        "what its steps did was undone, so that it cannot be retried; start it again",
+    ]
+    told = typed("run", "saga.yaml", "--id", "back", "--json").json["rollback"]
+    assert (told["undone"], [failed["path"] for failed in told["failed"]]) == (1, ["/do/1/stuck"])
+    described = typed("show", "back", "--json").json
+    assert described["rollback"] == told
+    assert described["steps"][2]["undo_error"]["title"] == "Stuck"
+    assert typed("retry", "back").line == (
+        "interlock: the run back was rolled back: what its steps did was undone, so it cannot go on; start it again"
+    )
+    assert typed("resume", "back").line == "interlock: the run back has ended (faulted)"
+    history = typed("history", "back").out
+    assert "workflow.compensating" in history
+    assert "step.compensation-failed" in history
+
+
+def test_cancel_can_roll_back_what_was_finished(typed: Typed) -> None:
+    typed.write(
+        "waits.yaml",
+        SAGA.replace("raise: {error: {type: 'https://x.example/no', status: 500, title: 'No'}}", "wait: PT1H"),
+    )
+    typed("run", "waits.yaml", "--id", "waits", "--detach")
+    assert typed("suspend", "waits").code == 0
+    ended = typed("cancel", "waits", "--rollback", "--reason", "no need")
+    assert ended.code == 0
+    assert ended.err.splitlines() == [
+        "rollback: 1 undone, 1 failed",
+        "warning: /do/1/stuck was not undone: Stuck: it is stuck",
+        "cancelled waits",
+    ]
+    assert typed("show", "waits", "--json").json["rollback"]["undone"] == 1
+    assert "no need" in typed("history", "waits").out
+
+
+def test_cancel_says_that_a_rollback_goes_on(typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
+    typed.write(
+        "slow.yaml",
+        SAGA.replace(
+            "raise: {error: {type: 'https://x.example/stuck', status: 500, title: Stuck, detail: it is stuck}}",
+            "wait: PT1H",
+        ),
+    )
+    typed("run", "slow.yaml", "--id", "slow", "--detach")
+    monkeypatch.setattr("interlock.cli.control._PATIENCE_SECONDS", 0.5)
+    ended = typed("cancel", "slow")
+    assert ended.err.splitlines() == [
+        "rollback: 0 undone",
+        "the run slow undoes what it finished, and then ends; `interlock resume slow` stays with it",
+    ]
+    assert "(compensating)" in typed("show", "slow").out
+    assert typed("suspend", "slow").code == 0
+    assert typed("show", "slow").out.splitlines()[-1] == "`interlock resume slow` goes on"
 
 
 def test_run_that_does_not_answer_keeps_the_request(typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:

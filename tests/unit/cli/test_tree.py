@@ -161,6 +161,55 @@ def test_what_was_open_when_a_run_was_cancelled_was_stopped() -> None:
     assert drawn(world) == [" ⊘ a"]
 
 
+SAGA = """
+do:
+  - a: {call: 'python:m:f', metadata: {interlock: {compensate: {call: 'python:m:u', metadata: {interlock: {retry: {application: 0}}}}}}}
+  - b: {fork: {branches: [{c: {call: 'python:m:f', metadata: {interlock: {compensate: {call: 'python:m:u'}}}}}, {d: {set: {x: 1}}}]}}
+  - e: {for: {in: '[1, 2]'}, do: [{g: {call: 'python:m:f', metadata: {interlock: {compensate: {call: 'python:m:u'}}}}}]}
+  - h: {call: 'python:m:f'}
+  - i: {set: {x: 1}}
+"""
+
+
+def test_rollback_is_shown_where_it_is_and_how_far_it_came() -> None:
+    world = World(SAGA)
+    world.start()
+    for name in ("a", "c", "g", "g"):
+        world.done(name)
+    world.failed("h")
+    assert drawn(world) == [
+        " ✓ a",
+        " ✓ b                  2 branches",
+        "   ✓ c   ✓ d",
+        " ✓ e                  2 items",
+        "   ✓ g ×2",
+        "     ● undo g",
+        " ✕ h                  Broken: it broke",
+        "   ↶ rolling back: 0 undone, 3 to come",
+    ]
+    world.done("undo g")
+    world.failed("undo g")
+    assert drawn(world)[3:] == [
+        " ✓ e                  2 items",
+        "   ↶ g ×2             undone",
+        "     ◔ undo g ×2      again in 1.0 s: Broken: it broke",
+        " ✕ h                  Broken: it broke",
+        "   ↶ rolling back: 1 undone, 2 to come",
+    ]
+    world.later(1)
+    world.done("undo g")
+    world.done("undo c")
+    world.failed("undo a")
+    assert drawn(world) == [
+        " ✓ a                  its undo failed: Broken: it broke",
+        "   ✕ undo a           Broken: it broke",
+        " ✓ b                  2 branches",
+        "   ↶ c   ✓ d",
+        " ✓ e                  2 items",
+        " ✕ h                  Broken: it broke",
+    ]
+
+
 @pytest.mark.parametrize("columns", [1, 2, 5, 10, 20, 40])
 def test_narrow_terminals_clip_and_never_wrap(columns: int) -> None:
     world = World("do:" + calls("aStepWithALongName", "another"))
