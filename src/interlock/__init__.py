@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from interlock.flow.python.step_context import StepContext, step_context
     from interlock.flow.python.workflow import Workflow, workflow
 
-__version__ = "0.1.0"
+from interlock.version import VERSION as __version__
 
 _WHERE = {
     "interlock.app.interlock": ["Interlock"],

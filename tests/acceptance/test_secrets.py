@@ -6,10 +6,10 @@ import json
 import sys
 
 import pytest
-from interlock.app.interlock import Started
 
 import loopback
 from acceptance.house import HEADER, HIDDEN, House, LaterClock
+from interlock.app.interlock import Started
 from interlock.model import event as events
 
 

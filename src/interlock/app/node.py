@@ -26,6 +26,8 @@ from interlock.engine.membership import Membership
 from interlock.engine.recovery import Recovery
 from interlock.engine.rows import Rows
 from interlock.expr.evaluators import Evaluators
+from interlock.flow.python import registry
+from interlock.flow.python.options import IN_PROCESS
 from interlock.net.authentication import Authenticator
 from interlock.net.client import Client
 from interlock.pool.in_process import InProcessPool
@@ -128,6 +130,23 @@ class Node(Service):
             host=identity.host(),
             may_act=lambda: self._membership.is_certain,
         )
+        # Its functions are loaded where their runs are executed, which may be nowhere else.
+        self._own_steps = Dispatcher(
+            node,
+            store,
+            clock,
+            IN_PROCESS,
+            self._in_process,
+            self._logbook,
+            secrets,
+            slots=settings.node.sync_threads,
+            own=True,
+            orphan_grace_seconds=0.0,
+            away=self._store_is_away,
+            host=identity.host(),
+            may_act=lambda: self._membership.is_certain,
+            wanted=registry.has_queued_steps,
+        )
         serves = DISPATCHER in roles
         self._recovery = Recovery(node, store, clock, self._dispatcher.adopt_orphans if serves else None)
         self._standing = Standing(
@@ -159,7 +178,7 @@ class Node(Service):
             self._logbook,
         ]
         if ENGINE in self._roles:
-            services.append(self.engine)
+            services += [self.engine, self._own_steps]
         if DISPATCHER in self._roles:
             services.append(self._dispatcher)
         services.append(self._recovery)
@@ -172,7 +191,11 @@ class Node(Service):
     async def quiesce(self, seconds: float, hurry: asyncio.Event) -> None:
         """Claim nothing any more and let effects end, at most so long, or until `hurry`; then `stop`."""
         await self._claims.stop()
-        await asyncio.gather(self.engine.quiesce(seconds, hurry), self._dispatcher.quiesce(seconds, hurry))
+        await asyncio.gather(
+            self.engine.quiesce(seconds, hurry),
+            self._dispatcher.quiesce(seconds, hurry),
+            self._own_steps.quiesce(seconds, hurry),
+        )
         await self.engine.catch_up(_DRAIN_SECONDS)
 
     async def stop(self) -> None:
@@ -190,6 +213,7 @@ class Node(Service):
         self._fail(error)
         self.engine.abandon(error)
         self._dispatcher.lose()
+        self._own_steps.lose()
         self._logbook.drop()
 
     def _store_is_away(self, error: errors.Environment) -> None:

@@ -59,7 +59,7 @@ class Run(Generic[R]):
         async with asyncio.timeout(None if timeout is None else seconds(timeout, "timeout")):
             row = await self._ended()
         if row.status is RunStatus.CANCELLED:
-            raise errors.RunCancelled(f"the run {self.id} was cancelled")
+            raise errors.RunCancelled(self.id)
         if row.status is RunStatus.FAULTED:
             assert row.fault is not None
             raise raised.of_run(_fault.decode(row.fault), self.id)

@@ -13,10 +13,11 @@ from typing import Annotated, Any, TypeAlias
 
 import typer
 
-from interlock import __version__, errors
+from interlock import errors
 from interlock.cli import operations
 from interlock.cli.options import options
 from interlock.cli.output import answer, note
+from interlock.version import VERSION
 
 
 class Format(StrEnum):
@@ -82,7 +83,7 @@ def interlock(
     """Run work that must not be lost."""
     options.store, options.namespace, options.debug = store, namespace, debug
     if version:
-        answer(f"interlock {__version__}")
+        answer(f"interlock {VERSION}")
         raise typer.Exit
     if context.invoked_subcommand is None:
         note(context.get_help())

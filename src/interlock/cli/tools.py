@@ -12,7 +12,6 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
-import interlock
 from interlock import config, errors
 from interlock.app.retention import Rules, ratio
 from interlock.app.session import Session
@@ -25,6 +24,7 @@ from interlock.expr.jq import Expression
 from interlock.model import duration, json
 from interlock.model.json import Json
 from interlock.store.address import masked
+from interlock.version import VERSION
 
 _SIZES: Final = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
 _REPORT_LINES: Final = 8
@@ -108,7 +108,7 @@ async def config_check() -> int:
 
 async def doctor() -> int:
     """Measure and list; what needs a hand comes last, with the command for it."""
-    answer(f"interlock   {interlock.__version__} on Python {platform.python_version()}, {platform.system()}")
+    answer(f"interlock   {VERSION} on Python {platform.python_version()}, {platform.system()}")
     answer(f"clock       {await _clock()}")
     answer(f"node (js)   {shutil.which('node') or 'not found: `run: script` with language js will fail'}")
     async with context.opened() as app:

@@ -36,9 +36,8 @@ _STOP_SECONDS: Final = 5.0  # for what a stopping dispatcher still has to tell a
 _RECONCILE_SECONDS: Final = 60.0
 LEASE_SECONDS: Final = 60.0
 _ORPHANS_AT_ONCE: Final = 50
-_DUE_SECONDS: Final = (
-    1.0  # between looks at what was delayed: the bell rings with every commit, and does not tell of time
-)
+_DUE_SECONDS: Final = 1.0  # at most, between looks at what was delayed: the bell does not tell of time
+_LATE_SECONDS: Final = 0.002  # so that the clocks of the store and of this process agree that it is due
 
 
 class Dispatcher(Loop):
@@ -60,10 +59,12 @@ class Dispatcher(Loop):
         away: Callable[[errors.Environment], None],
         host: str = "",
         may_act: Callable[[], bool] = lambda: True,
+        wanted: Callable[[], bool] = lambda: True,
     ) -> None:
         """`away` hears of every settle that failed because of the store: a node without patience ends then.
 
-        `host`: whose orphans are looked for. `may_act`: whether the node's lease is beyond doubt.
+        `host`: whose orphans are looked for. `may_act`: whether the node's lease is beyond doubt. `wanted`: whether there
+        can be tasks for this pool; looking for them costs a read per commit.
         """
         super().__init__(f"dispatcher-{pool}", _POLL_SECONDS)
         self._node = node
@@ -79,6 +80,7 @@ class Dispatcher(Loop):
         self._away = away
         self._host = host
         self._may_act = may_act
+        self._wanted = wanted
         self._closing = False
         self._lost = False
         self._missing: set[str] = set()
@@ -173,7 +175,7 @@ class Dispatcher(Loop):
             await self._reconcile()
         await self._ready_delayed()
         free = self._slots - len(self._attempts)
-        if self._closing or free <= 0 or not await self._store.queue.ready(self._pool):
+        if self._closing or free <= 0 or not self._wanted() or not await self._store.queue.ready(self._pool):
             return False
         self._reconcile_at = self._clock.monotonic()  # until this claim has told what it leased
         self._claiming = asyncio.create_task(self._claim(free), name=f"claim-{self._pool}")
@@ -182,15 +184,20 @@ class Dispatcher(Loop):
         self._reconcile_at = self._clock.monotonic() + _RECONCILE_SECONDS
         for task in claimed:
             self._begin(task)
+        self._due_at = self._clock.monotonic()  # a claim puts off what its rate does not allow yet
         return bool(claimed)
 
     async def _ready_delayed(self) -> None:
         """Make ready what was delayed until now, in whatever pool: every dispatcher looks, a second apart."""
         if self._clock.monotonic() < self._due_at:
             return
-        self._due_at = self._clock.monotonic() + _DUE_SECONDS
         while await self._store.graphs.due(self._clock.stamp()) == DUE_AT_ONCE:
             pass  # the others of many, in further transactions
+        seconds = await self._store.graphs.next_due(self._clock.stamp())
+        wait = _DUE_SECONDS if seconds is None else min(_DUE_SECONDS, max(seconds, 0.0) + _LATE_SECONDS)
+        self._due_at = self._clock.monotonic() + wait
+        if wait < _DUE_SECONDS:
+            asyncio.get_running_loop().call_later(wait, self.wake)
 
     def _begin(self, task: ClaimedTask) -> None:
         self._attempts[task.task] = asyncio.create_task(self._attempt(task), name=f"attempt-{task.task}")

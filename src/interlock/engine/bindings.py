@@ -11,15 +11,15 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
-import interlock
 from interlock import errors
 from interlock.engine.state import RunState, Scope
 from interlock.expr.template import Template
 from interlock.flow.graph import ForWork, Graph, HttpWork, ListenWork, Node, OpenApiWork, TryWork
 from interlock.model.json import Json
 from interlock.model.payload import Payload
+from interlock.version import VERSION
 
-RUNTIME: Final[dict[str, Json]] = {"name": "interlock", "version": interlock.__version__, "metadata": {}}
+RUNTIME: Final[dict[str, Json]] = {"name": "interlock", "version": VERSION, "metadata": {}}
 
 _ARGUMENTS: Final = frozenset({"context", "input", "output", "secrets", "task", "workflow", "runtime", "authorization"})
 

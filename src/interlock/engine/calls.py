@@ -12,9 +12,9 @@ from typing import Final, assert_never
 
 import msgspec
 
-from interlock.engine import faults
+from interlock.engine import compensation, faults, requesting
 from interlock.engine.machine import Machine, StepFault
-from interlock.engine.state import ROOT, Frame, Scope
+from interlock.engine.state import ROOT, UNDO, Frame, Scope
 from interlock.flow import pointer
 from interlock.model import event as events
 from interlock.model import fault, retry
@@ -41,15 +41,10 @@ from interlock.model.payload import NULL, Payload
 from interlock.model.task import (
     Cancelled,
     Done,
-    EffectRequest,
     Failed,
     FailureClass,
     Outcome,
-    PythonTarget,
     Snoozed,
-    Target,
-    TokenTarget,
-    WorkflowTarget,
 )
 
 _BUDGETS: Final = retry.WORKFLOW_BUDGETS
@@ -84,7 +79,7 @@ def did(m: Machine, action: Action) -> None:
         case Return(output=output):
             m.emit(events.Ended(at=m.now, output=output))
         case Raise(fault=error, memo=memo):
-            m.emit(events.Faulted(at=m.now, scope=ROOT, path="", fault=error.at("/"), memo=memo))
+            compensation.fault(m, ROOT, "", error.at("/"), memo)
         case _:
             assert_never(action)
 
@@ -119,63 +114,9 @@ def _ask(m: Machine, ask: Ask) -> None:
         case EventCall():
             m.emit(events.Listened(at=m.now, scope=scope.id, path=path, listener=m.state.head.serial + 1))
         case StepCall() | TokenCall() | ChildCall():
-            _request(m, scope, scope.frames[-1], deadline)
+            requesting.call(m, scope, scope.frames[-1])
         case _:
             assert_never(call)
-
-
-def _request(m: Machine, scope: Scope, frame: Frame, deadline: float | None) -> None:
-    """Ask for the effect of a call, once more if need be."""
-    call = frame.call
-    assert call is not None
-    waits = isinstance(call, TokenCall | ChildCall)
-    step = call if isinstance(call, StepCall) else None
-    request = EffectRequest(
-        effect=m.state.head.serial + 1,
-        path=frame.path,
-        target=_target(call, frame.raw),
-        idempotency_key=(step.idempotency_key if step else "") or f"{m.state.run}{frame.path}{_round(m)}",
-        queued=waits or (step is not None and bool(step.pool)),
-        attempt=1 + sum(frame.retries.values()),
-        isolated=step is not None and step.isolated,
-        pool=step.pool if step else "",
-        priority=step.priority if step else 0,
-        limits=step.limits if step else (),
-    )
-    m.emit(
-        events.Requested(
-            at=m.now,
-            scope=scope.id,
-            path=frame.path,
-            effect=request.effect,
-            queued=request.queued,
-            waits=waits,
-            deadline=deadline,
-        )
-    )
-    m.decision.requests.append(request)
-
-
-def _round(m: Machine) -> str:
-    return f"?round={m.state.head.rounds}" if m.state.head.rounds else ""
-
-
-def _target(call: Call, arguments: Payload) -> Target:
-    match call:
-        case StepCall(function=function, undoes=undoes):
-            return PythonTarget(function=function, arguments=arguments.value, undoes=undoes)
-        case ChildCall():
-            return WorkflowTarget(
-                namespace=call.namespace,
-                name=call.name,
-                version=call.version,
-                definition=call.definition,
-                input=arguments.value,
-            )
-        case TokenCall(token=token, name=name):
-            return TokenTarget(token=token, name=name)
-        case _:
-            raise AssertionError(f"a {type(call).__name__} asks for no effect")
 
 
 # -- ending ----------------------------------------------------------------------------------------------------------
@@ -218,8 +159,7 @@ def expire(m: Machine, scope: Scope, frame: Frame, kind: str) -> None:
         lost = Fault(type=fault.RUNTIME, status=500, title="Lost", detail=detail, code="lost")
         _fail(m, scope, Failed(FailureClass.LOST, lost))
     else:
-        seconds = frame.call.timeout_seconds if isinstance(frame.call, StepCall) else None
-        _request(m, scope, frame, None if seconds is None else m.now + seconds)
+        requesting.call(m, scope, frame)
 
 
 def hear(m: Machine, envelope: dict[str, Json]) -> None:
@@ -240,11 +180,23 @@ def _fits(call: EventCall, envelope: Mapping[str, Json]) -> bool:
 
 
 def _return(m: Machine, scope: Scope, *, output: Payload) -> None:
-    m.emit(events.Returned(at=m.now, scope=scope.id, path=scope.frames[-1].path, output=output))
+    if scope.id == UNDO:
+        compensation.settled(m)
+        return
+    awaited, path = compensation.awaits(m, scope), scope.frames[-1].path
+    m.emit(events.Returned(at=m.now, scope=scope.id, path=path, output=output))
+    if awaited:
+        compensation.awaited(m, scope, path, None)
 
 
 def _fail(m: Machine, scope: Scope, failed: Failed) -> None:
     path = scope.frames[-1].path
+    if scope.id == UNDO:
+        compensation.failed(m, failed.fault.at(path))
+        return
+    if compensation.awaits(m, scope):
+        compensation.awaited(m, scope, path, failed.fault.at(path))
+        return
     failed = msgspec.structs.replace(failed, fault=failed.fault.at(path))
     m.emit(events.Returned(at=m.now, scope=scope.id, path=path, failed=failed))
 
@@ -256,6 +208,8 @@ def _budgets(call: Call | None) -> Mapping[FailureClass, int]:
 def _try_again(m: Machine, scope: Scope, frame: Frame, failure: FailureClass, error: Fault) -> bool:
     """Schedule one more attempt, if the budget of this class of failure allows it."""
     if not isinstance(frame.call, StepCall) or not retry.allows(_budgets(frame.call), frame.retries, failure):
+        return False
+    if compensation.leaves(m, scope, failure):
         return False
     number = frame.retries.get(failure, 0) + 1
     delay = retry.attempt_delay(failure, number)

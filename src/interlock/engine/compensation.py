@@ -20,11 +20,13 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Final
 
+from interlock.engine import requesting
 from interlock.engine import rollback as rolling
 from interlock.engine.machine import Machine
 from interlock.engine.state import ROOT, UNDO, Rollback, Scope
 from interlock.flow.graph import EffectWork, Node
 from interlock.model import event as events
+from interlock.model.call import StepCall
 from interlock.model.fault import Fault
 from interlock.model.memo import Memo
 from interlock.model.task import FailureClass
@@ -40,12 +42,15 @@ def undo_of(m: Machine, scope: Scope, node: Node) -> str | None:
     return node.undo if m.state.head.rollback is None or awaits(m, scope) else None
 
 
-def fault(m: Machine, scope: str, path: str, error: Fault) -> None:
-    """Let an error that nobody caught end the undo that runs, or the run: after its rollback, if there is one to do."""
+def fault(m: Machine, scope: str, path: str, error: Fault, memo: int | None = None) -> None:
+    """Let an error that nobody caught end the undo that runs, or the run: after its rollback, if there is one to do.
+
+    `memo`: in a Python workflow, the memo that the error came from.
+    """
     if m.state.head.rollback is not None:
         failed(m, error)
     elif not _begin(m, scope, path, error, None):
-        m.emit(events.Faulted(at=m.now, scope=scope, path=path, fault=error))
+        m.emit(events.Faulted(at=m.now, scope=scope, path=path, fault=error, memo=memo))
 
 
 def cancel(m: Machine, reason: str | None, *, rollback: bool) -> None:
@@ -73,11 +78,15 @@ def _begin(m: Machine, scope: str, path: str, error: Fault | None, reason: str |
 
 def _is_in_flight(m: Machine, scope: Scope) -> bool:
     """Say whether a scope waits for an effect that has an undo, or is about to ask again for one that got lost."""
-    if not scope.frames or scope.frames[-1].call is not None:
+    if not scope.frames:
         return False
     frame = scope.frames[-1]
-    node = m.graph.nodes[frame.path]
-    if node.undo is None or not isinstance(node.work, EffectWork):
+    if frame.call is not None:
+        undoable = isinstance(frame.call, StepCall) and frame.call.undo is not None
+    else:
+        node = m.graph.nodes[frame.path]
+        undoable = node.undo is not None and isinstance(node.work, EffectWork)
+    if not undoable:
         return False
     return frame.effect > 0 or (frame.until is not None and frame.until <= m.now)
 
@@ -146,8 +155,12 @@ def _open(m: Machine, memo: Memo) -> None:
             output=memo.output,
             input=memo.undo.input,
             node=memo.undo.node,
+            call=memo.undo.call,
         )
     )
+    if memo.undo.call is not None:
+        frame = m.state.scopes[UNDO].frames[-1]
+        requesting.call(m, m.state.scopes[UNDO], frame)
 
 
 def settled(m: Machine) -> None:

@@ -238,6 +238,9 @@ def _return(state: RunState, event: events.Returned) -> None:
     )
     state.memos.append(memo)
     state.touched.add(states.ROOT)
+    if event.output is not None and isinstance(frame.call, StepCall) and frame.call.cache is not None:
+        name, key, seconds = frame.call.cache
+        state.cached.append(states.Kept(name, key, event.output, event.at + seconds))
 
 
 def _remember(state: RunState, call: str, at: float, value: Payload) -> None:

@@ -11,9 +11,9 @@ import os
 import socket
 from pathlib import Path
 
-import interlock
 from interlock.service import Clock
 from interlock.store.ports import NodeRow
+from interlock.version import VERSION
 
 _MACHINE_PIDS = "pid:[4026531836]"  # the namespace outside of containers has this number on every Linux
 _STARTED_FIELD = 21  # of /proc/<pid>/stat, counted from 0, after the command's closing parenthesis minus two
@@ -29,7 +29,7 @@ def here(clock: Clock, roles: str, *, pinned: bool) -> NodeRow:
         pid=pid,
         started=started(pid) or 0.0,
         roles=roles,
-        version=interlock.__version__,
+        version=VERSION,
         joined_at=clock.stamp(),
         pinned=pinned,
     )

@@ -273,7 +273,7 @@ class Program:
         identity = self._identity(name, key)
         memo = self._remembered.get(identity)
         if memo is None and identity not in self._open and isinstance(call, StepCall) and call.cache is not None:
-            memo = await self._kept(identity, name, call.cache[0])
+            memo = await self._kept(identity, *call.cache[:2])
         if memo is not None:
             return await self._replayed(memo)
         future: asyncio.Future[Memo] = self.loop.create_future()

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from interlock.engine.state import ROOT, UNDO, Rollback, RunState, Scope
+from interlock.engine.state import ROOT, UNDO, Frame, Rollback, RunState, Scope
 from interlock.model import event as events
+from interlock.model.call import StepCall
 from interlock.model.memo import Memo, Undo
-from interlock.model.payload import NULL
+from interlock.model.payload import NULL, Payload
 
 
 def remember(state: RunState, event: events.Completed) -> None:
@@ -52,7 +53,7 @@ def awaited(state: RunState, event: events.Awaited) -> None:
     """Close a scope whose effect has ended."""
     rollback = of(state)
     rollback.awaited = [scope for scope in rollback.awaited if scope != event.scope]
-    _close(state, {event.scope} - {ROOT})
+    _close(state, ({event.scope} & state.scopes.keys()) - {ROOT})  # a call that ended well is closed by then
     if not rollback.awaited:
         _close_all(state)
 
@@ -68,10 +69,16 @@ def begin_undo(state: RunState, event: events.UndoBegan) -> None:
         context=state.scopes[ROOT].context,
         at=event.node or None,
         parent=ROOT,
-        frames=[],
+        frames=[] if event.call is None else [_call(event, event.call)],
         given=event.input,
     )
     state.touched.add(UNDO)
+
+
+def _call(event: events.UndoBegan, call: StepCall) -> Frame:
+    """Give the call that undoes a step of a Python workflow: of what undoes it, with what the step gave and was given."""
+    given = Payload({"output": event.output.value, "arguments": event.input.value})
+    return Frame(path=event.path + events.UNDO, since=event.at, raw=given, call=call)
 
 
 def end_undo(state: RunState, event: events.Undone | events.UndoFailed) -> None:

@@ -16,7 +16,7 @@ from interlock.model.fault import Fault
 from interlock.model.memo import Memo
 from interlock.model.payload import Codec, Payload
 from interlock.model.states import RunStatus
-from interlock.store.ports import Batch, HistoryRow, Journal, MemoRow, NewMemo, StoredRun
+from interlock.store.ports import Batch, HistoryRow, Journal, MemoRow, NewCached, NewMemo, StoredRun
 
 _show = msgspec.json.Encoder()
 _fault = msgspec.json.Decoder(Fault)
@@ -60,6 +60,17 @@ class Rows:
         shown = _show.encode(state.head.shown) if state.shows else None
         attributes, state.attributes, state.shows = state.attributes, {}, False
         revoked, state.tokens = state.tokens, []
+        cached = [
+            NewCached(
+                namespace=state.namespace,
+                name=kept.name,
+                key=kept.key,
+                body=b'{"value":' + kept.value.text + b"}",
+                expires_at=kept.until,
+            )
+            for kept in state.cached
+        ]
+        state.cached.clear()
         state.memos.clear()
         state.status = state.live_status()
         return Batch(
@@ -75,6 +86,7 @@ class Rows:
             large=large,
             memos=memos,
             revoked_tokens=revoked,
+            cached=cached,
             forget_memos=forgotten,
             shown=shown,
             attributes=attributes,

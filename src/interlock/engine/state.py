@@ -25,8 +25,8 @@ from interlock.model.payload import NULL, Payload
 from interlock.model.states import ENDED_RUN, RunStatus
 
 ROOT = ""
-UNDO = "undo"
-"""The scope of the undo that runs; there is one at a time."""
+UNDO = "~undo"
+"""The scope of the undo that runs; there is one at a time. No step of a Python workflow can be called so."""
 
 
 class Frame(msgspec.Struct, kw_only=True, omit_defaults=True, rename={"input_": "input"}):
@@ -130,6 +130,15 @@ class Head(msgspec.Struct, kw_only=True, omit_defaults=True):
     root: Scope | None = None
 
 
+class Kept(msgspec.Struct, frozen=True):
+    """A result that any run of the namespace may use until a moment."""
+
+    name: str
+    key: str
+    value: Payload
+    until: float
+
+
 class RunState(msgspec.Struct, kw_only=True):
     """A run in memory. `input` is the raw input, written once when the run is accepted."""
 
@@ -150,6 +159,8 @@ class RunState(msgspec.Struct, kw_only=True):
     """What is to be remembered with the next commit."""
     renewed: bool = False
     """With the next commit, what was remembered before is forgotten."""
+    cached: list[Kept] = []
+    """Results that other runs may use, with the next commit."""
     tokens: list[str] = []
     """The tokens that nobody waits for any more, with the next commit."""
     attributes: dict[str, Json] = {}
@@ -226,6 +237,7 @@ def new(run: str, namespace: str, id: str, input: Payload) -> RunState:
         memos=[],
         attributes={},
         tokens=[],
+        cached=[],
     )
 
 

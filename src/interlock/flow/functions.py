@@ -127,7 +127,7 @@ def prepared(target: PythonTarget, folder: str) -> Prepared:
     """Give the call that a target asks for. Raises Unusable for a function that is not there, or called wrongly."""
     function = find(target.function, folder)
     if not isinstance(function, Step):
-        _check_call(function, target)
+        check_call(function, target)
         return Prepared(function, (), target.arguments, None, False)
     arguments = target.arguments["arguments"] if target.undoes else target.arguments
     try:
@@ -144,7 +144,7 @@ def prepared(target: PythonTarget, folder: str) -> Prepared:
     return Prepared(plain, (given, *args), kwargs, function, True)
 
 
-def _check_call(function: Callable[..., Json], target: PythonTarget) -> None:
+def check_call(function: Callable[..., Json], target: PythonTarget) -> None:
     """Raise Unusable when the arguments do not fit the function's parameters."""
     try:
         signature = inspect.signature(function)

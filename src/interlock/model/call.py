@@ -41,8 +41,8 @@ class StepCall(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ta
     """A call of the function `package.module:function`.
 
     `pool`: where it runs, "" for the node itself. `retries`: author's budgets by failure class. `undo`: the call that undoes
-    it, of the same function with `undoes`. `idempotency_key`: "" for the run's and the call's own. `cache`: the key under
-    which its result may be kept, and for how many seconds.
+    it, of the same function with `undoes`. `idempotency_key`: "" for the run's and the call's own. `cache`: the name and key
+    under which its result may be kept, and for how many seconds.
     """
 
     function: str
@@ -56,7 +56,7 @@ class StepCall(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ta
     undoes: bool = False
     idempotency_key: str = ""
     limits: tuple[LimitOf, ...] = ()
-    cache: tuple[str, float] | None = None
+    cache: tuple[str, str, float] | None = None
 
 
 class SleepCall(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="sleep"):

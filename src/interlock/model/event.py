@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from interlock.model.call import Call, Show
+from interlock.model.call import Call, Show, StepCall
 from interlock.model.fault import Fault
 from interlock.model.json import Json
 from interlock.model.payload import Payload
@@ -341,7 +341,8 @@ class Awaited(_Event, frozen=True, kw_only=True, tag="awaited"):
 
 
 class UndoBegan(_Event, frozen=True, kw_only=True, tag="undo-began"):
-    """The undo of the step `path` began, at the node `node`. `number`: that of its memo.
+    """The undo of the step `path` began, at the node `node` or, in a Python workflow, as the call `call`. `number`: that of
+    its memo.
 
     `output` is what the step gave and `input` what it was given.
     """
@@ -351,6 +352,7 @@ class UndoBegan(_Event, frozen=True, kw_only=True, tag="undo-began"):
     output: Payload
     input: Payload
     node: str = ""
+    call: StepCall | None = None
 
 
 class Undone(_Event, frozen=True, kw_only=True, tag="undone"):

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from interlock import __version__, config
+from interlock import config
 from interlock.model.task import Credentials
 from interlock.net.addresses import AddressPolicy
+from interlock.version import VERSION
 
 if TYPE_CHECKING:
     import httpx
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from interlock.net.transport import Resolve
 
 _MAX_REDIRECTS: Final = 10
-_AGENT: Final = f"interlock/{__version__}"
+_AGENT: Final = f"interlock/{VERSION}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

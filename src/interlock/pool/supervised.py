@@ -23,13 +23,12 @@ from typing import Final
 
 import msgspec
 
-import interlock
 from interlock import errors
 from interlock.model import supervision
 
 _FOR_COMMANDS: Final = "import sys; sys.path.append({!r}); from interlock.runner.supervisor import main; main()"
 _FOR_FUNCTIONS: Final = "interlock.runner.call"
-_PACKAGE_FOLDER: Final = str(Path(interlock.__file__).parents[1])
+_PACKAGE_FOLDER: Final = str(Path(errors.__file__).parents[1])
 _LEAVE_SECONDS: Final = 2.0
 _LOOK_SECONDS: Final = (0.001, 0.05)  # between looks at a process that is about to end, the first and the longest
 _ADOPT: Final = b'{"adopt": true}\n'

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from interlock.app.interlock import Started
 
 import ows_kit
 from acceptance.kit import test_event_examples
 from acceptance.kit.executed import Executed, LaterClock, Place
 from interlock import errors
+from interlock.app.interlock import Started
 from interlock.flow import check
 from interlock.flow.meaning import executable
 from interlock.model import event as events

@@ -44,11 +44,12 @@ class Items(Form):
 
 def _order(item: Json) -> tuple[float, bytes]:
     """Numbers by size, then all else by its text."""
-    number = item if isinstance(item, int | float) else math.inf
+    if not isinstance(item, int | float):
+        return math.inf, forms.canonical(item)
     try:
-        return float(number), forms.canonical(item)
+        return float(item), forms.canonical(item)
     except OverflowError:  # an integer beyond every float
-        return math.copysign(math.inf, number), forms.canonical(item)
+        return math.inf if item > 0 else -math.inf, forms.canonical(item)
 
 
 class Row(Form):

@@ -122,14 +122,14 @@ def seen(value: Any) -> str:
 
 
 class Anything(Form):
-    """`Any`, or no annotation at all: plain JSON and nothing else, since nothing says what to make of it afterwards."""
+    """`Any`, or no annotation at all: plain JSON and nothing else, since nothing says what to make of it afterwards.
+
+    It is never a member of a union: a union with it is `Any`.
+    """
 
     name = "Any"
     shapes = EVERY
     native = True
-
-    def accepts(self, value: Any) -> bool:
-        return True
 
     def encode(self, value: Any) -> Json:
         return plain(value)

@@ -17,6 +17,10 @@ from interlock.model.task import FailureClass
 Duration: TypeAlias = str | float | timedelta
 """A time span: "30s", "5m", "PT5M", a number of seconds, or a timedelta."""
 
+LOCAL: Final = "local"
+IN_PROCESS: Final = "in-process"
+"""The pools that every node has: processes of their own, and the node itself."""
+
 _MOST_RETRIES: Final = 1_000_000
 _KINDS: Final = ("fixed", "linear", "exponential", "random")
 _RATE: Final = re.compile(r"^\s*(\d+)\s*/\s*(\d*\s*[a-z]+)\s*$")
@@ -167,7 +171,7 @@ class Options:
         return made
 
     def _check(self) -> None:
-        if self.isolated and self.pool not in ("", "local"):
+        if self.isolated and self.pool not in ("", LOCAL):
             raise errors.Invalid(
                 f"isolated: a step of the pool {self.pool!r} runs in a process of its own anyway; leave it out"
             )
@@ -178,13 +182,19 @@ class Options:
 
     @property
     def limits(self) -> bool:
+        """Whether its attempts are counted, which the queue does."""
         return self.concurrency is not None or self.rate is not None
+
+    @property
+    def queues_here(self) -> bool:
+        """Whether its attempts go through the queue and back into the node."""
+        return self.pool == IN_PROCESS or (self.limits and not self.pool and not self.isolated)
 
     def call(self, function: str, undo: StepCall | None, step: str, arguments: dict[str, Json], key: str) -> StepCall:
         """Give the call of a step with these options. `key`: what tells its calls apart, for the cache."""
         pool = self.pool
         if not pool and self.limits:
-            pool = "local" if self.isolated else "in-process"
+            pool = LOCAL if self.isolated else IN_PROCESS
         return StepCall(
             function=function,
             pool=pool,
@@ -195,7 +205,7 @@ class Options:
             backoff=self.backoff,
             undo=undo,
             limits=tuple(self._limits(step, arguments)) if self.limits else (),
-            cache=None if self.cache_seconds is None else (key, self.cache_seconds),
+            cache=None if self.cache_seconds is None else (step, key, self.cache_seconds),
         )
 
     def _limits(self, step: str, arguments: dict[str, Json]) -> list[LimitOf]:

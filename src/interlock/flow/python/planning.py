@@ -78,11 +78,19 @@ def is_storable(kind: type) -> bool:
 
 def described(annotation: Any) -> str:
     """Write an annotation as a person would."""
-    if annotation in (None, type(None)):
+    if annotation is None or annotation is type(None):
         return "None"
-    if isinstance(annotation, type) and not typing.get_args(annotation):
-        return annotation.__qualname__
-    return str(annotation).replace("typing.", "").replace("collections.abc.", "")
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Union or origin is types.UnionType:
+        return " | ".join(described(argument) for argument in arguments)
+    is_special = any(origin is special for special in (typing.Annotated, collections.abc.Callable))
+    if is_special:  # what they are given is not only types
+        return str(annotation).replace("typing.", "").replace("collections.abc.", "")
+    if isinstance(origin, type) and arguments:
+        return f"{origin.__qualname__}[{', '.join(described(argument) for argument in arguments)}]"
+    if annotation is ...:
+        return "..."
+    return annotation.__qualname__ if isinstance(annotation, type) else str(annotation).replace("typing.", "")
 
 
 class _Deferred(Form):
@@ -210,7 +218,7 @@ class _Planner:
                 name=name,
                 stored=name,
                 form=self.plan(_substituted(hint, variables)),
-                required=name in kind.__required_keys__,
+                required=_is_required(kind, name, hint),
             )
             for name, hint in _resolved(kind).items()
         )
@@ -255,6 +263,13 @@ class _Planner:
             for field in dataclasses.fields(kind)
         )
         return record
+
+
+def _is_required(kind: Any, name: str, hint: Any) -> bool:
+    origin = typing.get_origin(hint)  # the class itself does not know it where annotations are postponed
+    if origin in (typing.Required, typing.NotRequired):
+        return origin is typing.Required
+    return name in kind.__required_keys__
 
 
 def _pydantic(kind: type) -> Form:

@@ -33,6 +33,7 @@ class Model(Form):
         self._kind = kind
         self._origin = _origin(kind)
         self._adapter = pydantic.TypeAdapter(kind)
+        self._adapter.rebuild(raise_errors=True)  # it may have put off what it cannot find
 
     def accepts(self, value: Any) -> bool:
         return type(value) is self._kind or _origin(type(value)) is self._origin
@@ -54,7 +55,7 @@ class Model(Form):
         try:
             return self._adapter.validate_json(json.encode(value), by_alias=True, by_name=True)
         except ValueError as error:
-            raise Unfit(f"does not fit {self.name}: {error}") from error
+            raise Unfit(f"is refused by pydantic: {error}") from error
 
 
 def _is_root(kind: type) -> bool:

@@ -44,7 +44,7 @@ def fault_of(error: BaseException) -> Fault:
 
 def of_run(fault: Fault, id: str) -> Exception:
     """Give the exception to raise for a run that faulted: that of the workflow where it can be had, else RunFaulted."""
-    error = (None if fault.raised is None else _original(fault.raised, fault)) or RunFaulted(fault)
+    error = (None if fault.raised is None else _original(fault.raised, fault)) or RunFaulted(fault, id)
     error.add_note(f"the run {id} faulted" + (f" at {fault.instance}" if fault.instance not in (None, "/") else ""))
     return error
 
@@ -114,7 +114,7 @@ def _called(kind: type[Exception], raised: Raised) -> Exception | None:
     try:
         error = kind(*raised.arguments)
         _restore(error, raised.attributes)
-        return error if list(error.args) == raised.arguments and str(error) == raised.message else None
+        return error if list(error.args) == raised.arguments else None
     except Exception:  # noqa: BLE001 (the code of a user: whatever it raises, it cannot be called like this)
         return None
 

@@ -27,6 +27,11 @@ def add_workflow(workflow: Workflow[Any, Any]) -> None:
     _workflows.setdefault((workflow.namespace, workflow.name), {})[workflow.version] = workflow
 
 
+def has_queued_steps() -> bool:
+    """Say whether any step's attempts go through the queue and back into the node."""
+    return any(step.options.queues_here for step in _steps.values())
+
+
 def step(reference: str) -> Step[Any, Any] | None:
     return _steps.get(reference)
 

@@ -37,13 +37,14 @@ from interlock.store.ports.journal import (
 )
 from interlock.store.ports.nodes import Claimed, NodeRow, Nodes, NodeState, Pulse
 from interlock.store.ports.queue import ClaimedTask, LogLine, Orphan, Queue, TaskRow
-from interlock.store.ports.store import Bell, Store
+from interlock.store.ports.store import TRANSACTION_SECONDS, Bell, Joined, Store
 from interlock.store.ports.tokens import Completion, NewToken, TokenRow, Tokens, TokenState
 from interlock.store.ports.upkeep import EndedRun, Upkeep
 from interlock.store.ports.views import EventRow, RunRow, Views
 
 __all__ = [
     "DUE_AT_ONCE",
+    "TRANSACTION_SECONDS",
     "Attribute",
     "Batch",
     "Bell",
@@ -57,6 +58,7 @@ __all__ = [
     "GraphTask",
     "HistoryRow",
     "InboxRow",
+    "Joined",
     "Journal",
     "LimitSet",
     "LogLine",

@@ -46,6 +46,10 @@ class TaskGraphs(Protocol):
         `holder` (None: whoever holds it); nothing was changed."""
         ...
 
+    async def next_due(self, now: float | None) -> float | None:
+        """Give in how many seconds the next delayed task is due, 0 or less for at once; None when none is delayed."""
+        ...
+
     async def due(self, now: float | None) -> int:
         """Make ready up to DUE_AT_ONCE tasks that were delayed until now; gives how many."""
         ...

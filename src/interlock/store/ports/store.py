@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Final, Protocol
 
 from interlock.model.json import Json
 from interlock.store.ports.graphs import TaskGraphs
@@ -14,10 +15,35 @@ from interlock.store.ports.tokens import Tokens
 from interlock.store.ports.upkeep import Upkeep
 from interlock.store.ports.views import Views
 
+TRANSACTION_SECONDS: Final = 5.0
+"""How long a caller's transaction may take: on SQLite everybody else's writes wait for it, and a node whose lease is not
+renewed for 8 s stops its effects."""
+
 
 class Bell(Protocol):
     def listen(self, wake: Callable[[], None]) -> Callable[[], None]:
         """Call `wake` on the event loop after something may have changed; the returned function ends it."""
+        ...
+
+
+class Joined(Protocol):
+    """A caller's transaction, in which its own statements and those of the store are committed or rolled back together."""
+
+    async def execute(self, sql: str, *arguments: object) -> int:
+        """Execute a statement of the caller's and give the number of rows changed.
+
+        The placeholders are the driver's: `?` or `:name` (with one mapping) on SQLite, `$1` on PostgreSQL. What the database
+        refuses is raised as its driver raises it (sqlite3, asyncpg), and nothing of the transaction will be stored.
+        """
+        ...
+
+    async def rows(self, sql: str, *arguments: object) -> list[tuple[Any, ...]]:
+        """Execute a statement of the caller's and give its rows; `Any`: what the columns are is the caller's to know."""
+        ...
+
+    @property
+    def store(self) -> Store:
+        """The store as this transaction sees and changes it; refused after the end of the block."""
         ...
 
 
@@ -52,6 +78,15 @@ class Store(Protocol):
 
     @property
     def views(self) -> Views: ...
+
+    def transaction(self, timeout_seconds: float = TRANSACTION_SECONDS) -> AbstractAsyncContextManager[Joined]:
+        """Open a transaction of the caller's: committed at the end of the block, rolled back when it raises.
+
+        Raises Conflict when the block takes longer than `timeout_seconds`, when it lost against another transaction, or when
+        a statement failed and the block went on: nothing is stored then. Raises StoreUnavailable when the connection breaks;
+        if that happens during the commit, the message says that the outcome is unknown. Raises Invalid inside another one.
+        """
+        ...
 
     async def close(self) -> None: ...
 

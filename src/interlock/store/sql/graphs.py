@@ -84,11 +84,18 @@ class SqlGraphs:
 
         return await self._database.write(work)
 
+    async def next_due(self, now: float | None) -> float | None:
+        async def look(transaction: Transaction) -> float | None:
+            rows = await transaction.rows("tasks_due_next", {"now": now})
+            return rows[0][0] if rows else None
+
+        return await self._database.read(look, once=True)
+
     async def due(self, now: float | None) -> int:
         async def look(transaction: Transaction) -> tuple[bool, list[Row]]:
-            delayed = await transaction.rows("tasks_due_any", {"now": now})
+            next_ = await transaction.rows("tasks_due_next", {"now": now})
             page = {"after": self._looked_at, "limit": _LIMITS_AT_ONCE}
-            return bool(delayed), await transaction.rows("limits_waited_for", page)
+            return bool(next_) and next_[0][0] <= 0.0, await transaction.rows("limits_waited_for", page)
 
         delayed, waited_for = await self._database.read(look)
         self._looked_at = waited_for[-1][0] if len(waited_for) == _LIMITS_AT_ONCE else ""

@@ -27,7 +27,9 @@ from typing import Any, Final, TypeVar
 from interlock import errors
 from interlock.store.ports import Batch, Committed
 from interlock.store.sql import commit, crash
+from interlock.store.sql.joined import Transactions
 from interlock.store.sql.sqlite_file import OsLock, SqliteTransaction, connect, drive, translated
+from interlock.store.sql.sqlite_joined import JoinedFile, JoinedMemory
 from interlock.store.sql.sqlite_schema import migrate, revert
 from interlock.store.sql.transaction import Transaction
 
@@ -73,6 +75,9 @@ class SqliteDatabase:
         self._lock: OsLock | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._version = 0
+        self.joined = Transactions(path, ring)
+        self._gate = asyncio.Lock()
+        """In memory: held by whoever uses the one connection."""
         self.worst_wait_seconds = 0.0
         """The longest that this process waited for the lock between processes."""
 
@@ -116,6 +121,7 @@ class SqliteDatabase:
 
     async def close(self) -> None:
         """Finish what is queued, then close everything. Safe to call twice."""
+        await self.joined.close()  # before anything here waits for the lock that one of them may hold
         if self._thread is not None:
             with self._condition:
                 self._closing = True
@@ -140,8 +146,10 @@ class SqliteDatabase:
 
     async def read(self, work: Callable[[Transaction], Awaitable[T]], *, once: bool = False) -> T:
         if self._memory:
+            self.joined.refuse_inside("read from outside of it")
             assert self._connection is not None
-            return await work(SqliteTransaction(self._connection))
+            async with self._gate:
+                return await work(SqliteTransaction(self._connection))
         if self._readers is None:
             raise errors.StoreUnavailable(f"the store {self._path} is closed")
         assert self._loop is not None
@@ -163,8 +171,10 @@ class SqliteDatabase:
     # -- writing -------------------------------------------------------------------------------------------------
 
     async def write(self, work: Callable[[Transaction], Awaitable[T]], *, counted: bool = True) -> T:
+        self.joined.refuse_inside("write from outside of it")
         if self._memory:
-            return await self._write_in_memory(work, counted)
+            async with self._gate:
+                return await self._write_in_memory(work, counted)
         if self._connection is None or self._closing:
             raise errors.StoreUnavailable(f"the store {self._path} is closed")
         while len(self._queue) >= _QUEUED_MEMBERS:
@@ -182,6 +192,12 @@ class SqliteDatabase:
             return await commit.apply(transaction, batch)
 
         return await self.write(work)
+
+    def join(self) -> JoinedFile | JoinedMemory:
+        """Give the connection of a caller's transaction."""
+        if self._connection is None or self._closing:
+            raise errors.StoreUnavailable(f"the store {self._path} is closed")
+        return JoinedMemory(self._connection, self._gate) if self._memory else JoinedFile(self._path)
 
     async def _write_in_memory(self, work: Callable[[Transaction], Awaitable[T]], counted: bool) -> T:
         assert self._connection is not None

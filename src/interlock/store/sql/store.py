@@ -7,9 +7,12 @@ from collections.abc import Awaitable
 from typing import Final
 
 from interlock.model.json import Json
+from interlock.store.ports import TRANSACTION_SECONDS
 from interlock.store.sql import nodes
 from interlock.store.sql.bell import LocalBell
 from interlock.store.sql.graphs import SqlGraphs
+from interlock.store.sql.joined import JoinedDatabase, JoinedTransaction
+from interlock.store.sql.joined_store import JoinedStore
 from interlock.store.sql.journal import SqlJournal
 from interlock.store.sql.nodes import SqlNodes
 from interlock.store.sql.queue import SqlQueue
@@ -53,6 +56,12 @@ class SqliteStore:
         self.nodes = SqlNodes(self.database)
         self.views = SqlViews(self.database)
         self.upkeep = SqlUpkeep(self.database)
+
+    def transaction(self, timeout_seconds: float = TRANSACTION_SECONDS) -> JoinedTransaction:
+        return JoinedTransaction(self.database.joined, self.database.join(), self._inside, timeout_seconds)
+
+    def _inside(self, database: JoinedDatabase) -> JoinedStore:
+        return JoinedStore(self.url, self.bell, database)
 
     @property
     def url(self) -> str:

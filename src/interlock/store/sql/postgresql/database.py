@@ -23,7 +23,7 @@ from interlock.store.sql.transaction import Transaction
 
 T = TypeVar("T")
 if TYPE_CHECKING:
-    _Lent: TypeAlias = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
+    Lent: TypeAlias = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
 
 _REPEATS: Final = 6  # of a transaction that lost against another one
 _REPEAT_SECONDS: Final = 0.05  # times the number of the attempt, and a random share of it
@@ -134,10 +134,11 @@ class PostgresDatabase:
 
     async def _apply(self, batches: Sequence[Batch]) -> set[str]:
         """Send one group; gives the runs that it was applied to."""
-        statement, arguments = self._prepared(batches)
+        statement, arguments = self.prepared(batches)
         return await self._repeat(lambda: self._send(statement.sql, arguments))
 
-    def _prepared(self, batches: Sequence[Batch]) -> tuple[Prepared, list[list[object]]]:
+    def prepared(self, batches: Sequence[Batch]) -> tuple[Prepared, list[list[object]]]:
+        """Give the statement that commits a group, the short one if it serves, and its arguments."""
         columns = commits.arrays(batches).columns
         if unknown := columns.keys() - set(self._commit.names):
             raise KeyError(f"the statement commit has no parameters {', '.join(sorted(unknown))}")
@@ -161,7 +162,7 @@ class PostgresDatabase:
     # -- connections ---------------------------------------------------------------------------------------------
 
     @contextlib.asynccontextmanager
-    async def _connection(self) -> AsyncIterator[_Lent]:
+    async def _connection(self) -> AsyncIterator[Lent]:
         """Lend a connection. After one was lost, the others are replaced before they are used again."""
         pool = self._pool
         if pool is None:
@@ -180,8 +181,36 @@ class PostgresDatabase:
                     await pool.expire_connections()
                 raise
 
+    async def begin(self) -> Lent:
+        """Lend a connection with an open transaction, until `give_back`; one that turned out to be broken is replaced."""
+        for last in (False, True):
+            pool = self._pool
+            if pool is None:
+                raise self._closed()
+            with failures.translated(self.server.place):
+                lent = await pool.acquire(timeout=STATEMENT_SECONDS)
+                try:
+                    await lent.execute(self.server.begin)
+                    return lent
+                except BaseException as error:
+                    with contextlib.suppress(asyncpg.InterfaceError):  # one that broke has left the pool by itself
+                        lent.terminate()
+                    await pool.release(lent)
+                    if last or not failures.is_lost(error):
+                        raise
+                    await pool.expire_connections()
+        raise AssertionError("unreachable")
+
+    async def give_back(self, lent: Lent) -> None:
+        """Take back a connection that was lent by `begin`; its transaction has ended, or it was terminated."""
+        pool = self._pool
+        if pool is None:
+            lent.terminate()  # the store was closed meanwhile, and its connections with it
+        else:
+            await pool.release(lent)
+
     @contextlib.asynccontextmanager
-    async def _transaction(self, connection: _Lent, begin: str) -> AsyncIterator[None]:
+    async def _transaction(self, connection: Lent, begin: str) -> AsyncIterator[None]:
         try:
             await connection.execute(begin)
             yield

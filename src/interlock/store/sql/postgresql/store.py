@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
 from interlock.model.json import Json
+from interlock.store.ports import TRANSACTION_SECONDS
 from interlock.store.sql.graphs import SqlGraphs
+from interlock.store.sql.joined import JoinedDatabase, JoinedTransaction, Transactions
+from interlock.store.sql.joined_store import JoinedStore
 from interlock.store.sql.journal import SqlJournal
 from interlock.store.sql.nodes import SqlNodes
 from interlock.store.sql.postgresql import partitions, schema, server
 from interlock.store.sql.postgresql.bell import PostgresBell
 from interlock.store.sql.postgresql.database import PostgresDatabase
 from interlock.store.sql.postgresql.failures import translated
+from interlock.store.sql.postgresql.joined import JoinedConnection
 from interlock.store.sql.postgresql.pulse import PostgresPulse
 from interlock.store.sql.postgresql.server import Connection, Server
 from interlock.store.sql.queue import SqlQueue
@@ -52,10 +57,20 @@ class PostgresStore:
         self.nodes = SqlNodes(self.database)
         self.views = SqlViews(self.database)
         self.upkeep = PostgresUpkeep(self.database, self._drop_weeks)
+        self._joined = Transactions(found.place, self.bell.changed)
+        self._seats = asyncio.Semaphore(max(1, connections // 2))
 
     @property
     def url(self) -> str:
         return f"postgresql://{self.server.place}"
+
+    def transaction(self, timeout_seconds: float = TRANSACTION_SECONDS) -> JoinedTransaction:
+        return JoinedTransaction(
+            self._joined, JoinedConnection(self.database, self._seats), self._inside, timeout_seconds
+        )
+
+    def _inside(self, database: JoinedDatabase) -> JoinedStore:
+        return JoinedStore(self.url, self.bell, database)
 
     async def open(self, listen: Server | None) -> None:
         """Bring the schema up to date and start. `listen`: where notifications can be heard, None for nowhere."""
@@ -67,6 +82,7 @@ class PostgresStore:
         await self.bell.start()
 
     async def close(self) -> None:
+        await self._joined.close()
         await self.bell.stop()
         await self.database.close()
 

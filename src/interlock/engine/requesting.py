@@ -1,0 +1,66 @@
+"""From a call of a Python workflow to the effect that it asks for."""
+
+from __future__ import annotations
+
+from interlock.engine.machine import Machine
+from interlock.engine.state import Frame, Scope
+from interlock.model import event as events
+from interlock.model.call import Call, ChildCall, StepCall, TokenCall
+from interlock.model.payload import Payload
+from interlock.model.task import EffectRequest, PythonTarget, Target, TokenTarget, WorkflowTarget
+
+
+def call(m: Machine, scope: Scope, frame: Frame) -> None:
+    """Ask for the effect of a call, once more if need be; its timeout is counted anew."""
+    call = frame.call
+    assert call is not None
+    seconds = call.timeout_seconds if isinstance(call, StepCall | TokenCall) else None
+    deadline = None if seconds is None else m.now + seconds
+    waits = isinstance(call, TokenCall | ChildCall)
+    step = call if isinstance(call, StepCall) else None
+    request = EffectRequest(
+        effect=m.state.head.serial + 1,
+        path=frame.path,
+        target=_target(call, frame.raw),
+        idempotency_key=(step.idempotency_key if step else "") or f"{m.state.run}{frame.path}{_round(m)}",
+        queued=waits or (step is not None and bool(step.pool)),
+        attempt=1 + sum(frame.retries.values()),
+        isolated=step is not None and step.isolated,
+        pool=step.pool if step else "",
+        priority=step.priority if step else 0,
+        limits=step.limits if step else (),
+    )
+    m.emit(
+        events.Requested(
+            at=m.now,
+            scope=scope.id,
+            path=frame.path,
+            effect=request.effect,
+            queued=request.queued,
+            waits=waits,
+            deadline=deadline,
+        )
+    )
+    m.decision.requests.append(request)
+
+
+def _round(m: Machine) -> str:
+    return f"?round={m.state.head.rounds}" if m.state.head.rounds else ""
+
+
+def _target(call: Call, arguments: Payload) -> Target:
+    match call:
+        case StepCall(function=function, undoes=undoes):
+            return PythonTarget(function=function, arguments=arguments.value, undoes=undoes)
+        case ChildCall():
+            return WorkflowTarget(
+                namespace=call.namespace,
+                name=call.name,
+                version=call.version,
+                definition=call.definition,
+                input=arguments.value,
+            )
+        case TokenCall(token=token, name=name):
+            return TokenTarget(token=token, name=name)
+        case _:
+            raise AssertionError(f"a {type(call).__name__} asks for no effect")
