@@ -123,7 +123,7 @@ async def test_row_that_is_seen_again_before_its_commit_is_applied_once(app: Ses
     app.store.journal.commit = held  # type: ignore[method-assign]
     await app.store.journal.post(started.run, "effect:77", encode(Settled(77, Done(1))), "test", 0.0)
     for _ in range(3):
-        await engine._pull()
+        await engine._inbox.pull()
     go.set()
     await until(lambda: engine._runs[started.run].driver is None)
     assert (await app.find(None, started.id)).seq == 2
@@ -211,7 +211,7 @@ do:
     (number,) = live.state.effects
     cause = encode(Settled(number, Done({"stdout": ""})))
     await app.store.journal.post(started.run, f"effect:{number}", cause, "test", 0.0)
-    engine._bell()
+    engine._inbox.ring()
     await until(lambda: live.driver is None)
     history = await app.history(started.run)
     assert [event.path for event in history if isinstance(event, Requested)].count(

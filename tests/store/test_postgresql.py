@@ -200,9 +200,10 @@ async def test_statements_are_planned_without_reading_whole_tables(
 def test_group_that_has_to_do_with_others_gets_the_whole_statement() -> None:
     database = PostgresDatabase(server.Server("postgresql://x/y", False, "18"), 2, lambda: None, {})
     memo = NewMemo(number=1, call="a", body=b"")
-    common = [batch(seq=1, ended=True, shown=b"1"), accepting("r2", tasks=[new_task()], memos=[memo])]
-    short = database.prepared(common)[0]
-    assert len(short.names) < len(parameters.load()["commit"].names)
+    common = [batch(seq=1, ended=True, shown=b"1"), accepting("r2", tasks=[new_task()])]
+    shortest, short = database.prepared(common)[0], database.prepared([*common, accepting("r3", memos=[memo])])[0]
+    whole = parameters.load()["commit"]
+    assert len(shortest.names) < len(short.names) < len(whole.names)
     event = NewEvent(namespace="d", id="1", source="s", type="t", body=b"", cause=b"")
     subscription = NewSubscription(namespace="d", listener=1, type="t", source="")
     for more in (
@@ -212,7 +213,7 @@ def test_group_that_has_to_do_with_others_gets_the_whole_statement() -> None:
         {"tokens": [NewToken(token="x", effect=1, name="x")]}, {"tasks": [new_task(limits=["key"])]},
         {"cached": [NewCached(namespace="d", name="s", key="k", body=b"", expires_at=1.0)]}, {"limits": [LimitSet(name="key")]},
     ):  # fmt: skip
-        assert database.prepared([batch(seq=1, **more)])[0] is database._commit
+        assert database.prepared([batch(seq=1, **more)])[0] == whole
 
 
 async def test_commit_finds_its_runs_by_key_however_few_there_are_when_it_is_planned(

@@ -239,7 +239,7 @@ class Interlock:
         return Tokens(self.session, self.namespace)
 
     @contextlib.asynccontextmanager
-    async def transaction(self, timeout: float = 30.0) -> AsyncIterator[Any]:
+    async def transaction(self, timeout: float = 5.0) -> AsyncIterator[Any]:
         """Open a transaction of the store, which other calls join by `conn=`, and the program's own statements by `execute`.
 
         async with app.transaction() as tx:

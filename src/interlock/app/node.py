@@ -20,7 +20,8 @@ from interlock.dispatch.dispatcher import Dispatcher
 from interlock.dispatch.logbook import Logbook
 from interlock.effects.openapi.documents import Documents
 from interlock.engine import identity
-from interlock.engine.advance import POOL, Engine
+from interlock.engine.advance import Engine
+from interlock.engine.batches import POOL
 from interlock.engine.claims import Claims
 from interlock.engine.membership import Membership
 from interlock.engine.recovery import Recovery

@@ -8,7 +8,7 @@ from typing import Final
 
 from interlock.app.node import DISPATCHER, ENGINE
 from interlock.engine import identity
-from interlock.engine.advance import POOL
+from interlock.engine.batches import POOL
 from interlock.service import Clock
 from interlock.store.ports import NodeState, RunRow, Store
 

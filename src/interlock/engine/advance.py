@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 from collections.abc import Callable
 from typing import Final
 
@@ -19,42 +18,39 @@ import msgspec
 
 from interlock import errors, telemetry
 from interlock.engine import cause as causes
-from interlock.engine import exchange
 from interlock.engine import state as states
+from interlock.engine.batches import Batches
 from interlock.engine.cause import Cause, Continue, Drain, Recover, Settled, Start, Tick
 from interlock.engine.children import Children
 from interlock.engine.deciding import Deciding
 from interlock.engine.handing import Handing
+from interlock.engine.inbox import Inbox
 from interlock.engine.live import Evaluates, Graphs, Keeps, LiveRun, Performs, Refuses, Workflows
 from interlock.engine.loading import Loading
 from interlock.engine.machine import MAX_PAYLOAD_BYTES, Decision
 from interlock.engine.patience import Patience
 from interlock.engine.programs import Programs, leave
+from interlock.engine.resting import Resting
 from interlock.engine.rows import Rows
 from interlock.engine.timers import Timers
 from interlock.flow.graph import Graph
 from interlock.model import fault, payload
-from interlock.model.call import LimitOf
-from interlock.model.event import Requested
 from interlock.model.fault import Fault
 from interlock.model.memo import Memo
 from interlock.model.payload import Payload
 from interlock.model.states import RunStatus
-from interlock.model.task import Done, EffectRequest, Failed, FailureClass, Place, TokenTarget, WorkflowTarget
+from interlock.model.task import Done, EffectRequest, Failed, FailureClass, Place
 from interlock.service import Clock, Service
-from interlock.store.ports import Batch, Claimed, Committed, InboxRow, LimitSet, NewRun, NewTask, NewToken, Store
+from interlock.store.ports import Batch, Claimed, Committed, InboxRow, NewRun, Store
 
 _LARGE_BYTES: Final = 256 * 1024  # a result above this is encoded and hashed in a thread, not on the loop
 _PARK_SECONDS: Final = 5.0  # a run that waits longer than this keeps no state in memory
-_PATIENCE_SECONDS: Final = 10.0  # and a Python function that has only waited for so long is put away
 _PARKED_AT_ONCE: Final = 1_000
-_NET_SECONDS: Final = 1.0  # the net under the bell: a wake-up may be lost, a look at the inbox may fail
+_SWEEP_SECONDS: Final = 1.0
 _DOUBT_SECONDS: Final = (
     0.1  # between looks whether the lease is beyond doubt again; it is, or it is lost, within seconds
 )
 _UNDOS: Final = 50  # memos of steps to undo that are read at once
-
-POOL: Final = "local"
 
 
 class Engine(Service):
@@ -88,21 +84,19 @@ class Engine(Service):
         self._performer = performer
         self.rows = rows or Rows()
         self._patiently = Patience(node, patient=patient)
-        self._loading = Loading(store, graphs, self.rows, self._patiently, refuses)
+        self._inbox = Inbox(node, store, self._receive, self._takes)
+        self._loading = Loading(store, graphs, self.rows, self._patiently, refuses, self._inbox)
         self._deciding = Deciding(clock, evaluators, secrets, max_payload_bytes, self._undos)
         self._programs = Programs(
             store, clock, self.rows, self._deciding, workflows, self._patiently, lambda live: self._wake(live)
         )
-        self._resting: dict[str, float] = {}
-        """Python runs that only wait, by since when (monotonic), the longest first."""
-        self._children = Children(node, store, clock, self.rows, Handing(graphs, secrets))
+        children = Children(node, store, clock, self.rows, Handing(graphs, secrets))
+        self._batches = Batches(clock, self.rows, children, self._patiently)
+        self._resting = Resting(clock)
         self._runs: dict[str, LiveRun] = {}
         self._timers = Timers(clock, self._due)
-        self._net: asyncio.TimerHandle | None = None
+        self._sweeping: asyncio.TimerHandle | None = None
         self._ending: set[asyncio.Task[None]] = set()
-        self._pulling: asyncio.Task[None] | None = None
-        self._pull_again = False
-        self._unlisten: Callable[[], None] | None = None
         self._stopping = False
         self._draining = False
         self._closing = False
@@ -112,14 +106,17 @@ class Engine(Service):
     # -- life ----------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        self._unlisten = self._store.bell.listen(self._bell)
-        self._look()
+        self._inbox.start()
+        self._sweep()
 
-    def _look(self) -> None:
-        self._net = asyncio.get_running_loop().call_later(_NET_SECONDS, self._look)
-        if self._runs:
-            self._bell()
-        self._park()
+    def _sweep(self) -> None:
+        """Put away the functions of Python workflows that have only waited for a while; they are called again in time."""
+        self._sweeping = asyncio.get_running_loop().call_later(_SWEEP_SECONDS, self._sweep)
+        for _ in range(_PARKED_AT_ONCE):
+            late = self._resting.late()
+            if late is None:
+                return
+            self._put_away(late)
 
     async def quiesce(self, seconds: float, hurry: asyncio.Event) -> None:
         """Begin no effect any more and wait until those in flight have ended, at most so long, or until `hurry`."""
@@ -141,7 +138,7 @@ class Engine(Service):
         """Apply what is in the inbox, as far as that takes no longer."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self._pull()
+                await self._inbox.pull()
                 while drivers := [live.driver for live in self._runs.values() if live.driver is not None]:
                     await asyncio.wait(drivers)
 
@@ -160,13 +157,10 @@ class Engine(Service):
     async def stop(self) -> None:
         """Stop deciding, then stop the effects in flight; the store keeps everything that happened."""
         self._stopping = True
-        if self._unlisten is not None:
-            self._unlisten()
-            self._unlisten = None
+        tasks = self._inbox.stop()
         self._timers.stop()
-        if self._net is not None:
-            self._net.cancel()
-        tasks = [self._pulling] if self._pulling is not None else []
+        if self._sweeping is not None:
+            self._sweeping.cancel()
         for live in list(self._runs.values()):
             tasks += self._drop(live)
         for task in tasks:
@@ -214,6 +208,7 @@ class Engine(Service):
         """Wait until this node has nothing more to do with a run. Raises what made it give up, if anything did."""
         live = self._runs.get(run)
         if live is not None:
+            live.gone = live.gone or asyncio.Event()
             await live.gone.wait()
             if live.error is not None:
                 raise live.error
@@ -227,43 +222,16 @@ class Engine(Service):
         """How many runs this node owns."""
         return len(self._runs)
 
+    def _takes(self) -> bool:
+        return bool(self._runs) and not self._stopping and not self._draining
+
     # -- causes --------------------------------------------------------------------------------------------------
 
-    def _bell(self) -> None:
-        if self._pulling is None or self._pulling.done():
-            self._pulling = asyncio.create_task(self._pull(), name="engine-inbox")
-        else:
-            self._pull_again = True
-
-    async def _pull(self) -> None:
-        """Deliver what is in the inbox of our runs."""
-        while not self._stopping and not self._draining:
-            self._pull_again = False
-            if not self._runs:
-                return
-            known = {live.run: set(live.seen) for live in self._runs.values() if live.seen}
-            try:
-                rows = await self._store.journal.inbox(self._node)
-            except errors.Environment as error:
-                telemetry.emit("engine.inbox_failed", node=self._node, error=error)
-                return
-            present: dict[str, set[int]] = {}
-            for row in rows:
-                present.setdefault(row.run, set()).add(row.number)
-                live = self._runs.get(row.run)
-                if live is not None and row.number not in live.seen and live.accept is None:
-                    self._receive(live, row)
-            # A row that is gone was applied, and no later look finds it. Forgetting it any sooner would deliver it twice:
-            # this very look may have begun before the commit that applied it. Nor does this look know of a row that came
-            # after it had begun, and that the load of its run saw.
-            for run, numbers in known.items():
-                if (known_run := self._runs.get(run)) is not None:
-                    known_run.seen -= numbers - present.get(run, set())
-            if not self._pull_again:
-                return
-
-    def _receive(self, live: LiveRun, row: InboxRow) -> None:
+    def _receive(self, row: InboxRow) -> None:
         """Deliver a row of the inbox; one that cannot be read stops its own run only."""
+        live = self._runs.get(row.run)
+        if live is None or live.accept is not None or not self._inbox.note(row.run, row.number):
+            return
         try:
             cause = causes.decode(row.cause)
         except msgspec.MsgspecError as error:
@@ -273,8 +241,6 @@ class Engine(Service):
         self._deliver(live, cause, row.number)
 
     def _deliver(self, live: LiveRun, cause: Cause, number: int) -> None:
-        if number:
-            live.seen.add(number)
         live.mailbox.append((cause, number))
         if live.driver is None and not self._stopping:
             live.driver = asyncio.create_task(self._drive(live), name=f"run-{live.run}")
@@ -324,31 +290,7 @@ class Engine(Service):
         assert place is not None
         if not work.events and not consumed and live.accept is None:
             return
-        children, answers = await self._patiently(lambda: self._children.of(place, work.requests))
-        queued = [request for request in work.requests if request.queued and not _is_elsewhere(request)]
-        told = await self._patiently(lambda: self._children.told(live))
-        listeners = exchange.listeners(live)
-        batch = self.rows.batch(
-            state,
-            work.events,
-            epoch=live.epoch,
-            seq=live.seq,
-            at=self._clock.now(),
-            tasks=[self._task(place, request) for request in queued],
-            limits=[_limit(limit) for request in queued for limit in request.limits],
-            tokens=[_token(request, work) for request in work.requests if isinstance(request.target, TokenTarget)],
-            cancelled_tasks=[effect for effect, is_queued in work.interrupts.items() if is_queued],
-            consumed=consumed,
-            accept=live.accept,
-            children=children,
-            posts=[*answers, *told],
-            emitted=[exchange.sent(place.namespace, envelope) for envelope in work.emitted],
-            subscriptions=exchange.wanted(live, listeners - live.subscribed),
-            unsubscribed=sorted(live.subscribed - listeners) if not state.ended else (),
-            release=live.drained and not state.ended,
-        )
-        if live.accept_large:
-            batch = _with_large(batch, live.accept_large)
+        batch, listeners = await self._batches.batch(live, work, consumed)
         committed = await self._patiently(lambda: self._store.journal.commit(batch))
         if committed is not Committed.APPLIED and await self._was_applied(batch):
             committed = Committed.APPLIED
@@ -360,7 +302,7 @@ class Engine(Service):
         live.subscribed = listeners
         telemetry.emit("run.committed", run=live.run, namespace=place.namespace, id=place.id, events=work.events)
         self._act(live, work)
-        for child in children:
+        for child in batch.children:
             self._begin(child)
 
     def _begin(self, child: NewRun) -> None:
@@ -372,9 +314,10 @@ class Engine(Service):
 
     def _settle_acceptance(self, live: LiveRun, committed: Committed) -> None:
         live.accept = None
-        live.accept_large = {}
+        live.accept_large = None
         if live.accepted is not None and not live.accepted.done():
             live.accepted.set_result(committed)
+        live.accepted = None
 
     async def _was_applied(self, batch: Batch) -> bool:
         """After a lost reply: say whether this very commit is in the store. Nobody else commits with this epoch."""
@@ -411,22 +354,6 @@ class Engine(Service):
         if live.effects.pop(request.effect, None) is not None:
             self._deliver(live, Settled(request.effect, outcome), 0)
 
-    def _task(self, place: Place, request: EffectRequest) -> NewTask:
-        return NewTask(
-            task=self._clock.uuid(),
-            run=place.run,
-            effect=request.effect,
-            path=request.path,
-            pool=request.pool or POOL,
-            priority=request.priority,
-            target=request.target,
-            folder=place.folder,
-            idempotency_key=request.idempotency_key,
-            attempt=request.attempt,
-            any_exit_code=request.result in ("code", "all"),
-            limits=[limit.name for limit in request.limits],
-        )
-
     # -- runs out ------------------------------------------------------------------------------------------------
 
     def _rest(self, live: LiveRun) -> None:
@@ -438,30 +365,21 @@ class Engine(Service):
             self._timers.forget(live.run)
         else:
             self._timers.arm(live.run, wake_at)
-        self._resting.pop(live.run, None)
+        self._resting.end(live.run)
         far = wake_at is None or wake_at - self._clock.now() > _PARK_SECONDS
         if not far or live.effects or state.status not in (RunStatus.WAITING, RunStatus.SUSPENDED):
             return
         if live.program is None or state.status is RunStatus.SUSPENDED:
-            self._put_away(live)
-        else:
-            self._resting[live.run] = self._clock.monotonic()
+            self._put_away(live.run)
+        elif (crowded := self._resting.begin(live.run)) is not None:
+            self._put_away(crowded)
 
-    def _park(self) -> None:
-        """Put away the functions of Python workflows that have only waited for a while; they are called again in time."""
-        late = self._clock.monotonic() - _PATIENCE_SECONDS
-        for run, since in list(itertools.islice(self._resting.items(), _PARKED_AT_ONCE)):
-            if since > late:
-                return
-            del self._resting[run]
-            live = self._runs.get(run)
-            if live is not None and live.driver is None and not live.mailbox:
-                self._put_away(live)
-
-    def _put_away(self, live: LiveRun) -> None:
-        leave(live, "parked")
-        live.state = live.graph = live.place = None
-        live.undos = []
+    def _put_away(self, run: str) -> None:
+        """Keep no state of a run in memory, until something happens in it."""
+        live = self._runs.get(run)
+        if live is not None and live.driver is None and not live.mailbox:
+            leave(live, "parked")
+            live.state = live.graph = live.place = None
 
     def _wake(self, live: LiveRun) -> None:
         """The function of a run did something by itself."""
@@ -489,7 +407,8 @@ class Engine(Service):
         """Forget a run and give the tasks that still work for it."""
         self._runs.pop(live.run, None)
         self._timers.forget(live.run)
-        self._resting.pop(live.run, None)
+        self._resting.end(live.run)
+        self._inbox.forget(live.run)
         leave(live, "the run is over here")
         if live.accepted is not None and not live.accepted.done():
             live.accepted.set_exception(_stops(live.run))
@@ -497,26 +416,9 @@ class Engine(Service):
         live.effects.clear()
         if live.driver is not None:
             tasks.append(live.driver)
-        live.gone.set()
+        if live.gone is not None:
+            live.gone.set()
         return tasks
-
-
-def _is_elsewhere(request: EffectRequest) -> bool:
-    return isinstance(request.target, WorkflowTarget | TokenTarget)
-
-
-def _limit(limit: LimitOf) -> LimitSet:
-    return LimitSet(
-        name=limit.name, capacity=limit.capacity, interval_seconds=limit.interval_seconds, burst=limit.burst
-    )
-
-
-def _token(request: EffectRequest, work: Decision) -> NewToken:
-    assert isinstance(request.target, TokenTarget)
-    deadline = next(
-        event.deadline for event in work.events if isinstance(event, Requested) and event.effect == request.effect
-    )
-    return NewToken(token=request.target.token, effect=request.effect, name=request.target.name, expires_at=deadline)
 
 
 def _stops(run: str) -> errors.LeaseLost:
@@ -533,7 +435,3 @@ def _broken(error: Exception) -> Failed:
 
 def _with_input(new: NewRun, text: bytes) -> NewRun:
     return msgspec.structs.replace(new, input=text)
-
-
-def _with_large(batch: Batch, large: dict[str, bytes]) -> Batch:
-    return msgspec.structs.replace(batch, large={**batch.large, **large})

@@ -42,7 +42,7 @@ class Deciding:
         """Decide about what waits for a run, in slices; give what follows and the rows of the inbox that it applies."""
         work = Decision()
         consumed: list[int] = []
-        cause, number = live.mailbox.popleft()
+        cause, number = live.mailbox.pop(0)
         started = self._clock.monotonic()
         while True:
             decision = await self.decide(live, cause)
@@ -53,7 +53,7 @@ class Deciding:
             if not decision.more:
                 break
             if self._clock.monotonic() - started > _POSITION_SECONDS:
-                live.mailbox.appendleft((Continue(), 0))
+                live.mailbox.insert(0, (Continue(), 0))
                 break
             await asyncio.sleep(_GAP_SECONDS)
             cause, number = self._interruption(live)
@@ -62,7 +62,7 @@ class Deciding:
     def _interruption(self, live: LiveRun) -> tuple[Cause, int]:
         """Give what a long decision must see now: a cause from outside, a deadline, or nothing but to go on."""
         if live.mailbox:
-            return live.mailbox.popleft()
+            return live.mailbox.pop(0)
         assert live.state is not None
         wake_at = live.state.wake_at()
         return (Tick() if wake_at is not None and wake_at <= self._clock.now() else Continue()), 0

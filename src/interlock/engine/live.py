@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections.abc import Set
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -75,7 +75,10 @@ class Refuses(Protocol):
 
 @dataclass(slots=True, eq=False)
 class LiveRun:
-    """A run that this node owns. `state` None: parked, to be loaded when something happens."""
+    """A run that this node owns. `state` None: parked, to be loaded when something happens.
+
+    There may be 100,000 parked ones, so what a parked one does not need is not there.
+    """
 
     run: str
     epoch: int
@@ -87,18 +90,18 @@ class LiveRun:
     program: Program | None = None
     """The function of a Python workflow, while it runs here."""
     accept: NewRun | None = None
-    accept_large: dict[str, bytes] = field(default_factory=dict)
-    mailbox: deque[tuple[Cause, int]] = field(default_factory=deque)
-    seen: set[int] = field(default_factory=set)
+    accept_large: dict[str, bytes] | None = None
+    mailbox: list[tuple[Cause, int]] = field(default_factory=list)
     drained: bool = False
     undos: list[Memo] = field(default_factory=list)
     """In a rollback: the memos of the steps to undo next, in descending order."""
-    subscribed: set[int] = field(default_factory=set)
+    subscribed: Set[int] = frozenset()
     """The listeners whose subscriptions are in the store."""
     parent: tuple[str, int] | None = None
     """The run that waits for this one, and its effect there."""
     driver: asyncio.Task[None] | None = None
     effects: dict[int, asyncio.Task[None]] = field(default_factory=dict)
     accepted: asyncio.Future[Committed] | None = None
-    gone: asyncio.Event = field(default_factory=asyncio.Event)
+    gone: asyncio.Event | None = None
+    """Made by whoever waits for the end."""
     error: BaseException | None = None

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
 from interlock import errors
 from interlock.engine import cause as causes
 from interlock.engine import exchange
+from interlock.engine.inbox import Inbox
 from interlock.engine.live import Graphs, LiveRun, Refuses
 from interlock.engine.patience import Patience
 from interlock.engine.rows import Rows
@@ -16,19 +19,22 @@ from interlock.store.ports import Store, StoredRun
 class Loading:
     """Brings parked and claimed runs into memory. `refuses`: what knows which runs this node cannot execute."""
 
-    def __init__(self, store: Store, graphs: Graphs, rows: Rows, patiently: Patience, refuses: Refuses | None) -> None:
+    def __init__(
+        self, store: Store, graphs: Graphs, rows: Rows, patiently: Patience, refuses: Refuses | None, inbox: Inbox
+    ) -> None:
         self._store = store
         self._graphs = graphs
         self._rows = rows
         self._patiently = patiently
         self._refuses = refuses
+        self._inbox = inbox
 
     async def load(self, live: LiveRun) -> None:
         """Load a run with what waits in its inbox. Raises StaleEpoch, CannotExecute, or Invalid for a definition."""
         stored = await self._patiently(lambda: self._store.journal.load(live.run))
         if stored is None or stored.epoch != live.epoch:
             raise errors.StaleEpoch(f"the run {live.run} belongs to another node")
-        live.definition = stored.definition
+        live.definition = sys.intern(stored.definition)
         live.graph = await self._patiently(lambda: self._graph(stored))
         live.place = Place(run=stored.run, namespace=stored.namespace, id=stored.id, folder=stored.folder)
         if self._refuses is not None and (reason := await self._refuses.reason(live.graph, live.place)) is not None:
@@ -39,8 +45,7 @@ class Loading:
         if stored.parent is not None and stored.parent_effect is not None:
             live.parent = stored.parent, stored.parent_effect
         for row in stored.inbox:
-            if row.number not in live.seen:
-                live.seen.add(row.number)
+            if self._inbox.note(live.run, row.number):
                 live.mailbox.append((causes.decode(row.cause), row.number))
 
     async def _graph(self, stored: StoredRun) -> Graph:

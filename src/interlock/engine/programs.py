@@ -59,7 +59,7 @@ class Programs:
         for _ in range(_AT_ONCE):
             if not live.mailbox or live.drained:
                 break
-            cause, number = live.mailbox.popleft()
+            cause, number = live.mailbox.pop(0)
             if not isinstance(cause, Continue):
                 add(work, await self._deciding.decide(live, cause))
             if number:

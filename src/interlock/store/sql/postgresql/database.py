@@ -46,8 +46,7 @@ class PostgresDatabase:
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
         self._writes: set[asyncio.Task[Any]] = set()
         self._committer = Committer(self._apply)
-        self._commit = parameters.load()["commit"]
-        self._commit_alone = parameters.prepare(commits.alone(statements.load("postgresql")["commit"]))
+        self._variants = [parameters.prepare(sql) for sql in commits.variants(statements.load("postgresql")["commit"])]
 
     # -- life ----------------------------------------------------------------------------------------------------
 
@@ -138,11 +137,12 @@ class PostgresDatabase:
         return await self._repeat(lambda: self._send(statement.sql, arguments))
 
     def prepared(self, batches: Sequence[Batch]) -> tuple[Prepared, list[list[object]]]:
-        """Give the statement that commits a group, the short one if it serves, and its arguments."""
+        """Give the shortest statement that commits a group, and its arguments."""
         columns = commits.arrays(batches).columns
-        if unknown := columns.keys() - set(self._commit.names):
+        statement = next((each for each in self._variants if columns.keys() <= set(each.names)), None)
+        if statement is None:
+            unknown = columns.keys() - set(self._variants[-1].names)
             raise KeyError(f"the statement commit has no parameters {', '.join(sorted(unknown))}")
-        statement = self._commit_alone if columns.keys() <= set(self._commit_alone.names) else self._commit
         return statement, [columns.get(name, []) for name in statement.names]
 
     async def _send(self, statement: str, arguments: list[list[object]]) -> set[str]:

@@ -51,12 +51,14 @@ history_added AS (
   FROM unnest(:history_run::text[], :history_seq::bigint[], :history_at::float8[], :history_epoch::bigint[],
               :history_events::bytea[]) AS g (run, seq, at, epoch, events)
   JOIN applied ON applied.run = g.run),
+-- [ memos: left out of a group that has none
 memos_added AS (
   INSERT INTO memos (run, number, call, undo, body)
   SELECT g.run, number, call, undo, body
   FROM unnest(:memo_run::text[], :memo_number::bigint[], :memo_call::text[], :memo_undo::smallint[], :memo_body::bytea[])
   AS g (run, number, call, undo, body)
   JOIN applied ON applied.run = g.run),
+-- ] memos
 scopes_put AS (
   INSERT INTO scopes (run, scope, body)
   SELECT g.run, scope, body

@@ -1,0 +1,97 @@
+"""From a decision to the commit that makes it durable."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from interlock.engine import exchange
+from interlock.engine.children import Children
+from interlock.engine.live import LiveRun
+from interlock.engine.machine import Decision
+from interlock.engine.patience import Patience
+from interlock.engine.rows import Rows
+from interlock.model.call import LimitOf
+from interlock.model.event import Requested
+from interlock.model.task import EffectRequest, Place, TokenTarget, WorkflowTarget
+from interlock.service import Clock
+from interlock.store.ports import Batch, LimitSet, NewTask, NewToken
+
+POOL: Final = "local"
+
+
+class Batches:
+    """Builds the commits of one node's runs."""
+
+    def __init__(self, clock: Clock, rows: Rows, children: Children, patiently: Patience) -> None:
+        self._clock = clock
+        self._rows = rows
+        self._children = children
+        self._patiently = patiently
+
+    async def batch(self, live: LiveRun, work: Decision, consumed: list[int]) -> tuple[Batch, set[int]]:
+        """Give the commit of what was decided for a run, and the listeners that it has afterwards."""
+        state, place = live.state, live.place
+        assert state is not None
+        assert place is not None
+        children, answers = await self._patiently(lambda: self._children.of(place, work.requests))
+        told = await self._patiently(lambda: self._children.told(live))
+        queued = [request for request in work.requests if request.queued and not _is_elsewhere(request)]
+        listeners = exchange.listeners(live)
+        batch = self._rows.batch(
+            state,
+            work.events,
+            epoch=live.epoch,
+            seq=live.seq,
+            at=self._clock.now(),
+            tasks=[self._task(place, request) for request in queued],
+            limits=[_limit(limit) for request in queued for limit in request.limits],
+            tokens=[_token(request, work) for request in work.requests if isinstance(request.target, TokenTarget)],
+            cancelled_tasks=[effect for effect, is_queued in work.interrupts.items() if is_queued],
+            consumed=consumed,
+            accept=live.accept,
+            children=children,
+            posts=[*answers, *told],
+            emitted=[exchange.sent(place.namespace, envelope) for envelope in work.emitted],
+            subscriptions=exchange.wanted(live, listeners - live.subscribed),
+            unsubscribed=sorted(live.subscribed - listeners) if not state.ended else (),
+            release=live.drained and not state.ended,
+        )
+        if live.accept_large:
+            batch = msgspec.structs.replace(batch, large={**batch.large, **live.accept_large})
+        return batch, listeners
+
+    def _task(self, place: Place, request: EffectRequest) -> NewTask:
+        return NewTask(
+            task=self._clock.uuid(),
+            run=place.run,
+            effect=request.effect,
+            path=request.path,
+            pool=request.pool or POOL,
+            priority=request.priority,
+            target=request.target,
+            folder=place.folder,
+            idempotency_key=request.idempotency_key,
+            attempt=request.attempt,
+            any_exit_code=request.result in ("code", "all"),
+            limits=[limit.name for limit in request.limits],
+        )
+
+
+def _is_elsewhere(request: EffectRequest) -> bool:
+    return isinstance(request.target, WorkflowTarget | TokenTarget)
+
+
+def _limit(limit: LimitOf) -> LimitSet:
+    return LimitSet(
+        name=limit.name, capacity=limit.capacity, interval_seconds=limit.interval_seconds, burst=limit.burst
+    )
+
+
+def _token(request: EffectRequest, work: Decision) -> NewToken:
+    assert isinstance(request.target, TokenTarget)
+    deadline = next(
+        event.deadline for event in work.events if isinstance(event, Requested) and event.effect == request.effect
+    )
+    return NewToken(token=request.target.token, effect=request.effect, name=request.target.name, expires_at=deadline)

@@ -1,0 +1,95 @@
+"""What comes in from outside for the runs of a node: looked for when the bell rings, delivered once each."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from interlock import errors, telemetry
+from interlock.store.ports import InboxRow, Store
+
+_NET_SECONDS: Final = 1.0  # the net under the bell: a wake-up may be lost, a look may fail
+
+
+class Inbox:
+    """Looks for the rows of one node. `deliver` is called with each that was not delivered before; `open`: whether anybody
+    is there to take them."""
+
+    def __init__(self, node: str, store: Store, deliver: Callable[[InboxRow], None], open: Callable[[], bool]) -> None:
+        self._node = node
+        self._store = store
+        self._deliver = deliver
+        self._open = open
+        self._seen: dict[str, set[int]] = {}
+        """The rows that were delivered and may still be in the store, by run."""
+        self._pulling: asyncio.Task[None] | None = None
+        self._again = False
+        self._net: asyncio.TimerHandle | None = None
+        self._unlisten: Callable[[], None] | None = None
+
+    def start(self) -> None:
+        self._unlisten = self._store.bell.listen(self.ring)
+        self._look()
+
+    def stop(self) -> list[asyncio.Task[None]]:
+        """Look no more; gives the look that is under way."""
+        if self._unlisten is not None:
+            self._unlisten()
+            self._unlisten = None
+        if self._net is not None:
+            self._net.cancel()
+        return [] if self._pulling is None else [self._pulling]
+
+    def note(self, run: str, number: int) -> bool:
+        """Note that a row is delivered. False: it was before."""
+        seen = self._seen.setdefault(run, set())
+        if number in seen:
+            return False
+        seen.add(number)
+        return True
+
+    def forget(self, run: str) -> None:
+        """This node has nothing to do with a run any more."""
+        self._seen.pop(run, None)
+
+    def ring(self) -> None:
+        """Look as soon as may be."""
+        if self._pulling is None or self._pulling.done():
+            self._pulling = asyncio.create_task(self.pull(), name="engine-inbox")
+        else:
+            self._again = True
+
+    async def pull(self) -> None:
+        """Deliver what is there, until no bell rang meanwhile."""
+        while self._open():
+            self._again = False
+            known = {run: set(numbers) for run, numbers in self._seen.items()}
+            try:
+                rows = await self._store.journal.inbox(self._node)
+            except errors.Environment as error:
+                telemetry.emit("engine.inbox_failed", node=self._node, error=error)
+                return
+            present: dict[str, set[int]] = {}
+            for row in rows:
+                present.setdefault(row.run, set()).add(row.number)
+                self._deliver(row)
+            # A row that is gone was applied, and no later look finds it. Forgetting it any sooner would deliver it twice:
+            # this very look may have begun before the commit that applied it. Nor does this look know of a row that came
+            # after it had begun, and that the load of its run saw.
+            for run, numbers in known.items():
+                self._forget(run, numbers - present.get(run, set()))
+            if not self._again:
+                return
+
+    def _forget(self, run: str, numbers: set[int]) -> None:
+        seen = self._seen.get(run)
+        if seen is not None:
+            seen -= numbers
+            if not seen:
+                del self._seen[run]
+
+    def _look(self) -> None:
+        self._net = asyncio.get_running_loop().call_later(_NET_SECONDS, self._look)
+        if self._open():
+            self.ring()

@@ -1,0 +1,47 @@
+"""Python runs of a node whose function only waits: which of them are to be put away.
+
+A function that waits keeps its stack and its locals in memory. After a while, or when too many wait, it is left, and called
+again over the run's memos when something happens: that costs a read, so it is not done at once.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from interlock.service import Clock
+
+PATIENCE_SECONDS: Final = 10.0
+_MOST: Final = 2_000  # functions that wait in memory, at about 10 KB each
+
+
+class Resting:
+    """The runs that rest, the longest first."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._since: dict[str, float] = {}
+
+    def __len__(self) -> int:
+        return len(self._since)
+
+    def begin(self, run: str) -> str | None:
+        """Note that a run only waits now; gives one that is to make room for it."""
+        self._since[run] = self._clock.monotonic()
+        if len(self._since) <= _MOST:
+            return None
+        return self._oldest()
+
+    def end(self, run: str) -> None:
+        """Note that something happens in a run."""
+        self._since.pop(run, None)
+
+    def late(self) -> str | None:
+        """Give a run that has rested for long enough; it counts no more."""
+        if not self._since or self._clock.monotonic() - next(iter(self._since.values())) < PATIENCE_SECONDS:
+            return None
+        return self._oldest()
+
+    def _oldest(self) -> str:
+        run = next(iter(self._since))
+        del self._since[run]
+        return run
