@@ -32,11 +32,13 @@ async def run(workflow: str, *, input: str | None, id: str | None, detach: bool,
         elsewhere = detach or (await app.has_engine() and await app.has_dispatcher())
         if not elsewhere:
             await app.bring_node()
-        more = {"id": id, "namespace": options.namespace, "folder": folder, "detach": elsewhere}
+        space = options.namespace
         if python is not None:
-            started = await app.start_program(python, value, **more)
+            started = await app.start_program(python, value, id=id, namespace=space, folder=folder, detach=elsewhere)
         else:
-            started = await app.start(text, file=file, input=value, **more)
+            started = await app.start(
+                text, file=file, input=value, id=id, namespace=space, folder=folder, detach=elsewhere
+            )
         if started.has_schedule:
             note("the document has a schedule; `run` runs it once, now")
         if detach:

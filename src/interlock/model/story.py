@@ -7,6 +7,7 @@ one line per step of the definition; a step that is visited again (in a loop, by
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, assert_never
@@ -43,7 +44,7 @@ class Step:
     def name(self) -> str:
         if self.path.endswith(UNDO):
             return f"undo {_last(self.path.removesuffix(UNDO))}"
-        return _last(self.path)
+        return _DIGEST.sub(r"(\1)", _last(self.path))
 
     @property
     def depth(self) -> int:
@@ -295,6 +296,9 @@ _FROM_FAULTS: Final = (
     events.Awaited,
     events.UndoFailed,
 )
+_DIGEST: Final = re.compile(r"\(([0-9a-f]{8})[0-9a-f]{8}\)")
+"""The digest of the arguments of a Python step, of which people need no more than the beginning."""
+
 _UNDO: Final = UNDO.split("/")[1:]
 _OF_STEPS: Final = (events.Entered, events.Completed, events.Skipped, events.Extended)
 
