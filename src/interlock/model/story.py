@@ -200,10 +200,14 @@ class Story:
                 self._blame(event.path, event.fault, event.at)
             case events.UndoBegan():
                 self.to_undo -= 1
+            case events.UndoBegan() if event.call is not None:
+                self._visit(event.path + UNDO, event.at)
             case events.Undone():
                 self.rollback.undone += 1
                 step = self.steps[event.path]
                 step.status = StepStatus.COMPENSATED if step.undo_fault is None else step.status
+                if (undo := self.steps.get(event.path + UNDO)) is not None and undo.ended is None:
+                    undo.status, undo.ended = StepStatus.COMPLETED, event.at
                 self._close_inside(event.path, event.at)
             case events.UndoFailed():
                 self.rollback.failed.append((event.path, event.fault))

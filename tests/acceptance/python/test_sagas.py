@@ -10,7 +10,7 @@ import pytest
 
 from acceptance.shell import Shell
 
-SAGA = '''
+SAGA = """
 from pathlib import Path
 from interlock import gather, step, step_context, workflow
 
@@ -51,7 +51,7 @@ async def travel() -> None:
     await book(8)
     await book(9)
     await boom()
-'''
+"""
 
 STEPS = 10
 
