@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final, assert_never
 
 from interlock.model import event as events
-from interlock.model.call import Show
+from interlock.model.call import Show, StepCall
 from interlock.model.event import EXTENDED, UNDO, Event
 from interlock.model.fault import Fault
 from interlock.model.payload import Payload
@@ -37,6 +37,8 @@ class Step:
     items: int | None = None
     next: str | None = None
     queued: bool = False
+    has_undo: bool = False
+    """Of a Python step: it names what undoes it."""
     undo_fault: Fault | None = None
     """What its undo failed with; the step itself stays completed."""
 
@@ -102,11 +104,13 @@ class Story:
                 step = self.steps[event.path]
                 step.output, step.next = event.output, event.next
             case events.Called():
-                self._visit(event.path, event.at)
+                step = self._visit(event.path, event.at)
+                step.has_undo = isinstance(event.call, StepCall) and event.call.undo is not None
             case events.Returned():
                 self._end(event.path, StepStatus.COMPLETED if event.failed is None else StepStatus.FAULTED, event.at)
                 step = self.steps[event.path]
                 step.output, step.fault = event.output, None if event.failed is None else event.failed.fault
+                self.to_undo += step.has_undo and event.failed is None
             case events.Left():
                 self._end(event.path, StepStatus.CANCELLED, event.at)
             case events.Renewed():
@@ -200,8 +204,8 @@ class Story:
                 self._blame(event.path, event.fault, event.at)
             case events.UndoBegan():
                 self.to_undo -= 1
-            case events.UndoBegan() if event.call is not None:
-                self._visit(event.path + UNDO, event.at)
+                if event.call is not None:
+                    self._visit(event.path + UNDO, event.at)
             case events.Undone():
                 self.rollback.undone += 1
                 step = self.steps[event.path]

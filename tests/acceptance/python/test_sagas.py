@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 from pathlib import Path
 
@@ -71,10 +72,7 @@ async def _order(shell: Shell) -> None:
     """The undos ran in the reverse of the order in which the steps were recorded as completed."""
     ended = await asyncio.to_thread(shell.run, "show", "victim", "--json")
     history = await asyncio.to_thread(shell.run, "history", "victim", "--json")
-    events = [line for line in history.out.splitlines()]
-    import json
-
-    told = [json.loads(line) for line in events]
+    told = [json.loads(line) for line in history.out.splitlines()]
     completed = [event["path"] for event in told if event["type"] == "step.completed" and "/book" in event["path"]]
     undone = [event["path"] for event in told if event["type"] == "step.compensated"]
     assert undone == completed[::-1]
