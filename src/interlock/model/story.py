@@ -45,8 +45,8 @@ class Step:
     @property
     def name(self) -> str:
         if self.path.endswith(UNDO):
-            return f"undo {_last(self.path.removesuffix(UNDO))}"
-        return _DIGEST.sub(r"(\1)", _last(self.path))
+            return f"undo {_short(self.path.removesuffix(UNDO))}"
+        return _short(self.path)
 
     @property
     def depth(self) -> int:
@@ -285,6 +285,10 @@ def enclosing(path: str) -> Iterator[str]:
             ends.append(number)
     for end in reversed(ends[:-1]):
         yield "/" + "/".join(parts[: end + 1])
+
+
+def _short(path: str) -> str:
+    return _DIGEST.sub(r"(\1)", _last(path))
 
 
 def is_hidden(event: Event) -> bool:
