@@ -168,6 +168,8 @@ class Dispatcher(Loop):
                     await self._give_back(task, Snoozed(0.0))
 
     async def round(self) -> bool:
+        if not self._wanted() and not self._attempts:
+            return False
         if self._running:
             unwanted = await self._store.queue.cancelled(self._node)
             await asyncio.gather(*(self._running[task].cancel() for task in unwanted if task in self._running))
@@ -175,7 +177,7 @@ class Dispatcher(Loop):
             await self._reconcile()
         await self._ready_delayed()
         free = self._slots - len(self._attempts)
-        if self._closing or free <= 0 or not self._wanted() or not await self._store.queue.ready(self._pool):
+        if self._closing or free <= 0 or not await self._store.queue.ready(self._pool):
             return False
         self._reconcile_at = self._clock.monotonic()  # until this claim has told what it leased
         self._claiming = asyncio.create_task(self._claim(free), name=f"claim-{self._pool}")
