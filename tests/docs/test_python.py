@@ -53,7 +53,7 @@ class Walk:
         self.beside: list[subprocess.Popen[str]] = []
 
     def step(self, block: Block) -> None:
-        where = f"{self.page.relative_to(ROOT)}:{block.line}"
+        where = f"{self.page.name}:{block.line}"
         if block.language == "yaml" and block.text.startswith("document:"):
             name = yaml.safe_load(block.text)["document"]["name"]
             (self.folder / f"{name}.yaml").write_text(block.text)
@@ -172,14 +172,19 @@ def plain(text: str) -> list[str]:
     return [" ".join(line.split()) for line in text.splitlines() if line.strip()]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_a_page_does_what_it_says(page: Path, tmp_path: Path) -> None:
-    walk = Walk(page, tmp_path)
+def walk(page: Path, folder: Path) -> None:
+    """Walk a page from its beginning to its end."""
+    walked = Walk(page, folder)
     try:
         for block in pages.blocks(page):
-            walk.step(block)
+            walked.step(block)
     finally:
-        walk.end()
+        walked.end()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_page_does_what_it_says(page: Path, tmp_path: Path) -> None:
+    walk(page, tmp_path)
 
 
 PAGE = """
@@ -221,20 +226,13 @@ $ python -c "import shop; print(shop.PRICE)"
     ],
 )
 def test_a_page_that_lies_is_found(change: tuple[str, str], told: str, tmp_path: Path) -> None:
-    page = ROOT / "page.md"
-    lying = tmp_path / "page.md"
-    lying.write_text(PAGE.replace(*change))
-    walk = Walk(page, tmp_path)
+    page = tmp_path / "page.md"
+    page.write_text(PAGE.replace(*change))
     with pytest.raises(pytest.fail.Exception, match=re.escape(told)):
-        for block in pages.blocks(lying):
-            walk.step(block)
-    walk.end()
+        walk(page, tmp_path)
 
 
 def test_a_page_that_is_true_passes(tmp_path: Path) -> None:
-    true = tmp_path / "page.md"
-    true.write_text(PAGE)
-    walk = Walk(ROOT / "page.md", tmp_path)
-    for block in pages.blocks(true):
-        walk.step(block)
-    walk.end()
+    page = tmp_path / "page.md"
+    page.write_text(PAGE)
+    walk(page, tmp_path)
