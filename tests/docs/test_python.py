@@ -93,7 +93,7 @@ class Walk:
     def type(self, command: Command, where: str) -> None:
         program, *arguments = shlex.split(command.text)
         if command.text == "kill -9 %1":
-            job = self.beside.pop()
+            job = self.beside[-1]
             job.send_signal(signal.SIGKILL)
             job.wait(SECONDS)
         elif program == "interlock":
@@ -221,8 +221,8 @@ $ python -c "import shop; print(shop.PRICE)"
         (("prints: 3", "prints: 4"), "page.md:8 prints\n3"),
         (("4\n```", "5\n```"), "page.md:15 prints\n4"),
         (("PRICE + 1", "PRICE + none"), "page.md:15\nTraceback"),
-        (("\n3\n", "\n4\n"), "page.md:22 $ python"),
-        (("print(shop.PRICE)", "print(shop.NONE)"), "page.md:22 $ python"),
+        (("\n3\n", "\n4\n"), "page.md:23 $ python"),
+        (("print(shop.PRICE)", "print(shop.NONE)"), "page.md:23 $ python"),
     ],
 )
 def test_a_page_that_lies_is_found(change: tuple[str, str], told: str, tmp_path: Path) -> None:
