@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 import typer
 
@@ -26,7 +26,14 @@ def _perform(command: Coroutine[Any, Any, int]) -> int:
     return context.execute(command)
 
 
+AppOption: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--app", metavar="MODULE", help="A module with Python workflows to import; may be given repeatedly."),
+]
+
+
 def node(
+    app: AppOption = None,
     roles: Annotated[
         str, typer.Option("--roles", metavar="ROLES", help="What it does, separated by commas.")
     ] = "engine,dispatcher",
@@ -37,7 +44,7 @@ def node(
     """Execute the runs of this store until told to stop."""
     from interlock.cli import node as module  # noqa: PLC0415 (start-up: help must not wait for the engine)
 
-    return _perform(module.node(roles, module.seconds(for_)))
+    return _perform(module.node(app or [], roles, module.seconds(for_)))
 
 
 @nodes.command("list")

@@ -78,6 +78,8 @@ class Program:
         self.closed = False
         self.findings: list[str] = []
         """What the function did that it should not, for who tests it."""
+        self.error: BaseException | None = None
+        """What the function ended with, if that was an error."""
         self._workflow = workflow
         self._input = input
         self._wake = wake
@@ -181,10 +183,16 @@ class Program:
             await asyncio.sleep(0)
             quiet = 0 if self._activity != before else quiet + 1
             # The end of a gathered task comes to the one that gathers within two turns.
-            if self._is_quiet() and (not self._gathering or quiet > 2):
+            if self.is_quiet and (not self._gathering or quiet > 2):
                 return
 
-    def _is_quiet(self) -> bool:
+    @property
+    def has_ended(self) -> bool:
+        """Whether the function has come to its end, or was left."""
+        return self._task is not None and self._task.done()
+
+    @property
+    def is_quiet(self) -> bool:
         """Say whether every task of the function is known to wait for a call, or for the tasks that it gathers."""
         blocked = len(self._waiting) + len(self._held)
         return bool(blocked) and blocked + self._gathering == self._tasks
@@ -220,15 +228,17 @@ class Program:
             output = Payload(self._workflow.signature.encode_result(given))
         except Leaving:
             return
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as error:
             if self.closed:
                 return
+            self.error = error
             self._did(
                 Raise(fault=Fault(type=RUNTIME, status=500, title="Cancelled", detail="the workflow cancelled itself"))
             )
         except BaseException as error:  # noqa: BLE001 (however the function ends is the end of its run)
             if self.closed or _is_left(error):
                 return
+            self.error = error
             self._did(Raise(fault=raised.fault_of(error), memo=getattr(error, "__interlock_memo__", None)))
         else:
             if not self.closed:
@@ -306,6 +316,8 @@ class Program:
             future: asyncio.Future[None] = self.loop.create_future()
             self._held[memo.number] = future
             self._busy.set()
+            if not self._attended:  # it waited for something that is no call, and nobody looks at what is held
+                self._wake()
             try:
                 await future
             finally:
