@@ -4,15 +4,15 @@
     ```python # shop.py a file of that name in the page's folder, which the program and the commands may import
     ```yaml document:   a file named after its workflow
     ```console          `$ python ...`, `$ interlock ...`, a line that ends with `&` for what runs beside, and `$ kill -9 %1`
-    ```text             what the Python block before it prints
+    ```text             directly below a Python block: what it prints
 
-What a block prints stands behind `# prints:` in it, or in the text block that follows; a line `...` stands for any others.
+What a block prints stands behind `# prints:` in it, or in a text block directly below; a line `...` stands for any others.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -51,11 +51,13 @@ def blocks(page: Path) -> list[Block]:
     """Give the blocks of a page in order, each text block that tells what Python prints with the block before it."""
     text = page.read_text("utf-8")
     found: list[Block] = []
+    end = 0
     for match in _BLOCK.finditer(text):
         language, body = match[1], match[2]
-        before = found[-1] if found else None
-        if language == "text" and before is not None and before.language == "python" and not before.file:
-            found[-1] = Block(before.language, before.text, before.line, printed=body)
+        follows = bool(found) and not text[end : match.start()].strip()
+        end = match.end()
+        if language == "text" and follows and found[-1].language == "python" and not found[-1].file:
+            found[-1] = replace(found[-1], printed=body)
             continue
         named = _FILE.match(body) if language == "python" else None
         line = text.count("\n", 0, match.start(2)) + 1
