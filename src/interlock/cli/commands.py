@@ -158,7 +158,7 @@ def cancel(
     reason: Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Why, for the history.")] = None,
     rollback: Annotated[bool, typer.Option("--rollback", help="Undo first what it finished.")] = False,
 ) -> int:
-    """Cancel a run: what is in flight is stopped, nothing new starts."""
+    """Cancel a run: what is in flight is stopped."""
     from interlock.cli import control
 
     return _perform(control.cancel(run, reason, rollback=rollback))
@@ -202,7 +202,7 @@ def show(
     output: Annotated[bool, typer.Option("--output", help="Print the output and nothing else.")] = False,
     as_json: JsonOption = False,
 ) -> int:
-    """Show a run: how it stands, its steps, its output or error."""
+    """Show a run: its steps, its output or error."""
     from interlock.cli import inspect
 
     return _perform(inspect.show(run, output=output, as_json=as_json))
@@ -246,7 +246,7 @@ def validate(
     ],
     format: Annotated[Format, typer.Option("--format", help="For people or for programs.")] = Format.TEXT,
 ) -> int:
-    """Check workflow files: every problem, its place and what to do."""
+    """Check workflow files: every problem and its place."""
     from interlock.cli import define
 
     return _perform(define.validate(files, as_json=format is Format.JSON))
@@ -274,7 +274,7 @@ def publish(
         ),
     ],
 ) -> int:
-    """Give this text a name and version for good, to run it by name."""
+    """Give a workflow a name and version for good."""
     from interlock.cli import define
 
     return _perform(define.publish(file))

@@ -53,7 +53,7 @@ def check_deploy(
     strict: Annotated[bool, typer.Option("--strict", help="Fail for findings in the source, too.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON and nothing else.")] = False,
 ) -> int:
-    """Say which live Python runs new code would break."""
+    """Say which live Python runs this code would break."""
     from interlock.cli import deploy as module  # noqa: PLC0415 (start-up: help must not wait for the engine)
 
     return _perform(module.check(app or [], strict=strict, as_json=as_json))
