@@ -240,10 +240,18 @@ class Engine(Service):
             if live.driver is not None or live.mailbox:
                 found.append(f"the run {live.run} is being decided")
             elif live.effects:
-                found.append(f"the run {live.run} performs {', '.join(task.get_name() for task in live.effects.values())}")
+                found.append(
+                    f"the run {live.run} performs {', '.join(task.get_name() for task in live.effects.values())}"
+                )
             elif live.program is not None and not live.program.waits and not live.program.has_ended:
                 found.append(f"the function of the run {live.run} computes, or awaits what is no call")
         return found
+
+    @property
+    def may_go_on(self) -> bool:
+        """Whether the function of a run may do something by itself: it waits for calls, and perhaps for more than that."""
+        programs = [live.program for live in self._runs.values() if live.program is not None]
+        return any(not program.is_quiet and not program.has_ended for program in programs)
 
     def _takes(self) -> bool:
         return bool(self._runs) and not self._stopping and not self._draining
