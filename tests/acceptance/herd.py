@@ -7,16 +7,18 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from acceptance.kitchen import CHILD, Kitchen
+from acceptance.kitchen import CHILD, MODULE, SPOILED, Kitchen
 from interlock import config
 from interlock.app.session import Session
 
 
 async def main(store: str, first: int, count: int) -> None:
     url = store if "://" in store else f"sqlite:///{store}"
-    async with Session.open(config.Settings(store=config.Store(url=url))) as app:
+    settings = config.Settings(store=config.Store(url=url), python=config.Python(allow=(MODULE,)))
+    async with Session.open(settings) as app:
         await app.bring_node()
         await app.publish(CHILD, None)
+        await app.publish(SPOILED, None)
         for each in await app.unattended():
             await app.take(each.row)
         runs = []

@@ -6,6 +6,7 @@ import json
 import random
 from typing import Any
 
+MODULE = "kitchen_functions"
 FUNCTIONS = """
 import asyncio
 
@@ -25,6 +26,26 @@ CHILD = json.dumps(
     }
 )
 """What a kitchen's `run: workflow` runs; publish it first."""
+
+
+def _undone(task: dict[str, Any], n: str = "${ .n }") -> dict[str, Any]:
+    undo = {"call": "python:kitchen_functions:pause", "with": {"n": n, "seconds": 0.01}}
+    return task | {"metadata": {"interlock": {"compensate": undo}}}
+
+
+_BREWED = {"call": "python:kitchen_functions:pause", "with": {"n": "${ .n }", "seconds": 0.01}}
+SPOILED = json.dumps(
+    {
+        "document": {"dsl": "1.0.3", "namespace": "default", "name": "spoiled", "version": "1.0.0"},
+        "do": [
+            {"one": _undone(_BREWED)},
+            {"both": {"fork": {"branches": [{"two": _undone(_BREWED)}, {"three": _undone({"set": {"n": 3}}, "${ $input.n }")}]}}},
+            {"spoil": {"raise": {"error": {"type": "https://kitchen.example/spoiled", "status": 418}}}},
+        ],
+    }
+)  # fmt: skip
+"""A child that always fails, after it has undone its three steps; publish it first too."""
+UNDONE = 3
 
 EXTENSION = {"log": {"extend": "call", "before": [{"seen": {"set": {"n": 0}}}], "after": [{"gone": {"set": {"n": 0}}}]}}
 
@@ -49,7 +70,7 @@ class Kitchen:
     def _step(self, depth: int) -> dict[str, Any]:
         self._names += 1
         leaves = [self._set, self._double, self._pause, self._wait, self._shell, self._skipped]
-        leaves += [self._events, self._child]
+        leaves += [self._events, self._child, self._spoiled]
         inner = [self._do, self._for, self._fork, self._caught, self._retried, self._switch]
         make = self._random.choice(leaves + inner if depth else leaves)
         return {f"s{self._names}": make(depth - 1)}
@@ -87,6 +108,15 @@ class Kitchen:
     def _child(self, depth: int) -> Any:
         workflow = {"namespace": "default", "name": "sous-chef", "version": "1.0.0", "input": {"n": "${ .n }"}}
         return {"run": {"workflow": workflow}}
+
+    def _spoiled(self, depth: int) -> Any:
+        self._names += 1
+        workflow = {"namespace": "default", "name": "spoiled", "version": "1.0.0", "input": {"n": "${ .n }"}}
+        handler = {f"h{self._names}": {"set": {"n": "${ .n + $caught.status }"}}}
+        return {
+            "try": [{f"c{self._names}": {"run": {"workflow": workflow}}}],
+            "catch": {"errors": {"with": {"status": 418}}, "as": "caught", "do": [handler]},
+        }
 
     def _skipped(self, depth: int) -> Any:
         return {"if": ".n < 0", "set": {"n": -1}}

@@ -211,7 +211,7 @@ do:
     (number,) = live.state.effects
     cause = encode(Settled(number, Done({"stdout": ""})))
     await app.store.journal.post(started.run, f"effect:{number}", cause, "test", 0.0)
-    engine._bell()
+    engine._inbox.ring()
     await until(lambda: live.driver is None)
     history = await app.history(started.run)
     assert [event.path for event in history if isinstance(event, Requested)].count(

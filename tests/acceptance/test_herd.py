@@ -12,8 +12,11 @@ import time
 from pathlib import Path
 
 from acceptance import ledger
-from acceptance.kitchen import FUNCTIONS
+from acceptance.kitchen import FUNCTIONS, UNDONE
 from acceptance.shell import SOURCE
+from interlock.engine.rows import Rows
+from interlock.model import event as events
+from interlock.model.states import RunStatus
 from interlock.store.open import open_store
 
 COUNT = 50
@@ -45,8 +48,23 @@ async def _outputs(path: Path) -> dict[str, tuple[str, bytes | None]]:
     return found
 
 
+async def _rollbacks(path: Path) -> int:
+    """Check that every child that failed has undone all it did, each once, in descending order; gives how many failed."""
+    store = await open_store(f"sqlite:///{path}")
+    rows = Rows()
+    failed = await store.views.runs(None, [], "spoiled", None, 1_000)
+    for row in failed:
+        history = await rows.events(row.run, await store.journal.history(row.run, 0, 1_000), store.journal)
+        began = [event.number for event in history if isinstance(event, events.UndoBegan)]
+        ended = [event.number for event in history if isinstance(event, events.Undone)]
+        assert row.status is RunStatus.FAULTED
+        assert began == ended == list(range(UNDONE, 0, -1))
+    await store.close()
+    return len(failed)
+
+
 def test_killed_workflows_end_as_the_unkilled_ones(tmp_path: Path) -> None:
-    """WF-19"""
+    """WF-19, WF-11"""
     calm, wild = tmp_path / "calm", tmp_path / "wild"
     for folder in (calm, wild):
         folder.mkdir()
@@ -72,4 +90,5 @@ def test_killed_workflows_end_as_the_unkilled_ones(tmp_path: Path) -> None:
     assert len(expected) == COUNT
     assert {status for status, _ in expected.values()} == {"completed"}
     assert found == expected
+    assert asyncio.run(_rollbacks(wild / "herd.db")) >= asyncio.run(_rollbacks(calm / "herd.db")) > 0
     assert asyncio.run(ledger.check_file(wild / "herd.db")) >= COUNT

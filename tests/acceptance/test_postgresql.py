@@ -15,7 +15,7 @@ import pytest
 import postgres
 import proxy
 from acceptance import ledger
-from acceptance.kitchen import CHILD, FUNCTIONS, Kitchen
+from acceptance.kitchen import CHILD, FUNCTIONS, MODULE, SPOILED, Kitchen
 from acceptance.shell import SOURCE, Shell
 from interlock import config, errors
 from interlock.app import events as sending
@@ -60,7 +60,7 @@ async def _check(url: str, count: int) -> None:
     counts = await store.views.counts()
     assert (counts["live runs"], counts["inbox"]) == (0, 0)
     for row in await store.views.runs(None, [], None, None, 1000):
-        assert row.status is RunStatus.COMPLETED
+        assert row.status is (RunStatus.FAULTED if row.workflow == "spoiled" else RunStatus.COMPLETED)
         assert [task.holder for task in await store.views.tasks(row.run) if task.holder] == []
     await store.close()
 
@@ -97,8 +97,10 @@ async def test_connections_that_break_all_the_time_cost_no_work(
     moments = random.Random(11)
     async with proxy.before(postgres_server.port) as between:
         url = postgres_url.replace(f":{postgres_server.port}/", f":{between.port}/")
-        async with Session.open(config.Settings(store=config.Store(url=url))) as app:
+        settings = config.Settings(store=config.Store(url=url), python=config.Python(allow=(MODULE,)))
+        async with Session.open(settings) as app:
             await app.publish(CHILD, None)
+            await app.publish(SPOILED, None)
             await app.bring_node(pinned=False)
 
             async def breaking() -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import signal
+import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -218,3 +220,21 @@ async def test_fork_into_a_rollback_is_refused(interlock: Session, shell: Shell,
         await interlock.fork(row, "undo s1", None)
     with pytest.raises(errors.Conflict, match="was rolled back"):
         await interlock.retry(row)
+
+
+async def test_rollback_whose_memos_are_gone_stops_and_says_so(
+    interlock: Session, shell: Shell, ledger_file: Path
+) -> None:
+    started = await interlock.start(_counting(2, {"wait": "PT1H"}, ledger_file), folder=shell.folder)
+    row = await interlock.find(started.namespace, started.id)
+    while row.status is not RunStatus.WAITING:
+        await asyncio.sleep(0.01)
+        row = await interlock.find(started.namespace, started.id)
+    with contextlib.closing(sqlite3.connect(interlock.store.url.removeprefix("sqlite:///"))) as connection:
+        connection.execute("DELETE FROM memos")
+        connection.commit()
+    assert await interlock.cancel(row, None, rollback=True)
+    with pytest.raises(errors.StoreCorrupt, match="has 2 steps to undo, and the store remembers none"):
+        await interlock.finish(started.run)
+    row = await interlock.find(started.namespace, started.id)
+    assert row.status is RunStatus.WAITING

@@ -91,7 +91,7 @@ class Run(Generic[R]):
         Durable when it returns; `wait` tells when it took effect.
         """
         row = await self._row(_store(self._session, conn))
-        return await self._session.cancel(row, reason, within=_within(conn))
+        return await self._session.cancel(row, reason, rollback=rollback, within=_within(conn))
 
     async def suspend(self, *, conn: Any = None) -> bool:
         """Let nothing new start in the run until it is resumed. False: it has ended."""

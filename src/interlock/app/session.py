@@ -17,7 +17,7 @@ from typing import Any, Final
 import msgspec
 
 from interlock import errors
-from interlock.app import stranded
+from interlock.app import loading, stranded
 from interlock.app.actor import actor
 from interlock.app.definitions import Definitions
 from interlock.app.forking import Forker
@@ -34,7 +34,7 @@ from interlock.engine import recovery
 from interlock.engine.rows import Rows
 from interlock.flow.meaning import limits
 from interlock.flow.python import registry
-from interlock.flow.python.workflow import Workflow
+from interlock.flow.python.workflow import Workflow, is_program, program
 from interlock.model import event as events
 from interlock.model.event import Event
 from interlock.model.json import Json
@@ -186,9 +186,24 @@ class Session:
 
         The same id, definition and input give the run that is there. Raises InvalidDefinition, Conflict.
         """
+        if is_program(text):  # a Python workflow that was published: its text is the program's
+            workflow = self._loaded(text, folder)
+            return await self.start_program(workflow, input, id=id, namespace=namespace, folder=folder, detach=detach)
         return await self._starter.start(
             None if detach else self.node, text, file=file, input=input, id=id, namespace=namespace, folder=folder
         )
+
+    def _loaded(self, source: str, folder: Path | None) -> Workflow[Any, Any]:
+        """Give the function of a published Python workflow, imported if need be. Raises Invalid."""
+        known = program(source)
+        found = registry.workflow(known.namespace, known.name, known.version)
+        return found or loading.workflow(known.function, (folder or Path.cwd()).absolute())
+
+    async def publish_program(self, workflow: Workflow[Any, Any]) -> Definition:
+        """Publish a Python workflow, so that others start it by its name. Idempotent."""
+        stored, _ = await self._definitions.program(workflow)
+        await self.store.journal.publish(stored, actor(), self.clock.now())
+        return stored
 
     async def start_program(
         self,
@@ -201,7 +216,18 @@ class Session:
         detach: bool = False,
         within: Store | None = None,
     ) -> Started:
-        """Accept a run of a Python workflow; the rest as for `start`. `within`: the store of a transaction to join."""
+        """Accept a run of a Python workflow; the rest as for `start`. `within`: the store of a transaction to join.
+
+        Raises Invalid for arguments that do not fit.
+        """
+        if not isinstance(arguments, dict):
+            raise errors.Invalid(
+                f"the input of {workflow.name} is the map of its arguments; it was given {arguments!r}"
+            )
+        try:
+            workflow.signature.call(arguments)
+        except TypeError as error:
+            raise errors.Invalid(str(error)) from error
         node = None if detach else self.node
         return await self._starter.start_program(
             node, workflow, arguments, id=id, namespace=namespace, folder=folder, within=within

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 from typing import Any
 
 from interlock import errors
@@ -51,16 +50,6 @@ class Workflows:
     async def sign(self, namespace: str, token: str) -> str:
         """Give the text that proves the right to report for a token."""
         return await self._secrets.token(namespace, token)
-
-
-def load(modules: tuple[str, ...], folder: str) -> None:
-    """Import the modules that a program is made of. Raises Invalid for one that cannot be."""
-    for name in modules:
-        try:
-            functions.enter(folder)
-            importlib.import_module(name)
-        except ImportError as error:
-            raise errors.Invalid(f"cannot import {name!r}: {error} (folder {folder})") from error
 
 
 def _name(program: Program) -> str:

@@ -98,7 +98,9 @@ def run(
     workflow: Annotated[
         str,
         typer.Argument(
-            metavar="WORKFLOW", help="A workflow file, - for standard input, or a published [NAMESPACE/]NAME[:VERSION]."
+            metavar="WORKFLOW",
+            help="A workflow file, - for standard input, MODULE:FUNCTION for a Python workflow, or a published "
+            "[NAMESPACE/]NAME[:VERSION].",
         ),
     ],
     input: InputOption = None,
@@ -263,7 +265,15 @@ def graph(
 
 
 @app.command()
-def publish(file: FileArgument) -> int:
+def publish(
+    file: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE",
+            help="A workflow file in YAML or JSON, - for standard input, or MODULE:FUNCTION for a Python workflow.",
+        ),
+    ],
+) -> int:
     """Give this text a name and version for good, to run it by name."""
     from interlock.cli import define
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from interlock import errors
+from interlock.app import loading
 from interlock.cli import context
 from interlock.cli.output import answer, note
 from interlock.flow import check, diagram, report
@@ -43,10 +44,15 @@ async def graph(file: str, *, svg: bool, out: Path | None) -> int:
 
 
 async def publish(file: str) -> int:
-    """Fix a workflow's name and version to a text. Raises InvalidDefinition, Conflict when another text has them."""
-    text = context.read_text(file)
+    """Fix a workflow's name and version to a text, or make a Python workflow known by them.
+
+    Raises InvalidDefinition, Conflict when another text has them.
+    """
     async with context.opened() as app:
-        published = await app.publish(text, file)
+        if loading.is_reference(file):
+            published = await app.publish_program(loading.workflow(file, context.folder()))
+        else:
+            published = await app.publish(context.read_text(file), file)
     name = f"{published.namespace}/{published.name}:{published.version}"
     answer(name)
     note(f"published, digest {published.digest[:12]}; `interlock run {name}` runs it")

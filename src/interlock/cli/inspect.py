@@ -21,7 +21,7 @@ from interlock.cli.options import options
 from interlock.cli.output import answer, note
 from interlock.cli.result import described, fault_of, lines_of, rolled_back
 from interlock.model import duration, json
-from interlock.model.event import Completed, Event, Tolerated
+from interlock.model.event import Completed, Event, Returned, Tolerated
 from interlock.model.fault import Fault
 from interlock.model.json import Json
 from interlock.model.payload import Payload
@@ -243,6 +243,10 @@ def _told(name: str, event: Event) -> dict[str, Json]:
     """Give what is told about an event under one of its names."""
     if isinstance(event, Completed) and name == "step.started":
         return {"at": event.since, "scope": event.scope, "path": event.path}
+    if name == "step.faulted" and isinstance(event, Returned):
+        assert event.failed is not None
+        fault = event.failed.fault.described()
+        return {"at": event.at, "path": event.path, "fault": fault, "failure": str(event.failed.failure)}
     if name == "step.faulted" and not isinstance(event, Tolerated):
         error = getattr(event, "fault", None)  # of what was done about it: caught, retried, the end of the run
         assert isinstance(error, Fault)

@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from interlock import errors, telemetry
+from interlock.app import loading
 from interlock.app.node import ROLES
 from interlock.app.serving import Serving
 from interlock.cli import context, glyphs
@@ -40,9 +41,13 @@ _WRONG: Final = {
 _PREFIX: Final = 4  # characters of a node's id that name it
 
 
-async def node(roles: str, seconds: float | None) -> int:
-    """Serve until SIGTERM, SIGINT, a drain from elsewhere, or `seconds` have passed."""
+async def node(modules: list[str], roles: str, seconds: float | None) -> int:
+    """Serve until SIGTERM, SIGINT, a drain from elsewhere, or `seconds` have passed.
+
+    `modules`: those whose Python workflows it can execute besides what python.allow names. Raises Invalid.
+    """
     chosen = _roles(roles)
+    loading.load(modules, context.folder())
     settings = context.settings()
     serving = Serving(settings, chosen)
     detach = telemetry.attach(_log)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 import typer
 
@@ -15,6 +15,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands of this module to the program."""
     app.command()(node)
     app.add_typer(nodes, name="nodes")
+    app.command("check-deploy")(check_deploy)
     app.command()(prune)
     app.command()(backup)
     app.command()(restore)
@@ -26,7 +27,14 @@ def _perform(command: Coroutine[Any, Any, int]) -> int:
     return context.execute(command)
 
 
+AppOption: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--app", metavar="MODULE", help="A module with Python workflows to import; may be given repeatedly."),
+]
+
+
 def node(
+    app: AppOption = None,
     roles: Annotated[
         str, typer.Option("--roles", metavar="ROLES", help="What it does, separated by commas.")
     ] = "engine,dispatcher",
@@ -37,7 +45,18 @@ def node(
     """Execute the runs of this store until told to stop."""
     from interlock.cli import node as module  # noqa: PLC0415 (start-up: help must not wait for the engine)
 
-    return _perform(module.node(roles, module.seconds(for_)))
+    return _perform(module.node(app or [], roles, module.seconds(for_)))
+
+
+def check_deploy(
+    app: AppOption = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Fail for findings in the source, too.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON and nothing else.")] = False,
+) -> int:
+    """Say which live runs of Python workflows the code of this folder would break."""
+    from interlock.cli import deploy as module  # noqa: PLC0415 (start-up: help must not wait for the engine)
+
+    return _perform(module.check(app or [], strict=strict, as_json=as_json))
 
 
 @nodes.command("list")

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 from interlock import errors
+from interlock.app import loading
 from interlock.app.session import Session, Started
 from interlock.app.stranded import serves
 from interlock.cli import context, given
@@ -24,15 +25,20 @@ async def run(workflow: str, *, input: str | None, id: str | None, detach: bool,
     """Start a run, or find the one that has the id, and stay with it; `detach`: leave it to others."""
     value = given.input(input)
     async with _executing(making=True) as (app, attention):
-        text, file = await given.workflow(app, workflow)
         folder = context.folder()
+        python = loading.workflow(workflow, folder) if loading.is_reference(workflow) else None
+        text, file = ("", None) if python is not None else await given.workflow(app, workflow)
         # Live nodes execute it, and this process follows; they must be able to do all of it.
         elsewhere = detach or (await app.has_engine() and await app.has_dispatcher())
         if not elsewhere:
             await app.bring_node()
-        started = await app.start(
-            text, file=file, input=value, id=id, namespace=options.namespace, folder=folder, detach=elsewhere
-        )
+        space = options.namespace
+        if python is not None:
+            started = await app.start_program(python, value, id=id, namespace=space, folder=folder, detach=elsewhere)
+        else:
+            started = await app.start(
+                text, file=file, input=value, id=id, namespace=space, folder=folder, detach=elsewhere
+            )
         if started.has_schedule:
             note("the document has a schedule; `run` runs it once, now")
         if detach:

@@ -7,12 +7,13 @@ one line per step of the definition; a step that is visited again (in a loop, by
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, assert_never
 
 from interlock.model import event as events
-from interlock.model.call import Show
+from interlock.model.call import Show, StepCall
 from interlock.model.event import EXTENDED, UNDO, Event
 from interlock.model.fault import Fault
 from interlock.model.payload import Payload
@@ -36,14 +37,16 @@ class Step:
     items: int | None = None
     next: str | None = None
     queued: bool = False
+    has_undo: bool = False
+    """Of a Python step: it names what undoes it."""
     undo_fault: Fault | None = None
     """What its undo failed with; the step itself stays completed."""
 
     @property
     def name(self) -> str:
         if self.path.endswith(UNDO):
-            return f"undo {_last(self.path.removesuffix(UNDO))}"
-        return _last(self.path)
+            return f"undo {_short(self.path.removesuffix(UNDO))}"
+        return _short(self.path)
 
     @property
     def depth(self) -> int:
@@ -101,11 +104,13 @@ class Story:
                 step = self.steps[event.path]
                 step.output, step.next = event.output, event.next
             case events.Called():
-                self._visit(event.path, event.at)
+                step = self._visit(event.path, event.at)
+                step.has_undo = isinstance(event.call, StepCall) and event.call.undo is not None
             case events.Returned():
                 self._end(event.path, StepStatus.COMPLETED if event.failed is None else StepStatus.FAULTED, event.at)
                 step = self.steps[event.path]
                 step.output, step.fault = event.output, None if event.failed is None else event.failed.fault
+                self.to_undo += step.has_undo and event.failed is None
             case events.Left():
                 self._end(event.path, StepStatus.CANCELLED, event.at)
             case events.Renewed():
@@ -199,10 +204,14 @@ class Story:
                 self._blame(event.path, event.fault, event.at)
             case events.UndoBegan():
                 self.to_undo -= 1
+                if event.call is not None:
+                    self._visit(event.path + UNDO, event.at)
             case events.Undone():
                 self.rollback.undone += 1
                 step = self.steps[event.path]
                 step.status = StepStatus.COMPENSATED if step.undo_fault is None else step.status
+                if (undo := self.steps.get(event.path + UNDO)) is not None and undo.ended is None:
+                    undo.status, undo.ended = StepStatus.COMPLETED, event.at
                 self._close_inside(event.path, event.at)
             case events.UndoFailed():
                 self.rollback.failed.append((event.path, event.fault))
@@ -278,6 +287,10 @@ def enclosing(path: str) -> Iterator[str]:
         yield "/" + "/".join(parts[: end + 1])
 
 
+def _short(path: str) -> str:
+    return _DIGEST.sub(r"(\1)", _last(path))
+
+
 def is_hidden(event: Event) -> bool:
     """Say whether an event is about the machinery around a step that extensions apply to, not about a step."""
     return isinstance(event, _OF_STEPS) and event.path.endswith(EXTENDED)
@@ -295,6 +308,9 @@ _FROM_FAULTS: Final = (
     events.Awaited,
     events.UndoFailed,
 )
+_DIGEST: Final = re.compile(r"\(([0-9a-f]{8})[0-9a-f]{8}\)")
+"""The digest of the arguments of a Python step, of which people need no more than the beginning."""
+
 _UNDO: Final = UNDO.split("/")[1:]
 _OF_STEPS: Final = (events.Entered, events.Completed, events.Skipped, events.Extended)
 

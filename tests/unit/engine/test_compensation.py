@@ -160,12 +160,12 @@ def test_step_before_an_error_that_was_caught_is_undone_when_the_run_fails_later
 def test_step_without_effect_is_undone_too() -> None:
     text = """
     do:
-      - a: {set: {n: 1}, metadata: {interlock: {compensate: {call: 'python:m:u', with: {got: '${ $input }', gave: '${ . }'}}}}}
+      - a: {input: {from: '{n: .given}'}, set: {n: 1}, metadata: {interlock: {compensate: {call: 'python:m:u', with: {got: '${ $input }', gave: '${ . }'}}}}}
       - b: {raise: {error: {type: 'https://x.example/boom', status: 500}}}
     """
     found = World(text, {"given": 7})
     found.start()
-    assert found.requests["undo a"].target.arguments == {"got": {"given": 7}, "gave": {"n": 1}}  # type: ignore[union-attr]
+    assert found.requests["undo a"].target.arguments == {"got": {"n": 7}, "gave": {"n": 1}}  # type: ignore[union-attr]
     undo_all(found)
 
 
@@ -259,9 +259,11 @@ def test_end_of_the_run_in_an_undo_ends_the_undo() -> None:
 def test_extension_applies_to_undos_too_and_has_its_own_input() -> None:
     head = "use: {extensions: [{log: {extend: call, before: [{note: {set: {i: '${ $input }'}}}], after: [{noted: {set: {x: 1}}}]}}]}"
     found = world(step("a"), f"{{b: {BOOM}}}", head=head)
-    found.done("a")
+    found.done("a", 5)
     undo_all(found)
     assert ends(found) == [("Undone", "a")]
+    noted = [event for event in found.history if isinstance(event, events.Completed) and event.path.endswith("/note")]
+    assert [event.output.value for event in noted] == [{"i": {}}, {"i": 5}]
     assert found.names().count("noted") == 2
 
 
