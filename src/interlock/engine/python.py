@@ -192,6 +192,11 @@ class Program:
         return self._task is not None and self._task.done()
 
     @property
+    def waits(self) -> bool:
+        """Whether a call of the function waits for its result, or for its turn."""
+        return bool(self._waiting or self._held)
+
+    @property
     def is_quiet(self) -> bool:
         """Say whether every task of the function is known to wait for a call, or for the tasks that it gathers."""
         blocked = len(self._waiting) + len(self._held)
@@ -387,9 +392,13 @@ class Program:
             self._given.add(memo.number)
             assert memo.output is not None
             return memo.output.value
-        value = make()
+        value = self.noted(identity, make)
         self._tell(Note(identity=identity, value=Payload(value)))
         return value
+
+    def noted(self, identity: str, make: Callable[[], Json]) -> Json:
+        """Give what a run is to remember under an identity; a simulation gives what it can give again."""
+        return make()
 
     def is_patched(self, name: str) -> bool:
         identity = f"patched:({name})"
