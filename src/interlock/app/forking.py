@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeGuard
 
 import msgspec
 
@@ -108,6 +109,12 @@ def _called(history: Sequence[Event], step: str, run: str) -> str:
     if found:
         raise errors.Invalid(f"several calls of {run} are of {step!r}: {', '.join(found)}; write the path")
     raise errors.NotFound(f"the run {run} made no call {step!r}; its calls are {', '.join(paths) or 'none'}")
+
+
+def _begins(event: Event) -> TypeGuard[events.Entered | events.Called | events.Completed]:
+    """Say whether an event begins a step."""
+    entered = isinstance(event, events.Entered | events.Called)
+    return entered or (isinstance(event, events.Completed) and event.since is not None)
 
 
 def _before(history: Sequence[Event], path: str) -> list[Event] | None:
