@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -80,7 +80,7 @@ class Interlock:
     async def __aenter__(self) -> Interlock:
         if self._session is not None:
             raise errors.Invalid("this Interlock is open already; make another one")
-        self._session = await self._stack.enter_async_context(Session.open(self.settings, clock=self._clock))
+        self._session = await self._stack.enter_async_context(self._opened())
         try:
             if self._roles:
                 await self._bring()
@@ -89,6 +89,9 @@ class Interlock:
             await self.close()
             raise
         return self
+
+    def _opened(self) -> AbstractAsyncContextManager[Session]:
+        return Session.open(self.settings, clock=self._clock)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -183,6 +183,10 @@ def list_(
     workflow: Annotated[
         str | None, typer.Option("--workflow", metavar="NAME", help="Only runs of this workflow.")
     ] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option("--where", metavar="NAME=VALUE", help="Only runs with this attribute; repeatable."),
+    ] = None,
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=10_000, help="How many at most.")] = 50,
     before: Annotated[
         str | None,
@@ -193,7 +197,7 @@ def list_(
     """List runs, the newest first."""
     from interlock.cli import inspect
 
-    return _perform(inspect.list_(status or [], workflow, limit=limit, before=before, as_json=as_json))
+    return _perform(inspect.list_(status or [], workflow, where or [], limit=limit, before=before, as_json=as_json))
 
 
 @app.command()

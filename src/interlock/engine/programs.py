@@ -40,6 +40,7 @@ class Programs:
         workflows: Workflows,
         patiently: Patience,
         wake: Callable[[LiveRun], None],
+        program: type[Program] = Program,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -48,6 +49,7 @@ class Programs:
         self._workflows = workflows
         self._patiently = patiently
         self._wake = wake
+        self._program = program
 
     async def next(self, live: LiveRun) -> tuple[Decision, list[int]]:
         """Apply what waits for a run and let its function go on; give what follows and the rows of the inbox applied."""
@@ -94,7 +96,7 @@ class Programs:
         graph, place = live.graph, live.place
         workflow = await self._workflows.workflow(graph, place)
         remembered = [] if state.renewed else await self._memos(live, state)
-        program = Program(
+        program = self._program(
             workflow,
             run=state.run,
             id=state.id,

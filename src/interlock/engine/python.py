@@ -6,8 +6,9 @@
 
 A function is called once and then runs beside the engine as a task of its own. Each call that it awaits is answered at once
 from the memos, waits for its turn among them, belongs to a scope that is open already, or becomes an `Ask` for the next
-decision. Results are given in the order in which they were had, so that whatever depends on who came first comes out the
-same; nothing depends on how often, or in which order, other calls were made.
+decision. Results are given one by one, in the order in which they were had, and the function comes to rest after each: now as
+when they were had for the first time, so that whatever depends on who came first comes out the same, also the numbers of
+identical calls. Nothing depends on how often, or in which order, other calls were made.
 
 Between two decisions the function goes on until it is *quiet*: every task of it waits. For tasks that our own `gather` made
 that is known exactly; a function that makes tasks itself, or awaits things that are no calls, is given a few turns of the
@@ -90,14 +91,23 @@ class Program:
         self._given: set[int] = set()
         self._next = 0
         """The place in `_memos` of the first that was not given yet."""
+        self._is_live = False
+        """Whether the function has come to where it waits for what has not happened yet."""
         self._open = set(open)
         """Calls that were open before this process had the run, and were not made again yet."""
-        self._held: dict[int, asyncio.Future[None]] = {}
+        self._held: dict[int, tuple[asyncio.Future[Memo], Memo]] = {}
+        """The results that a task of the function waits for and that come next, by their numbers."""
         self._waiting: dict[str, asyncio.Future[Memo]] = {}
+        self._callers: dict[asyncio.Future[Memo], asyncio.Task[Any] | None] = {}
+        """The tasks that wait for a call."""
         self._counts: dict[str, int] = {}
         self._actions: list[Action] = []
         self._activity = 0
         self._tasks = 1
+        """How many tasks the function has: its own, and those that were made for calls alone."""
+        self._known: set[asyncio.Task[Any] | None] = set()
+        self._has_strangers = False
+        """Whether a task makes calls that the function made itself: then nobody can tell how many it has."""
         self._gathering = 0
         self._attended = True
         self._task: asyncio.Task[None] | None = None
@@ -119,8 +129,9 @@ class Program:
             self._given.add(memo.number)
             future = self._waiting.pop(memo.call, None)
             self._open.discard(memo.call)
-            if future is not None and not future.done():
-                future.set_result(memo)
+            if future is not None:
+                self._held[memo.number] = future, memo
+                self._is_live = True
             else:  # nobody asked yet: it will be found when somebody does
                 self._remembered[memo.call] = memo
 
@@ -131,10 +142,11 @@ class Program:
         while self._held:
             number = min(self._held)
             self._given.add(number)
-            future = self._held.pop(number)
+            future, memo = self._held.pop(number)
             if not future.done():
-                future.set_result(None)
+                future.set_result(memo)
             await self._settle()
+        self._is_live = self._is_live or self.is_quiet
         self._attended = False
         return self.take()
 
@@ -158,8 +170,10 @@ class Program:
         if self.closed:
             return
         self.closed = True
-        futures: list[asyncio.Future[Any]] = [*self._waiting.values(), *self._held.values()]
-        for future in futures:
+        for future in [*self._waiting.values(), *(future for future, _ in self._held.values())]:
+            task = self._callers.get(future)
+            if task is not None:
+                task.add_done_callback(_taken_note_of)
             if not future.done():
                 future.set_exception(Leaving(why))
         self._waiting.clear()
@@ -192,10 +206,15 @@ class Program:
         return self._task is not None and self._task.done()
 
     @property
+    def waits(self) -> bool:
+        """Whether a call of the function waits for its result, or for its turn."""
+        return bool(self._waiting or self._held)
+
+    @property
     def is_quiet(self) -> bool:
         """Say whether every task of the function is known to wait for a call, or for the tasks that it gathers."""
         blocked = len(self._waiting) + len(self._held)
-        return bool(blocked) and blocked + self._gathering == self._tasks
+        return bool(blocked) and not self._has_strangers and blocked + self._gathering == self._tasks
 
     async def _settle_thread(self) -> None:
         """Wait until the thread of a sync workflow has come to a call, or to its end; one that computes is not waited for."""
@@ -286,7 +305,7 @@ class Program:
             memo = await self._kept(identity, *call.cache[:2])
         if memo is not None:
             return await self._replayed(memo)
-        future: asyncio.Future[Memo] = self.loop.create_future()
+        future = self._future()
         self._waiting[identity] = future
         if identity in self._open:
             self._open.discard(identity)
@@ -300,6 +319,17 @@ class Program:
             if self._waiting.pop(identity, None) is not None and not self.closed:
                 self._did(Leave(identity=identity))
             raise
+        finally:
+            del self._callers[future]
+
+    def _future(self) -> asyncio.Future[Memo]:
+        """Give what the present task is to wait for, and take note of the task."""
+        task = asyncio.current_task()
+        if self._workflow.is_async and task is not self._task and task not in self._known:
+            self._has_strangers = True
+        future: asyncio.Future[Memo] = self.loop.create_future()
+        self._callers[future] = task
+        return future
 
     def _identity(self, name: str, key: str) -> str:
         if self.closed:
@@ -309,32 +339,33 @@ class Program:
         return base if number == 1 else f"{base}#{number}"
 
     async def _replayed(self, memo: Memo) -> Json:
-        """Give a remembered result when its turn has come: at once, if it is the next of those that were had."""
+        """Give a remembered result when its turn has come."""
         self._activity += 1
-        self._pass_over()
-        if memo.number not in self._given and not self._is_next(memo):
-            future: asyncio.Future[None] = self.loop.create_future()
-            self._held[memo.number] = future
-            self._busy.set()
-            if not self._attended:  # it waited for something that is no call, and nobody looks at what is held
-                self._wake()
-            try:
-                await future
-            finally:
-                self._held.pop(memo.number, None)
-        self._given.add(memo.number)
-        return self._value(memo)
+        if memo.number in self._given:
+            return self._value(memo)
+        future = self._future()
+        self._held[memo.number] = future, memo
+        self._busy.set()
+        if not self._attended:  # it waited for something that is no call, and nobody looks at what is held
+            self._wake()
+        try:
+            return self._value(await future)
+        finally:
+            self._held.pop(memo.number, None)
+            del self._callers[future]
 
     def _pass_over(self) -> None:
         while self._next < len(self._memos) and self._memos[self._next].number in self._given:
             self._next += 1
 
-    def _is_next(self, memo: Memo) -> bool:
-        return self._next < len(self._memos) and self._memos[self._next].number == memo.number
-
     @property
     def _replays(self) -> bool:
-        """Whether the function is still at what it did before: results, or calls that were open, wait to be asked for."""
+        """Whether the function is still at what it did before: results, or calls that were open, wait to be asked for.
+
+        Those that changed code asks for no more do not count: where it waits for what is new, it is past them.
+        """
+        if self._is_live:
+            return False
         self._pass_over()
         return self._next < len(self._memos) or bool(self._open)
 
@@ -372,9 +403,12 @@ class Program:
         self._tasks += 1
 
         async def awaited() -> T:
+            task = asyncio.current_task()
+            self._known.add(task)
             try:
                 return await call
             finally:
+                self._known.discard(task)
                 self._tasks -= 1
                 self._activity += 1
 
@@ -387,9 +421,13 @@ class Program:
             self._given.add(memo.number)
             assert memo.output is not None
             return memo.output.value
-        value = make()
+        value = self.noted(identity, make)
         self._tell(Note(identity=identity, value=Payload(value)))
         return value
+
+    def noted(self, identity: str, make: Callable[[], Json]) -> Json:
+        """Give what a run is to remember under an identity; a simulation gives what it can give again."""
+        return make()
 
     def is_patched(self, name: str) -> bool:
         identity = f"patched:({name})"
@@ -428,6 +466,12 @@ class Program:
         if self._sign is None:
             raise RuntimeError("this process cannot sign tokens")
         return await self._sign(token)
+
+
+def _taken_note_of(task: asyncio.Task[Any]) -> None:
+    """A task of a function that is left ended; nobody may be there to hear of it, and asyncio would complain."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _is_left(error: BaseException) -> bool:
