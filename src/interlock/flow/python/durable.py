@@ -121,8 +121,10 @@ def wait_for_event(
 ) -> Call[dict[str, Json]]:
     """Wait for an event of the namespace and give it, as the map of its CloudEvents attributes.
 
-    `data`: fields that the event's data must have, such as `{"order": order.id}`. It hears what is sent from now on, each
-    event once. Raises StepTimeout after `timeout`.
+    It hears what is sent from now on, each event once. Raises StepTimeout when none comes in time.
+
+    `type`: that of the event, "" for any. `source`: that of the event, "" for any. `data`: fields that the event's data must
+    have, such as `{"order": order.id}`. `timeout`: how long to wait; None: for ever.
     """
     inside = here("wait_for_event")
     call = EventCall(
