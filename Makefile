@@ -8,7 +8,8 @@ STAMP := $(VENV)/.installed
 
 # The rules of the language and of execution: every branch of them is tested.
 FULLY_COVERED := model expr flow
-FULLY_COVERED_FILES := $(patsubst %,engine/%.py,bindings cause decide ending extending faults fold listening machine requests state steps)
+FULLY_COVERED_FILES := $(patsubst %,engine/%.py,bindings calls cause compensation decide ending extending faults fold listening machine \
+  requesting requests rollback state steps)
 
 .DEFAULT_GOAL := help
 .PHONY: help env demo test test-quick chaos check format clean

@@ -9,6 +9,13 @@ import pytest
 
 import postgres
 import required
+from interlock.testing import plugin
+
+
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    """Have the plugin also in a checkout that was installed before the plugin was there."""
+    if not pluginmanager.is_registered(plugin):
+        pluginmanager.register(plugin, "interlock")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -131,12 +131,12 @@ async def test_an_event_that_a_load_sees_before_a_look_at_the_inbox_ends_is_hear
     monkeypatch.setattr(journal, "inbox", slow_inbox)
     monkeypatch.setattr(journal, "commit", slow_commit)
     async with asyncio.timeout(10):
-        engine._bell()
+        engine._inbox.ring()
         await looking.wait()
         await sending.send(interlock, "default", {"type": "t", "data": 1})
         engine._due(run.run)  # loads the run with the event
         await committing.wait()
-        engine._bell()
+        engine._inbox.ring()
         look.set()
         while looks < 3:
             await asyncio.sleep(0.01)

@@ -18,11 +18,10 @@ import yaml
 
 from acceptance.cli import terminal
 from acceptance.shell import Shell
+from docs.page import is_program, pages
 
 ROOT = Path(__file__).parents[2]
-PAGES = [
-    page for page in sorted([*(ROOT / "docs").rglob("*.md"), ROOT / "README.md"]) if "$ interlock" in page.read_text()
-]
+PAGES = [page for page in pages() if "$ interlock" in page.read_text() and not is_program(page)]  # else: test_python
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 DOCUMENTED = {0, 1, 2, 3, 4, 5}
 ANY_RUN = """

@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
+import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 import typer.main
 
+import interlock
 from interlock.cli import commands
 
+
+def _generator() -> ModuleType:
+    """Load the script that writes the reference of Python; it is no module of a package."""
+    spec = importlib.util.spec_from_file_location("generate", Path(__file__).parents[2] / "docs" / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["generate"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+generate = _generator()
 TEXT = (Path(__file__).parents[2] / "docs" / "reference" / "command-line.md").read_text("utf-8")
-ROWS = dict(re.findall(r"^\| `interlock ((?:(?:config|events|nodes) )?[a-z]+)[^`]*` \| (.+) \|$", TEXT, re.MULTILINE))
+ROWS = dict(re.findall(r"^\| `interlock ((?:(?:config|events|nodes) )?[a-z-]+)[^`]*` \| (.+) \|$", TEXT, re.MULTILINE))
 BEFORE = " ".join(re.findall(r"^\| (`-.+) \|", TEXT, re.MULTILINE))
 
 
@@ -36,7 +54,7 @@ def test_every_command_is_listed_and_no_other() -> None:
 
 @pytest.mark.parametrize(("name", "command"), list(every_command()), ids=[name for name, _ in every_command()])
 def test_every_option_is_listed_and_no_other(name: str, command: Any) -> None:
-    row = re.search(rf"^\| `interlock {name}\b.*$", TEXT, re.MULTILINE)
+    row = re.search(rf"^\| `interlock {name}[ `].*$", TEXT, re.MULTILINE)
     assert row is not None
     assert set(re.findall(r"(?<![\w-])--?[a-z]+(?:-[a-z]+)*", row[0])) == options(command) - {"--help", "-h"}
 
@@ -50,3 +68,24 @@ def test_no_help_is_cut_short(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         commands.app(["--help"])
     assert "..." not in capsys.readouterr().out.partition("Commands:")[2]
+
+
+def test_the_reference_of_python_is_made_of_the_docstrings() -> None:
+    """After a docstring has changed: `python docs/generate.py`."""
+    assert generate.PAGE.read_text("utf-8") == generate.page()
+
+
+def test_the_reference_of_python_has_every_public_name() -> None:
+    assert generate.covered() == set(interlock.__all__) - {"__version__"}
+
+
+def test_an_option_that_nobody_explains_is_found() -> None:
+    @dataclass
+    class Unclear:
+        """How it is. `speed`: in metres a second."""
+
+        speed: float
+        colour: str = "red"
+
+    with pytest.raises(SystemExit, match="Unclear: its docstring does not tell of colour"):
+        generate.entry("Unclear", Unclear)

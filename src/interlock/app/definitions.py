@@ -94,16 +94,17 @@ class Definitions:
                 self._known.popitem(last=False)
         return known
 
-    async def program(self, workflow: Workflow[Any, Any]) -> tuple[Definition, Graph]:
-        """Give a Python workflow stored, once an hour at most."""
+    async def program(self, workflow: Workflow[Any, Any], within: Store | None = None) -> tuple[Definition, Graph]:
+        """Give a Python workflow stored, once an hour at most. `within`: the store of a transaction that is to hold it."""
         if self._clock.monotonic() - self._programs_since > _DEFINED_SECONDS:
             self._programs_since = self._clock.monotonic()
             self._programs.clear()
-        if workflow.source not in self._programs:
+        stored = self._programs.get(workflow.source)
+        if stored is None:
             stored = self._graphs.program(workflow)
-            await self._store.journal.define(stored)
-            self._programs[workflow.source] = stored
-        stored = self._programs[workflow.source]
+            await (within or self._store).journal.define(stored)
+            if within is None:  # a transaction may still be rolled back
+                self._programs[workflow.source] = stored
         return stored, await self._graphs.graph(stored.digest)
 
     async def _pinned(self, text: str, loaded: Loaded, folder: Path) -> Definition:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeGuard
 
 import msgspec
 
@@ -53,7 +54,7 @@ class Forker:
         # Retention takes the run away first and its history afterwards: what was read while it was there is whole.
         if await journal.load(row.run) is None:
             raise errors.NotFound(f"the run {row.id} was removed by retention meanwhile")
-        path = graph.named(step)
+        path = graph.named(step) if graph.program is None else _called(history, step, row.id)
         prefix = _before(history, path)
         if prefix is None:
             raise errors.NotFound(f"the run {row.id} never entered {path}; `interlock show {row.id}` lists its steps")
@@ -88,11 +89,32 @@ class Forker:
         batch = msgspec.structs.replace(
             batch,
             large={**batch.large, **large},
-            subscriptions=exchange.subscriptions(graph, state, state.listeners) if graph.listens else (),
+            subscriptions=exchange.subscriptions(graph, state, state.listeners),
         )
         if await journal.commit(batch) is Committed.EXISTS:
             raise errors.Conflict(f"the run {new.id!r} exists; choose another id")
         return Started(run=run, namespace=new.namespace, id=new.id, fresh=True)
+
+
+def _called(history: Sequence[Event], step: str, run: str) -> str:
+    """Give the path of a call of a Python workflow that is named by its path, or by the name of its step.
+
+    Raises Invalid when several calls have the name, NotFound when none has; both list the calls.
+    """
+    paths = list(dict.fromkeys(event.path for event in history if isinstance(event, events.Called)))
+    found = [path for path in paths if step in (path, path[1:])]
+    found = found or [path for path in paths if path[1:].partition("(")[0].partition("#")[0] == step]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise errors.Invalid(f"several calls of {run} are of {step!r}: {', '.join(found)}; write the path")
+    raise errors.NotFound(f"the run {run} made no call {step!r}; its calls are {', '.join(paths) or 'none'}")
+
+
+def _begins(event: Event) -> TypeGuard[events.Entered | events.Called | events.Completed]:
+    """Say whether an event begins a step."""
+    entered = isinstance(event, events.Entered | events.Called)
+    return entered or (isinstance(event, events.Completed) and event.since is not None)
 
 
 def _before(history: Sequence[Event], path: str) -> list[Event] | None:
@@ -100,7 +122,10 @@ def _before(history: Sequence[Event], path: str) -> list[Event] | None:
     begins = [
         number
         for number, event in enumerate(history)
-        if (isinstance(event, events.Entered) or (isinstance(event, events.Completed) and event.since is not None))
+        if (
+            isinstance(event, events.Entered | events.Called)
+            or (isinstance(event, events.Completed) and event.since is not None)
+        )
         and event.path == path
     ]
     return list(history[: begins[-1]]) if begins else None

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -53,8 +53,13 @@ class Interlock:
         roles: Sequence[str] = ROLES,
         clock: Clock | None = None,
     ) -> None:
-        """`store`: a URL such as sqlite:///shop.db or postgresql://…, instead of the one that the settings name.
-        `settings`: instead of those of `interlock.toml` and the environment. Raises InvalidSettings."""
+        """Raises InvalidSettings.
+
+        `store`: a URL such as sqlite:///shop.db or postgresql://…, instead of the one that the settings name. `settings`:
+        instead of those of `interlock.toml` and the environment. `namespace`: of what is looked for and sent. `roles`: what
+        this process does for the store: decide and call (engine), perform what goes through pools (dispatcher); none for a
+        client that starts runs and looks at them. `clock`: for tests.
+        """
         if settings is None:
             settings = config.load({"store.url": store}, os.environ, Path.cwd(), Path.home())
         elif store is not None:
@@ -75,7 +80,7 @@ class Interlock:
     async def __aenter__(self) -> Interlock:
         if self._session is not None:
             raise errors.Invalid("this Interlock is open already; make another one")
-        self._session = await self._stack.enter_async_context(Session.open(self.settings, clock=self._clock))
+        self._session = await self._stack.enter_async_context(self._opened())
         try:
             if self._roles:
                 await self._bring()
@@ -84,6 +89,9 @@ class Interlock:
             await self.close()
             raise
         return self
+
+    def _opened(self) -> AbstractAsyncContextManager[Session]:
+        return Session.open(self.settings, clock=self._clock)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -156,9 +164,11 @@ class Interlock:
     ) -> Run[Any]:
         """Start a run of a workflow with its arguments. It is durable when this returns, and begins at once.
 
-        `id`: the same id, workflow and arguments give the run that is there, also while it runs. `detach`: whichever node
-        comes first executes it. `conn`: a transaction of `transaction()`, with which the run is accepted or not at all.
         Raises Conflict when another run has the id, TypeError for arguments that do not fit.
+
+        `id`: the same id, workflow and arguments give the run that is there, also while it runs. `namespace`: instead of the
+        workflow's. `detach`: whichever node comes first executes it. `conn`: a transaction of `transaction()`, with which the
+        run is accepted or not at all; whichever node comes first executes it.
         """
         if not isinstance(workflow, Workflow):
             raise errors.Invalid(f"{workflow!r} is no workflow; decorate it with @workflow, or use `start_definition`")
@@ -213,7 +223,11 @@ class Interlock:
         where: Mapping[str, str | float | bool] | None = None,
         limit: int = _LISTED,
     ) -> list[Run[Any]]:
-        """Give runs, newest first. `where`: the attributes that they must have, as set by `set_attributes`."""
+        """Give runs, newest first.
+
+        `status`: only those that stand so, such as ["running", "waiting"]. `workflow`: only those of this name. `where`: the
+        attributes that they must have, as set by `set_attributes`. `limit`: how many at most.
+        """
         rows = await self.session.store.views.runs(
             self.namespace, status, workflow, None, limit, attributes=dict(where or {})
         )

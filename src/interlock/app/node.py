@@ -11,6 +11,7 @@ from typing import Final
 from interlock import errors
 from interlock.app.graphs import Graphs
 from interlock.app.performer import Performer
+from interlock.app.probes import NONE, Probes
 from interlock.app.readiness import Readiness
 from interlock.app.retention import Housekeeping
 from interlock.app.standing import Standing
@@ -66,7 +67,9 @@ class Node(Service):
         allow_all_python: bool,
         roles: Sequence[str] = ROLES,
         readiness: Readiness | None = None,
+        probes: Probes = NONE,
     ) -> None:
+        store = probes.store(store)
         self.row: NodeRow = identity.here(clock, ",".join(roles), pinned=pinned)
         self.failed = asyncio.Event()
         self.failure: errors.Environment | None = None
@@ -83,15 +86,16 @@ class Node(Service):
         self._logbook = Logbook(store, clock, settings.logs.max_bytes, lambda: self._membership.is_certain)
         self._local = LocalPool(slots=settings.node.slots)
         self._in_process = InProcessPool(threads=settings.node.sync_threads)
-        self._membership = Membership(self.row, store, clock, self._lose)
+        local, in_process = probes.launcher(self._local), probes.launcher(self._in_process)
+        self._membership = Membership(self.row, store, clock, self.lose)
         allow = None if allow_all_python else settings.python.allow
         workflows = Workflows(secrets, allow)
         performer = Performer(
             Authenticator(self._client, clock),
             Documents(clock),
             secrets,
-            self._in_process,
-            self._local,
+            in_process,
+            local,
             self._logbook,
             allow=allow,
             functions=settings.python.functions,
@@ -114,6 +118,7 @@ class Node(Service):
             max_payload_bytes=settings.payload.max_bytes,
             refuses=None if pinned else self._claims,
             may_act=lambda: self._membership.is_certain,
+            program=probes.program,
         )
         self._claims.engine = self.engine
         self._dispatcher = Dispatcher(
@@ -121,7 +126,7 @@ class Node(Service):
             store,
             clock,
             POOL,
-            self._local,
+            local,
             self._logbook,
             secrets,
             slots=settings.node.slots,
@@ -137,7 +142,7 @@ class Node(Service):
             store,
             clock,
             IN_PROCESS,
-            self._in_process,
+            in_process,
             self._logbook,
             secrets,
             slots=settings.node.sync_threads,
@@ -208,7 +213,29 @@ class Node(Service):
                 await self.engine.drain(_DRAIN_SECONDS)
             await self._stack.aclose()
 
-    def _lose(self) -> None:
+    # -- for who moves the clock -----------------------------------------------------------------------------------
+
+    async def busy(self) -> list[str]:
+        """Give what is under way here, or due at once, in words; nothing when all waits for time or for others."""
+        found = self.engine.busy() + await self._own_steps.busy()
+        if DISPATCHER in self._roles:
+            found += await self._dispatcher.busy()
+        if not self._pinned and await self._claims.wanted():
+            found.append("a run waits to be claimed")
+        return found
+
+    async def next_moment(self) -> float | None:
+        """When, by the clock, something is due here that waits for time alone."""
+        moments = [self.engine.next_moment, await self._own_steps.next_moment()]
+        return min((moment for moment in moments if moment is not None), default=None)
+
+    def look(self) -> None:
+        """Go on with what is due by now: somebody moved the clock."""
+        self.engine.look()
+        for loop in (self._own_steps, self._dispatcher):
+            loop.look()
+
+    def lose(self) -> None:
         """The lease is lost: nothing may be written any more, and what still runs must end before others repeat it."""
         error = errors.LeaseLost("this node lost its lease; `interlock resume --all` goes on with its runs")
         self._fail(error)

@@ -86,9 +86,10 @@ class Run(Generic[R]):
         return await self._session.history(self.run)
 
     async def cancel(self, reason: str | None = None, *, rollback: bool = False, conn: Any = None) -> bool:
-        """Ask for the run to be cancelled; `rollback`: what its steps did is undone first. False: it has ended.
+        """Ask for the run to be cancelled; gives False when it has ended already.
 
-        Durable when it returns; `wait` tells when it took effect.
+        Durable when it returns; `wait` tells when it took effect. `reason`: for the history. `rollback`: what its steps
+        did is undone first.
         """
         row = await self._row(_store(self._session, conn))
         return await self._session.cancel(row, reason, rollback=rollback, within=_within(conn))

@@ -23,6 +23,7 @@ from interlock.app.definitions import Definitions
 from interlock.app.forking import Forker
 from interlock.app.graphs import Graphs
 from interlock.app.node import DISPATCHER, ROLES, Node
+from interlock.app.probes import NONE, Probes
 from interlock.app.readiness import Readiness
 from interlock.app.resources import Fetcher
 from interlock.app.starting import Started, Starter
@@ -57,8 +58,9 @@ _FOLLOW_SECONDS: Final = 1.0  # the net under the bell
 class Session:
     """An open store and, once `bring_node` was called, a node of this process."""
 
-    def __init__(self, settings: Settings, store: Store, clock: Clock) -> None:
+    def __init__(self, settings: Settings, store: Store, clock: Clock, probes: Probes = NONE) -> None:
         self.settings = settings
+        self._probes = probes
         self.store = store
         self.clock = clock
         self.rows = Rows(settings.payload.inline_bytes)
@@ -73,12 +75,14 @@ class Session:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def open(cls, settings: Settings, *, clock: Clock | None = None) -> AsyncIterator[Session]:
+    async def open(
+        cls, settings: Settings, *, clock: Clock | None = None, probes: Probes = NONE
+    ) -> AsyncIterator[Session]:
         """Open the store that the settings name; close it, and the node if one was brought, at the end."""
         store = await open_store(
             settings.store.url, connections=settings.store.connections, listen_url=settings.store.listen_url
         )
-        app = cls(settings, store, clock or SystemClock())
+        app = cls(settings, store, clock or SystemClock(), probes)
         try:
             yield app
         finally:
@@ -111,6 +115,7 @@ class Session:
                 allow_all_python=allow_all_python,
                 roles=roles,
                 readiness=readiness,
+                probes=self._probes,
             )
             await node.start()
             self.node = node

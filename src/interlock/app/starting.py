@@ -82,7 +82,7 @@ class Starter:
 
         `within`: the store of a transaction, which the run is accepted in; it begins after that is committed.
         """
-        stored, graph = await self._definitions.program(workflow)
+        stored, graph = await self._definitions.program(workflow, within)
         new = self._new(stored, id, namespace, (folder or Path.cwd()).absolute())
         return await self._started(node, new, graph, Payload(arguments), within=within)
 

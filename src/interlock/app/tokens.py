@@ -19,7 +19,11 @@ from interlock.store.ports import TokenState
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reported:
-    """What became of a report. `applied` False: the same outcome was reported before, which is as good."""
+    """What became of a report.
+
+    `state`: how the token stands, such as "completed". `run`: the run that goes on. `applied`: False when the same
+    outcome was reported before, which is as good.
+    """
 
     state: str
     run: str

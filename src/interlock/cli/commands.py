@@ -158,7 +158,7 @@ def cancel(
     reason: Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Why, for the history.")] = None,
     rollback: Annotated[bool, typer.Option("--rollback", help="Undo first what it finished.")] = False,
 ) -> int:
-    """Cancel a run: what is in flight is stopped, nothing new starts."""
+    """Cancel a run: what is in flight is stopped."""
     from interlock.cli import control
 
     return _perform(control.cancel(run, reason, rollback=rollback))
@@ -183,6 +183,10 @@ def list_(
     workflow: Annotated[
         str | None, typer.Option("--workflow", metavar="NAME", help="Only runs of this workflow.")
     ] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option("--where", metavar="NAME=VALUE", help="Only runs with this attribute; repeatable."),
+    ] = None,
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=10_000, help="How many at most.")] = 50,
     before: Annotated[
         str | None,
@@ -193,7 +197,7 @@ def list_(
     """List runs, the newest first."""
     from interlock.cli import inspect
 
-    return _perform(inspect.list_(status or [], workflow, limit=limit, before=before, as_json=as_json))
+    return _perform(inspect.list_(status or [], workflow, where or [], limit=limit, before=before, as_json=as_json))
 
 
 @app.command()
@@ -202,7 +206,7 @@ def show(
     output: Annotated[bool, typer.Option("--output", help="Print the output and nothing else.")] = False,
     as_json: JsonOption = False,
 ) -> int:
-    """Show a run: how it stands, its steps, its output or error."""
+    """Show a run: its steps, its output or error."""
     from interlock.cli import inspect
 
     return _perform(inspect.show(run, output=output, as_json=as_json))
@@ -246,7 +250,7 @@ def validate(
     ],
     format: Annotated[Format, typer.Option("--format", help="For people or for programs.")] = Format.TEXT,
 ) -> int:
-    """Check workflow files: every problem, its place and what to do."""
+    """Check workflow files: every problem and its place."""
     from interlock.cli import define
 
     return _perform(define.validate(files, as_json=format is Format.JSON))
@@ -274,7 +278,7 @@ def publish(
         ),
     ],
 ) -> int:
-    """Give this text a name and version for good, to run it by name."""
+    """Give a workflow a name and version for good."""
     from interlock.cli import define
 
     return _perform(define.publish(file))

@@ -47,6 +47,21 @@ def arguments(text: str | None) -> dict[str, Json]:
     return value
 
 
+def attributes(texts: list[str]) -> dict[str, str | float | bool]:
+    """Give the attributes of `NAME=VALUE`: a value that reads as a number, true or false is one. Raises Invalid."""
+    found: dict[str, str | float | bool] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not (name and equals):
+            raise errors.Invalid(f"--where {text!r} is not NAME=VALUE")
+        try:
+            read = json.decode(value)
+        except msgspec.DecodeError:
+            read = value
+        found[name] = read if isinstance(read, str | int | float | bool) else value
+    return found
+
+
 def _decoded(text: str, option: str, hint: str) -> Json:
     try:
         return json.decode(text)

@@ -16,7 +16,7 @@ from rich.text import Text
 from interlock import errors
 from interlock.app.session import Session
 from interlock.app.stranded import Stranded
-from interlock.cli import context, glyphs, tree
+from interlock.cli import context, given, glyphs, tree
 from interlock.cli.options import options
 from interlock.cli.output import answer, note
 from interlock.cli.result import described, fault_of, lines_of, rolled_back
@@ -36,8 +36,13 @@ _MOST_STRANDED: Final = 10_000
 _STRANDED: Final = "stranded"
 
 
-async def list_(status: list[str], workflow: str | None, *, limit: int, before: str | None, as_json: bool) -> int:
+async def list_(
+    status: list[str], workflow: str | None, where: list[str], *, limit: int, before: str | None, as_json: bool
+) -> int:
     """List runs; a page that is full names the command for the next one."""
+    attributes = given.attributes(where)
+    if where and _STRANDED in status:
+        raise errors.Invalid("--where and --status stranded cannot be combined; leave one of them out")
     known = [each.value for each in RunStatus] + [_STRANDED]
     for wanted in status:
         if wanted not in known:
@@ -52,7 +57,7 @@ async def list_(status: list[str], workflow: str | None, *, limit: int, before: 
             rows = [each.row for each in stranded.values() if _fits(each.row, workflow, older)][:limit]
         else:
             plain = [each for each in status if each != _STRANDED]
-            rows = await app.store.views.runs(options.namespace, plain, workflow, older, limit)
+            rows = await app.store.views.runs(options.namespace, plain, workflow, older, limit, attributes=attributes)
         now = app.clock.now()
     if as_json:
         answer(json.encode([described(row, None) | _why(stranded.get(row.run)) for row in rows]).decode())
@@ -60,7 +65,7 @@ async def list_(status: list[str], workflow: str | None, *, limit: int, before: 
         _print_runs(rows, now, stranded)
         if len(rows) == limit:
             note(f"older ones: add --before {rows[-1].id}")
-    elif status or workflow or before or options.namespace:
+    elif status or workflow or where or before or options.namespace:
         note("no run fits")
     else:
         note("no runs here yet; `interlock run FILE` starts one")
@@ -127,7 +132,8 @@ async def show(run: str, *, output: bool, as_json: bool) -> int:
         story.tell(await app.history(row.run))
         if as_json:
             stranded = [each for each in await app.stranded(_MOST_STRANDED) if each.row.run == row.run]
-            answer(json.encode(_shown(row, value, story) | _why(next(iter(stranded), None))).decode())
+            told = {"shown": _told_of_itself(row), "attributes": await app.store.views.attributes(row.run)}
+            answer(json.encode(_shown(row, value, story) | told | _why(next(iter(stranded), None))).decode())
         else:
             await _print_run(app, row, value, story)
     return 0
@@ -176,6 +182,9 @@ async def _print_run(app: Session, row: RunRow, value: Payload | None, story: St
         ),
         Text(_origin(row, now), style="bright_black"),
     ]
+    own = [*_told_of_itself(row).items(), *(await app.store.views.attributes(row.run)).items()]
+    if own:
+        lines.append(Text(", ".join(f"{name} {glyphs.value(told)}" for name, told in own)))
     graph = await app.graphs.graph(row.definition)
     screen = glyphs.screen(sys.stdout)
     lines += tree.lines(story, graph, now, glyphs.width(screen), ended=row.status in ENDED_RUN, whole=True)
@@ -191,6 +200,12 @@ async def _print_run(app: Session, row: RunRow, value: Payload | None, story: St
         lines.append(Text(hint, style="bright_black"))
     for line in lines:
         screen.print(line, soft_wrap=True)
+
+
+def _told_of_itself(row: RunRow) -> dict[str, Json]:
+    """Give what a run shows: progress from 0 to 1, a message, a status of its own."""
+    told = json.decode(row.shown) if row.shown else {}
+    return {name: told[name] for name in ("progress", "message", "status") if told.get(name) is not None}
 
 
 def _origin(row: RunRow, now: float) -> str:

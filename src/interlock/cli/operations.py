@@ -15,6 +15,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands of this module to the program."""
     app.command()(node)
     app.add_typer(nodes, name="nodes")
+    app.command("check-deploy")(check_deploy)
     app.command()(prune)
     app.command()(backup)
     app.command()(restore)
@@ -45,6 +46,17 @@ def node(
     from interlock.cli import node as module  # noqa: PLC0415 (start-up: help must not wait for the engine)
 
     return _perform(module.node(app or [], roles, module.seconds(for_)))
+
+
+def check_deploy(
+    app: AppOption = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Fail for findings in the source, too.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON and nothing else.")] = False,
+) -> int:
+    """Say which live Python runs this code would break."""
+    from interlock.cli import deploy as module  # noqa: PLC0415 (start-up: help must not wait for the engine)
+
+    return _perform(module.check(app or [], strict=strict, as_json=as_json))
 
 
 @nodes.command("list")

@@ -129,6 +129,24 @@ class Dispatcher(Loop):
         finally:
             hurried.cancel()
 
+    async def busy(self) -> list[str]:
+        """Give what this dispatcher is at, or will be as soon as it looks."""
+        if self._attempts or self._claiming is not None:
+            return [f"the pool {self._pool} runs {len(self._attempts) or 'new'} attempts"]
+        if not self._closing and self._wanted() and await self._store.queue.ready(self._pool):
+            return [f"a task of the pool {self._pool} is ready"]
+        return []
+
+    async def next_moment(self) -> float | None:
+        """When, by the clock, a task that was delayed is due; of whatever pool."""
+        seconds = await self._store.graphs.next_due(self._clock.stamp())
+        return None if seconds is None else self._clock.now() + max(seconds, 0.0) + _LATE_SECONDS
+
+    def look(self) -> None:
+        """Look at once at what was delayed: somebody moved the clock."""
+        self._due_at = self._clock.monotonic()
+        self.wake()
+
     async def adopt_orphans(self) -> None:
         """Go on with the attempts of this host whose node is gone, and end those that nothing is left of.
 
@@ -168,6 +186,8 @@ class Dispatcher(Loop):
                     await self._give_back(task, Snoozed(0.0))
 
     async def round(self) -> bool:
+        if not self._wanted() and not self._attempts:
+            return False
         if self._running:
             unwanted = await self._store.queue.cancelled(self._node)
             await asyncio.gather(*(self._running[task].cancel() for task in unwanted if task in self._running))
@@ -175,7 +195,7 @@ class Dispatcher(Loop):
             await self._reconcile()
         await self._ready_delayed()
         free = self._slots - len(self._attempts)
-        if self._closing or free <= 0 or not self._wanted() or not await self._store.queue.ready(self._pool):
+        if self._closing or free <= 0 or not await self._store.queue.ready(self._pool):
             return False
         self._reconcile_at = self._clock.monotonic()  # until this claim has told what it leased
         self._claiming = asyncio.create_task(self._claim(free), name=f"claim-{self._pool}")

@@ -30,6 +30,7 @@ from interlock.engine.loading import Loading
 from interlock.engine.machine import MAX_PAYLOAD_BYTES, Decision
 from interlock.engine.patience import Patience
 from interlock.engine.programs import Programs, leave
+from interlock.engine.python import Program
 from interlock.engine.resting import Resting
 from interlock.engine.rows import Rows
 from interlock.engine.timers import Timers
@@ -77,6 +78,7 @@ class Engine(Service):
         max_payload_bytes: int = MAX_PAYLOAD_BYTES,
         refuses: Refuses | None = None,
         may_act: Callable[[], bool] = lambda: True,
+        program: type[Program] = Program,
     ) -> None:
         self._node = node
         self._store = store
@@ -88,7 +90,7 @@ class Engine(Service):
         self._loading = Loading(store, graphs, self.rows, self._patiently, refuses, self._inbox)
         self._deciding = Deciding(clock, evaluators, secrets, max_payload_bytes, self._undos)
         self._programs = Programs(
-            store, clock, self.rows, self._deciding, workflows, self._patiently, lambda live: self._wake(live)
+            store, clock, self.rows, self._deciding, workflows, self._patiently, lambda live: self._wake(live), program
         )
         children = Children(node, store, clock, self.rows, Handing(graphs, secrets))
         self._batches = Batches(clock, self.rows, children, self._patiently)
@@ -221,6 +223,35 @@ class Engine(Service):
     def runs(self) -> int:
         """How many runs this node owns."""
         return len(self._runs)
+
+    @property
+    def next_moment(self) -> float | None:
+        """When, by the clock, the next run goes on that waits for a moment."""
+        return self._timers.next
+
+    def look(self) -> None:
+        """Go on with the runs whose moment has come: somebody moved the clock."""
+        self._timers.look()
+
+    def busy(self) -> list[str]:
+        """Give what is under way in this node, such as `run 0197… performs 2 effects`; nothing: all runs wait, or ended."""
+        found = ["looks at its inbox"] if self._inbox.is_looking else []
+        for live in self._runs.values():
+            if live.driver is not None or live.mailbox:
+                found.append(f"the run {live.run} is being decided")
+            elif live.effects:
+                found.append(
+                    f"the run {live.run} performs {', '.join(task.get_name() for task in live.effects.values())}"
+                )
+            elif live.program is not None and not live.program.waits and not live.program.has_ended:
+                found.append(f"the function of the run {live.run} computes, or awaits what is no call")
+        return found
+
+    @property
+    def may_go_on(self) -> bool:
+        """Whether the function of a run may do something by itself: it waits for calls, and perhaps for more than that."""
+        programs = [live.program for live in self._runs.values() if live.program is not None]
+        return any(not program.is_quiet and not program.has_ended for program in programs)
 
     def _takes(self) -> bool:
         return bool(self._runs) and not self._stopping and not self._draining

@@ -81,6 +81,10 @@ class Claims(Loop):
         self._refused()
         self.wake()
 
+    async def wanted(self) -> bool:
+        """Say whether there is a run that this node would claim."""
+        return await self._store.nodes.unowned(sorted(self.refusals))
+
     # -- rounds --------------------------------------------------------------------------------------------------
 
     async def round(self) -> bool:

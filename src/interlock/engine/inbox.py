@@ -53,6 +53,10 @@ class Inbox:
         """This node has nothing to do with a run any more."""
         self._seen.pop(run, None)
 
+    @property
+    def is_looking(self) -> bool:
+        return self._pulling is not None and not self._pulling.done()
+
     def ring(self) -> None:
         """Look as soon as may be."""
         if self._pulling is None or self._pulling.done():

@@ -22,7 +22,7 @@ from interlock.model import json
 from interlock.model.json import Json
 from interlock.model.memo import Memo
 from interlock.service import Clock
-from interlock.store.ports import Store
+from interlock.store.ports import Journal, Store
 
 _PAGE: Final = 1_000  # memos that are read at once
 _AT_ONCE: Final = 500  # causes in one commit
@@ -40,6 +40,7 @@ class Programs:
         workflows: Workflows,
         patiently: Patience,
         wake: Callable[[LiveRun], None],
+        program: type[Program] = Program,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -48,6 +49,7 @@ class Programs:
         self._workflows = workflows
         self._patiently = patiently
         self._wake = wake
+        self._program = program
 
     async def next(self, live: LiveRun) -> tuple[Decision, list[int]]:
         """Apply what waits for a run and let its function go on; give what follows and the rows of the inbox applied."""
@@ -96,7 +98,7 @@ class Programs:
         graph, place = live.graph, live.place
         workflow = await self._workflows.workflow(graph, place)
         remembered = [] if state.renewed else await self._memos(live, state)
-        program = Program(
+        program = self._program(
             workflow,
             run=state.run,
             id=state.id,
@@ -112,19 +114,9 @@ class Programs:
         return program
 
     async def _memos(self, live: LiveRun, state: RunState) -> list[Memo]:
-        """Give what a run remembers, but for the failures that a retry by hand makes good."""
-        journal = self._store.journal
-        found: list[Memo] = []
-        stored = state.head.memos - len(state.memos)
-        after = 0
-        while live.seq and stored > 0:
-            rows = await self._patiently(lambda after=after: journal.memos(state.run, after, _PAGE))  # type: ignore[misc]  # bound now
-            found += await self._patiently(lambda rows=rows: self._rows.memos(state.run, rows, journal))  # type: ignore[misc]  # bound now
-            if len(rows) < _PAGE:
-                break
-            after = rows[-1].number
-        dropped = set(state.head.dropped)
-        return [memo for memo in found if memo.number not in dropped]
+        if not live.seq or state.head.memos == len(state.memos):
+            return []  # nothing of it was committed yet
+        return await self._patiently(lambda: remembered(self._store.journal, self._rows, state))
 
     async def _cached(self, namespace: str, name: str, key: str) -> Json | None:
         """Give a result that another run left, as `{"value": ...}`; a cache that is away has none."""
@@ -133,6 +125,19 @@ class Programs:
         except errors.Environment:
             return None
         return None if body is None else json.decode(body)
+
+
+async def remembered(journal: Journal, rows: Rows, state: RunState) -> list[Memo]:
+    """Give what a run has committed to memory, but for the failures that a retry by hand makes good."""
+    found: list[Memo] = []
+    after = 0
+    while page := await journal.memos(state.run, after, _PAGE):
+        found += await rows.memos(state.run, page, journal)
+        after = page[-1].number
+        if len(page) < _PAGE:
+            break
+    dropped = set(state.head.dropped)
+    return [memo for memo in found if memo.number not in dropped]
 
 
 def leave(live: LiveRun, why: str) -> None:

@@ -21,7 +21,7 @@ import asyncio
 import contextvars
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 from interlock.engine.unwinding import Unwinding
 from interlock.flow.python import raised
@@ -206,6 +206,11 @@ class Program:
         return self._task is not None and self._task.done()
 
     @property
+    def waits(self) -> bool:
+        """Whether a call of the function waits for its result, or for its turn."""
+        return bool(self._waiting or self._held)
+
+    @property
     def is_quiet(self) -> bool:
         """Say whether every task of the function is known to wait for a call, or for the tasks that it gathers."""
         blocked = len(self._waiting) + len(self._held)
@@ -295,7 +300,7 @@ class Program:
 
     async def ask(self, name: str, key: str, call: Call, arguments: Json) -> Json:
         if self.closed:
-            await self._unwinding.refuse(name, self._thread)
+            await self._refuse(name)
         identity = self._identity(name, key)
         memo = self._remembered.get(identity)
         if memo is None and identity not in self._open and isinstance(call, StepCall) and call.cache is not None:
@@ -318,6 +323,10 @@ class Program:
             raise
         finally:
             del self._callers[future]
+
+    async def _refuse(self, name: str) -> NoReturn:
+        """Refuse a call that is made after the run has left."""
+        await self._unwinding.refuse(name, self._thread)
 
     def _future(self) -> asyncio.Future[Memo]:
         """Give what the present task is to wait for, and take note of the task."""
@@ -415,9 +424,13 @@ class Program:
             self._given.add(memo.number)
             assert memo.output is not None
             return memo.output.value
-        value = make()
+        value = self.noted(identity, make)
         self._tell(Note(identity=identity, value=Payload(value)))
         return value
+
+    def noted(self, identity: str, make: Callable[[], Json]) -> Json:
+        """Give what a run is to remember under an identity; a simulation gives what it can give again."""
+        return make()
 
     def is_patched(self, name: str) -> bool:
         identity = f"patched:({name})"

@@ -44,6 +44,16 @@ class Timers:
     def forget(self, run: str) -> None:
         self._armed.pop(run, None)
 
+    @property
+    def next(self) -> float | None:
+        """The moment of the next run that waits for one."""
+        return min(self._armed.values(), default=None)
+
+    def look(self) -> None:
+        """Call who is due by now: somebody moved the clock."""
+        self.stop()
+        self._fire()
+
     def stop(self) -> None:
         if self._handle is not None:
             self._handle.cancel()

@@ -15,6 +15,7 @@ from typing import Final
 from interlock import errors
 from interlock.flow import functions
 from interlock.flow.python import registry, step_context
+from interlock.flow.python.inside import INSIDE
 from interlock.model import fault
 from interlock.model.fault import Fault
 from interlock.model.task import Cancelled, Failed, FailureClass, Outcome, PythonTarget
@@ -54,6 +55,7 @@ class InProcessPool(Service):
             return _Call(asyncio.create_task(_at_once(functions.invalid(str(error)))))
         context = contextvars.copy_context()
         context.run(step_context.set, launch.environment)
+        context.run(INSIDE.set, None)  # a workflow's function may have caused this launch; a step is outside of it
         if call.is_async:
             return _Call(asyncio.create_task(_run_async(call, launch), context=context))
         return _ThreadCall(launch, self._executor.submit(context.run, _call, call))

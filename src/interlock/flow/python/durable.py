@@ -124,8 +124,10 @@ def wait_for_event(
 ) -> Call[dict[str, Json]]:
     """Wait for an event of the namespace and give it, as the map of its CloudEvents attributes.
 
-    `data`: fields that the event's data must have, such as `{"order": order.id}`. It hears what is sent from now on, each
-    event once. Raises StepTimeout after `timeout`.
+    It hears what is sent from now on, each event once. Raises StepTimeout when none comes in time.
+
+    `type`: that of the event, "" for any. `source`: that of the event, "" for any. `data`: fields that the event's data must
+    have, such as `{"order": order.id}`. `timeout`: how long to wait; None: for ever.
     """
     inside = here("wait_for_event")
     call = EventCall(
@@ -154,7 +156,10 @@ class Token:
         self._name = name
         self._key = key
         self._timeout_seconds = timeout_seconds
-        self._id = str(self._inside.note("token", f"{name},{key}" if key else name, lambda: stdlib_uuid.uuid4().hex))
+        named = f"{name},{key}" if key else name
+        self._mark = str(self._inside.note("token", named, lambda: stdlib_uuid.uuid4().hex))
+        # A fork of this run has the same mark, and must not have the same token.
+        self._id = stdlib_uuid.uuid5(stdlib_uuid.UUID(self._mark), self._inside.run).hex
         self._waiting: asyncio.Task[Json] | None = None
 
     @property
@@ -186,7 +191,7 @@ class Token:
     def _issue(self) -> asyncio.Future[Json]:
         if self._waiting is None:
             call = TokenCall(token=self._id, name=self._name, timeout_seconds=self._timeout_seconds)
-            asked = self._inside.ask("token", f"{self._name},{self._id[:8]}", call, None)
+            asked = self._inside.ask("token", f"{self._name},{self._mark[:8]}", call, None)
             self._waiting = self._inside.alone(asked)
         return self._waiting
 

@@ -72,6 +72,9 @@ class Leaving(BaseException):
     """
 
 
+WAITING: Final = frozenset({"gather", "sleep", "sleep_until", "wait_for_event", "token", "run_workflow"})
+"""The functions for workflows that wait; the others answer at once."""
+
 INSIDE: Final[ContextVar[Inside | None]] = ContextVar("interlock_inside", default=None)
 
 

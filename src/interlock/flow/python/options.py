@@ -44,10 +44,11 @@ def seconds(value: Duration, what: str) -> float:
 class Retries:
     """How often a failed attempt of a step is made again, and when.
 
-    `count`: retries after an error of the function; `timeout` and `out_of_memory`: after those (None: like `count` for
-    timeouts, 0 for memory). What the machine did to an attempt has budgets of its own: `lost` 3, `preempted` 10, `launch` 3.
-    `backoff`: fixed, linear, exponential or random, from `delay` to at most `longest`; `jitter` is the part of it that is
-    random.
+    `count`: retries after an error of the function. `timeout`: retries after a timeout; None: as many as `count`.
+    `out_of_memory`: retries after its process ran out of memory. `lost`: retries after its process died; None: 3.
+    `preempted`: retries after the place that it ran in was taken away; None: 10. `launch`: retries after it could not be
+    started; None: 3. `backoff`: how the pauses grow: fixed, linear, exponential or random. `delay`: the first pause.
+    `longest`: what no pause exceeds. `jitter`: the part of a pause that is random, from 0 to 1.
     """
 
     count: int = 0
@@ -94,7 +95,11 @@ class Retries:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
-    """How many attempts may run at once. `key`: what is counted apart, from the step's arguments; None: the step."""
+    """How many attempts of a step may run at once, over all nodes of the store.
+
+    `limit`: that number. `key`: what is counted apart: a text with the step's arguments in braces, such as
+    "account {account}", or a function of them; None: the step.
+    """
 
     limit: int
     key: str | Callable[..., str] | None = None
@@ -102,7 +107,11 @@ class Limit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rate:
-    """How often an attempt may start: `count` in `per`, evenly, `burst` of them at once. `key` as for `Limit`."""
+    """How often attempts of a step may start, over all nodes of the store; "10/s" is short for `Rate(count=10, per="1s")`.
+
+    `count`: how many in each `per`, evenly. `per`: a duration. `burst`: how many of them may start at once. `key`: as for
+    `Limit`.
+    """
 
     count: int
     per: Duration

@@ -36,6 +36,11 @@ def step(reference: str) -> Step[Any, Any] | None:
     return _steps.get(reference)
 
 
+def has_step(name: str) -> bool:
+    """Say whether any step has a name."""
+    return any(step.name == name for step in _steps.values())
+
+
 def named(name: str) -> Step[Any, Any] | None:
     """Give the step that a definition calls by its name; None when there is none, or several."""
     found = {id(step.function): step for step in _steps.values() if step.name == name}

@@ -154,15 +154,17 @@ def step(function: Any = None, /, **options: Any) -> Any:
         @step(retries=3, timeout="30s", compensate=release)
         async def reserve(order: Order) -> Reservation: ...
 
-    `name`: its identity in runs, the function's name if not given. `retries`: how often a failed attempt is made again, or
-    `Retries(...)` with budgets and back-off; `retry_on`: only for these errors. `timeout`: of one attempt. `compensate`:
-    what undoes it, called as `undo(result, *args, **kwargs)`. `pool`: where it runs, the node itself if not given; a sync
-    function runs in a thread there, or in a process of its own with `isolated`. `concurrency`: how many attempts may run
-    at once, over all nodes; `rate`: how often one may start, such as "10/s". `cache`: how long a result may be used again
-    for the same arguments, by any run of the namespace.
+    `name`: its identity in runs, the function's name if not given. `retries`: how often a failed attempt is made again,
+    or `Retries(...)` with budgets and back-off. `retry_on`: the errors that it is made again for; None: all of them.
+    `timeout`: of one attempt. `compensate`: what undoes it, a function or a step, called as `undo(result, *args,
+    **kwargs)`. `pool`: where it runs, the node itself if not given. `isolated`: in a process of its own on the node's
+    machine, which can be killed. `priority`: of those that wait for a pool the highest is first. `concurrency`: how
+    many attempts may run at once, over all nodes. `rate`: how often one may start, such as "10/s". `cache`: how long a
+    result may be used again for the same arguments, by any run of the namespace.
 
-    A function may be async or not. Arguments and results are stored, so they have to be JSON, dataclasses, pydantic models,
-    msgspec structs, or other types that `docs/reference/python.md` lists.
+    A function may be async or not; in the node itself the others run in threads. Arguments and results are stored, so
+    they have to be JSON, dataclasses, pydantic models, msgspec structs, or other types that `docs/reference/python-
+    values.md` lists.
     """
     made = Options.of(**options)
     if function is not None:

@@ -15,8 +15,11 @@ _HERE: Final[ContextVar[Mapping[str, str] | None]] = ContextVar("interlock_step"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepContext:
-    """`attempt` counts from 1. `idempotency_key` is the same for all attempts of one call, also after a crash: hand it to
-    whoever must not do a thing twice."""
+    """What a step knows of the attempt that it is.
+
+    `run`: the run's key, unique in the store. `step`: its place in the run. `attempt`: counts from 1. `idempotency_key`: the
+    same for all attempts of one call, also after a crash: hand it to whoever must not do a thing twice.
+    """
 
     run: str
     step: str

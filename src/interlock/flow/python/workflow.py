@@ -148,8 +148,9 @@ def workflow(
         @workflow(version="1.2.0")
         async def fulfil(order: Order) -> Receipt: ...
 
-    `name`: what runs call it, the function's name if not given. `version`: a run is executed by this version or a newer one
-    of the same major version. `timeout`: of a whole run.
+    `name`: what runs call it, the function's name if not given. `namespace`: of its runs, if they are not started in
+    another. `version`: a run is executed by the version that it began with, or a newer one of the same major version.
+    `timeout`: of a whole run.
 
     The function is run again over the stored results when its run is resumed, so it leaves effects to steps, and asks
     `interlock.now()`, `random()` and `uuid()` for what would differ.
