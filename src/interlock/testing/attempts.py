@@ -46,6 +46,8 @@ class Attempts:
         self._orders = orders
         self._busy: set[asyncio.Future[None]] = set()
         """The functions that run."""
+        self.most_kept = 0
+        """How many outcomes waited at once: above 1, it matters who comes first."""
         self._kept: dict[int, asyncio.Event] = {}
         """Outcomes that wait for `release`, by the number of their attempt."""
 
@@ -71,6 +73,7 @@ class Attempts:
             return
         number = next(number for number, other in enumerate(self.all) if other is attempt)
         turn = self._kept[number] = asyncio.Event()
+        self.most_kept = max(self.most_kept, len(self._kept))
         try:
             await turn.wait()
         finally:

@@ -23,7 +23,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
-        "markers", "interlock(auto_advance, start, seed, settings): how the fixture `interlock` is made; as interlock.testing.Kit"
+        "markers",
+        "interlock(auto_advance, start, seed, settings): how the fixture `interlock` is made; as interlock.testing.Kit",
     )
 
 
