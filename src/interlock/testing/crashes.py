@@ -17,7 +17,7 @@ from typing import Any
 from interlock.app import deploy
 from interlock.flow.python.step import Step
 from interlock.flow.python.workflow import Workflow
-from interlock.model.task import Done
+from interlock.model.task import Done, Outcome
 from interlock.testing import findings, worlds
 from interlock.testing.attempts import Attempt
 from interlock.testing.findings import Finding, NotCrashSafe, Report
@@ -124,8 +124,7 @@ class _Judge:
             )
 
     def _world_differs(self, repeated: dict[str, list[Attempt]], played: Played, lines: list[str]) -> None:
-        again = [attempt for attempts in repeated.values() for attempt in attempts if attempt.before is not None]
-        culprits = [attempt for attempt in again if _changed(attempt)] or again
+        culprits = [attempt for attempts in repeated.values() for attempt in attempts if _changed(attempt)]
         for attempt in culprits:
             self._step(
                 attempt, findings.NOT_IDEMPOTENT, "is not idempotent: performed again, it acts again", played, lines
@@ -137,8 +136,9 @@ class _Judge:
 
     def _result_differs(self, repeated: dict[str, list[Attempt]], expected: Played, played: Played) -> None:
         lines = [f"the run gave {played.result!r} instead of {expected.result!r}"]
-        if any(code == findings.RESULT_DIFFERS for code, _, _ in self.found):
-            return  # the step that gives another result is the cause
+        before, now = _results(expected), _results(played)
+        if any(before[key] != now[key] for key in before.keys() & now.keys()):
+            return  # a step gives another result each time; that it does so for one key is told above
         again = [attempts[-1] for attempts in repeated.values()]
         for attempt in again:
             self._step(
@@ -199,7 +199,9 @@ class _Judge:
         self._note(found, 0)
 
     def _note(self, finding: Finding, line: int) -> None:
-        self.found.setdefault((finding.code, finding.name if not line else finding.file, line), finding)
+        key = (finding.code, finding.file if line else finding.name, line)
+        if key not in self.found or (finding.shown_by and not self.found[key].shown_by):
+            self.found[key] = finding
 
 
 def _repeated(attempts: list[Attempt]) -> dict[str, list[Attempt]]:
@@ -209,6 +211,11 @@ def _repeated(attempts: list[Attempt]) -> dict[str, list[Attempt]]:
         if attempt.outcome is not None:
             by_key[attempt.key].append(attempt)
     return {key: same for key, same in by_key.items() if len(same) > 1}
+
+
+def _results(played: Played) -> dict[str, Outcome]:
+    """Give the last outcome for each key."""
+    return {attempt.key: attempt.outcome for attempt in played.attempts if attempt.outcome is not None}
 
 
 def _changed(attempt: Attempt) -> bool:

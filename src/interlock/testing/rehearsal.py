@@ -113,6 +113,8 @@ async def play(plan: Plan, crash: Crash | None = None, *, latest_first: bool = F
         names = _names(await kit.session.store.views.runs(None, (), None, None, _RUNS))
     played.attempts, played.most_kept = attempts.all, attempts.most_kept
     played.asked, played.late = kit.watcher.asked, kit.watcher.late
+    for attempt in played.attempts:
+        attempt.key = _named(attempt.key, names)
     played.result, played.world = _named(played.result, names), _named(played.world, names)
     return played
 
@@ -171,6 +173,7 @@ class _Play:
             played.left = before, world.snapshot()
 
         kit.between = look
+        kit.attempts.is_careful = True
         await kit.crash()
 
     async def _answer(self) -> bool:
