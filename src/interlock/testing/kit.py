@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -15,15 +16,18 @@ import msgspec
 from interlock import config, errors
 from interlock.app.interlock import Interlock
 from interlock.app.probes import Probes
+from interlock.app.run import Run
 from interlock.app.session import Session
 from interlock.config import Settings
 from interlock.engine.membership import ATTEMPT_TTL_SECONDS, NODE_TTL_SECONDS
 from interlock.engine.python import Program
+from interlock.engine.replaying import Replay
 from interlock.flow.python.options import Duration, seconds
 from interlock.flow.python.step import Step
 from interlock.flow.python.workflow import Workflow
 from interlock.pool.launcher import Launcher
 from interlock.store.ports import NodeRow, Store
+from interlock.testing import golden
 from interlock.testing.attempts import Attempts, WatchedLauncher
 from interlock.testing.clock import START, VirtualClock
 from interlock.testing.findings import Report
@@ -282,6 +286,29 @@ class Kit(Interlock):
             on_wait=on_wait,
         )
         return await crashes.crash_everywhere(plan)
+
+    # -- golden histories ----------------------------------------------------------------------------------------
+
+    async def golden(self, run: Run[Any], path: str | Path) -> None:
+        """Compare what a run did with its golden history; the first time, that is written.
+
+        Times and ids do not count. `pytest --interlock-update-golden` writes it anew. Raises GoldenDiffers, an
+        AssertionError whose message is a diff.
+        """
+        row = await self.session.find(run.namespace, run.id)
+        input = await self.session.rows.value(row.run, row.input or b"[null]", self.session.store.journal)
+        name = f"{row.namespace}/{row.workflow}:{row.version}"
+        await golden.compare(run, Path(path), input.value, name, update=self.updates_golden)
+
+    async def replay(self, workflow: Workflow[..., Any], path: str | Path) -> Replay:
+        """Run the present code of a workflow over a golden history, and perform nothing.
+
+        Raises DoesNotFit, an AssertionError, when a run that did this could not go on with the present code: it asks for
+        what is new, or not any more for what was done.
+        """
+        return await golden.replay(
+            workflow, Path(path), lambda token: self.session.secrets.token(self.namespace, token)
+        )
 
     @property
     def gate(self) -> Gate:
