@@ -6,8 +6,8 @@ the present code: whether a run that began with the code of then could go on wit
 
 from __future__ import annotations
 
-import difflib
 import json
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +39,7 @@ class DoesNotFit(errors.InterlockError, AssertionError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remembered:
-    """What a run began with and remembers. `open`: the calls that it waits for. `ended` None: it has not."""
+    """What a run began with and remembers. `open`: the calls that it waits for, or did at its end. `ended` None: not yet."""
 
     input: Json
     memos: list[Memo]
@@ -54,14 +54,25 @@ async def compare(run: Run[Any], path: Path, input: Json, workflow: str, *, upda
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, "utf-8")
         return
-    golden = path.read_text("utf-8")
-    if golden != text:
-        lines = difflib.unified_diff(
-            golden.splitlines(), text.splitlines(), str(path), f"the run {run.id}", lineterm=""
-        )
-        raise GoldenDiffers(
-            "\n".join([f"{workflow} did other than before; --interlock-update-golden writes what is right now", *lines])
-        )
+    if lines := _differing(_lines(path.read_text("utf-8"), path), _lines(text, path)):
+        told = f"{workflow} did other than {path} says; --interlock-update-golden writes what is right now"
+        raise GoldenDiffers("\n".join([told, *lines]))
+
+
+def _lines(text: str, path: Path) -> list[str]:
+    """Give what is compared, one thing a line. What ran side by side may end in any order, so the order does not count."""
+    try:
+        parts = json.loads(text)
+        lines = [f"{name}: {_json(parts[name])}" for name in ("workflow", "input", "ended")]
+        return lines + [_json(event) for event in parts["history"]]
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise errors.Invalid(f"{path} is no golden history: {error}; remove it to have it written anew") from error
+
+
+def _differing(golden: list[str], now: list[str]) -> list[str]:
+    """Give the lines that only one of the two has, in the order of what happened."""
+    gone, new = Counter(golden) - Counter(now), Counter(now) - Counter(golden)
+    return [f"- {line}" for line in golden if gone[line]] + [f"+ {line}" for line in now if new[line]]
 
 
 async def replay(workflow: Workflow[..., Any], path: Path, sign: Callable[[str], Awaitable[str]]) -> Replay:
@@ -88,7 +99,8 @@ def _problems(golden: Remembered, replay: Replay) -> list[str]:
         return [f"it raises {type(replay.error).__name__}: {replay.error}"]
     found = [f"`{ask.identity}` is new, and would be performed" for ask in replay.new_calls]
     found += [f"the result of `{memo.call}` is not asked for any more" for memo in replay.unused]
-    found += [f"the call `{call}`, which it waited for, is not made any more" for call in replay.unasked]
+    if golden.ended is None:
+        found += [f"the call `{call}`, which it waited for, is not made any more" for call in replay.unasked]
     if not found and golden.ended is not None and golden.ended != _how_it_ended(replay):
         found.append(f"it ends with {_how_it_ended(replay)!r} instead of {golden.ended!r}")
     if not found and golden.ended is None and replay.ended:
@@ -191,9 +203,9 @@ def _remembered(input: Json, history: list[Event]) -> Remembered:
             case events.Ended(output=result):
                 ended = {"output": result.value}
             case events.Faulted(fault=fault, memo=memo):
-                dropped, ended, open = memo, {"error": f"{fault.title}: {fault.detail}"}, {}
+                dropped, ended = memo, {"error": f"{fault.title}: {fault.detail}"}
             case events.Reopened():
-                memos, ended = [memo for memo in memos if memo.number != dropped], None
+                memos, open, ended = [memo for memo in memos if memo.number != dropped], {}, None
             case _:
                 pass
     return Remembered(input=input, memos=memos, open=list(open), ended=ended)

@@ -61,6 +61,9 @@ async def test_a_run_that_does_something_else_differs_with_a_diff(interlock: Kit
 async def test_it_is_written_anew_when_asked_for(interlock: Kit, tmp_path: Path) -> None:
     path = tmp_path / "fulfil.json"
     path.write_text("old")
+    with pytest.raises(errors.Invalid, match="remove it to have it written anew"):
+        await fulfilled(interlock, path, Order(1))
+    shop.SENT.clear()
     interlock.updates_golden = True
     await fulfilled(interlock, path, Order(1))
     interlock.updates_golden = False
