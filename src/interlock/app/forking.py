@@ -119,13 +119,5 @@ def _begins(event: Event) -> TypeGuard[events.Entered | events.Called | events.C
 
 def _before(history: Sequence[Event], path: str) -> list[Event] | None:
     """Give the events before the last one that began the step `path`, None when none did."""
-    begins = [
-        number
-        for number, event in enumerate(history)
-        if (
-            isinstance(event, events.Entered | events.Called)
-            or (isinstance(event, events.Completed) and event.since is not None)
-        )
-        and event.path == path
-    ]
+    begins = [number for number, event in enumerate(history) if _begins(event) and event.path == path]
     return list(history[: begins[-1]]) if begins else None
