@@ -18,6 +18,7 @@ import msgspec
 
 from interlock import errors, telemetry
 from interlock.engine import cause as causes
+from interlock.engine import resting
 from interlock.engine import state as states
 from interlock.engine.batches import Batches
 from interlock.engine.cause import Cause, Continue, Drain, Recover, Settled, Start, Tick
@@ -114,11 +115,17 @@ class Engine(Service):
     def _sweep(self) -> None:
         """Put away the functions of Python workflows that have only waited for a while; they are called again in time."""
         self._sweeping = asyncio.get_running_loop().call_later(_SWEEP_SECONDS, self._sweep)
+        timed = resting.timed()
         for _ in range(_PARKED_AT_ONCE):
             late = self._resting.late()
             if late is None:
                 return
-            self._put_away(late)
+            live = self._runs.get(late)
+            program = None if live is None else live.program
+            if program is None or (program.is_quiet and program not in timed):
+                self._put_away(late)
+            else:
+                self._rest_again(late)
 
     async def quiesce(self, seconds: float, hurry: asyncio.Event) -> None:
         """Begin no effect any more and wait until those in flight have ended, at most so long, or until `hurry`."""
@@ -402,7 +409,12 @@ class Engine(Service):
             return
         if live.program is None or state.status is RunStatus.SUSPENDED:
             self._put_away(live.run)
-        elif (crowded := self._resting.begin(live.run)) is not None:
+        else:
+            self._rest_again(live.run)
+
+    def _rest_again(self, run: str) -> None:
+        crowded = self._resting.begin(run)
+        if crowded is not None:
             self._put_away(crowded)
 
     def _put_away(self, run: str) -> None:

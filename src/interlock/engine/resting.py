@@ -1,13 +1,16 @@
 """Python runs of a node whose function only waits: which of them are to be put away.
 
 A function that waits keeps its stack and its locals in memory. After a while, or when too many wait, it is left, and called
-again over the run's memos when something happens: that costs a read, so it is not done at once.
+again over the run's memos when something happens: that costs a read, so it is not done at once. One that awaits more than
+calls, such as a socket, or a timeout of asyncio's, would never hear of it: it is left only when too many wait.
 """
 
 from __future__ import annotations
 
+import asyncio
 from typing import Final
 
+from interlock.flow.python.inside import INSIDE, Inside
 from interlock.service import Clock
 
 PATIENCE_SECONDS: Final = 10.0
@@ -45,3 +48,13 @@ class Resting:
         run = next(iter(self._since))
         del self._since[run]
         return run
+
+
+def timed() -> set[Inside | None]:
+    """Give the functions that wait for a moment by asyncio's own means, as in `asyncio.timeout` around a call.
+
+    asyncio does not say who waits, but for the context that a timer is to run in. On a loop that keeps its timers
+    elsewhere, as uvloop does, none are found.
+    """
+    handles = getattr(asyncio.get_running_loop(), "_scheduled", ())
+    return {handle._context.get(INSIDE) for handle in handles if not handle.cancelled()}
