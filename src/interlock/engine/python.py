@@ -198,7 +198,8 @@ class Program:
             before = self._activity
             await asyncio.sleep(0)
             quiet = 0 if self._activity != before else quiet + 1
-            if self.is_quiet:
+            # A turn later: a task that the function has just made itself makes its first call in that.
+            if (quiet or self._gathering) and self.is_quiet:
                 return
 
     @property

@@ -1,0 +1,258 @@
+"""How the calls of a Python workflow end: with a result, with an error, later, again, or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from interlock import Retries, errors, gather, sleep, step, workflow
+from interlock.engine.cause import Occurred
+from interlock.flow.python.durable import run_workflow, sleep_until, token, wait_for_event
+from interlock.model import event as events
+from interlock.model.fault import RUNTIME, Fault
+from interlock.model.task import Cancelled, Done, Failed, FailureClass, Snoozed
+from unit.engine.program_world import ProgramWorld
+
+FAULT = Fault(type=RUNTIME, status=500, title="Broken", detail="it broke")
+
+
+def failed(kind: FailureClass = FailureClass.APPLICATION, *, final: bool = False) -> Failed:
+    return Failed(kind, FAULT, final=final)
+
+
+@pytest.fixture
+async def begin() -> AsyncIterator[Callable[..., Any]]:
+    worlds: list[ProgramWorld] = []
+
+    async def begun(function: Any, **input: Any) -> ProgramWorld:
+        world = ProgramWorld(function, input)
+        worlds.append(world)
+        await world.start()
+        return world
+
+    yield begun
+    for world in worlds:
+        await world.stop()
+
+
+@step(retries=Retries(count=2, backoff="fixed", delay=5.0, jitter=0.0), timeout="1m")
+async def patient() -> int:
+    raise AssertionError("the world performs it")
+
+
+@step
+async def plain() -> int:
+    raise AssertionError("the world performs it")
+
+
+@step(retries=Retries(count=1, jitter=0.0))
+async def simple() -> int:
+    raise AssertionError("the world performs it")
+
+
+@workflow(name="calls-patient")
+async def patiently() -> Any:
+    return await patient()
+
+
+@workflow(name="calls-plain")
+async def plainly() -> Any:
+    try:
+        return await plain()
+    except errors.StepFailed as error:
+        return f"{type(error).__name__}: {error}"
+
+
+@workflow(name="calls-simple")
+async def simply() -> Any:
+    return await simple()
+
+
+def only(world: ProgramWorld) -> int:
+    (effect,) = world.requests
+    return effect
+
+
+async def test_failed_attempt_is_made_again_after_its_back_off(begin: Any) -> None:
+    world = await begin(patiently)
+    for attempt in (1, 2):
+        assert world.requests[only(world)].attempt == attempt
+        await world.settle((only(world), failed()))
+        assert not world.requests
+        assert world.state.wake_at() == world.clock.time + 5.0
+        await world.later()
+    await world.settle((only(world), Done(3)))
+    assert world.output == 3
+
+
+async def test_failure_beyond_the_budget_is_raised(begin: Any) -> None:
+    world = await begin(simply)
+    await world.settle((only(world), failed()))
+    assert world.state.wake_at() == world.clock.time + 1.0
+    await world.later()
+    await world.settle((only(world), failed()))
+    assert world.ended
+    assert world.state.fault.instance == "/simple"
+
+
+async def test_final_failure_is_not_tried_again(begin: Any) -> None:
+    world = await begin(patiently)
+    await world.settle((only(world), failed(final=True)))
+    assert world.ended
+
+
+async def test_attempt_that_takes_too_long_is_made_again_and_then_raised(begin: Any) -> None:
+    world = await begin(patiently)
+    for _ in range(3):
+        first = only(world)
+        await world.later()
+        if not world.ended and not world.requests:
+            await world.later()
+        assert first not in world.requests
+    assert world.ended
+    assert world.state.fault.title == "Timeout"
+
+
+async def test_snoozed_attempt_is_made_later(begin: Any) -> None:
+    world = await begin(plainly)
+    await world.settle((only(world), Snoozed(30.0)))
+    assert world.state.wake_at() == world.clock.time + 30.0
+    await world.later()
+    await world.settle((only(world), Done(3)))
+    assert world.output == 3
+
+
+async def test_attempt_that_was_cancelled_by_itself_has_failed(begin: Any) -> None:
+    world = await begin(plainly)
+    await world.settle((only(world), Cancelled()))
+    assert "cancelled by itself" in world.output
+
+
+async def test_step_whose_process_dies_again_and_again_is_given_up(begin: Any) -> None:
+    world = await begin(plainly)
+    for _ in range(4):
+        await world.crash()
+    assert world.output.startswith("StepLost")
+
+
+async def test_result_that_is_too_large_fails_its_call(begin: Any) -> None:
+    world = await begin(plainly)
+    world.programs._deciding._max_payload_bytes = 100
+    await world.settle((only(world), Done("x" * 200)))
+    assert "StepFailed" in world.output
+
+
+# -- waits ---------------------------------------------------------------------------------------------------------------
+
+
+def envelope(**more: Any) -> dict[str, Any]:
+    return {"specversion": "1.0", "id": "1", "type": "paid", "source": "shop", "data": {"order": 7}} | more
+
+
+@workflow(name="calls-listening")
+async def listening() -> Any:
+    try:
+        return await wait_for_event("paid", source="shop", data={"order": 7}, timeout="1h")
+    except TimeoutError:
+        return "too late"
+    except errors.StepFailed:
+        return "failed"
+
+
+@pytest.mark.parametrize(
+    "other", [{"type": "sent"}, {"source": "bank"}, {"data": {"order": 8}}, {"data": {}}, {"data": "text"}]
+)
+async def test_event_that_does_not_fit_is_not_heard(begin: Any, other: dict[str, Any]) -> None:
+    world = await begin(listening)
+    await world.apply(Occurred(envelope(**other)))
+    assert not world.ended
+    await world.apply(Occurred(envelope()))
+    assert world.output == envelope()
+
+
+async def test_event_that_never_comes_is_a_timeout(begin: Any) -> None:
+    world = await begin(listening)
+    await world.later()
+    assert world.output == "too late"
+
+
+async def test_event_that_is_too_large_fails_the_call_that_waits_for_it(begin: Any) -> None:
+    world = await begin(listening)
+    world.programs._deciding._max_payload_bytes = 100
+    await world.apply(Occurred(envelope(data={"order": 7, "text": "x" * 200})))
+    assert world.output == "failed"
+
+
+@workflow(name="calls-anything")
+async def anything() -> Any:
+    return (await gather(wait_for_event(), plain()))[0]
+
+
+async def test_event_of_any_kind_is_heard_where_none_is_named(begin: Any) -> None:
+    world = await begin(anything)
+    await world.apply(Occurred(envelope()))
+    await world.settle((only(world), Done(1)))
+    assert world.output == envelope()
+
+
+@workflow(name="calls-until")
+async def until_a_moment() -> str:
+    await sleep_until(datetime.fromtimestamp(2000, UTC))
+    await sleep_until(datetime.fromtimestamp(1, UTC))
+    return "there"
+
+
+async def test_moment_that_has_passed_is_over_at_once(begin: Any) -> None:
+    world = await begin(until_a_moment)
+    await world.later()
+    assert world.clock.time == 2000
+    await world.later()
+    assert world.clock.time == 2000
+    assert world.output == "there"
+
+
+@workflow(name="calls-waits")
+async def waits() -> Any:
+    try:
+        child = await run_workflow("thing:2.0.0", 1)
+    except errors.StepFailed:
+        child = "failed"
+    try:
+        return [child, await token("right", expires="1h").result()]
+    except TimeoutError:
+        return [child, "expired"]
+
+
+async def test_child_that_fails_and_token_that_expires_are_errors_and_not_retried(begin: Any) -> None:
+    world = await begin(waits)
+    (target,) = [request.target for request in world.requests.values()]
+    assert (target.namespace, target.name, target.version) == ("default", "thing", "2.0.0")
+    await world.settle((only(world), failed()))
+    await world.later()
+    assert world.output == ["failed", "expired"]
+
+
+@workflow(name="calls-leaving")
+async def leaving() -> int:
+    task = asyncio.create_task(plain())
+    await sleep("1s")
+    task.cancel()
+    await asyncio.wait([task])
+    await sleep("2s")
+    return 1
+
+
+async def test_call_that_is_left_is_interrupted_and_its_outcome_refused(begin: Any) -> None:
+    world = await begin(leaving)
+    effect = only(world)
+    await world.later()
+    await world.apply()
+    assert world.interrupts == [effect]
+    assert sum(isinstance(event, events.Left) for event in world.history) == 1
+    await world.settle((effect, Done(1)))
+    await world.later()
+    assert world.output == 1
