@@ -6,7 +6,7 @@ import asyncio
 import random
 import sys
 import uuid
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -97,16 +97,15 @@ class WatchedProgram(Program):
             case _:
                 return make()
 
-    def alone(self, call: Awaitable[T]) -> Coroutine[Any, Any, T]:
+    def alone(self, call: Awaitable[T]) -> asyncio.Task[T]:
         around = _BRANCH.get()
         number = self._children[around] = self._children.get(around, 0) + 1
-        inner = super().alone(call)
 
         async def branched() -> T:
             _BRANCH.set((*around, number))
-            return await inner
+            return await call
 
-        return branched()
+        return super().alone(branched())
 
     def _identity(self, name: str, key: str) -> str:
         if self.closed:
