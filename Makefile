@@ -44,8 +44,9 @@ test-quick: $(STAMP)  ## run the unit and store tests without coverage, such as 
 	$(BIN)/python -m pytest -n 2 tests/unit tests/store -k "not pgbouncer and not postgresql"
 
 # At full scale: make chaos INTERLOCK_CHAOS=full
-chaos: $(STAMP)  ## kill, stop and restart nodes and servers under load; takes minutes
+chaos: $(STAMP)  ## kill, stop and restart nodes and servers under load, at every commit; takes minutes
 	INTERLOCK_CHAOS=$(INTERLOCK_CHAOS) $(BIN)/python -m pytest tests/chaos -m chaos -n 0 -s
+	$(BIN)/python -m pytest tests/unit tests/store tests/acceptance -m chaos -n 2
 
 check: $(STAMP)  ## check format, lint, types and layers
 	$(BIN)/ruff format --check .
