@@ -21,7 +21,7 @@ import asyncio
 import contextvars
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 from interlock.engine.unwinding import Unwinding
 from interlock.flow.python import raised
@@ -300,7 +300,7 @@ class Program:
 
     async def ask(self, name: str, key: str, call: Call, arguments: Json) -> Json:
         if self.closed:
-            await self._unwinding.refuse(name, self._thread)
+            await self._refuse(name)
         identity = self._identity(name, key)
         memo = self._remembered.get(identity)
         if memo is None and identity not in self._open and isinstance(call, StepCall) and call.cache is not None:
@@ -323,6 +323,10 @@ class Program:
             raise
         finally:
             del self._callers[future]
+
+    async def _refuse(self, name: str) -> NoReturn:
+        """Refuse a call that is made after the run has left."""
+        await self._unwinding.refuse(name, self._thread)
 
     def _future(self) -> asyncio.Future[Memo]:
         """Give what the present task is to wait for, and take note of the task."""

@@ -13,7 +13,7 @@ import sys
 import sysconfig
 import threading
 from types import CodeType, FrameType
-from typing import Final
+from typing import Final, NoReturn
 
 from interlock import telemetry
 from interlock.flow.python.inside import Leaving
@@ -38,7 +38,7 @@ class Unwinding:
         self._told = False
         self._refused = 0
 
-    async def refuse(self, call: str, thread: threading.Thread | None) -> None:
+    async def refuse(self, call: str, thread: threading.Thread | None) -> NoReturn:
         """Refuse a call. `thread`: the one that a sync function runs in. Raises Leaving, always."""
         if not self._told and (thread is not None or isinstance(sys.exc_info()[1], Leaving)):
             self._told = True
