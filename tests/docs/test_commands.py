@@ -72,6 +72,8 @@ def walked(page: Path, reader: Reader) -> list[str]:
     for language, text in BLOCK.findall(page.read_text("utf-8")):
         if language == "yaml" and text.startswith("document:"):
             reader.save(text)
+        if language == "python" and (named := re.match(r"# (\S+\.py)\n", text)):
+            (reader.folder / named[1]).write_text(text)
         if language in ("console", "bash"):
             typed += [line[2:] for line in text.splitlines() if line.startswith("$ interlock")]
     return typed
@@ -128,7 +130,7 @@ def test_the_readme_shows_what_is_printed(reader: Reader) -> None:
             seen = shown("\n".join(screen.lines))
             assert seen[: len(shown(printed))] == shown(printed)
             compared += 1
-    assert compared == 3
+    assert compared == 4
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
-
-from typing_extensions import assert_type
+from typing import Any, assert_type
 
 import interlock
-from interlock import Interlock, Retries, Run, gather, run_workflow, sleep, step, token, wait_for_event, workflow
-from interlock import sync
+from interlock import Interlock, Retries, Run, gather, run_workflow, sleep, step, sync, token, wait_for_event, workflow
 
 
 @dataclass

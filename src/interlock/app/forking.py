@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeGuard
 
 import msgspec
 
@@ -110,15 +111,13 @@ def _called(history: Sequence[Event], step: str, run: str) -> str:
     raise errors.NotFound(f"the run {run} made no call {step!r}; its calls are {', '.join(paths) or 'none'}")
 
 
+def _begins(event: Event) -> TypeGuard[events.Entered | events.Called | events.Completed]:
+    """Say whether an event begins a step."""
+    entered = isinstance(event, events.Entered | events.Called)
+    return entered or (isinstance(event, events.Completed) and event.since is not None)
+
+
 def _before(history: Sequence[Event], path: str) -> list[Event] | None:
     """Give the events before the last one that began the step `path`, None when none did."""
-    begins = [
-        number
-        for number, event in enumerate(history)
-        if (
-            isinstance(event, events.Entered | events.Called)
-            or (isinstance(event, events.Completed) and event.since is not None)
-        )
-        and event.path == path
-    ]
+    begins = [number for number, event in enumerate(history) if _begins(event) and event.path == path]
     return list(history[: begins[-1]]) if begins else None

@@ -13,7 +13,7 @@ from typing import Any
 
 from interlock.app import graphs
 from interlock.engine import state as states
-from interlock.engine.cause import Cause, Cancel, Continue, Drain, Recover, Settled, Start, Tick
+from interlock.engine.cause import Cancel, Cause, Continue, Drain, Recover, Settled, Start, Tick
 from interlock.engine.deciding import Deciding
 from interlock.engine.live import LiveRun
 from interlock.engine.patience import Patience
@@ -300,6 +300,3 @@ class ProgramWorld:
 def _name(request: Any) -> str:
     target = request.target
     return target.function.rsplit(":", 1)[-1].rsplit(".", 1)[-1] if isinstance(target, PythonTarget) else request.path
-
-
-
