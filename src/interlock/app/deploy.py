@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from interlock import errors
 from interlock.app.session import Session
@@ -82,11 +82,16 @@ def findings() -> list[Finding]:
     """Give what the sources of this process's workflows do that would not survive."""
     found: list[Finding] = []
     for workflow in registry.workflows():
-        try:
-            found += lint.check(workflow.function, _is_step, _waits)
-        except errors.NotFound:
-            continue  # typed in, or generated: there is no source to look at
+        found += findings_of(workflow)
     return sorted(set(found), key=lambda finding: (finding.file, finding.line, finding.column, finding.code))
+
+
+def findings_of(workflow: Workflow[..., Any]) -> list[Finding]:
+    """Give what the source of one workflow does that would not survive."""
+    try:
+        return lint.check(workflow.function, _is_step, _waits)
+    except errors.NotFound:
+        return []  # typed in, or generated: there is no source to look at
 
 
 def _is_step(value: object) -> bool:

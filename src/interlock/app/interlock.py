@@ -222,13 +222,14 @@ class Interlock:
         workflow: str | None = None,
         where: Mapping[str, str | float | bool] | None = None,
         limit: int = _LISTED,
+        conn: Any = None,
     ) -> list[Run[Any]]:
         """Give runs, newest first.
 
         `status`: only those that stand so, such as ["running", "waiting"]. `workflow`: only those of this name. `where`: the
         attributes that they must have, as set by `set_attributes`. `limit`: how many at most.
         """
-        rows = await self.session.store.views.runs(
+        rows = await (self.session.store if conn is None else conn.store).views.runs(
             self.namespace, status, workflow, None, limit, attributes=dict(where or {})
         )
         return [Run(self.session, row.run, row.namespace, row.id, workflow=None) for row in rows]

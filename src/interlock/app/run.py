@@ -74,12 +74,13 @@ class Run(Generic[R]):
         """Give how the run stands."""
         return (await self._row(_store(self._session, conn))).status
 
-    async def shown(self) -> dict[str, Json]:
+    async def shown(self, *, conn: Any = None) -> dict[str, Json]:
         """Give what the run shows of itself: `progress` (0 to 1), `message`, `status`, and its search `attributes`."""
-        row = await self._row(self._session.store)
+        store = _store(self._session, conn)
+        row = await self._row(store)
         told = json.decode(row.shown) if row.shown else {}
         fields = {name: told.get(name) for name in ("progress", "message", "status")}
-        return fields | {"attributes": await self._session.store.views.attributes(self.run)}
+        return fields | {"attributes": await store.views.attributes(self.run)}
 
     async def history(self) -> list[Event]:
         """Give the events of the run, oldest first."""
@@ -102,9 +103,11 @@ class Run(Generic[R]):
         """Lift a suspension. False: it has ended."""
         return await self._session.resume(await self._row(_store(self._session, conn)), within=_within(conn))
 
-    async def retry(self) -> bool:
-        """Go on with a faulted run from the step that failed. False: it is not faulted, or is being undone."""
-        return await self._session.retry(await self._row(self._session.store))
+    async def retry(self, *, conn: Any = None) -> bool:
+        """Go on with a faulted run from the step that failed. False: it is not faulted. Raises Conflict for one that was
+        undone."""
+        row = await self._row(_store(self._session, conn))
+        return await self._session.retry(row, within=_within(conn))
 
     def __repr__(self) -> str:
         return f"<run {self.namespace}/{self.id}>"

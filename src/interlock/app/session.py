@@ -349,7 +349,7 @@ class Session:
             await node.engine.adopt(run)
         return bool(claimed)
 
-    async def retry(self, row: RunRow) -> bool:
+    async def retry(self, row: RunRow, *, within: Store | None = None) -> bool:
         """Go on with a faulted run from the step that failed. False: it is not faulted.
 
         A live node goes on with it, or else this process's. Raises Conflict for a run that was rolled back.
@@ -359,6 +359,8 @@ class Session:
                 f"the run {row.id} was rolled back: what its steps did was undone, so it cannot go on; start it again"
             )
             raise errors.Conflict(text)
+        if within is not None:  # whoever claims it goes on with it, once the transaction is committed
+            return await within.journal.reopen(row.run, None, actor(), self.clock.now()) is not None
         if self.node is None and stranded.serves(await self.servers(), msgspec.structs.replace(row, owner=None)):
             return await self.store.journal.reopen(row.run, None, actor(), self.clock.now()) is not None
         node = await self.bring_node()

@@ -167,7 +167,10 @@ def hear(m: Machine, envelope: dict[str, Json]) -> None:
     for scope in list(m.state.scopes.values()):
         call = scope.frames[-1].call if scope.frames else None
         if isinstance(call, EventCall) and _fits(call, envelope):
-            _return(m, scope, output=m.payload(envelope))
+            try:
+                _return(m, scope, output=m.payload(envelope))
+            except StepFault as found:
+                _fail(m, scope, Failed(FailureClass.INVALID, found.fault))
 
 
 def _fits(call: EventCall, envelope: Mapping[str, Json]) -> bool:

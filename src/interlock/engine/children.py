@@ -13,13 +13,14 @@ from interlock.engine import exchange
 from interlock.engine.handing import Handing
 from interlock.engine.live import LiveRun
 from interlock.engine.rows import Rows
+from interlock.flow.python import registry
 from interlock.model import fault
 from interlock.model.fault import Fault
 from interlock.model.payload import Payload
 from interlock.model.task import Done, EffectRequest, Failed, FailureClass, Place, WorkflowTarget
 from interlock.secrets import revealed as revealing
 from interlock.service import Clock
-from interlock.store.ports import NewRun, Post, Store
+from interlock.store.ports import Definition, NewRun, Post, Store
 
 _LATEST: Final = "latest"
 
@@ -72,7 +73,7 @@ class Children:
 
     async def _child(self, place: Place, request: EffectRequest, target: WorkflowTarget) -> NewRun | Failed:
         if target.definition:
-            found = await self._store.journal.definition(target.definition)
+            found = await self._defined(target)
         else:
             version = None if target.version == _LATEST else target.version
             found = await self._store.journal.published(target.namespace, target.name, version)
@@ -101,6 +102,22 @@ class Children:
             parent_effect=request.effect if target.awaited else None,
             large=large,
         )
+
+    async def _defined(self, target: WorkflowTarget) -> Definition | None:
+        """Give a definition by its digest; that of a Python workflow is stored when it is first called here."""
+        found = await self._store.journal.definition(target.definition)
+        workflow = registry.workflow(target.namespace, target.name, target.version) if found is None else None
+        if workflow is None or workflow.digest != target.definition:
+            return found
+        made = Definition(
+            digest=workflow.digest,
+            namespace=workflow.namespace,
+            name=workflow.name,
+            version=workflow.version,
+            source=workflow.source,
+        )
+        await self._store.journal.define(made)
+        return made
 
 
 def _unknown(target: WorkflowTarget) -> Failed:

@@ -72,6 +72,8 @@ class Programs:
 
     async def _follow(self, live: LiveRun, state: RunState, work: Decision, had: int) -> None:
         """Let the function make of the new results what it will, until it waits."""
+        if not _goes_on(state) and not state.ended:
+            leave(live, "the run does not go on")  # and is begun again over what came meanwhile
         while _goes_on(state) and not live.drained:
             program = live.program
             if program is None:

@@ -23,6 +23,7 @@ import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any, Final, TypeVar
 
+from interlock.engine.unwinding import Unwinding
 from interlock.flow.python import raised
 from interlock.flow.python.inside import INSIDE, Leaving
 from interlock.flow.python.workflow import CURRENT, Workflow
@@ -77,8 +78,6 @@ class Program:
         self.namespace = namespace
         self.loop = asyncio.get_running_loop()
         self.closed = False
-        self.findings: list[str] = []
-        """What the function did that it should not, for who tests it."""
         self.error: BaseException | None = None
         """What the function ended with, if that was an error."""
         self._workflow = workflow
@@ -114,6 +113,7 @@ class Program:
         self._thread: threading.Thread | None = None
         self._busy = asyncio.Event()
         self._context = contextvars.copy_context()
+        self._unwinding = Unwinding(id, workflow.name, workflow.function.__code__)
 
     # -- for the engine ------------------------------------------------------------------------------------------
 
@@ -258,7 +258,7 @@ class Program:
             if self.closed or _is_left(error):
                 return
             self.error = error
-            self._did(Raise(fault=raised.fault_of(error), memo=getattr(error, "__interlock_memo__", None)))
+            self._did(Raise(fault=raised.fault_of(error), memo=_memo_of(error)))
         else:
             if not self.closed:
                 self._did(Return(output=output))
@@ -299,6 +299,8 @@ class Program:
     # -- Inside: what the function asks for ----------------------------------------------------------------------
 
     async def ask(self, name: str, key: str, call: Call, arguments: Json) -> Json:
+        if self.closed:
+            await self._unwinding.refuse(name, self._thread)
         identity = self._identity(name, key)
         memo = self._remembered.get(identity)
         if memo is None and identity not in self._open and isinstance(call, StepCall) and call.cache is not None:
@@ -399,20 +401,17 @@ class Program:
         finally:
             self._gathering -= 1
 
-    def alone(self, call: Awaitable[T]) -> Coroutine[Any, Any, T]:
+    def alone(self, call: Awaitable[T]) -> asyncio.Task[T]:
+        task = self.loop.create_task(call if isinstance(call, Coroutine) else _awaited(call))
         self._tasks += 1
+        self._known.add(task)
+        task.add_done_callback(self._is_done)
+        return task
 
-        async def awaited() -> T:
-            task = asyncio.current_task()
-            self._known.add(task)
-            try:
-                return await call
-            finally:
-                self._known.discard(task)
-                self._tasks -= 1
-                self._activity += 1
-
-        return awaited()
+    def _is_done(self, task: asyncio.Task[Any]) -> None:
+        self._known.discard(task)
+        self._tasks -= 1
+        self._activity += 1
 
     def note(self, name: str, key: str, make: Callable[[], Json]) -> Json:
         identity = self._identity(f"{name}:", key)
@@ -468,10 +467,32 @@ class Program:
         return await self._sign(token)
 
 
+async def _awaited(call: Awaitable[T]) -> T:
+    return await call
+
+
 def _taken_note_of(task: asyncio.Task[Any]) -> None:
     """A task of a function that is left ended; nobody may be there to hear of it, and asyncio would complain."""
     if not task.cancelled():
         task.exception()
+
+
+def _memo_of(error: BaseException) -> int | None:
+    """Give the number of the memo that an error came from: its own, or of what it holds, or of what it was raised for."""
+    seen: set[int] = set()
+    ahead: list[BaseException | None] = [error]
+    while ahead:
+        found = ahead.pop(0)
+        if found is None or id(found) in seen:
+            continue
+        seen.add(id(found))
+        memo: int | None = getattr(found, "__interlock_memo__", None)
+        if memo is not None:
+            return memo
+        if isinstance(found, BaseExceptionGroup):
+            ahead += found.exceptions
+        ahead += [found.__cause__, found.__context__]
+    return None
 
 
 def _is_left(error: BaseException) -> bool:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from interlock import errors
 from interlock.flow.python import registry
@@ -14,6 +14,8 @@ from interlock.model.task import Cancelled, Outcome, PythonTarget
 from interlock.pool.launcher import Launch, Launcher, OnOutput, Running
 from interlock.testing.gates import STEP, Gate
 from interlock.testing.stubs import Stub, Stubs
+
+_ALONE_SECONDS: Final = 1.0  # that a function is waited for by the next one, when they are to run one by one
 
 
 @dataclass(slots=True, eq=False)
@@ -36,7 +38,8 @@ class Attempts:
     """Those of one Interlock, over all of its nodes.
 
     `look`, if given, is called around each attempt whose key was performed before, and gives the world. With `orders` set,
-    outcomes are kept until `release` lets them go, so that a test decides who comes first.
+    outcomes are kept until `release` lets them go, so that a test decides who comes first. Once `is_careful`, one function
+    runs at a time, so that a change of the world has one author.
     """
 
     def __init__(self, stubs: Stubs, look: Callable[[], object] | None = None, *, orders: bool = False) -> None:
@@ -46,6 +49,10 @@ class Attempts:
         self._orders = orders
         self._busy: set[asyncio.Future[None]] = set()
         """The functions that run."""
+        self.is_careful = False
+        self._alone = asyncio.Lock()
+        self.most_kept = 0
+        """How many outcomes waited at once: above 1, it matters who comes first."""
         self._kept: dict[int, asyncio.Event] = {}
         """Outcomes that wait for `release`, by the number of their attempt."""
 
@@ -55,15 +62,33 @@ class Attempts:
         undoes = isinstance(target, PythonTarget) and target.undoes
         key = launch.environment["INTERLOCK_IDEMPOTENCY_KEY"]
         attempt = Attempt(name=_name(launch, step, undoes=undoes), key=key, step=step, undoes=undoes)
-        if self._look is not None and any(other.key == key and other.outcome is not None for other in self.all):
-            attempt.before = self._look()
         self.all.append(attempt)
         return attempt
 
-    def end(self, attempt: Attempt, outcome: Outcome) -> None:
-        attempt.outcome = outcome
-        if attempt.before is not None and self._look is not None:
-            attempt.after = self._look()
+    async def perform(self, attempt: Attempt, act: Callable[[], Awaitable[Outcome]]) -> Outcome:
+        """Let an attempt act, and note what came of it."""
+        work: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._busy.add(work)
+        is_alone = self.is_careful and await self._became_alone()
+        try:
+            seen = any(other.key == attempt.key and other.outcome is not None for other in self.all)
+            attempt.before = self._look() if seen and self._look is not None else None
+            attempt.outcome = await act()
+            attempt.after = self._look() if seen and self._look is not None else None
+            return attempt.outcome
+        finally:
+            if is_alone:
+                self._alone.release()
+            self._busy.discard(work)
+            work.set_result(None)
+
+    async def _became_alone(self) -> bool:
+        """Wait for the turn to run alone; False after a while: the others may wait for this one."""
+        try:
+            async with asyncio.timeout(_ALONE_SECONDS):
+                return await self._alone.acquire()
+        except TimeoutError:
+            return False
 
     async def in_turn(self, attempt: Attempt) -> None:
         """Wait until the outcome of an attempt may be known."""
@@ -71,6 +96,7 @@ class Attempts:
             return
         number = next(number for number, other in enumerate(self.all) if other is attempt)
         turn = self._kept[number] = asyncio.Event()
+        self.most_kept = max(self.most_kept, len(self._kept))
         try:
             await turn.wait()
         finally:
@@ -88,13 +114,6 @@ class Attempts:
     def performing(self) -> int:
         """How many functions run at this moment."""
         return len(self._busy)
-
-    def work(self) -> asyncio.Future[None]:
-        """Note that a function runs until the future is done."""
-        work: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._busy.add(work)
-        work.add_done_callback(self._busy.discard)
-        return work
 
     async def finished(self, seconds: float) -> None:
         """Wait until no function runs, at most so long."""
@@ -157,18 +176,11 @@ class _Watched:
 
     async def _run(self) -> Outcome:
         attempt = self._attempts.begin(self._launch)
-
-        async def performed() -> Outcome:
-            work = self._attempts.work()
-            try:
-                outcome = await self._performed(self._stub)
-                self._attempts.end(attempt, outcome)
-                return outcome
-            finally:
-                work.set_result(None)
-
+        attempts, stub = self._attempts, self._stub
         try:
-            outcome = await self._gate.passed(STEP, attempt.name, performed)
+            outcome = await self._gate.passed(
+                STEP, attempt.name, lambda: attempts.perform(attempt, lambda: self._performed(stub))
+            )
         except errors.LeaseLost:  # the node is dead
             return Cancelled()
         await self._attempts.in_turn(attempt)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -15,19 +16,25 @@ import msgspec
 from interlock import config, errors
 from interlock.app.interlock import Interlock
 from interlock.app.probes import Probes
+from interlock.app.run import Run
 from interlock.app.session import Session
 from interlock.config import Settings
 from interlock.engine.membership import ATTEMPT_TTL_SECONDS, NODE_TTL_SECONDS
 from interlock.engine.python import Program
+from interlock.engine.replaying import Replay
 from interlock.flow.python.options import Duration, seconds
 from interlock.flow.python.step import Step
+from interlock.flow.python.workflow import Workflow
 from interlock.pool.launcher import Launcher
 from interlock.store.ports import NodeRow, Store
+from interlock.testing import golden
 from interlock.testing.attempts import Attempts, WatchedLauncher
 from interlock.testing.clock import START, VirtualClock
+from interlock.testing.findings import Report
 from interlock.testing.gates import Crash, Gate, GatedStore
 from interlock.testing.programs import Watcher
 from interlock.testing.stubs import UNSET, Stub, Stubs
+from interlock.testing.worlds import Given, World, functions_of
 
 _PATIENCE_SECONDS: Final = 10.0  # of real time, that steps are given to end before a test goes on without them
 _CRASH_SECONDS: Final = 5.0  # that running functions are given to end before their node is taken away
@@ -245,6 +252,64 @@ class Kit(Interlock):
             while self.session.node is None or self.session.node is node:  # noqa: ASYNC110 (it comes back by itself)
                 await asyncio.sleep(_PAUSE_SECONDS)
 
+    async def crash_everywhere(
+        self,
+        workflow: Workflow[..., Any],
+        /,
+        *args: Any,
+        world: Callable[[], Any] | None = None,
+        reset: Callable[[], Any] | None = None,
+        answers: Mapping[str, Any] | None = None,
+        on_wait: Callable[[Kit], Awaitable[object] | object] | None = None,
+        **kwargs: Any,
+    ) -> Report:
+        """Run a workflow with a crash at every commit and around every attempt of a step; it has to end the same.
+
+        `world`: gives what its steps change outside of the run, to be compared; `reset` puts that back before each
+        repetition. Without, it is what the modules of the workflow and its steps keep in lists, dicts, sets, objects of
+        their own classes and counters. `answers`: results for tokens by their name, data for events by their type, or
+        functions that give them. `on_wait`: called whenever only time or others are waited for. Stubs count. Raises
+        NotCrashSafe, an AssertionError that names the step which is not idempotent and the crash that showed it.
+        """
+        from interlock.testing import crashes, rehearsal  # noqa: PLC0415 (they use this class)
+
+        plan = rehearsal.Plan(
+            workflow=workflow,
+            args=args,
+            kwargs=kwargs,
+            world=World(functions_of(workflow)) if world is None else Given(world, reset or _nothing),
+            stubs=self.attempts.stubs,
+            start=self.clock.datetime,
+            seed=self.watcher.seed,
+            patience_seconds=self._patience_seconds,
+            answers=answers or {},
+            on_wait=on_wait,
+        )
+        return await crashes.crash_everywhere(plan)
+
+    # -- golden histories ----------------------------------------------------------------------------------------
+
+    async def golden(self, run: Run[Any], path: str | Path) -> None:
+        """Compare what a run did with its golden history; the first time, that is written.
+
+        Times and ids do not count. `pytest --interlock-update-golden` writes it anew. Raises GoldenDiffers, an
+        AssertionError whose message is a diff.
+        """
+        row = await self.session.find(run.namespace, run.id)
+        input = await self.session.rows.value(row.run, row.input or b"[null]", self.session.store.journal)
+        name = f"{row.namespace}/{row.workflow}:{row.version}"
+        await golden.compare(run, Path(path), input.value, name, update=self.updates_golden)
+
+    async def replay(self, workflow: Workflow[..., Any], path: str | Path) -> Replay:
+        """Run the present code of a workflow over a golden history, and perform nothing.
+
+        Raises DoesNotFit, an AssertionError, when a run that did this could not go on with the present code: it asks for
+        what is new, or not any more for what was done.
+        """
+        return await golden.replay(
+            workflow, Path(path), lambda token: self.session.secrets.token(self.namespace, token)
+        )
+
     @property
     def gate(self) -> Gate:
         """That of the present node."""
@@ -267,6 +332,10 @@ class _Probes(Probes):
 
     def launcher(self, launcher: Launcher) -> Launcher:
         return WatchedLauncher(launcher, self._attempts, self.gate)
+
+
+def _nothing() -> None:
+    """Put nothing back: the world is the test's own affair."""
 
 
 def _settings() -> Settings:

@@ -34,13 +34,20 @@ class Stub:
         self._side_effect = side_effect
         self._sequence: Iterator[Any] | None = None
         if side_effect is not UNSET and not callable(side_effect) and not isinstance(side_effect, BaseException):
-            self._sequence = iter(side_effect)
+            self._side_effect = list(side_effect)
+            self._sequence = iter(self._side_effect)
         self._end: Callable[[], None] = lambda: None
 
     def begin(self, end: Callable[[], None]) -> Stub:
         """`end` takes the stub out of where it was put."""
         self._end = end
         return self
+
+    def again(self) -> Stub:
+        """Give the same, as if it had not been called; its calls are noted in the same list."""
+        stub = Stub(self._of, self._returns, self._side_effect)
+        stub.calls = self.calls
+        return stub
 
     def undo(self) -> None:
         """Let the step do again what it does."""
@@ -119,6 +126,13 @@ class Stubs:
     def _remove(self, stub: Stub) -> None:
         if stub in self._stubs:
             self._stubs.remove(stub)
+
+    def again(self) -> Stubs:
+        """Give the same stubs as if they had not been called, for another Interlock."""
+        stubs = Stubs(self._catalog)
+        for stub in reversed(self._stubs):
+            stubs.add(stub.again())
+        return stubs
 
     def clear(self) -> None:
         self._stubs.clear()

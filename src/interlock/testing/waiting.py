@@ -1,47 +1,41 @@
-"""Async objects for code that is not: their calls wait for the result, on a loop in a thread of its own."""
+"""Async objects for tests that are not: their calls wait for the result, on a loop in a thread of its own."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import functools
 import inspect
-import threading
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import AbstractAsyncContextManager
-from typing import Any
+from typing import Any, Final
 
 from interlock.app.run import Run
 from interlock.app.tokens import Tokens
+from interlock.sync import Portal
 
-_WRAPPED = (Run, Tokens)
+_SHOWN: Final = (Run, Tokens)
 
 
 class Waiting:
-    """Has what the object behind it has; what is awaited there is waited for here."""
+    """Has what the object behind it has; what is to be awaited there is waited for here."""
 
-    def __init__(self, inner: Any, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, inner: Any, portal: Portal) -> None:
         self._inner = inner
-        self._loop = loop
+        self._portal = portal
 
     @classmethod
     @contextlib.contextmanager
     def opened(cls, manager: AbstractAsyncContextManager[Any]) -> Iterator[Waiting]:
         """Enter an async context on a loop of its own, and leave it at the end of the block."""
-        loop = asyncio.new_event_loop()
-        thread = threading.Thread(target=loop.run_forever, name="interlock-waiting", daemon=True)
-        thread.start()
-        waiting = cls(manager, loop)
+        portal = Portal()
         try:
-            waiting._wait(manager.__aenter__())
+            portal.call(_awaited(manager.__aenter__()))
             try:
-                yield waiting
+                yield cls(manager, portal)
             finally:
-                waiting._wait(manager.__aexit__(None, None, None))
+                portal.call(_awaited(manager.__aexit__(None, None, None)))
         finally:
-            loop.call_soon_threadsafe(loop.stop)
-            thread.join()
-            loop.close()
+            portal.close()
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._inner, name)
@@ -50,20 +44,16 @@ class Waiting:
 
         @functools.wraps(found)
         def call(*args: Any, **kwargs: Any) -> Any:
-            return self._wait(found(*args, **kwargs))
+            given = found(*args, **kwargs)
+            return self._shown(self._portal.call(_awaited(given)) if inspect.isawaitable(given) else given)
 
         return call
-
-    def _wait(self, given: Any) -> Any:
-        if inspect.isawaitable(given):
-            given = asyncio.run_coroutine_threadsafe(_awaited(given), self._loop).result()
-        return self._shown(given)
 
     def _shown(self, given: Any) -> Any:
         if isinstance(given, list):
             return [self._shown(each) for each in given]
-        return Waiting(given, self._loop) if isinstance(given, _WRAPPED) else given
+        return Waiting(given, self._portal) if isinstance(given, _SHOWN) else given
 
 
-async def _awaited(given: Any) -> Any:
+async def _awaited(given: Awaitable[Any]) -> Any:
     return await given

@@ -337,6 +337,7 @@ leaves = st.one_of(
     st.builds(Note, kind=st.sampled_from(["now", "random", "uuid", "now!", "uuid!"])),
     st.just(Child()),
     st.builds(Repeat, times=st.integers(1, 3)),
+    st.builds(Turns, count=st.integers(1, 2)),
 )
 
 
@@ -392,3 +393,53 @@ def test_any_program_survives_any_crash(program: Program, seed: int, crashes: in
     assert len(used) == len(set(used)), f"two places have the same ticket: {sorted(world.used)}"
     places = [place for _, place in world.used]
     assert _races(program) or len(places) == len(set(places)), f"a place has two tickets: {sorted(world.used)}"
+
+
+ITEMS: list[tuple[str, list[int]]] = []
+
+
+@workflow(name="property-edited")
+async def edited() -> list[str]:
+    """Independent steps, in an order and a shape that the next process may have otherwise."""
+    shape, numbers = ITEMS[0]
+    interlock.set_status(f"{shape} {numbers}")
+    if shape == "seq":
+        return sorted([await work(str(number), False) for number in numbers])
+    calls = [work(str(number), False) for number in numbers]
+    if shape == "gather":
+        return sorted(await gather(*calls))
+    tasks = [asyncio.create_task(call) for call in calls]
+    return sorted([await task for task in tasks])
+
+
+@many
+@given(
+    st.lists(st.integers(0, 9), min_size=1, max_size=6, unique=True),
+    st.lists(st.tuples(st.sampled_from(["add", "remove", "move"]), st.integers(0, 20)), max_size=4),
+    st.lists(st.sampled_from(["seq", "gather", "tasks"]), min_size=2, max_size=2),
+    seeds,
+)
+def test_run_survives_edits_of_independent_steps(
+    numbers: list[int], edits: list[tuple[str, int]], shapes: list[str], seed: int
+) -> None:
+    later = list(numbers)
+    for kind, which in edits:
+        if kind == "add":
+            later.insert(which % (len(later) + 1), 100 + which) if 100 + which not in later else None
+        elif kind == "remove" and later:
+            later.pop(which % len(later))
+        elif later:
+            later.append(later.pop(which % len(later)))
+    ITEMS[:] = [(shapes[0], numbers)]
+
+    async def lived() -> World:
+        world = World(edited)
+        try:
+            await lived_through(world, random.Random(seed), 2, between=lambda: ITEMS.__setitem__(0, (shapes[1], later)))
+        finally:
+            await world.stop()
+        return world
+
+    world = asyncio.run(lived())
+    assert world.output == sorted(f"worked {number}" for number in ITEMS[0][1])
+    assert max(world.asked.values(), default=0) <= 1, "a step was asked for twice"

@@ -232,12 +232,12 @@ async def test_an_undo_can_be_replaced(interlock: Kit) -> None:
 async def test_what_a_definition_calls_by_name_can_be_replaced(interlock: Kit) -> None:
     stub = interlock.stub("price", returns=3.0)
     run = await interlock.start_definition(
-        """
-document: {dsl: 1.0.3, namespace: default, name: priced, version: 1.0.0}
+        f"""
+document: {{dsl: 1.0.3, namespace: default, name: priced, version: 1.0.0}}
 do:
   - ask:
-      call: price
-      with: {order: {id: 4, total: 1.0}}
+      call: python:{shop.price.reference}
+      with: {{order: {{id: 4, total: 1.0}}}}
 """
     )
     assert await run.result("5s") == 3.0

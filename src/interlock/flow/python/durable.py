@@ -11,7 +11,7 @@ import random as stdlib_random
 import uuid as stdlib_uuid
 from collections.abc import Awaitable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Literal, NoReturn, TypeVar, cast, overload
+from typing import Any, Final, Literal, NoReturn, TypeVar, cast, overload
 
 from interlock import errors
 from interlock.flow.python.awaiting import Call
@@ -29,6 +29,9 @@ T3 = TypeVar("T3")
 T4 = TypeVar("T4")
 T5 = TypeVar("T5")
 T6 = TypeVar("T6")
+
+_PLAIN: Final = Coder(Any)
+"""Copies plain JSON: what a function is given is its own to change, and what it gave may change later."""
 
 # -- several at once -------------------------------------------------------------------------------------------------
 
@@ -130,13 +133,13 @@ def wait_for_event(
     call = EventCall(
         kind=type,
         source=source,
-        data=dict(data or {}),
+        data=_PLAIN.encode(data or {}),
         timeout_seconds=None if timeout is None else seconds(timeout, "timeout"),
     )
     named = key or ",".join([type or "*", *([source] if source else []), *(f"{k}={v}" for k, v in call.data.items())])
 
     async def heard() -> dict[str, Json]:
-        return cast("dict[str, Json]", await inside.ask("event", named, call, None))
+        return cast("dict[str, Json]", _PLAIN.decode(await inside.ask("event", named, call, None)))
 
     return Call("wait_for_event", heard)
 
@@ -181,7 +184,7 @@ class Token:
         """Wait for the outcome and give it as `type`. Raises StepFailed for a failure that was reported, StepTimeout."""
 
         async def reported() -> Any:
-            return Coder(type).decode(await self._issue())
+            return Coder(type).decode(await self._inside.gathered(self._issue()))
 
         return Call("token.result", reported)
 
@@ -189,7 +192,7 @@ class Token:
         if self._waiting is None:
             call = TokenCall(token=self._id, name=self._name, timeout_seconds=self._timeout_seconds)
             asked = self._inside.ask("token", f"{self._name},{self._mark[:8]}", call, None)
-            self._waiting = asyncio.ensure_future(self._inside.alone(asked))
+            self._waiting = self._inside.alone(asked)
         return self._waiting
 
 
@@ -207,9 +210,10 @@ def run_workflow(name: str, input: Json = None, *, key: str = "") -> Call[Json]:
     space, _, rest = name.rpartition("/")
     title, _, version = rest.partition(":")
     call = ChildCall(namespace=space or inside.namespace, name=title, version=version or "latest")
+    given = Coder(what=f"the input of {name}").encode(input)
 
     async def ended() -> Json:
-        return await inside.ask("run_workflow", key or name, call, input)
+        return cast("Json", _PLAIN.decode(await inside.ask("run_workflow", key or name, call, given)))
 
     return Call("run_workflow", ended)
 

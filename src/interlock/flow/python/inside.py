@@ -7,9 +7,9 @@ code of the program: there a step is the plain function it was made of.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
-from typing import Any, Final, Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from interlock import errors
 from interlock.model.call import Call, Show
@@ -46,8 +46,8 @@ class Inside(Protocol):
         """Await `all`, which does nothing but wait for calls that are made in tasks of their own (`alone`)."""
         ...
 
-    def alone(self, call: Awaitable[T]) -> Coroutine[Any, Any, T]:
-        """Give a call that is to be made in a task of its own."""
+    def alone(self, call: Awaitable[T]) -> asyncio.Task[T]:
+        """Make a call in a task of its own."""
         ...
 
     def note(self, name: str, key: str, make: Callable[[], Json]) -> Json:

@@ -1,0 +1,72 @@
+"""What becomes of a function whose run has left this process, and that goes on nevertheless.
+
+Its calls are refused, by the same news that ended it. One that it makes on its way out, in a `finally` or an `except` that
+takes everything, would have been performed had the run not left: an effect that sometimes does not happen. That is told once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import asyncio.events
+import os
+import sys
+import sysconfig
+import threading
+from types import CodeType, FrameType
+from typing import Final
+
+from interlock import telemetry
+from interlock.flow.python.inside import Leaving
+
+_OURS: Final = os.path.dirname(os.path.dirname(__file__)) + os.sep
+_STANDARD: Final = sysconfig.get_path("stdlib") + os.sep
+_PACKAGES: Final = f"{os.sep}site-packages{os.sep}"
+_HANDLE: Final = asyncio.events.__file__
+_REFUSED_AT_ONCE: Final = 100
+_PAUSE_SECONDS: Final = (
+    1.0  # then between refusals, or a function that swallows them all would take the loop for itself
+)
+
+
+class Unwinding:
+    """The end of one function in this process, `code` of the workflow `name`."""
+
+    def __init__(self, run: str, name: str, code: CodeType) -> None:
+        self._run = run
+        self._name = name
+        self._code = code
+        self._told = False
+        self._refused = 0
+
+    async def refuse(self, call: str, thread: threading.Thread | None) -> None:
+        """Refuse a call. `thread`: the one that a sync function runs in. Raises Leaving, always."""
+        if not self._told and (thread is not None or isinstance(sys.exc_info()[1], Leaving)):
+            self._told = True
+            file, line = self._place(thread)
+            telemetry.emit(
+                "python.step_in_finally", run=self._run, workflow=self._name, step=call, file=file, line=line
+            )
+        self._refused += 1
+        if self._refused > _REFUSED_AT_ONCE:
+            await asyncio.sleep(_PAUSE_SECONDS)
+        raise Leaving("the run has left")
+
+    def _place(self, thread: threading.Thread | None) -> tuple[str, int]:
+        """Give the file and the line of the function that makes the call; those of the workflow where it is in a task."""
+        frame: FrameType | None = sys._getframe()
+        if thread is not None and thread.ident is not None:
+            frame = sys._current_frames().get(thread.ident)
+        while frame is not None and frame.f_code.co_filename != _HANDLE:
+            if _is_of_the_program(frame.f_code.co_filename):
+                return frame.f_code.co_filename, frame.f_lineno
+            frame = frame.f_back
+        return self._code.co_filename, self._code.co_firstlineno
+
+
+def _is_of_the_program(file: str) -> bool:
+    if file.startswith(_OURS):
+        return False
+    return not file.startswith(_STANDARD) or _PACKAGES in file
+
+
+__all__ = ["Unwinding"]
