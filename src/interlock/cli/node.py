@@ -27,7 +27,7 @@ _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _TOLD: Final = {
     "node.joined", "node.left", "node.lost", "node.draining", "node.store_away", "node.buried", "node.deaf", "node.heard",
     "node.readiness", "run.claimed", "run.found", "run.refused", "run.released", "run.dropped", "attempt.adopted",
-    "attempt.lost", "attempt.broken", "retention.pruned", "loop.failed",
+    "attempt.lost", "attempt.broken", "retention.pruned", "loop.failed", "python.step_in_finally",
 }  # fmt: skip
 _WRONG: Final = {
     "node.lost",
@@ -37,6 +37,7 @@ _WRONG: Final = {
     "run.dropped",
     "attempt.broken",
     "loop.failed",
+    "python.step_in_finally",
 }
 _PREFIX: Final = 4  # characters of a node's id that name it
 

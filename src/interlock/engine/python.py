@@ -19,10 +19,11 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any, Final, NoReturn, TypeVar
 
+from interlock.engine import unwinding
+from interlock.engine.thread import Thread
 from interlock.engine.unwinding import Unwinding
 from interlock.flow.python import raised
 from interlock.flow.python.inside import INSIDE, Leaving
@@ -110,7 +111,7 @@ class Program:
         self._gathering = 0
         self._attended = True
         self._task: asyncio.Task[None] | None = None
-        self._thread: threading.Thread | None = None
+        self._thread: Thread | None = None
         self._busy = asyncio.Event()
         self._context = contextvars.copy_context()
         self._unwinding = Unwinding(id, workflow.name, workflow.function.__code__)
@@ -173,7 +174,7 @@ class Program:
         for future in [*self._waiting.values(), *(future for future, _ in self._held.values())]:
             task = self._callers.get(future)
             if task is not None:
-                task.add_done_callback(_taken_note_of)
+                task.add_done_callback(unwinding.taken_note_of)
             if not future.done():
                 future.set_exception(Leaving(why))
         self._waiting.clear()
@@ -243,7 +244,8 @@ class Program:
             if self._workflow.is_async:
                 given = await self._workflow.function(*args, **kwargs)
             else:
-                given = await self._in_thread(lambda: self._workflow.function(*args, **kwargs))
+                self._thread = Thread(self.id, lambda: self._workflow.function(*args, **kwargs), self._busy.set)
+                given = await self._thread.result
             output = Payload(self._workflow.signature.encode_result(given))
         except Leaving:
             return
@@ -255,39 +257,13 @@ class Program:
                 Raise(fault=Fault(type=RUNTIME, status=500, title="Cancelled", detail="the workflow cancelled itself"))
             )
         except BaseException as error:  # noqa: BLE001 (however the function ends is the end of its run)
-            if self.closed or _is_left(error):
+            if self.closed or unwinding.is_left(error):
                 return
             self.error = error
-            self._did(Raise(fault=raised.fault_of(error), memo=_memo_of(error)))
+            self._did(Raise(fault=raised.fault_of(error), memo=raised.memo_of(error)))
         else:
             if not self.closed:
                 self._did(Return(output=output))
-
-    async def _in_thread(self, call: Callable[[], T]) -> T:
-        """Run a sync workflow in a thread of its own, which spends its life waiting."""
-        done: asyncio.Future[T] = self.loop.create_future()
-        context = contextvars.copy_context()
-
-        def settle(result: T | None, error: BaseException | None) -> None:
-            self._busy.set()
-            if done.done():
-                return
-            if error is not None:
-                done.set_exception(error if not isinstance(error, StopIteration) else RuntimeError(str(error)))
-            else:
-                done.set_result(result)  # type: ignore[arg-type]  # None only where T is None
-
-        def work() -> None:
-            result, failure = None, None
-            try:
-                result = context.run(call)
-            except BaseException as error:  # noqa: BLE001 (it is raised where the function's end is awaited)
-                failure = error
-            self.loop.call_soon_threadsafe(settle, result, failure)
-
-        self._thread = threading.Thread(target=work, name=f"interlock-workflow-{self.id}", daemon=True)
-        self._thread.start()
-        return await done
 
     def _did(self, action: Action) -> None:
         self._activity += 1
@@ -326,7 +302,7 @@ class Program:
 
     async def _refuse(self, name: str) -> NoReturn:
         """Refuse a call that is made after the run has left."""
-        await self._unwinding.refuse(name, self._thread)
+        await self._unwinding.refuse(name, None if self._thread is None else self._thread.ident)
 
     def _future(self) -> asyncio.Future[Memo]:
         """Give what the present task is to wait for, and take note of the task."""
@@ -380,8 +356,7 @@ class Program:
             return None if memo.output is None else memo.output.value
         failed = memo.failed
         error = raised.rebuilt(failed.fault.raised, failed.fault, step=memo.call, kind=failed.failure)
-        error.__interlock_memo__ = memo.number  # type: ignore[attr-defined]  # found again where the run ends with it
-        raise error
+        raise raised.marked(error, memo.number)
 
     async def _kept(self, identity: str, name: str, key: str) -> Memo | None:
         """Look a result up in the cache; one that is found is remembered, so that the run keeps to it."""
@@ -459,7 +434,7 @@ class Program:
         """Note what the function did, from whichever thread it runs in."""
         if self.closed:
             raise Leaving("the run has left")
-        if threading.current_thread() is self._thread:
+        if self._thread is not None and self._thread.is_current:
             self.loop.call_soon_threadsafe(self._did, action)
         else:
             self._did(action)
@@ -473,37 +448,6 @@ class Program:
 
 async def _awaited(call: Awaitable[T]) -> T:
     return await call
-
-
-def _taken_note_of(task: asyncio.Task[Any]) -> None:
-    """A task of a function that is left ended; nobody may be there to hear of it, and asyncio would complain."""
-    if not task.cancelled():
-        task.exception()
-
-
-def _memo_of(error: BaseException) -> int | None:
-    """Give the number of the memo that an error came from: its own, or of what it holds, or of what it was raised for."""
-    seen: set[int] = set()
-    ahead: list[BaseException | None] = [error]
-    while ahead:
-        found = ahead.pop(0)
-        if found is None or id(found) in seen:
-            continue
-        seen.add(id(found))
-        memo: int | None = getattr(found, "__interlock_memo__", None)
-        if memo is not None:
-            return memo
-        if isinstance(found, BaseExceptionGroup):
-            ahead += found.exceptions
-        ahead += [found.__cause__, found.__context__]
-    return None
-
-
-def _is_left(error: BaseException) -> bool:
-    """Say whether an error is, or holds nothing but, the news that the run leaves."""
-    if isinstance(error, BaseExceptionGroup):
-        return all(_is_left(each) for each in error.exceptions)
-    return isinstance(error, Leaving)
 
 
 def _without_what_was_taken_back(actions: list[Action]) -> list[Action]:

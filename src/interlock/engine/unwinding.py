@@ -11,9 +11,8 @@ import asyncio.events
 import os
 import sys
 import sysconfig
-import threading
 from types import CodeType, FrameType
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from interlock import telemetry
 from interlock.flow.python.inside import Leaving
@@ -38,8 +37,8 @@ class Unwinding:
         self._told = False
         self._refused = 0
 
-    async def refuse(self, call: str, thread: threading.Thread | None) -> NoReturn:
-        """Refuse a call. `thread`: the one that a sync function runs in. Raises Leaving, always."""
+    async def refuse(self, call: str, thread: int | None) -> NoReturn:
+        """Refuse a call. `thread`: that of a sync function. Raises Leaving, always."""
         if not self._told and (thread is not None or isinstance(sys.exc_info()[1], Leaving)):
             self._told = True
             file, line = self._place(thread)
@@ -48,14 +47,19 @@ class Unwinding:
             )
         self._refused += 1
         if self._refused > _REFUSED_AT_ONCE:
+            task = asyncio.current_task()
+            assert task is not None
+            asyncio.tasks._unregister_task(
+                task
+            )  # who swallows even its cancellation must not keep the loop from closing
             await asyncio.sleep(_PAUSE_SECONDS)
         raise Leaving("the run has left")
 
-    def _place(self, thread: threading.Thread | None) -> tuple[str, int]:
+    def _place(self, thread: int | None) -> tuple[str, int]:
         """Give the file and the line of the function that makes the call; those of the workflow where it is in a task."""
         frame: FrameType | None = sys._getframe()
-        if thread is not None and thread.ident is not None:
-            frame = sys._current_frames().get(thread.ident)
+        if thread is not None:
+            frame = sys._current_frames().get(thread)
         while frame is not None and frame.f_code.co_filename != _HANDLE:
             if _is_of_the_program(frame.f_code.co_filename):
                 return frame.f_code.co_filename, frame.f_lineno
@@ -69,4 +73,17 @@ def _is_of_the_program(file: str) -> bool:
     return not file.startswith(_STANDARD) or _PACKAGES in file
 
 
-__all__ = ["Unwinding"]
+def is_left(error: BaseException) -> bool:
+    """Say whether an error is, or holds nothing but, the news that the run leaves."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(is_left(each) for each in error.exceptions)
+    return isinstance(error, Leaving)
+
+
+def taken_note_of(task: asyncio.Task[Any]) -> None:
+    """A task of a function that is left ended; nobody may be there to hear of it, and asyncio would complain."""
+    if not task.cancelled():
+        task.exception()
+
+
+__all__ = ["Unwinding", "is_left", "taken_note_of"]

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from interlock import errors
 from interlock.app import graphs
 from interlock.engine import state as states
 from interlock.engine.cause import Cancel, Cause, Continue, Drain, Recover, Settled, Start, Tick
@@ -22,6 +23,7 @@ from interlock.engine.rows import Rows
 from interlock.flow.python.workflow import Workflow
 from interlock.model import event as events
 from interlock.model.event import Event
+from interlock.model.memo import Memo
 from interlock.model.payload import Payload
 from interlock.model.task import Outcome, Place, PythonTarget
 from interlock.store.ports import MemoRow, StoredRun
@@ -59,6 +61,7 @@ class Journal:
         self.rows: dict[int, MemoRow] = {}
         self.cache: dict[tuple[str, str], bytes] = {}
         self.large: dict[str, bytes] = {}
+        self.away = False
 
     async def memos(self, run: str, after: int, limit: int) -> Sequence[MemoRow]:
         return [self.rows[number] for number in sorted(self.rows) if number > after][:limit]
@@ -67,6 +70,8 @@ class Journal:
         return {digest: self.large[digest] for digest in digests}
 
     async def cached(self, namespace: str, name: str, key: str, now: float) -> bytes | None:
+        if self.away:
+            raise errors.StoreUnavailable("away")
         return self.cache.get((name, key))
 
 
@@ -91,6 +96,7 @@ class ProgramWorld:
         self.left: Counter[str] = Counter()
         self.requests: dict[int, Any] = {}
         self.interrupts: list[int] = []
+        self.performed: list[Any] = []
         self._scopes: dict[str, bytes] = {}
         self._head = b""
         self._end: tuple[Any, Any] = (None, None)
@@ -253,6 +259,7 @@ class ProgramWorld:
             self.interrupts.append(effect)
         for request in work.requests:
             self.requests[request.effect] = request
+            self.performed.append(request)
         self._drop_unawaited()
         self.check()
         if state.ended:
@@ -289,6 +296,11 @@ class ProgramWorld:
     def names(self) -> list[str]:
         """Give what waits for an outcome, by name, in the order in which it was asked for."""
         return [_name(request) for request in self.requests.values()]
+
+    async def remembered(self) -> list[Memo]:
+        """Give what the rows say that the run remembers."""
+        rows = self.store.journal.rows
+        return await self.rows.memos("run", [rows[number] for number in sorted(rows)], self.store.journal)  # type: ignore[arg-type]
 
     async def stop(self) -> None:
         program = self.live.program

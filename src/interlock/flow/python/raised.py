@@ -69,6 +69,30 @@ def rebuilt(
     return error
 
 
+def marked(error: Exception, memo: int) -> Exception:
+    """Give an error that says which memo it was made from."""
+    error.__interlock_memo__ = memo  # type: ignore[attr-defined]  # found again where the run ends with it
+    return error
+
+
+def memo_of(error: BaseException) -> int | None:
+    """Give the number of the memo that an error came from: its own, or of what it holds, or of what it was raised for."""
+    seen: set[int] = set()
+    ahead: list[BaseException | None] = [error]
+    while ahead:
+        found = ahead.pop(0)
+        if found is None or id(found) in seen:
+            continue
+        seen.add(id(found))
+        memo: int | None = getattr(found, "__interlock_memo__", None)
+        if memo is not None:
+            return memo
+        if isinstance(found, BaseExceptionGroup):
+            ahead += found.exceptions
+        ahead += [found.__cause__, found.__context__]
+    return None
+
+
 def module_name(name: str) -> str:
     """Give the name of a module by which other processes know it: that of the script for `__main__`."""
     if name != _MAIN:
