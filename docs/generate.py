@@ -39,8 +39,8 @@ gives; `with Interlock(url) as app:` opens and closes it.
 """
 _TESTING = """## In tests
 
-`interlock.testing.Kit` is an `Interlock` in memory, whose time stands still but for `advance`; with pytest the fixture `interlock`
-is one. It has besides:
+`interlock.testing.Kit` is an `Interlock` in memory, whose time stands still but for `advance`; with pytest the fixture
+`interlock` is one. It has besides:
 """
 _SECTIONS: dict[str, list[str]] = {
     "Defining": ["step", "Step", "Retries", "Limit", "Rate", "workflow", "Workflow", "step_context", "StepContext"],
