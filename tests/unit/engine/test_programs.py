@@ -155,7 +155,7 @@ async def test_function_that_changes_what_it_was_given_does_not_change_what_is_r
 async def cleaning() -> None:
     try:
         await sleep("1d")
-    except Exception:  # noqa: BLE001 (parking is to pass it)
+    except Exception:
         LOG.append("an Exception")
         raise
     finally:
