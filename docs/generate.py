@@ -111,7 +111,7 @@ def _class(name: str, value: type) -> list[str]:
         lines += [*_described(name, value, _fields(value)), *_methods(name, value)]
         return lines
     made = "__init__" in vars(value) and name in ("Interlock",)
-    lines += [*_described(name, value, {}), *(_function(name, value.__init__, "") if made else [])]
+    lines += [*_described(name, value, {}), *(_function(name, vars(value)["__init__"], "") if made else [])]
     return [*lines, *_attributes(value), *_methods(name, value)]
 
 
@@ -144,7 +144,7 @@ def _separated(parameters: list[inspect.Parameter]) -> Iterator[str]:
         starred = starred or each.kind in (each.KEYWORD_ONLY, each.VAR_POSITIONAL)
         annotation = "" if each.annotation is each.empty or str(each.annotation) == "Any" else f": {each.annotation}"
         default = "" if each.default is each.empty else f" = {each.default!r}" if annotation else f"={each.default!r}"
-        stars = {each.VAR_POSITIONAL: "*", each.VAR_KEYWORD: "**"}.get(each.kind, "")
+        stars = "*" if each.kind is each.VAR_POSITIONAL else "**" if each.kind is each.VAR_KEYWORD else ""
         yield f"{stars}{each.name}{annotation}{default}"
         after = parameters[position + 1] if position + 1 < len(parameters) else None
         if each.kind is each.POSITIONAL_ONLY and (after is None or after.kind is not each.POSITIONAL_ONLY):

@@ -6,7 +6,7 @@
     ```console          `$ python ...`, `$ interlock ...`, a line that ends with `&` for what runs beside, and `$ kill -9 %1`
     ```text             directly below a Python block: what it prints
 
-What a block prints stands behind `# prints:` in it, or in a text block directly below; a line `...` stands for any others.
+What a block prints stands behind `# prints:` in it, or in a text block directly below; `...` stands for anything.
 """
 
 from __future__ import annotations
@@ -86,9 +86,13 @@ def pages() -> list[Path]:
 
 
 def matches(seen: list[str], shown: list[str]) -> bool:
-    """Compare what was printed with what a page shows, in which a line `...` stands for any number of lines."""
+    """Compare what was printed with what a page shows, in which `...` stands for anything, and alone for any lines."""
     if not shown:
         return not seen
     if shown[0].strip() == "...":
         return any(matches(seen[start:], shown[1:]) for start in range(len(seen) + 1))
-    return bool(seen) and seen[0].rstrip() == shown[0].rstrip() and matches(seen[1:], shown[1:])
+    return bool(seen) and _is_like(seen[0].rstrip(), shown[0].rstrip()) and matches(seen[1:], shown[1:])
+
+
+def _is_like(seen: str, shown: str) -> bool:
+    return re.fullmatch(".*".join(re.escape(part) for part in shown.split("...")), seen) is not None

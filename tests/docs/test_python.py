@@ -169,6 +169,7 @@ def plain(text: str) -> list[str]:
     """Give printed lines without what differs from run to run: ids, times and the room around them."""
     text = re.sub(r"[0-9a-f]{8}-[0-9a-f]{4}(-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})?", "ID", text)
     text = re.sub(r"\b\d+(\.\d+)? (ms|s)\b", "0 s", text)
+    text = re.sub(r"\d{4}-\d\d-\d\d (?=\d\d:)", "", text)
     text = re.sub(r"\d\d:\d\d:\d\d(\.\d+)?", "TIME", text)
     return [" ".join(line.split()) for line in text.splitlines() if line.strip()]
 

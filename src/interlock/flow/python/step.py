@@ -163,8 +163,8 @@ def step(function: Any = None, /, **options: Any) -> Any:
     result may be used again for the same arguments, by any run of the namespace.
 
     A function may be async or not; in the node itself the others run in threads. Arguments and results are stored, so
-    they have to be JSON, dataclasses, pydantic models, msgspec structs, or other types that `docs/reference/python-
-    values.md` lists.
+    they have to be JSON, dataclasses, pydantic models, msgspec structs, or other types that
+    `docs/reference/python-values.md` lists.
     """
     made = Options.of(**options)
     if function is not None:
