@@ -108,7 +108,8 @@ class Program:
         self._known: set[asyncio.Task[Any] | None] = set()
         self._has_strangers = False
         """Whether a task makes calls that the function made itself: then nobody can tell how many it has."""
-        self._gathering = 0
+        self._gathering: set[asyncio.Future[Any]] = set()
+        """What its tasks wait for that do nothing but wait for others of them."""
         self._attended = True
         self._task: asyncio.Task[None] | None = None
         self._thread: Thread | None = None
@@ -197,8 +198,7 @@ class Program:
             before = self._activity
             await asyncio.sleep(0)
             quiet = 0 if self._activity != before else quiet + 1
-            # The end of a gathered task comes to the one that gathers within two turns.
-            if self.is_quiet and (not self._gathering or quiet > 2):
+            if self.is_quiet:
                 return
 
     @property
@@ -215,7 +215,9 @@ class Program:
     def is_quiet(self) -> bool:
         """Say whether every task of the function is known to wait for a call, or for the tasks that it gathers."""
         blocked = len(self._waiting) + len(self._held)
-        return bool(blocked) and not self._has_strangers and blocked + self._gathering == self._tasks
+        if not blocked or self._has_strangers or blocked + len(self._gathering) != self._tasks:
+            return False
+        return not any(all.done() for all in self._gathering)  # else the one who gathers is about to go on
 
     async def _settle_thread(self) -> None:
         """Wait until the thread of a sync workflow has come to a call, or to its end; one that computes is not waited for."""
@@ -376,12 +378,12 @@ class Program:
         self._given.add(memo.number)
         return memo
 
-    async def gathered(self, all: Awaitable[T]) -> T:
-        self._gathering += 1
+    async def gathered(self, all: asyncio.Future[T]) -> T:
+        self._gathering.add(all)
         try:
             return await all
         finally:
-            self._gathering -= 1
+            self._gathering.discard(all)
 
     def alone(self, call: Awaitable[T]) -> asyncio.Task[T]:
         task = self.loop.create_task(call if isinstance(call, Coroutine) else _awaited(call))

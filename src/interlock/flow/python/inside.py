@@ -42,7 +42,7 @@ class Inside(Protocol):
         """
         ...
 
-    async def gathered(self, all: Awaitable[T]) -> T:
+    async def gathered(self, all: asyncio.Future[T]) -> T:
         """Await `all`, which does nothing but wait for calls that are made in tasks of their own (`alone`)."""
         ...
 
