@@ -12,7 +12,7 @@ FULLY_COVERED_FILES := $(patsubst %,engine/%.py,bindings calls cause compensatio
   requesting requests rollback state steps)
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-quick chaos check format clean
+.PHONY: help env demo test test-quick chaos docs check format clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -44,8 +44,12 @@ test-quick: $(STAMP)  ## run the unit and store tests without coverage, such as 
 	$(BIN)/python -m pytest -n 2 tests/unit tests/store -k "not pgbouncer and not postgresql"
 
 # At full scale: make chaos INTERLOCK_CHAOS=full
-chaos: $(STAMP)  ## kill, stop and restart nodes and servers under load; takes minutes
+chaos: $(STAMP)  ## kill, stop and restart nodes and servers under load, at every commit; takes minutes
 	INTERLOCK_CHAOS=$(INTERLOCK_CHAOS) $(BIN)/python -m pytest tests/chaos -m chaos -n 0 -s
+	$(BIN)/python -m pytest tests/unit tests/store tests/acceptance -m chaos -n 2
+
+docs: $(STAMP)  ## write the pages that are made from docstrings
+	$(BIN)/python docs/generate.py
 
 check: $(STAMP)  ## check format, lint, types and layers
 	$(BIN)/ruff format --check .

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import interlock
-from interlock import errors, sync
+from interlock import errors, sync, testing
 from interlock.app.tokens import Reported, Tokens
 
 PAGE = Path(__file__).with_name("reference") / "python.md"
@@ -36,6 +36,11 @@ _SYNC = """## Without an event loop
 
 `interlock.sync.Interlock` has the methods below, and its runs those of `Run`. Each waits for what the one of the same name
 gives; `with Interlock(url) as app:` opens and closes it.
+"""
+_TESTING = """## In tests
+
+`interlock.testing.Kit` is an `Interlock` in memory, whose time stands still but for `advance`; with pytest the fixture
+`interlock` is one. It has besides:
 """
 _SECTIONS: dict[str, list[str]] = {
     "Defining": ["step", "Step", "Retries", "Limit", "Rate", "workflow", "Workflow", "step_context", "StepContext"],
@@ -63,6 +68,8 @@ def page() -> str:
                 parts += _class("Reported", Reported)
     parts.append(_SYNC)
     parts += _methods_listed(sync.Interlock)
+    parts.append(_TESTING)
+    parts += _summary(testing.Kit, {"close"})
     parts.append("## Errors\n")
     parts.append("| name | is a | meaning |\n|---|---|---|")
     for name in public_errors():
@@ -235,6 +242,15 @@ def _methods(name: str, value: type) -> list[str]:
             f"{name}.{method}", inspect.unwrap(function) if method == "transaction" else function, "####"
         )
     return lines
+
+
+def _summary(value: type, without: set[str]) -> list[str]:
+    """Give the table of the methods of a class that are not those of the class it extends."""
+    lines = ["| method | what it does |", "|---|---|"]
+    for name, member in vars(value).items():
+        if inspect.isfunction(member) and member.__doc__ and not name.startswith("_") and name not in without:
+            lines.append(f"| `{name}` | {_prose(member)[0]} |")
+    return [*lines, ""]
 
 
 def _methods_listed(value: type) -> list[str]:

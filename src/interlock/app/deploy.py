@@ -142,9 +142,11 @@ async def _judge(checked: Checked, workflow: Workflow[..., object], state: RunSt
     if first.ended and first.error is not None and first.error_memo is None:
         checked.note(Verdict.BREAKS, f"it would fault: {type(first.error).__name__}: {first.error}")
         return
+    if state.status is RunStatus.PENDING:
+        return  # it has not begun: whatever it does is what it is meant to do
     new = {ask.identity: ask for ask in first.new_calls}
-    last = await _with_stand_ins(workflow, state, given, memos, calls, first, new)
-    _weigh(checked, workflow, last, new, calls)
+    last, is_blind = await _with_stand_ins(workflow, state, given, memos, calls, first, new)
+    _weigh(checked, last, new, calls, is_blind=is_blind)
     if first.ended and calls and not checked.reasons:
         checked.note(Verdict.CHANGES, "it would end at once, without waiting for what it waits for")
 
@@ -167,39 +169,44 @@ async def _with_stand_ins(
     calls: dict[str, Call | None],
     replay: Replay,
     new: dict[str, Ask],
-) -> Replay:
-    """Replay with results for the new calls as well, as long as that leads to what was not asked for yet."""
+) -> tuple[Replay, bool]:
+    """Replay with results for the new calls as well, as long as that leads to what was not asked for yet.
+
+    Gives the last replay, and whether something may lie behind a call that only a real result leads over.
+    """
     known = list(memos)
     for round in range(_ROUNDS):
         fresh = [ask for ask in replay.new_calls if ask.identity not in {memo.call for memo in known}]
         if not fresh or not (replay.unused or replay.unasked) or replay.ended:
-            return replay
+            return replay, False
         known += [
             Memo(number=_STAND_IN + 1000 * round + place, call=ask.identity, at=0.0, output=_stand_in(ask, memos))
             for place, ask in enumerate(fresh)
         ]
         further = await _replayed(workflow, state, given, known, calls)
         if further.error is not None and further.error_memo is None:
-            return replay  # it needs a real result: what comes behind cannot be told
+            return replay, True
         new |= {ask.identity: ask for ask in further.new_calls}
         replay = further
-    return replay
+    return replay, True
 
 
 def _stand_in(ask: Ask, memos: Sequence[Memo]) -> Payload:
-    """Give a result for a call that was never made: one that its step gave before, else nothing."""
-    name = _name(ask.identity)
-    return next((memo.output for memo in memos if _name(memo.call) == name and memo.output is not None), NULL)
+    """Give a result for a call that was never made: one that its step gave before, also under another name; else nothing."""
+    name, key = _name(ask.identity), _key(ask.identity)
+    had = [memo for memo in memos if memo.output is not None]
+    alike = [memo for memo in had if _name(memo.call) == name]
+    renamed = [memo for memo in had if key and _key(memo.call) == key and not registry.has_step(_name(memo.call))]
+    return next((memo.output for memo in [*alike, *renamed] if memo.output is not None), NULL)
 
 
 def _weigh(
-    checked: Checked,
-    workflow: Workflow[..., object],
-    replay: Replay,
-    new: dict[str, Ask],
-    calls: dict[str, Call | None],
+    checked: Checked, replay: Replay, new: dict[str, Ask], calls: dict[str, Call | None], *, is_blind: bool
 ) -> None:
-    """Say what became of each result, and of each open call, that the function does not ask for any more."""
+    """Say what became of each result, and of each open call, that the function does not ask for any more.
+
+    `is_blind`: it may still ask for them, where nobody can see it.
+    """
     instead = dict(new)
     dropped = [memo.call for memo in replay.unused if memo.number < _STAND_IN and not _is_note(memo.call)]
     for call in dropped:
@@ -210,7 +217,7 @@ def _weigh(
                 Verdict.BREAKS,
                 f"`{call}` has finished and would be performed again, as `{twin}`; {_advice(call, twin)}",
             )
-        else:
+        elif not is_blind:
             checked.note(Verdict.CHANGES, f"the result of `{call}` would not be used any more")
     for call in replay.unasked:
         twin, kind = _twin(call, instead), calls.get(call)
@@ -220,6 +227,8 @@ def _weigh(
                 Verdict.BREAKS,
                 f"`{call}` is being performed and would be begun again, as `{twin}`; {_advice(call, twin)}",
             )
+        elif is_blind:
+            continue
         elif isinstance(kind, TokenCall):
             checked.note(Verdict.BREAKS, f"the token of `{call}` was handed out, and nobody would wait for it any more")
         else:

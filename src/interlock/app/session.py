@@ -220,6 +220,12 @@ class Session:
 
         Raises Invalid for arguments that do not fit.
         """
+        known = registry.workflow(workflow.namespace, workflow.name, workflow.version)
+        if known is not None and known.reference != workflow.reference and known.version == workflow.version:
+            raise errors.Conflict(
+                f"{known.reference} and {workflow.reference} are both the workflow {workflow.namespace}/{workflow.name}:"
+                f"{workflow.version}, so that nobody knows which of them executes its runs; give one another name or version"
+            )
         if not isinstance(arguments, dict):
             raise errors.Invalid(
                 f"the input of {workflow.name} is the map of its arguments; it was given {arguments!r}"

@@ -22,7 +22,7 @@ import contextvars
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any, Final, NoReturn, TypeVar
 
-from interlock.engine import unwinding
+from interlock.engine import calls, unwinding
 from interlock.engine.thread import Thread
 from interlock.engine.unwinding import Unwinding
 from interlock.flow.python import raised
@@ -263,7 +263,10 @@ class Program:
             if self.closed or unwinding.is_left(error):
                 return
             self.error = error
-            self._did(Raise(fault=raised.fault_of(error), memo=raised.memo_of(error)))
+            fault, call = raised.fault_of(error), raised.call_of(error)
+            if call is not None:
+                fault = fault.at(calls.path_of(call))
+            self._did(Raise(fault=fault, memo=raised.memo_of(error)))
         else:
             if not self.closed:
                 self._did(Return(output=output))
@@ -359,7 +362,7 @@ class Program:
             return None if memo.output is None else memo.output.value
         failed = memo.failed
         error = raised.rebuilt(failed.fault.raised, failed.fault, step=memo.call, kind=failed.failure)
-        raise raised.marked(error, memo.number)
+        raise raised.marked(error, memo)
 
     async def _kept(self, identity: str, name: str, key: str) -> Memo | None:
         """Look a result up in the cache; one that is found is remembered, so that the run keeps to it."""

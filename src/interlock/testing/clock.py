@@ -16,7 +16,7 @@ _ENTROPY_BITS: Final = 80  # of a UUIDv7
 class VirtualClock:
     """Time as a test sees it. `seed`: of the ids, and of what workflows take for chance."""
 
-    def __init__(self, start: datetime = START, seed: int = 0) -> None:
+    def __init__(self, start: datetime = START, seed: int | str = 0) -> None:
         if start.tzinfo is None:
             raise errors.Invalid(
                 f"VirtualClock: {start.isoformat()} has no time zone; give it one, such as datetime.UTC"

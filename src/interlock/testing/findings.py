@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import tokenize
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -60,7 +61,11 @@ class NotCrashSafe(errors.InterlockError, AssertionError):
 def place(function: Callable[..., Any]) -> tuple[str, int]:
     """Give the file and the line of a function's `def`."""
     code = inspect.unwrap(function).__code__
-    lines, first = inspect.getsourcelines(code)
+    first = code.co_firstlineno
+    try:
+        lines, _ = inspect.getsourcelines(code)
+    except (OSError, SyntaxError, tokenize.TokenError):  # typed in, generated, or in a file that is not only Python
+        return code.co_filename, first
     offset = next((number for number, line in enumerate(lines) if line.lstrip().startswith(("def ", "async def "))), 0)
     return code.co_filename, first + offset
 

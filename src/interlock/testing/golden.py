@@ -39,8 +39,10 @@ class DoesNotFit(errors.InterlockError, AssertionError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remembered:
-    """What a run began with and remembers. `open`: the calls that it waits for, or did at its end. `ended` None: not yet."""
+    """What a run began with and remembers. `open`: the calls that it waits for, or did at its end. `ended` None: not
+    yet. `run` is its key, of which the texts of its tokens are made."""
 
+    run: str
     input: Json
     memos: list[Memo]
     open: list[str]
@@ -49,7 +51,7 @@ class Remembered:
 
 async def compare(run: Run[Any], path: Path, input: Json, workflow: str, *, update: bool) -> None:
     """Compare a run with its golden history, which is written when there is none, or with `update`. Raises GoldenDiffers."""
-    text = _text(workflow, input, await run.history(), {run.run: "<run>", run.id: "<run>"})
+    text = _text(workflow, run.run, input, await run.history(), {run.run: "<run>", run.id: "<run>"})
     if update or not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, "utf-8")
@@ -84,7 +86,7 @@ async def replay(workflow: Workflow[..., Any], path: Path, sign: Callable[[str],
         golden.memos,
         golden.open,
         id="golden",
-        run="golden",
+        run=golden.run,
         namespace=workflow.namespace,
         sign=sign,
     )
@@ -117,11 +119,12 @@ def _how_it_ended(replay: Replay) -> Json:
 # -- writing and reading ---------------------------------------------------------------------------------------------
 
 
-def _text(workflow: str, input: Json, history: list[Event], names: Mapping[str, str]) -> str:
-    remembered = _remembered(input, history)
+def _text(workflow: str, run: str, input: Json, history: list[Event], names: Mapping[str, str]) -> str:
+    remembered = _remembered(run, input, history)
     parts = {
         "golden": _VERSION,
         "workflow": workflow,
+        "run": run,
         "input": remembered.input,
         "ended": remembered.ended,
         "open": remembered.open,
@@ -178,7 +181,7 @@ def _named(value: Json, names: Mapping[str, str]) -> Json:
             return value
 
 
-def _remembered(input: Json, history: list[Event]) -> Remembered:
+def _remembered(run: str, input: Json, history: list[Event]) -> Remembered:
     """Gather from its history what a run remembers, as the engine does."""
     memos: list[Memo] = []
     open: dict[str, None] = {}
@@ -208,7 +211,7 @@ def _remembered(input: Json, history: list[Event]) -> Remembered:
                 memos, open, ended = [memo for memo in memos if memo.number != dropped], {}, None
             case _:
                 pass
-    return Remembered(input=input, memos=memos, open=list(open), ended=ended)
+    return Remembered(run=run, input=input, memos=memos, open=list(open), ended=ended)
 
 
 def _read(path: Path) -> Remembered:
@@ -219,7 +222,7 @@ def _read(path: Path) -> Remembered:
                 f"{path} is a golden history of version {parts['golden']}, not {_VERSION}; write it anew"
             )
         memos = msgspec.convert([{"at": 0.0, **memo} for memo in parts["memos"]], list[Memo], dec_hook=_from_payload)
-        return Remembered(input=parts["input"], memos=memos, open=parts["open"], ended=parts["ended"])
+        return Remembered(run=parts["run"], input=parts["input"], memos=memos, open=parts["open"], ended=parts["ended"])
     except FileNotFoundError as error:
         raise errors.NotFound(f"there is no golden history {path}; `interlock.golden(run, path)` writes one") from error
     except (json.JSONDecodeError, KeyError, TypeError, msgspec.ValidationError) as error:

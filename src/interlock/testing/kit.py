@@ -65,7 +65,7 @@ class Kit(Interlock):
         namespace: str = "default",
         auto_advance: bool = False,
         start: datetime = START,
-        seed: int = 0,
+        seed: int | str = 0,
         patience: Duration = _PATIENCE_SECONDS,
         crash: Crash | None = None,
         attempts: Attempts | None = None,
@@ -280,7 +280,7 @@ class Kit(Interlock):
             world=World(functions_of(workflow)) if world is None else Given(world, reset or _nothing),
             stubs=self.attempts.stubs,
             start=self.clock.datetime,
-            seed=self.watcher.seed,
+            seed=f"{self.watcher.seed}:rehearsed",  # other ids than those of the test itself
             patience_seconds=self._patience_seconds,
             answers=answers or {},
             on_wait=on_wait,

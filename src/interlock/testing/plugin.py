@@ -35,7 +35,8 @@ def interlock(request: pytest.FixtureRequest) -> Iterator[Any]:
     from interlock.testing.waiting import Waiting  # noqa: PLC0415 (as above)
 
     mark = request.node.get_closest_marker("interlock")
-    kit = Kit(**({} if mark is None else mark.kwargs))
+    # Ids are the same whenever a test is run, and others than those of other tests: what outlives one may go by them.
+    kit = Kit(**{"seed": request.node.nodeid, **({} if mark is None else mark.kwargs)})
     kit.updates_golden = bool(request.config.getoption(_UPDATE))
     test = request.node.obj
     if not inspect.iscoroutinefunction(test):

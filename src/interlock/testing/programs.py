@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import random
 import sys
 import uuid
@@ -12,11 +11,12 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any, ClassVar, Final, NoReturn, TypeVar
+from typing import Any, ClassVar, Final, TypeVar
 
 import interlock
 from interlock.engine.python import Program
 from interlock.flow.python.workflow import Workflow
+from interlock.model.call import Call
 from interlock.model.json import Json
 from interlock.service import Clock
 
@@ -24,6 +24,8 @@ T = TypeVar("T")
 
 _OURS: Final = tuple(str(Path(str(module.__file__)).parent) for module in (interlock, asyncio))
 _BRANCH: Final[ContextVar[tuple[int, ...]]] = ContextVar("interlock_branch", default=())
+_SITE: Final[ContextVar[Site | None]] = ContextVar("interlock_site", default=None)
+"""Where the calls were gathered that this task makes one of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ class Watcher:
     """What was seen of the functions of one Interlock. `seed`: of what they take for chance."""
 
     clock: Clock
-    seed: int = 0
+    seed: int | str = 0
     asked: list[Asked] = field(default_factory=list)
     late: list[Asked] = field(default_factory=list)
     """Calls that were made while the function was being put away: nobody performs them."""
@@ -99,26 +101,29 @@ class WatchedProgram(Program):
                 return make()
 
     def alone(self, call: Awaitable[T]) -> asyncio.Task[T]:
-        around = _BRANCH.get()
+        around, site = _BRANCH.get(), _site()
         number = self._children[around] = self._children.get(around, 0) + 1
-        context = contextvars.copy_context()
-        context.run(_BRANCH.set, (*around, number))
-        return context.run(super().alone, call)
 
-    async def _refuse(self, name: str) -> NoReturn:
-        self.seen_by.late.append(self._seen(name, name, name))
-        await super()._refuse(name)
+        async def branched() -> T:
+            _BRANCH.set((*around, number))
+            _SITE.set(site)
+            return await call
 
-    def _identity(self, name: str, key: str) -> str:
+        return super().alone(branched())
+
+    async def ask(self, name: str, key: str, call: Call, arguments: Json) -> Json:
         if self.closed:
             self.seen_by.late.append(self._seen(name, name, name))
+        return await super().ask(name, key, call, arguments)
+
+    def _identity(self, name: str, key: str) -> str:
         identity = super()._identity(name, key)
         self.seen_by.asked.append(self._seen(name, identity.partition("#")[0], identity))
         return identity
 
     def _seen(self, name: str, base: str, identity: str) -> Asked:
         branch: tuple[object, ...] = (*_BRANCH.get(), self._label())
-        site = _site() or _beginning(self._of)
+        site = _site() or _SITE.get() or _beginning(self._of)
         return Asked(run=self.id, name=name, base=base, identity=identity, branch=branch, site=site, workflow=self._of)
 
     def _label(self) -> int:

@@ -59,7 +59,7 @@ class Plan:
     world: Worldly
     stubs: Stubs
     start: datetime
-    seed: int
+    seed: int | str
     patience_seconds: float
     answers: Mapping[str, Any] = field(default_factory=dict)
     on_wait: OnWait | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import collections
 import json
 import shutil
@@ -10,6 +11,10 @@ from pathlib import Path
 import pytest
 
 from acceptance.shell import Shell, until
+from interlock import config
+from interlock.app import events
+from interlock.app.session import Session
+from interlock.model.states import ENDED_RUN, RunStatus
 
 BEFORE = """
 import asyncio
@@ -194,7 +199,7 @@ def waiting(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("edit", EDITS)
-def test_verdict_on_an_edit_is_what_becomes_of_the_run(waiting: Path, tmp_path: Path, edit: str) -> None:
+async def test_verdict_on_an_edit_is_what_becomes_of_the_run(waiting: Path, tmp_path: Path, edit: str) -> None:
     folder = tmp_path / "copy"
     shutil.copytree(waiting, folder, ignore=shutil.ignore_patterns("__pycache__"))
     shell = Shell(folder)
@@ -205,28 +210,26 @@ def test_verdict_on_an_edit_is_what_becomes_of_the_run(waiting: Path, tmp_path: 
         text = text.replace(old, new, 1)
     shell.write("shop.py", text)
 
-    checked = shell.run("check-deploy", "--app", "shop", "--json")
+    checked = await asyncio.to_thread(shell.run, "check-deploy", "--app", "shop", "--json")
     (run,) = json.loads(checked.out)["runs"]
     assert run["verdict"] == expected, run["reasons"]
     assert checked.code == (1 if expected == BREAKS else 0)
 
-    assert (expected == BREAKS) == (not _completes(shell) or _repeats(folder))
+    assert (expected == BREAKS) == (not await _completes(shell) or _repeats(folder))
 
 
-def _completes(shell: Shell) -> bool:
+async def _completes(shell: Shell) -> bool:
     """Execute the run with the code that is there, and say whether it completes."""
-
-    def is_over() -> bool:
-        if shell.runs()[0]["status"] in ("completed", "faulted") or any(
-            node["refusals"] for node in shell.run("nodes", "list", "--json").json
-        ):
-            return True
-        shell.run("events", "send", "go", "--source", "urn:test")
-        return False
-
+    settings = config.Settings(store=config.Store(url=f"sqlite:///{shell.folder / '.interlock/interlock.db'}"))
     with shell.started("node", "--app", "shop"):
-        until(is_over, 30)
-    return bool(shell.runs()[0]["status"] == "completed")
+        async with Session.open(settings) as session, asyncio.timeout(30):
+            while True:
+                row = await session.find(None, "live")
+                refused = any(node.refusals for node in await session.store.nodes.states(None))
+                if row.status in ENDED_RUN or refused:
+                    return row.status is RunStatus.COMPLETED
+                await events.send(session, "default", {"type": "go", "source": "urn:test"})
+                await asyncio.sleep(0.1)
 
 
 def _repeats(folder: Path) -> bool:

@@ -180,3 +180,12 @@ async def leaving() -> int:  # leaving
     except BaseException:  # interlock: ignore[swallowed-cancel, effect-in-finally] (the mistake that is planted)
         LEDGER.append("left")
         raise
+
+
+@workflow(name="planted-gathered")
+async def cleaning_many() -> int:
+    try:
+        await sleep("1h")
+        return 1
+    finally:
+        await gather(HIDDEN["step"](1), HIDDEN["step"](2))  # gathered

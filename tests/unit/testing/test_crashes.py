@@ -159,6 +159,11 @@ async def test_an_effect_in_finally_that_the_source_hides_is_named(interlock: Ki
     assert "calls `fine` while it is put away" in str(findings)
 
 
+async def test_effects_that_are_gathered_in_finally_are_named(interlock: Kit) -> None:
+    findings = await found(interlock, planted.cleaning_many)
+    assert ("effect-in-finally", "cleaning_many", "planted.py", planted.line("gathered")) in places(findings)
+
+
 async def test_an_effect_of_the_workflow_itself_is_told(interlock: Kit) -> None:
     findings = await found(interlock, planted.acting)
     assert places(findings) == {("effect-in-workflow", "planted-plain", "planted.py", planted.line("acting"))}

@@ -89,6 +89,11 @@ async def refused(n: int) -> None:
     raise LookupError(f"no {n}")
 
 
+@step
+async def hand_out(text: str) -> None:
+    assert text.count(".") == 2
+
+
 @workflow(name="golden-then")
 async def then(n: int) -> int:
     m = await first(n)
@@ -133,7 +138,7 @@ async def raises(n: int) -> int:
 @workflow(name="golden-refused")
 async def refusing(n: int) -> None:
     right = token("permit", expires="1h")
-    await right.text()
+    await hand_out(await right.text())
     await first(n)
     await refused(n)
 

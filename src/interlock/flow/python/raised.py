@@ -14,6 +14,7 @@ from interlock.errors import RunFaulted, StepFailed, StepLost, StepTimeout
 from interlock.flow.python.values import is_plain
 from interlock.model import fault as faults
 from interlock.model.fault import Fault
+from interlock.model.memo import Memo
 from interlock.model.raised import Raised
 from interlock.model.task import FailureClass
 
@@ -69,10 +70,17 @@ def rebuilt(
     return error
 
 
-def marked(error: Exception, memo: int) -> Exception:
+def marked(error: Exception, memo: Memo) -> Exception:
     """Give an error that says which memo it was made from."""
-    error.__interlock_memo__ = memo  # type: ignore[attr-defined]  # found again where the run ends with it
+    error.__interlock_memo__ = memo.number  # type: ignore[attr-defined]  # found again where the run ends with it
+    error.__interlock_call__ = memo.call  # type: ignore[attr-defined]  # the same
     return error
+
+
+def call_of(error: BaseException) -> str | None:
+    """Give the call that an error came from, if it came as it is."""
+    call: str | None = getattr(error, "__interlock_call__", None)
+    return call
 
 
 def memo_of(error: BaseException) -> int | None:

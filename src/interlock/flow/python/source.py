@@ -111,7 +111,11 @@ def _definition(function: FunctionType) -> tuple[Def, list[str]]:
     except OSError as error:
         raise NotFound(f"the source of `{function.__qualname__}` cannot be found: {error}") from error
     first = function.__code__.co_firstlineno
-    for node in ast.walk(_parsed("".join(lines))):
+    try:
+        module = _parsed("".join(lines))
+    except SyntaxError as error:  # the file holds more than Python, as a page or a notebook does
+        raise NotFound(f"the source of `{function.__qualname__}` cannot be read: {error}") from error
+    for node in ast.walk(module):
         if isinstance(node, Def) and min([node.lineno, *(item.lineno for item in node.decorator_list)]) == first:
             return node, lines
     raise NotFound(

@@ -446,3 +446,12 @@ def test_file_that_changed_since_it_was_loaded_is_named(tmp_path: Path, monkeypa
     path.write_text("async def flow(): ...\n\n\nasync def other(): ...\n")
     with pytest.raises(NotFound, match="is not what it was made from"):
         lint.check(module.flow, lambda _: False, lambda _: False)
+
+
+def test_function_in_a_file_that_holds_more_than_python_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "page.md"
+    path.write_text("A page about workflows.\n\nasync def flow(): ...\n")
+    names: dict[str, Any] = {}
+    exec(compile("\n\nasync def flow(): ...\n", str(path), "exec"), names)
+    with pytest.raises(NotFound, match="the source of `flow` cannot be read: invalid syntax"):
+        lint.check(names["flow"], lambda _: False, lambda _: False)
