@@ -48,7 +48,7 @@ from interlock.model.payload import Payload
 
 T = TypeVar("T")
 
-_TURNS: Final = 6  # of the loop, that a function with tasks or waits of its own is given to become quiet
+_TURNS: Final = 24  # of a busy loop, that a function with tasks or waits of its own is given: a few for each that ends
 _THREAD_SECONDS: Final = 0.05  # that a sync workflow is given to come to its next call
 _UNWIND_SECONDS: Final = 1.0  # that a function is given to end when it is left
 
@@ -193,6 +193,7 @@ class Program:
         if not self._workflow.is_async:
             await self._settle_thread()
             return
+        ready = getattr(self.loop, "_ready", None)  # what asyncio's loop is about to call: nothing, and everybody waits
         quiet = 0
         while quiet < _TURNS and self._task is not None and not self._task.done():
             before = self._activity
@@ -200,6 +201,8 @@ class Program:
             quiet = 0 if self._activity != before else quiet + 1
             # A turn later: a task that the function has just made itself makes its first call in that.
             if (quiet or self._gathering) and self.is_quiet:
+                return
+            if quiet and ready is not None and not ready:
                 return
 
     @property

@@ -404,6 +404,7 @@ SENSITIVE = {
     "one after turns": Gather((Seq((Work(), Turns(2), Ticket())), Seq((Work(), Ticket())))),
     "in tasks": Tasks((Seq((Work(), Turns(2), Ticket())), Seq((Work(), Ticket())), Ticket())),
     "in a group": Group((Seq((Sleep(1), Ticket())), Seq((Work(), Ticket())), Seq((Work(), Ticket())))),
+    "in deep groups": Tasks((Seq((Group((Group((Group((Group((Work(),)),)),)),)), Ticket())), Seq((Work(), Ticket())))),
     "in gathers": Gather((Gather((Work(), Seq((Work(), Ticket())))), Seq((Gather((Work(), Work())), Ticket())))),
 }
 
