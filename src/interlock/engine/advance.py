@@ -47,6 +47,7 @@ from interlock.store.ports import Batch, Claimed, Committed, InboxRow, NewRun, S
 
 _LARGE_BYTES: Final = 256 * 1024  # a result above this is encoded and hashed in a thread, not on the loop
 _PARK_SECONDS: Final = 5.0  # a run that waits longer than this keeps no state in memory
+_REMEMBERED: Final = 100  # reasons why a run was given up
 _PARKED_AT_ONCE: Final = 1_000
 _SWEEP_SECONDS: Final = 1.0
 _DOUBT_SECONDS: Final = (
@@ -87,6 +88,8 @@ class Engine(Service):
         self._performer = performer
         self.rows = rows or Rows()
         self._patiently = Patience(node, patient=patient)
+        self._given_up: dict[str, BaseException] = {}
+        """Why runs were given up that this node cannot execute, which somebody may ask for a moment later."""
         self._inbox = Inbox(node, store, self._receive, self._takes)
         self._loading = Loading(store, graphs, self.rows, self._patiently, refuses, self._inbox)
         self._deciding = Deciding(clock, evaluators, secrets, max_payload_bytes, self._undos)
@@ -216,10 +219,13 @@ class Engine(Service):
     async def wait(self, run: str) -> None:
         """Wait until this node has nothing more to do with a run. Raises what made it give up, if anything did."""
         live = self._runs.get(run)
+        if live is None and run in self._given_up:
+            raise self._given_up.pop(run)  # before anybody waited
         if live is not None:
             live.gone = live.gone or asyncio.Event()
             await live.gone.wait()
             if live.error is not None:
+                self._given_up.pop(run, None)
                 raise live.error
 
     def knows(self, run: str) -> bool:
@@ -442,6 +448,10 @@ class Engine(Service):
 
     def _give_up(self, live: LiveRun, error: BaseException) -> None:
         live.error = error
+        if isinstance(error, errors.CannotExecute | errors.Invalid):
+            self._given_up[live.run] = error
+        while len(self._given_up) > _REMEMBERED:
+            del self._given_up[next(iter(self._given_up))]
         if live.accepted is not None and not live.accepted.done():
             live.accepted.set_exception(error)
         self._finish(live)

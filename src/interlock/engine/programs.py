@@ -109,6 +109,7 @@ class Programs:
             wake=lambda: self._wake(live),
             cached=lambda name, key: self._cached(state.namespace, name, key),
             sign=lambda token: self._workflows.sign(state.namespace, token),
+            clock=self._clock,
         )
         program.begin()
         return program

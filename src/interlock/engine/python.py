@@ -45,6 +45,7 @@ from interlock.model.fault import RUNTIME, Fault
 from interlock.model.json import Json
 from interlock.model.memo import Memo
 from interlock.model.payload import Payload
+from interlock.service import Clock, SystemClock
 
 T = TypeVar("T")
 
@@ -73,10 +74,12 @@ class Program:
         wake: Callable[[], None],
         cached: Callable[[str, str], Awaitable[Json | None]] | None = None,
         sign: Callable[[str], Awaitable[str]] | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self.run = run
         self.id = id
         self.namespace = namespace
+        self.clock: Clock = clock or SystemClock()
         self.loop = asyncio.get_running_loop()
         self.closed = False
         self.error: BaseException | None = None

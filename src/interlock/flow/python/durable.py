@@ -7,7 +7,6 @@ All of it survives the end of the process. The functions that wait are awaited, 
 from __future__ import annotations
 
 import asyncio
-import random as stdlib_random
 import uuid as stdlib_uuid
 from collections.abc import Awaitable, Mapping
 from datetime import UTC, datetime
@@ -223,13 +222,15 @@ def run_workflow(name: str, input: Json = None, *, key: str = "") -> Call[Json]:
 
 def now(key: str = "") -> datetime:
     """Give the time, in UTC; the same when the run is resumed."""
-    made = here("now").note("now", key, lambda: datetime.now(UTC).timestamp())
+    inside = here("now")
+    made = inside.note("now", key, lambda: inside.clock.now())
     return datetime.fromtimestamp(made, UTC)
 
 
 def random(key: str = "") -> float:
     """Give a random number in [0, 1); the same when the run is resumed."""
-    made: float = here("random").note("random", key, lambda: stdlib_random.SystemRandom().random())
+    inside = here("random")
+    made: float = inside.note("random", key, lambda: inside.clock.uniform(0.0, 1.0))
     return made
 
 

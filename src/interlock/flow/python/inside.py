@@ -14,6 +14,7 @@ from typing import Final, Protocol, TypeVar
 from interlock import errors
 from interlock.model.call import Call, Show
 from interlock.model.json import Json
+from interlock.service import Clock
 
 T = TypeVar("T")
 
@@ -34,6 +35,11 @@ class Inside(Protocol):
 
     @property
     def namespace(self) -> str: ...
+
+    @property
+    def clock(self) -> Clock:
+        """Where time, chance and ids come from, before they are remembered."""
+        ...
 
     async def ask(self, name: str, key: str, call: Call, arguments: Json) -> Json:
         """Give the output of a call: the one it gave before, or else that of making it. Raises what it failed with.
