@@ -27,5 +27,5 @@ async def test_who_waits_for_a_run_that_cannot_be_executed_is_told_however_late(
         async with asyncio.timeout(10):
             while node.engine.knows(started.run):
                 await asyncio.sleep(0.01)
-        with pytest.raises(errors.CannotExecute, match="the workflow default/lost:1.0.0 is not here"):
+        with pytest.raises(errors.CannotExecute, match=r"the workflow default/lost:1\.0\.0 is not here"):
             await session.finish(started.run)
