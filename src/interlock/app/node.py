@@ -43,6 +43,7 @@ DISPATCHER: Final = "dispatcher"
 ROLES: Final = (ENGINE, DISPATCHER)
 
 _DRAIN_SECONDS: Final = 5.0
+_STALLED_SECONDS: Final = 2.0  # a thread that comes to run so late was kept from it
 _SWITCH_SECONDS: Final = 0.001
 """How long a thread waits for the interpreter while another computes. With Python's 5 ms a commit, which gives it up at
 every statement, would take ten times as long beside a busy step."""
@@ -237,7 +238,14 @@ class Node(Service):
 
     def lose(self) -> None:
         """The lease is lost: nothing may be written any more, and what still runs must end before others repeat it."""
-        error = errors.LeaseLost("this node lost its lease; `interlock resume --all` goes on with its runs")
+        stalled = self._membership.stalled_seconds
+        cause = (
+            f": the process stood still for {stalled:.0f} s, as when a call into C keeps the interpreter to itself (a step "
+            "with isolated=True cannot) or the machine pauses"
+            if stalled > _STALLED_SECONDS
+            else ""
+        )
+        error = errors.LeaseLost(f"this node lost its lease{cause}; `interlock resume --all` goes on with its runs")
         self._fail(error)
         self.engine.abandon(error)
         self._dispatcher.lose()

@@ -42,6 +42,8 @@ class Membership(Service):
         self._turning: asyncio.TimerHandle | None = None
         self._joined = False
         self._confirmed = clock.monotonic()
+        self.stalled_seconds = 0.0
+        """How much later than it should this thread last came to run: the whole process stood still."""
 
     @property
     def is_certain(self) -> bool:
@@ -84,9 +86,11 @@ class Membership(Service):
 
     def _beat_for_ever(self, pulse: Pulse, loop: asyncio.AbstractEventLoop) -> None:
         deaf = False
+        woken = self._clock.monotonic()
         try:
             while not self._stopping.wait(BEAT_SECONDS):
                 sent = self._clock.monotonic()
+                self.stalled_seconds, woken = sent - woken - BEAT_SECONDS, sent
                 if sent - self._turned > _DEAF_SECONDS:
                     telemetry.emit("node.deaf", node=self.node.node, seconds=sent - self._turned)
                     deaf = True
