@@ -12,7 +12,7 @@ FULLY_COVERED_FILES := $(patsubst %,engine/%.py,bindings calls cause compensatio
   requesting requests rollback state steps)
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-quick chaos docs check format clean
+.PHONY: help env demo test test-quick test-long chaos docs check format clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -43,10 +43,12 @@ test: $(STAMP)  ## run all tests and check the coverage
 test-quick: $(STAMP)  ## run the unit and store tests without coverage, such as for another Python: VENV=.venv-3.13
 	$(BIN)/python -m pytest -n 2 tests/unit tests/store -k "not pgbouncer and not postgresql"
 
+test-long: $(STAMP)  ## run what `make test` takes samples of: every commit of a saga, every edit, 100,000 runs
+	$(BIN)/python -m pytest -n 2 tests/unit tests/store tests/acceptance -m chaos
+
 # At full scale: make chaos INTERLOCK_CHAOS=full
-chaos: $(STAMP)  ## kill, stop and restart nodes and servers under load, at every commit; takes minutes
+chaos: $(STAMP)  ## kill, stop and restart nodes and servers under load; takes minutes
 	INTERLOCK_CHAOS=$(INTERLOCK_CHAOS) $(BIN)/python -m pytest tests/chaos -m chaos -n 0 -s
-	$(BIN)/python -m pytest tests/unit tests/store tests/acceptance -m chaos -n 2
 
 docs: $(STAMP)  ## write the pages that are made from docstrings
 	$(BIN)/python docs/generate.py

@@ -98,7 +98,7 @@ BOUNDARIES = [
 
 
 FEW = ["commit:11:after", "commit:15:before", "commit:18:after", "commit:21:before", "commit:21:after"]
-"""For every run of the tests; `make chaos` takes them all."""
+"""For every run of the tests; `make test-long` takes them all."""
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,7 @@ BOUNDARIES = [f"commit:{number}:{moment}" for number in range(1, 25) for moment 
 
 
 FEW = ["commit:8:after", "commit:11:before", "commit:13:after", "commit:16:before", "commit:19:after"]
-"""Boundaries of the steps and of the rollback, for every run of the tests; `make chaos` takes them all."""
+"""Boundaries of the steps and of the rollback, for every run of the tests; `make test-long` takes them all."""
 
 
 @pytest.mark.parametrize(
