@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import assert_never
+
 from interlock.engine.machine import Machine
 from interlock.engine.state import Frame, Scope
 from interlock.model import event as events
-from interlock.model.call import Call, ChildCall, StepCall, TokenCall
+from interlock.model.call import ChildCall, StepCall, TokenCall
 from interlock.model.payload import Payload
 from interlock.model.task import EffectRequest, PythonTarget, Target, TokenTarget, WorkflowTarget
 
@@ -13,7 +15,7 @@ from interlock.model.task import EffectRequest, PythonTarget, Target, TokenTarge
 def call(m: Machine, scope: Scope, frame: Frame) -> None:
     """Ask for the effect of a call, once more if need be; its timeout is counted anew."""
     call = frame.call
-    assert call is not None
+    assert isinstance(call, StepCall | ChildCall | TokenCall)  # the others wait for a moment or an event
     seconds = call.timeout_seconds if isinstance(call, StepCall | TokenCall) else None
     deadline = None if seconds is None else m.now + seconds
     waits = isinstance(call, TokenCall | ChildCall)
@@ -48,7 +50,7 @@ def _round(m: Machine) -> str:
     return f"?round={m.state.head.rounds}" if m.state.head.rounds else ""
 
 
-def _target(call: Call, arguments: Payload) -> Target:
+def _target(call: StepCall | ChildCall | TokenCall, arguments: Payload) -> Target:
     match call:
         case StepCall(function=function, undoes=undoes):
             return PythonTarget(function=function, arguments=arguments.value, undoes=undoes)
@@ -63,4 +65,4 @@ def _target(call: Call, arguments: Payload) -> Target:
         case TokenCall(token=token, name=name):
             return TokenTarget(token=token, name=name)
         case _:
-            raise AssertionError(f"a {type(call).__name__} asks for no effect")
+            assert_never(call)

@@ -175,3 +175,19 @@ def test_ends_of_runs_name_the_run() -> None:
     assert str(RunFaulted(_FAULT)) == "Rejected: no"
     assert str(RunCancelled("r1")) == "run 'r1' was cancelled"
     assert str(RunCancelled("r1", "too late")) == "run 'r1' was cancelled: too late"
+
+
+@pytest.mark.parametrize(
+    ("instance", "note"),
+    [("/price", "the run r1 faulted at /price"), ("/", "the run r1 faulted"), (None, "the run r1 faulted")],
+)
+def test_error_of_a_run_says_which_run_it_was_and_where(instance: str | None, note: str) -> None:
+    error = raised.of_run(Fault(type=faults.RUNTIME, status=500, instance=instance), "r1")
+    assert isinstance(error, RunFaulted)
+    assert error.__notes__ == [note]
+
+
+def test_run_that_faulted_raises_what_its_workflow_raised() -> None:
+    error = raised.of_run(raised.fault_of(Rejected("a", code=9)), "r1")
+    assert isinstance(error, Rejected)
+    assert error.code == 9
