@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from datetime import date
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from interlock import step
 from interlock.flow import functions
+from interlock.flow.python.step import Step
 from interlock.model.task import Done, Failed, FailureClass, PythonTarget
 
 
@@ -151,3 +155,133 @@ def test_exception_becomes_a_failure(error: BaseException, failure: FailureClass
 def test_call_that_cannot_be_made_is_an_error_of_configuration() -> None:
     outcome = functions.invalid("why")
     assert (outcome.failure, outcome.fault.status, outcome.fault.detail) == (FailureClass.INVALID, 400, "why")
+
+
+@pytest.mark.parametrize(
+    ("allow", "allowed"),
+    [
+        (None, True),
+        ((), False),
+        (("shop",), True),
+        (("shop.",), True),
+        (("shop.steps",), True),
+        (("sho",), False),
+        (("shop.steps.more", "other"), False),
+    ],
+)
+def test_function_may_be_called_when_a_prefix_of_its_module_is_allowed(
+    allow: tuple[str, ...] | None, allowed: bool
+) -> None:
+    assert functions.allows(allow, "shop.steps:charge") is allowed
+
+
+# -- steps -----------------------------------------------------------------------------------------------------------
+
+
+undone: list[tuple[str, date, int]] = []
+
+
+def back(receipt: date, amount: int) -> None:
+    undone.append(("back", receipt, amount))
+
+
+@step(name="functions-refund")
+def refund(receipt: date, amount: int) -> None:
+    undone.append(("refund", receipt, amount))
+
+
+@step(name="functions-charge", compensate=refund, retry_on=OSError)
+def charge(amount: int, *, at: date = date(2030, 1, 1)) -> date:
+    return at.replace(year=at.year + amount)
+
+
+@step(name="functions-order", compensate=back)
+async def order(amount: int) -> date:
+    return date(amount, 1, 1)
+
+
+@step(name="functions-look")
+def look(amount: int) -> int:
+    return amount
+
+
+def target(of: Step[Any, Any], *, undoes: bool = False, **arguments: Any) -> PythonTarget:
+    return PythonTarget(function=of.reference, arguments=arguments, undoes=undoes)
+
+
+def undoing(of: Step[Any, Any], output: Any) -> functions.Prepared:
+    return functions.prepared(target(of, undoes=True, arguments={"amount": 2}, output=output), "/")
+
+
+def test_step_is_found_by_its_name_wherever_it_was_made() -> None:
+    assert functions.find(charge.reference, "/nowhere") is charge
+
+
+def test_step_is_called_with_its_arguments_as_they_were_typed() -> None:
+    made = functions.prepared(target(charge, amount=2, at="2031-02-03"), "/")
+    assert not made.is_async
+    value = made.call()
+    assert value == date(2033, 2, 3)
+    assert made.result(value) == Done("2033-02-03")
+
+
+async def test_async_step_gives_what_is_to_be_awaited() -> None:
+    made = functions.prepared(target(order, amount=2030), "/")
+    assert made.is_async
+    assert await made.call() == date(2030, 1, 1)
+
+
+def test_plain_function_is_called_with_keywords_and_gives_json() -> None:
+    made = functions.prepared(PythonTarget(function="textwrap:dedent", arguments={"text": "  a"}), "/")
+    assert made.result(made.call()) == Done("a")
+    assert isinstance(made.result({1, 2}), Failed)
+    assert not made.failed(ValueError("no")).final
+
+
+def test_result_that_cannot_be_stored_is_a_failure_that_is_not_tried_again() -> None:
+    outcome = functions.prepared(target(look, amount=2), "/").result(lambda: 1)
+    assert isinstance(outcome, Failed)
+    assert (outcome.failure, outcome.fault.title) == (FailureClass.INVALID, "Result cannot be stored")
+
+
+@pytest.mark.parametrize(("of", "undo"), [(charge, "refund"), (order, "back")])
+def test_undo_is_given_the_result_of_the_step_and_its_arguments(of: Step[Any, Any], undo: str) -> None:
+    undone.clear()
+    undoing(of, "2033-02-03").call()
+    assert undone == [(undo, date(2033, 2, 3), 2)]
+
+
+def test_what_an_undo_gives_is_not_kept() -> None:
+    assert undoing(charge, "2033-02-03").result(object()) == Done(None)
+
+
+@pytest.mark.parametrize(("error", "final"), [(OSError("away"), False), (TimeoutError(), False), (ValueError(), True)])
+def test_only_errors_that_the_author_named_are_tried_again(error: Exception, final: bool) -> None:
+    assert functions.prepared(target(charge, amount=2), "/").failed(error).final is final
+
+
+def test_undo_is_tried_again_whatever_it_raised() -> None:
+    assert not undoing(charge, "2033-02-03").failed(ValueError("no")).final
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        ({"amount": "much"}, "cannot be called with \\['amount'\\]"),
+        ({}, "cannot be called with \\[\\]"),
+        ({"amount": 1, "colour": "red"}, "cannot be called with \\['amount', 'colour'\\]"),
+    ],
+)
+def test_step_that_is_called_wrongly_says_so(given: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(functions.Unusable, match=complaint):
+        functions.prepared(target(charge, **given), "/")
+
+
+def test_undo_of_a_result_that_does_not_fit_any_more_says_so() -> None:
+    with pytest.raises(functions.Unusable, match="cannot be called with"):
+        undoing(charge, "yesterday")
+
+
+def test_undo_that_the_step_has_lost_is_missed() -> None:
+    with pytest.raises(functions.Unusable, match="names no function that undoes it any more"):
+        undoing(look, 2)

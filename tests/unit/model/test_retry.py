@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from interlock.model import retry
+from interlock.model.call import Backoff
 from interlock.model.task import FailureClass
 
 
@@ -53,3 +54,24 @@ def test_policy_follows_its_formula(backoff: str | None, delays: list[float]) ->
 def test_policy_adds_jitter_and_is_capped() -> None:
     assert retry.policy_delay("linear", 3.0, 2, jitter=0.5) == 6.5
     assert retry.policy_delay("exponential", 3.0, 10_000, jitter=0.5, longest_seconds=90.0) == 90.0
+
+
+# -- calls of Python workflows ---------------------------------------------------------------------------------------
+
+
+def highest(low: float, high: float) -> float:
+    return high
+
+
+@pytest.mark.parametrize(
+    ("kind", "delays"),
+    [("fixed", [3, 3, 3]), ("linear", [3, 6, 8]), ("exponential", [3, 6, 8]), ("random", [3, 6, 8])],
+)
+def test_pauses_of_a_call_grow_by_their_kind_up_to_the_longest(kind: str, delays: list[float]) -> None:
+    backoff = Backoff(kind=kind, delay_seconds=3.0, longest_seconds=8.0, jitter=0.0)
+    assert [retry.call_delay(backoff, number, highest) for number in (1, 2, 3)] == delays
+
+
+def test_jitter_lowers_the_pause_of_a_call() -> None:
+    backoff = Backoff(kind="fixed", delay_seconds=4.0, longest_seconds=60.0, jitter=0.25)
+    assert retry.call_delay(backoff, 1, highest) == 3.0

@@ -389,6 +389,16 @@ def test_story_of_a_rollback_tells_what_was_undone_and_what_was_not() -> None:
     assert str(story.steps["/do/1/b"].undo_fault) == "Broken: it broke"
 
 
+def test_step_that_a_rollback_waited_for_is_undone_like_those_before_it() -> None:
+    world = saga()
+    world.failed("d")
+    world.done("c")
+    found = statuses(told(world))
+    assert (found["c"], found["undo c"], found["b"]) == ("completed", "running", "completed")
+    world.done("undo c")
+    assert statuses(told(world))["c"] == "compensated"
+
+
 def test_step_with_a_visit_that_could_not_be_undone_is_not_told_as_undone() -> None:
     undo = "metadata: {interlock: {compensate: {call: 'python:m:u', metadata: {interlock: {retry: {application: 0}}}}}}"
     world = World(

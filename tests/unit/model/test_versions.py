@@ -35,3 +35,17 @@ def test_build_metadata_does_not_count() -> None:
 )
 def test_pre_release_is_newest_only_when_there_is_nothing_else(given: list[str], newest: str | None) -> None:
     assert versions.newest(given) == newest
+
+
+@pytest.mark.parametrize(
+    ("version", "wanted", "fits"),
+    [
+        ("1.2.0", "1.2.0", True),
+        ("1.10.0", "1.9.0", True),
+        ("1.1.0", "1.2.0", False),
+        ("2.0.0", "1.0.0", False),
+        ("1.2.0-rc.1", "1.2.0", False),
+    ],
+)
+def test_compatible_is_what_has_the_same_major_version_and_is_not_older(version: str, wanted: str, fits: bool) -> None:
+    assert versions.is_compatible(version, wanted) is fits
