@@ -198,12 +198,14 @@ def cleaning_in_a_thread() -> None:
 async def test_effect_in_finally_of_a_sync_workflow_is_told(begin: Any, told: Any) -> None:
     world = await begin(cleaning_in_a_thread)
     program = world.live.program
-    threads = {thread.name for thread in threading.enumerate()}
-    assert "interlock-workflow-id" in threads
+    threads = [thread for thread in threading.enumerate() if thread.name == "interlock-workflow-id"]
+    assert threads
     program.leave("parked")
     await program.gone()
     assert [(each["file"], each["line"]) for each in told] == [(__file__, line_of("THERE"))]
-    assert "interlock-workflow-id" not in {thread.name for thread in threading.enumerate()}
+    for thread in threads:
+        await asyncio.to_thread(thread.join, 5)
+        assert not thread.is_alive()
 
 
 @workflow(name="programs-gathering-cleanup")
