@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
 from typing import Any
-
-import pytest
 
 from interlock import Retries, set_attributes, step, workflow
 from interlock.engine.cause import Did
@@ -18,22 +15,6 @@ from interlock.model.task import Done, Failed, FailureClass, PythonTarget
 from unit.engine.program_world import ProgramWorld
 
 FAULT = Fault(type=RUNTIME, status=500, title="Broken", detail="it broke")
-
-
-@pytest.fixture
-async def begin() -> AsyncIterator[Callable[..., Any]]:
-    """Start a run of a function; what it leaves behind is cleared away."""
-    worlds: list[ProgramWorld] = []
-
-    async def begun(function: Any, **input: Any) -> ProgramWorld:
-        world = ProgramWorld(function, input)
-        worlds.append(world)
-        await world.start()
-        return world
-
-    yield begun
-    for world in worlds:
-        await world.stop()
 
 
 @step(retries=0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,21 +21,6 @@ FAULT = Fault(type=RUNTIME, status=500, title="Broken", detail="it broke")
 
 def failed(kind: FailureClass = FailureClass.APPLICATION, *, final: bool = False) -> Failed:
     return Failed(kind, FAULT, final=final)
-
-
-@pytest.fixture
-async def begin() -> AsyncIterator[Callable[..., Any]]:
-    worlds: list[ProgramWorld] = []
-
-    async def begun(function: Any, **input: Any) -> ProgramWorld:
-        world = ProgramWorld(function, input)
-        worlds.append(world)
-        await world.start()
-        return world
-
-    yield begun
-    for world in worlds:
-        await world.stop()
 
 
 @step(retries=Retries(count=2, backoff="fixed", delay=5.0, jitter=0.0), timeout="1m")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
-from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -28,22 +27,6 @@ LOG: list[Any] = []
 @pytest.fixture(autouse=True)
 def _log() -> None:
     LOG.clear()
-
-
-@pytest.fixture
-async def begin() -> AsyncIterator[Callable[..., Any]]:
-    """Start a run of a function; what it leaves behind is cleared away."""
-    worlds: list[ProgramWorld] = []
-
-    async def begun(function: Any, **input: Any) -> ProgramWorld:
-        world = ProgramWorld(function, input)
-        worlds.append(world)
-        await world.start()
-        return world
-
-    yield begun
-    for world in worlds:
-        await world.stop()
 
 
 @pytest.fixture

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
 from typing import Any
-
-import pytest
 
 from interlock import gather, set_progress, set_status, sleep, step, workflow
 from interlock.engine.cause import Cancel
@@ -31,22 +28,6 @@ def told(world: ProgramWorld | World) -> Story:
 
 def statuses(story: Story) -> dict[str, str]:
     return {step.name.partition("(")[0]: str(step.status) for step in story.steps.values()}
-
-
-@pytest.fixture
-async def begin() -> AsyncIterator[Callable[..., Any]]:
-    """Start a run of a function; what it leaves behind is cleared away."""
-    worlds: list[ProgramWorld] = []
-
-    async def begun(function: Any, **input: Any) -> ProgramWorld:
-        world = ProgramWorld(function, input)
-        worlds.append(world)
-        await world.start()
-        return world
-
-    yield begun
-    for world in worlds:
-        await world.stop()
 
 
 def give_back(output: int) -> None: ...

@@ -52,7 +52,10 @@ class Unfit(Exception):
 
 
 class Form:
-    """One kind of annotation. `name` reads like the annotation, `shapes` are the kinds of JSON that it may become."""
+    """One kind of annotation. `name` reads like the annotation, `shapes` are the kinds of JSON that it may become.
+
+    Each kind has these three methods of its own; only `Anything`, which is in no union, is never asked whether it accepts.
+    """
 
     name: str
     shapes: frozenset[str]
