@@ -12,6 +12,7 @@ from interlock import errors
 from interlock.app.definitions import Definitions
 from interlock.app.node import Node
 from interlock.engine import state as states
+from interlock.engine.conclusion import Conclusion
 from interlock.engine.rows import Rows
 from interlock.flow.graph import Graph
 from interlock.flow.python.workflow import Workflow
@@ -36,6 +37,8 @@ class Started:
     id: str
     fresh: bool
     has_schedule: bool = False
+    conclusion: Conclusion | None = None
+    """Told how it ended, where a node of this process executes it."""
 
 
 class Starter:
@@ -112,12 +115,21 @@ class Starter:
     ) -> Started:
         if node is not None and within is None:
             owned = msgspec.structs.replace(new, owner=node.row.node)
-            committed = await node.engine.accept(owned, graph, value)
+            conclusion = Conclusion()
+            committed = await node.engine.accept(owned, graph, value, conclusion)
         else:
+            conclusion = None
             committed = await self._accept_only(within or self._store, new, value)
         if committed is Committed.EXISTS:
             return await self._existing(within or self._store, new, value)
-        return Started(run=new.run, namespace=new.namespace, id=new.id, fresh=True, has_schedule=has_schedule)
+        return Started(
+            run=new.run,
+            namespace=new.namespace,
+            id=new.id,
+            fresh=True,
+            has_schedule=has_schedule,
+            conclusion=conclusion,
+        )
 
     async def _accept_only(self, store: Store, new: NewRun, value: Payload) -> Committed:
         """Store a run that whichever node can will begin."""

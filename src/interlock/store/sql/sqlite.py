@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from interlock import errors
-from interlock.store.ports import Batch, Committed
+from interlock.store.ports import Batch, Committed, news
 from interlock.store.sql import commit, crash
 from interlock.store.sql.joined import Transactions
 from interlock.store.sql.sqlite_file import OsLock, SqliteTransaction, connect, drive, translated
@@ -49,6 +49,7 @@ class _Member:
     work: Callable[[Transaction], Awaitable[Any]]
     future: asyncio.Future[Any]
     counted: bool
+    news: int
     result: Any = None
     error: BaseException | None = None
 
@@ -56,7 +57,7 @@ class _Member:
 class SqliteDatabase:
     """One SQLite file (or memory) and everything this process needs to use it."""
 
-    def __init__(self, path: str, ring: Callable[[], None], environ: Mapping[str, str] | None = None) -> None:
+    def __init__(self, path: str, ring: Callable[[int], None], environ: Mapping[str, str] | None = None) -> None:
         self._path = path
         self._ring = ring
         self._memory = path == ":memory:"
@@ -75,7 +76,7 @@ class SqliteDatabase:
         self._lock: OsLock | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._version = 0
-        self.joined = Transactions(path, ring)
+        self.joined = Transactions(path, lambda: ring(news.ANYTHING))
         self._gate = asyncio.Lock()
         """In memory: held by whoever uses the one connection."""
         self.worst_wait_seconds = 0.0
@@ -170,11 +171,13 @@ class SqliteDatabase:
 
     # -- writing -------------------------------------------------------------------------------------------------
 
-    async def write(self, work: Callable[[Transaction], Awaitable[T]], *, counted: bool = True) -> T:
+    async def write(
+        self, work: Callable[[Transaction], Awaitable[T]], *, counted: bool = True, tells: int = news.ANYTHING
+    ) -> T:
         self.joined.refuse_inside("write from outside of it")
         if self._memory:
             async with self._gate:
-                return await self._write_in_memory(work, counted)
+                return await self._write_in_memory(work, counted, tells)
         if self._connection is None or self._closing:
             raise errors.StoreUnavailable(f"the store {self._path} is closed")
         while len(self._queue) >= _QUEUED_MEMBERS:
@@ -182,16 +185,15 @@ class SqliteDatabase:
             await self._room.wait()
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         with self._condition:
-            self._queue.append(_Member(work, future, counted))
+            self._queue.append(_Member(work, future, counted, tells))
             self._condition.notify()
-        # A caller that is cancelled must not learn less than the truth: the transaction goes on without it.
-        return await asyncio.shield(future)
+        return await future  # a caller that is cancelled learns nothing; the transaction goes on without it
 
     async def commit(self, batch: Batch) -> Committed:
         async def work(transaction: Transaction) -> Committed:
             return await commit.apply(transaction, batch)
 
-        return await self.write(work)
+        return await self.write(work, tells=news.of(batch))
 
     def join(self) -> JoinedFile | JoinedMemory:
         """Give the connection of a caller's transaction."""
@@ -199,12 +201,12 @@ class SqliteDatabase:
             raise errors.StoreUnavailable(f"the store {self._path} is closed")
         return JoinedMemory(self._connection, self._gate) if self._memory else JoinedFile(self._path)
 
-    async def _write_in_memory(self, work: Callable[[Transaction], Awaitable[T]], counted: bool) -> T:
+    async def _write_in_memory(self, work: Callable[[Transaction], Awaitable[T]], counted: bool, tells: int) -> T:
         assert self._connection is not None
-        member = _Member(work, asyncio.get_running_loop().create_future(), counted)
+        member = _Member(work, asyncio.get_running_loop().create_future(), counted, tells)
         self._transact([member])
         assert self._loop is not None
-        self._loop.call_soon(self._ring)
+        self._loop.call_soon(self._ring, tells)
         if member.error is not None:
             member.future.cancel()
             raise member.error
@@ -228,7 +230,7 @@ class SqliteDatabase:
                 active_until = time.monotonic() + _ACTIVE_SECONDS
             if self._changed_by_others():
                 active_until = time.monotonic() + _ACTIVE_SECONDS
-                self._call_on_loop(self._ring)
+                self._call_on_loop(lambda: self._ring(news.ANYTHING))
 
     def _take_group(self) -> list[_Member]:
         """Take what is queued, up to the limit; a member that keeps apart makes a group of its own."""
@@ -298,6 +300,10 @@ class SqliteDatabase:
                 connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def _answer(self, group: list[_Member]) -> None:
+        tells = 0
+        for member in group:
+            tells |= member.news
+
         def resolve() -> None:
             for member in group:
                 if member.future.done():
@@ -307,7 +313,7 @@ class SqliteDatabase:
                 else:
                     member.future.set_result(member.result)
             self._room.set()
-            self._ring()
+            self._ring(tells)
 
         self._call_on_loop(resolve)
 
