@@ -60,12 +60,17 @@ class Run(Generic[R]):
         Raises what the workflow raised, as it was raised where its class is known here, or else RunFaulted; RunCancelled;
         TimeoutError when it takes longer than `timeout`, which the run does not notice.
         """
-        async with asyncio.timeout(None if timeout is None else seconds(timeout, "timeout")):
-            if self._conclusion is not None:
-                await self._conclusion.told()
-                if self._conclusion.status is RunStatus.COMPLETED:
-                    return self._decoded(_anew(self._conclusion.output))
-            row = await self._ended()
+        if timeout is None:
+            return await self._result()
+        async with asyncio.timeout(seconds(timeout, "timeout")):
+            return await self._result()
+
+    async def _result(self) -> R:
+        if self._conclusion is not None:
+            await self._conclusion.told()
+            if self._conclusion.status is RunStatus.COMPLETED:
+                return self._decoded(_anew(self._conclusion.output))
+        row = await self._ended()
         if row.status is RunStatus.CANCELLED:
             raise errors.RunCancelled(self.id)
         if row.status is RunStatus.FAULTED:

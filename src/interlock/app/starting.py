@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -86,10 +87,10 @@ class Starter:
         `within`: the store of a transaction, which the run is accepted in; it begins after that is committed.
         """
         stored, graph = await self._definitions.program(workflow, within)
-        new = self._new(stored, id, namespace, (folder or Path.cwd()).absolute())
+        new = self._new(stored, id, namespace, folder.absolute() if folder else os.getcwd())
         return await self._started(node, new, graph, Payload(arguments), within=within)
 
-    def _new(self, stored: Definition, id: str | None, namespace: str | None, folder: Path) -> NewRun:
+    def _new(self, stored: Definition, id: str | None, namespace: str | None, folder: Path | str) -> NewRun:
         run = self._clock.uuid()
         return NewRun(
             run=run,

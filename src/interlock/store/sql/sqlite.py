@@ -32,12 +32,14 @@ from interlock.store.sql.sqlite_file import OsLock, SqliteTransaction, connect, 
 from interlock.store.sql.sqlite_joined import JoinedFile, JoinedMemory
 from interlock.store.sql.sqlite_schema import migrate, revert
 from interlock.store.sql.transaction import Transaction
+from interlock.store.sql.write_ahead_log import WriteAheadLog
 
 T = TypeVar("T")
 
 _GROUP_MEMBERS: Final = 500  # more would delay the first member for little gain
 _QUEUED_MEMBERS: Final = 5_000  # back-pressure: callers wait for room beyond this
-_CHECKPOINT_BYTES: Final = 4 * 1024 * 1024  # the log is folded back into the file above this size
+_BACKLOG_PAGES: Final = 8_192  # the log is folded back into the file above this size (32 MB), whoever waits,
+_IDLE_PAGES: Final = 256  # and above this one when nobody writes
 _ACTIVE_SECONDS: Final = 2.0  # after a change by others the next ones are looked for often
 _POLL_ACTIVE_SECONDS: Final = 0.02
 _POLL_IDLE_SECONDS: Final = 0.25
@@ -74,6 +76,7 @@ class SqliteDatabase:
         self._reading: list[sqlite3.Connection] = []
         self._connection: sqlite3.Connection | None = None
         self._lock: OsLock | None = None
+        self._log: WriteAheadLog | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._version = 0
         self.joined = Transactions(path, lambda: ring(news.ANYTHING))
@@ -119,6 +122,10 @@ class SqliteDatabase:
                 self._connection = connect(self._path)
                 migrate(self._connection)
             self._version = self._data_version()
+            try:
+                self._log = WriteAheadLog(self._path)
+            except OSError as error:
+                raise errors.StoreUnavailable(f"cannot open the store {self._path}: {error}") from error
 
     async def close(self) -> None:
         """Finish what is queued, then close everything. Safe to call twice."""
@@ -135,6 +142,9 @@ class SqliteDatabase:
                 reader.close()
             self._reading.clear()
             self._readers = None
+        if self._log is not None:
+            self._log.close()
+            self._log = None
         connection, self._connection = self._connection, None
         if connection is not None:
             with self._lock.held() if self._lock is not None else contextlib.nullcontext():
@@ -227,10 +237,13 @@ class SqliteDatabase:
             if group:
                 self._transact(group)
                 self._answer(group)
+                self._fold_back(_BACKLOG_PAGES)
                 active_until = time.monotonic() + _ACTIVE_SECONDS
             if self._changed_by_others():
                 active_until = time.monotonic() + _ACTIVE_SECONDS
                 self._call_on_loop(lambda: self._ring(news.ANYTHING))
+            elif not group:
+                self._fold_back(_IDLE_PAGES)
 
     def _take_group(self) -> list[_Member]:
         """Take what is queued, up to the limit; a member that keeps apart makes a group of its own."""
@@ -274,7 +287,6 @@ class SqliteDatabase:
                     connection.execute("ROLLBACK")
                 raise
             self._die_if_told(group, after=True)
-            self._checkpoint(connection)
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
@@ -293,11 +305,14 @@ class SqliteDatabase:
             self.transactions += 1
         self._crash.die_if_told(self.transactions, after=after)
 
-    def _checkpoint(self, connection: sqlite3.Connection) -> None:
-        """Fold the log back. What this meets (a full disk) is no failure of the commit before it, which is durable."""
-        with contextlib.suppress(OSError, sqlite3.Error):
-            if not self._memory and os.stat(f"{self._path}-wal").st_size > _CHECKPOINT_BYTES:
-                connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+    def _fold_back(self, pages: int) -> None:
+        """Fold the log back if it is longer. What this meets (a full disk) is nobody's failure: all of it is durable."""
+        assert self._connection is not None
+        if self._log is None or self._log.backlog() <= pages:
+            return
+        with contextlib.suppress(OSError, sqlite3.Error), self._locked():
+            if self._log.backlog() > pages:  # else another process has done it while this one waited
+                self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def _answer(self, group: list[_Member]) -> None:
         tells = 0
