@@ -68,6 +68,8 @@ class SqliteDatabase:
         """Group transactions begun, renewals and large values left out."""
         self._queue: deque[_Member] = deque()
         self._condition = threading.Condition()
+        self._sleeps = False
+        """Whether the writer waits to be woken, or is about to."""
         self._room = asyncio.Event()
         self._closing = False
         self._thread: threading.Thread | None = None
@@ -194,9 +196,10 @@ class SqliteDatabase:
             self._room.clear()
             await self._room.wait()
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        with self._condition:
-            self._queue.append(_Member(work, future, counted, tells))
-            self._condition.notify()
+        self._queue.append(_Member(work, future, counted, tells))
+        if self._sleeps:  # else it looks at the queue before it does
+            with self._condition:
+                self._condition.notify()
         return await future  # a caller that is cancelled learns nothing; the transaction goes on without it
 
     async def commit(self, batch: Batch) -> Committed:
@@ -232,7 +235,10 @@ class SqliteDatabase:
                     if self._closing:
                         return
                     active = time.monotonic() < active_until
-                    self._condition.wait(_POLL_ACTIVE_SECONDS if active else _POLL_IDLE_SECONDS)
+                    self._sleeps = True
+                    if not self._queue:
+                        self._condition.wait(_POLL_ACTIVE_SECONDS if active else _POLL_IDLE_SECONDS)
+                    self._sleeps = False
                 group = self._take_group()
             if group:
                 self._transact(group)
