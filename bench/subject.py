@@ -35,7 +35,7 @@ def main(arguments: Sequence[str]) -> int:
     except Exception as error:  # noqa: BLE001 (whatever a product raises is its result; the table names it)
         traceback.print_exc(file=sys.stderr)
         answer["error"] = f"{type(error).__name__}: {error}"
-    print(json.dumps(answer))
+    sys.stdout.write(json.dumps(answer) + "\n")
     return 1 if "error" in answer else 0
 
 

@@ -42,7 +42,7 @@ async def sequential(given: Given) -> Figures:
         await _warm_up(app, given)
         for name, steps in (("short", given.sizes.short_steps), ("long", given.sizes.long_steps)):
             taken = []
-            for _ in range(given.sizes.sequential_repeats):
+            for _ in range(given.sizes.repeats):
                 begin = time.perf_counter()
                 run = await app.start(workflows.sequence, steps)
                 assert await run.result() == sum(range(steps))
@@ -70,7 +70,7 @@ async def branches(given: Given) -> Figures:
     taken = []
     async with Interlock(given.url) as app:
         await _warm_up(app, given)
-        for _ in range(given.sizes.sequential_repeats):
+        for _ in range(given.sizes.repeats):
             begin = time.perf_counter()
             run = await app.start(workflows.branches, count, seconds)
             assert await run.result() == sum(range(count))
