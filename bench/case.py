@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import resource
+import statistics
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from bench.sizes import Sizes
 
@@ -27,7 +28,7 @@ class Given:
 Figures: TypeAlias = dict[str, float]
 """What was measured by name; the name ends with its unit (`p50_ms`, `runs_per_second`)."""
 
-Case: TypeAlias = Callable[[Given], Awaitable[Figures]]
+Case: TypeAlias = Callable[[Given], Coroutine[Any, Any, Figures]]
 
 
 @dataclass(slots=True)
@@ -54,8 +55,9 @@ def percentile(values: Sequence[float], percent: float) -> float:
 
 
 def percentiles_ms(seconds: Sequence[float]) -> Figures:
-    """Give what W1 tells of latencies: p50, p95, p99."""
-    return {f"p{percent}_ms": percentile(seconds, percent) * 1000 for percent in (50, 95, 99)}
+    """Give what W1 tells of latencies: p50, p95, p99, mean."""
+    figures = {f"p{percent}_ms": percentile(seconds, percent) * 1000 for percent in (50, 95, 99)}
+    return figures | {"mean_ms": statistics.fmean(seconds) * 1000}
 
 
 def peak_megabytes() -> float:

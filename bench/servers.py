@@ -70,7 +70,7 @@ class PostgreSQL:
         command = [str(self._programs / program), *arguments]
         if os.geteuid() == 0:  # the server refuses to be root
             command = ["setpriv", f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups", *command]
-        environment = {"HOME": "/tmp", "LC_ALL": "C.UTF-8", "PATH": os.environ["PATH"]}
+        environment = {"HOME": str(self._folder), "LC_ALL": "C.UTF-8", "PATH": os.environ["PATH"]}
         done = subprocess.run(
             command, env=environment, cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, timeout=60, check=False,
