@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from bench.case import Case
-from bench.own import runs
+from bench.own import crash, payloads, queues, runs
 
 CASES: Final[dict[str, Case]] = {
     "W1": runs.latency,
@@ -13,4 +13,8 @@ CASES: Final[dict[str, Case]] = {
     "W3": runs.sequential,
     "W4": runs.sleepers,
     "W5": runs.branches,
+    "W6": queues.queue,
+    "W7": payloads.payloads,
+    "W8": crash.resumption,
+    "W14": queues.scaling,
 }
