@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from bench.case import Case
-from bench.own import crash, payloads, queues, runs
+from bench.own import conditions, crash, floors, growth, local, monitoring, payloads, queues, rest, runs
 
 CASES: Final[dict[str, Case]] = {
     "W1": runs.latency,
@@ -16,5 +16,11 @@ CASES: Final[dict[str, Case]] = {
     "W6": queues.queue,
     "W7": payloads.payloads,
     "W8": crash.resumption,
+    "W9": rest.at_rest,
+    "W10": conditions.conditions,
+    "W11": monitoring.monitoring,
+    "W12": growth.growth,
+    "W13": local.local,
+    "PF-01": floors.floors,
     "W14": queues.scaling,
 }
