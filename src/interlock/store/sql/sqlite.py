@@ -36,7 +36,7 @@ from interlock.store.sql.write_ahead_log import WriteAheadLog
 
 T = TypeVar("T")
 
-_GROUP_MEMBERS: Final = 500  # more would delay the first member for little gain
+_GROUP_MEMBERS: Final = 150  # more would have the runs of a group wait for its last one, and nobody decide meanwhile
 _QUEUED_MEMBERS: Final = 5_000  # back-pressure: callers wait for room beyond this
 _BACKLOG_PAGES: Final = 8_192  # the log is folded back into the file above this size (32 MB), whoever waits,
 _IDLE_PAGES: Final = 256  # and above this one when nobody writes
