@@ -418,8 +418,12 @@ class Engine(Service):
         except Exception as error:  # noqa: BLE001 (a step without an outcome would wait for ever)
             telemetry.emit("effect.broken", run=live.run, path=request.path, error=error)
             outcome = _broken(error)
-        if live.effects.pop(request.effect, None) is not None:
-            self._deliver(live, Settled(request.effect, outcome), 0)
+        if live.effects.pop(request.effect, None) is None:
+            return
+        live.mailbox.append((Settled(request.effect, outcome), 0))
+        if live.driver is None and not self._stopping:
+            live.driver = asyncio.current_task()  # it has nothing else to do, and a task of its own would cost a turn
+            await self._drive(live)
 
     # -- runs out ------------------------------------------------------------------------------------------------
 
