@@ -1,0 +1,164 @@
+"""What must hold of every world when it has come to rest, from the store and from the ledger."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any, Final
+
+from acceptance.ledger import check_store
+from interlock.engine.rows import Rows
+from interlock.model.event import Event, Returned
+from interlock.model.states import RunStatus
+from interlock.store.ports import RunRow
+from interlock.store.sql.sqlite_file import drive
+from simulation.client import Client
+from simulation.faults import Kind
+from simulation.plan import Act, Plan, Work
+from simulation.tree import Expected
+from simulation.world import World
+
+_ZOMBIES: Final = (Kind.PAUSE,)
+"""What lets a node go on with effects that are not its own any more: it was stopped, and does not know yet."""
+
+
+def violations(world: World, client: Client) -> Iterator[str]:
+    yield from world.ledger.problems
+    yield from world.loop.broken
+    store = world.store
+    runs = _runs(world)
+    yield from _starts(client, runs)
+    yield from _left(world)
+    histories = {row.run: _history(world, row) for row in runs}
+    for row in runs:
+        yield from _order(world, row)
+        yield from _once(row, histories[row.run])
+    try:
+        drive(check_store(store))
+    except AssertionError as error:
+        yield str(error)
+    of = {row.id: row for row in runs}
+    for work in world.plan.work:
+        row = of.get(work.id)
+        if row is not None:
+            yield from _end(world, row, work, client.expected[work.id])
+            yield from _effects(world, row, work, client.expected[work.id])
+    yield from _undos(world, histories)
+    yield from _apart(world)
+
+
+def _runs(world: World) -> list[RunRow]:
+    """Give every run, with its output."""
+    views = world.store.views
+    listed: list[RunRow] = drive(views.runs(None, [], None, None, 100_000))
+    found = [drive(views.run(row.namespace, row.id)) for row in listed]
+    return [row for row in found if row is not None]
+
+
+def _starts(client: Client, runs: list[RunRow]) -> Iterator[str]:
+    """No acknowledged start is lost."""
+    there = {row.run: row.id for row in runs}
+    for id, run in client.acknowledged.items():
+        if there.get(run) != id:
+            yield f"the start of {id} was acknowledged, and its run {run} is not in the store"
+
+
+def _left(world: World) -> Iterator[str]:
+    """Nothing is left of what has ended."""
+    for table, condition in (
+        ("runs", "ended_at IS NULL"),
+        ("tasks", "state NOT IN ('done', 'failed', 'cancelled', 'skipped')"),
+        ("inbox", "run IN (SELECT run FROM runs WHERE ended_at IS NOT NULL)"),
+        ("subscriptions", "1"),
+        ("leases", "kind <> 'pool'"),
+        ("lease_limits", "1"),
+        ("tokens", "state = 'open'"),
+    ):
+        found = world.rows(f"SELECT * FROM {table} WHERE {condition}")
+        if found:
+            yield f"{len(found)} rows are left in {table}, such as {found[0]}"
+
+
+def _order(world: World, row: RunRow) -> Iterator[str]:
+    """Each commit has its number, and no epoch writes after a later one."""
+    rows = world.rows("SELECT seq, epoch FROM history WHERE run = ? ORDER BY seq", row.run)
+    epochs = [epoch for _, epoch in rows]
+    if epochs != sorted(epochs):
+        yield f"the epochs of {row.id} are {epochs}: an owner wrote after the next one had begun"
+
+
+def _history(world: World, row: RunRow) -> list[Event]:
+    rows = Rows()
+
+    async def read() -> list[Event]:
+        history = await world.store.journal.history(row.run, 0, 1_000_000)
+        return await rows.events(row.run, history, world.store.journal)
+
+    return drive(read())
+
+
+def _once(row: RunRow, history: list[Event]) -> Iterator[str]:
+    """No result of a call is recorded twice."""
+    returned = Counter(event.scope for event in history if isinstance(event, Returned))
+    for scope, count in sorted(returned.items()):
+        if count > 1:
+            yield f"the call {scope} of {row.id} returned {count} times"
+
+
+def _end(world: World, row: RunRow, work: Work, wanted: Expected) -> Iterator[str]:
+    """The run ends as the tree says, unless somebody cancelled it."""
+    is_cancelled = any(deed.act in (Act.CANCEL, Act.ROLLBACK) for deed in work.deeds)
+    if row.status is RunStatus.CANCELLED and is_cancelled:
+        return
+    if wanted.value is None:
+        if row.status is not RunStatus.FAULTED:
+            yield f"{row.id} is {row.status}; it should have failed"
+        return
+    if row.status is not RunStatus.COMPLETED:
+        yield f"{row.id} is {row.status}, {row.fault!r}; it should have given {wanted.value}"
+        return
+    output: Any = drive(Rows().value(row.run, row.output or b"", world.store.journal)).value
+    given = output["n"] if isinstance(output, dict) else output
+    if given != wanted.value:
+        yield f"{row.id} gave {given}; it should have given {wanted.value}"
+
+
+def _effects(world: World, row: RunRow, work: Work, wanted: Expected) -> Iterator[str]:
+    """Every effect was performed; and again only as often as something struck that may have killed it."""
+    for label, tree in wanted.effects.items():
+        entries = world.ledger.of(label)
+        done = sum(entry.outcome == "done" for entry in entries)
+        if row.status is RunStatus.COMPLETED and not done:
+            yield f"{row.id} completed without its effect {label}"
+        allowed = 1 + tree.get("fails", 0) + _repetitions(world)
+        if len(entries) > allowed:
+            yield f"the effect {label} was performed {len(entries)} times; at most {allowed} are explained by faults"
+
+
+def _repetitions(world: World) -> int:
+    """How often something struck that a repetition may come of."""
+    harmless = {Kind.DEAF, Kind.ECHO}
+    return sum(fault.kind not in harmless for slot in world.slots for fault in slot.line.struck) + sum(
+        deed.act is Act.SUSPEND for work in world.plan.work for deed in work.deeds
+    )
+
+
+def _undos(world: World, histories: dict[str, list[Event]]) -> Iterator[str]:
+    yield from ()
+
+
+def _apart(world: World) -> Iterator[str]:
+    """Two executions of one effect never overlap, unless a node was stopped and went on with what others had by then."""
+    if _has_zombies(world.plan):
+        return
+    last: dict[tuple[str, bool], Any] = {}
+    for entry in world.ledger.entries:
+        key = (entry.at, entry.undoes)
+        before = last.get(key)
+        if before is not None and (before.ended is None or before.ended > entry.started):
+            yield f"the effect {entry.at} began again on {entry.actor} while it went on on {before.actor}"
+        last[key] = entry
+
+
+def _has_zombies(plan: Plan) -> bool:
+    return any(fault.kind in _ZOMBIES for fault in plan.faults)
