@@ -83,7 +83,7 @@ class Client:
     async def _started(self, session: Session, work: Work) -> str:
         detach = session is self._session
         if work.language == "yaml":
-            given = await session.start(documents.document(work), input={"n": work.input}, id=work.id, detach=detach)
+            given = await session.start(documents.document(work), input={"n": work.input, "round": ""}, id=work.id, detach=detach)
         else:
             arguments = {"tree": work.tree, "n": work.input, "round": 0}
             given = await session.start_program(programs.program, arguments, id=work.id, detach=detach)
@@ -104,16 +104,16 @@ class Client:
 
     async def _report(self) -> None:
         """Complete the tokens that were handed out, each twice, and send the events that somebody listens for."""
-        reports = {label: k for each in self.expected.values() for label, k in each.reports.items()}
+        reports = {_place(label): k for each in self.expected.values() for label, k in each.reports.items()}
         tokens, told = Tokens(self._session, "default"), dict[str, int]()
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
             for label, text in list(self._world.ledger.tokens.items()):
                 if told.get(label, 0) < 2:
                     told[label] = told.get(label, 0) + 1
-                    await self._again(lambda: _reported(tokens, text, reports[label]))  # noqa: B023 (awaited at once)
+                    await self._again(lambda: _reported(tokens, text, reports[_place(label)]))  # noqa: B023 (awaited at once)
             for (kind,) in self._world.rows("SELECT DISTINCT type FROM subscriptions ORDER BY type"):
-                event = {"type": kind, "data": {"k": reports[kind.partition(".")[2]]}}
+                event = {"type": kind, "data": {"k": reports[_place(kind.partition(".")[2])]}}
                 await self._again(lambda: events.send(self._session, "default", event))  # noqa: B023 (as above)
 
     async def _again(self, call: Callable[[], Awaitable[T]]) -> T:
@@ -123,6 +123,11 @@ class Client:
                 return await call()
             except errors.StoreUnavailable:
                 await asyncio.sleep(_AGAIN_SECONDS)
+
+
+def _place(label: str) -> str:
+    """Give where a label stands in the tree, without the rounds of the loops around it."""
+    return label.partition("/")[0]
 
 
 async def _reported(tokens: Tokens, text: str, value: Any) -> None:

@@ -9,7 +9,7 @@ from interlock import Limit, Rate, Retries, StepFailed, gather, run_workflow, sl
 from interlock import continue_as_new as renew
 from simulation import ledger as ledgers
 from simulation.loop import ACTOR
-from simulation.tree import BURNT, Burnt, Tree, added, multiplied
+from simulation.tree import BURNT, MODULUS, Burnt, Tree, added, multiplied
 
 NAMESPACE = "default"
 LIMIT = 2
@@ -46,6 +46,15 @@ async def undone(result: int, at: str, n: int, k: int, seconds: float) -> None:
         ledger.end(entry, "cancelled")
         raise
     ledger.end(entry, "done")
+
+
+async def made(at: str, n: int, k: int, seconds: float, fails: int) -> dict[str, int]:
+    """What documents call."""
+    return {"n": await performed(at, n, k, seconds, fails)}
+
+
+async def unmade(at: str, seconds: float) -> None:
+    await undone(0, at, 0, 0, seconds)
 
 
 @step
@@ -119,7 +128,7 @@ async def _do(tree: Tree, n: int, round: str, *, undo: bool) -> int:
             return await _in_order(tree["inner"], n, round, undo=undo)
         case "fork":
             branches = [_do(each, n, round, undo=undo) for each in tree["inner"]]
-            return sum(await gather(*branches)) % (1_000_003)
+            return sum(await gather(*branches)) % MODULUS
         case "loop":
             for number in range(tree["times"]):
                 n = await _in_order(tree["inner"], n, f"{round}/{number}", undo=undo)

@@ -122,7 +122,7 @@ async def _performed(launch: Launch) -> Outcome:
                 return prepared.failed(error)
         case ShellTarget(arguments=(at, n, k, seconds)):
             value = await programs.performed(at, int(n), int(k), float(seconds))
-            return Done(str(value))
+            return Done({"code": 0, "stdout": str(value), "stderr": ""})
         case target:
             raise AssertionError(f"no tree asks for {target}")
 

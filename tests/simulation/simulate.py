@@ -91,7 +91,7 @@ async def _happen(world: World) -> list[str]:
     await asyncio.wait([working])
     working.result()
     end = world.loop.time() + _REST_SECONDS
-    while world.rows("SELECT 1 FROM leases WHERE kind = 'attempt'") and world.loop.time() < end:
+    while world.leaked() and world.loop.time() < end:
         await asyncio.sleep(0.5)
     await world.close()
     return list(invariants.violations(world, client))

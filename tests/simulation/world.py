@@ -254,6 +254,17 @@ class World:
         assert connection is not None
         return connection.execute(sql, parameters).fetchall()
 
+    def leaked(self) -> list[tuple[Any, ...]]:
+        """Give the leases that nobody who lives should hold when all runs have ended."""
+        held = self.rows("SELECT kind, holder, name FROM leases WHERE kind <> 'pool'")
+        return [lease for lease in held if lease[0] != "node" or lease[1] not in self.nodes]
+
+    @property
+    def nodes(self) -> set[str]:
+        """The ids of the nodes that live."""
+        sessions = [slot.process.session for slot in self.slots if slot.process is not None and not slot.process.is_closed]
+        return {session.node.row.node for session in sessions if session.node is not None}
+
     def killed(self, actor: Actor) -> None:
         """What a process performed itself ends with it."""
         for entry in self.ledger.entries:
