@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import groupby
 from typing import Any, Final
 
 from acceptance.ledger import check_store
 from interlock.engine.rows import Rows
-from interlock.model.event import Event, Returned
+from interlock.model.event import Awaited, Completed, Event, Requested, Returned, RollbackBegan
 from interlock.model.states import RunStatus
 from interlock.store.ports import RunRow
 from interlock.store.sql.sqlite_file import drive
 from simulation.client import Client
 from simulation.faults import Kind
+from simulation.ledger import Entry
 from simulation.plan import Act, Plan, Work
-from simulation.tree import Expected
+from simulation.programs import LIMIT
+from simulation.tree import Expected, expected
 from simulation.world import World
 
 _ZOMBIES: Final = (Kind.PAUSE,)
@@ -43,8 +46,9 @@ def violations(world: World, client: Client) -> Iterator[str]:
         if row is not None:
             yield from _end(world, row, work, client.expected[work.id])
             yield from _effects(world, row, work, client.expected[work.id])
-    yield from _undos(world, histories)
+    yield from _undos(world, client, runs, histories)
     yield from _apart(world)
+    yield from _crowded(world)
 
 
 def _runs(world: World) -> list[RunRow]:
@@ -143,8 +147,43 @@ def _repetitions(world: World) -> int:
     )
 
 
-def _undos(world: World, histories: dict[str, list[Event]]) -> Iterator[str]:
-    yield from ()
+def _undos(world: World, client: Client, runs: list[RunRow], histories: dict[str, list[Event]]) -> Iterator[str]:
+    """What a rollback undoes is what was completed, one after the other, the last first."""
+    undone = {entry.at for entry in world.ledger.entries if entry.undoes and entry.outcome == "done"}
+    for work in world.plan.work:
+        if any(deed.act in (Act.CANCEL, Act.ROLLBACK) for deed in work.deeds):
+            continue
+        for run, labels in client.expected[work.id].undone.items():
+            if labels - undone:
+                yield f"{sorted(labels - undone)} of {run} were not undone"
+    for row in runs:
+        completed = _completed(world, row, histories[row.run])
+        begun = _consecutive(entry.at for entry in world.ledger.entries if entry.undoes and entry.run == row.id)
+        if not any(isinstance(event, RollbackBegan) for event in histories[row.run]):
+            if begun:
+                yield f"{begun} of {row.id} were undone, and no rollback began"
+        elif begun != completed[::-1] and not _has_zombies(world.plan):
+            yield f"{row.id} completed {completed}, and undid {begun}"
+
+
+def _completed(world: World, row: RunRow, history: list[Event]) -> list[str]:
+    """Give the labels of the effects that have an undo, in the order in which the run took note of their ends."""
+    labels = {entry.launch: entry.at for entry in world.ledger.entries if not entry.undoes}
+    effects: dict[tuple[str, str], int] = {}
+    found: list[int] = []
+    for event in history:
+        match event:
+            case Requested():
+                effects[event.scope, event.path] = event.effect
+            case Returned(failed=None) | Awaited(fault=None) | Completed():
+                found += [effects.pop((event.scope, event.path))] if (event.scope, event.path) in effects else []
+    named = [labels.get(f"{row.run}.{effect}") for effect in found]
+    return [label for label in named if label is not None]
+
+
+def _consecutive(labels: Iterable[str]) -> list[str]:
+    """Leave out what is repeated at once: it was made again, since its end was lost."""
+    return [label for label, _ in groupby(labels)]
 
 
 def _apart(world: World) -> Iterator[str]:
@@ -158,6 +197,22 @@ def _apart(world: World) -> Iterator[str]:
         if before is not None and (before.ended is None or before.ended > entry.started):
             yield f"the effect {entry.at} began again on {entry.actor} while it went on on {before.actor}"
         last[key] = entry
+
+
+def _crowded(world: World) -> Iterator[str]:
+    """No more effects than a limit allows are at work at once, but for those of nodes that were stopped."""
+    if _has_zombies(world.plan):
+        return
+    limited = {
+        label for each in world.plan.work for label, tree in expected(each.tree, each.input).effects.items()
+        if tree["do"] == "limited"
+    }
+    working: list[Entry] = []
+    for entry in world.ledger.entries:
+        if entry.at in limited:
+            working = [other for other in working if other.ended is None or other.ended > entry.started] + [entry]
+            if len(working) > LIMIT:
+                yield f"{[other.at for other in working]} were at work at once; {LIMIT} may be"
 
 
 def _has_zombies(plan: Plan) -> bool:

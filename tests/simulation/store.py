@@ -61,6 +61,13 @@ class Line:
         self.deaf_until = 0.0
         self.echo_until = 0.0
         self.struck: list[Fault] = []
+        self.watch: Callable[[str], None] = lambda name: None
+        """Called with the name of each call when it is done."""
+
+    def heal(self) -> None:
+        """Nothing goes wrong any more."""
+        self.at_calls.clear()
+        self.away_until = self.deaf_until = self.echo_until = 0.0
 
     def check_away(self) -> None:
         """Raise StoreUnavailable while the store cannot be reached."""
@@ -101,6 +108,7 @@ class Call:
             if self._has(Kind.REFUSED):
                 raise errors.StoreUnavailable("the simulated store refused this call")
             given = drive(self._act())
+            self._line.watch(self._name)
         except Exception as error:  # noqa: BLE001 (it is the caller's)
             failed = error
         if fault := self._has(Kind.CRASH, after=True):

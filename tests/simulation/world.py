@@ -21,7 +21,7 @@ from interlock.pool.launcher import Launch, Launcher
 from interlock.secrets.key import VARIABLE
 from interlock.store.ports import Pulse
 from interlock.store.sql.store import SqliteStore
-from simulation.clock import SimulatedClock
+from simulation.clock import EPOCH, SimulatedClock
 from simulation.faults import Fault, Kind
 from simulation.ledger import Ledger
 from simulation.loop import Actor, SimulatedLoop
@@ -30,6 +30,7 @@ from simulation.runners import Beside, Host, Inside
 from simulation.store import Line, SimulatedStore
 from simulation.trace import Trace
 
+_JULIAN_EPOCH: Final = 2440587.5  # 1970, in the days that the statements count where nobody tells them the time
 _AGAIN_SECONDS: Final = 0.5  # before a node that could not come tries again
 os.environ.setdefault(VARIABLE, "a-key-that-is-no-secret-since-it-only-signs-simulated-tokens")
 
@@ -42,6 +43,7 @@ class Slot:
         self.number = number
         self.host: Final = Host(world.loop, f"host{number}")
         self.line: Final = Line(world.loop, world.trace, f"line {world.plan.seed} {number}", faults, self.crash)
+        self.line.watch = world.watch
         self.turns = 0
         self.lives = 0
         self.actor: Actor | None = None
@@ -236,6 +238,9 @@ class World:
 
     async def open(self) -> None:
         await self.store.open()
+        connection = self.store.database._connection
+        assert connection is not None
+        connection.create_function("julianday", 1, lambda moment: (EPOCH + self.loop.time()) / 86400.0 + _JULIAN_EPOCH)
         for number, at in enumerate(self.plan.joins):
             faults = [fault for fault in self.plan.faults if fault.node == number]
             slot = Slot(self, number, faults)
@@ -243,8 +248,10 @@ class World:
             self.loop.call_at(at, slot.boot, context=self.loop.world.context.copy())
 
     async def close(self) -> None:
-        """Let every node leave in good order, then close the store."""
+        """Let every node leave in good order, undisturbed."""
         self.is_ending = True
+        for slot in self.slots:
+            slot.line.heal()
         while any([slot.leave() for slot in self.slots]):  # a list: each is asked
             await asyncio.sleep(0.5)
 
@@ -253,6 +260,23 @@ class World:
         connection = self.store.database._connection
         assert connection is not None
         return connection.execute(sql, parameters).fetchall()
+
+    def watch(self, call: str) -> None:
+        """After a claim: nothing is leased above its limit."""
+        if call != "queue.claim":
+            return
+        over = self.rows(
+            "SELECT name, count(*), capacity FROM lease_limits JOIN limits USING (name)"
+            " WHERE capacity IS NOT NULL GROUP BY name HAVING count(*) > capacity"
+        )
+        slots = {"local": self.settings.node.slots, "in-process": self.settings.node.sync_threads}
+        held = self.rows("SELECT place, holder, count(*) FROM leases WHERE kind = 'attempt' GROUP BY place, holder")
+        self.ledger.problems += [f"{count} leases name the limit {name} of {most}" for name, count, most in over]
+        self.ledger.problems += [
+            f"the node {node} holds {count} attempts of the pool {pool}, and has {slots[pool]} slots"
+            for pool, node, count in held
+            if count > slots[pool]
+        ]
 
     def leaked(self) -> list[tuple[Any, ...]]:
         """Give the leases that nobody who lives should hold when all runs have ended."""
