@@ -27,6 +27,7 @@ _ZOMBIES: Final = (Kind.PAUSE,)
 
 def violations(world: World, client: Client) -> Iterator[str]:
     yield from world.ledger.problems
+    yield from world.watch.all()
     yield from world.loop.broken
     store = world.store
     runs = _runs(world)

@@ -61,8 +61,8 @@ class Line:
         self.deaf_until = 0.0
         self.echo_until = 0.0
         self.struck: list[Fault] = []
-        self.watch: Callable[[str], None] = lambda name: None
-        """Called with the name of each call when it is done."""
+        self.watch: Callable[[str, tuple[Any, ...], object], None] = lambda name, args, given: None
+        """Called with each call that is done, its arguments and what it gave."""
 
     def heal(self) -> None:
         """Nothing goes wrong any more."""
@@ -78,10 +78,13 @@ class Line:
 class Call:
     """One call of the store, under way."""
 
-    def __init__(self, line: Line, name: str, act: Callable[[], Coroutine[Any, Any, Any]]) -> None:
+    def __init__(
+        self, line: Line, name: str, act: Callable[..., Coroutine[Any, Any, Any]], *args: Any, **kwargs: Any
+    ) -> None:
         self._line = line
         self._name = name
-        self._act = act
+        self._args = args
+        self._act = lambda: act(*args, **kwargs)
         self._actor = ACTOR.get()
         line.calls += 1
         self._faults = line.at_calls.pop(line.calls, [])
@@ -108,7 +111,7 @@ class Call:
             if self._has(Kind.REFUSED):
                 raise errors.StoreUnavailable("the simulated store refused this call")
             given = drive(self._act())
-            self._line.watch(self._name)
+            self._line.watch(self._name, self._args, given)
         except Exception as error:  # noqa: BLE001 (it is the caller's)
             failed = error
         if fault := self._has(Kind.CRASH, after=True):
@@ -152,7 +155,7 @@ class _Port:
         name, line = f"{self._name}.{method}", self._line
 
         async def called(*args: Any, **kwargs: Any) -> Any:
-            return await asyncio.shield(Call(line, name, lambda: call(*args, **kwargs)).answer)
+            return await asyncio.shield(Call(line, name, call, *args, **kwargs).answer)
 
         setattr(self, method, called)
         return called

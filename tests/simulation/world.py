@@ -29,6 +29,7 @@ from simulation.plan import Plan
 from simulation.runners import Beside, Host, Inside
 from simulation.store import Line, SimulatedStore
 from simulation.trace import Trace
+from simulation.watch import Watch
 
 _JULIAN_EPOCH: Final = 2440587.5  # 1970, in the days that the statements count where nobody tells them the time
 _AGAIN_SECONDS: Final = 0.5  # before a node that could not come tries again
@@ -43,7 +44,7 @@ class Slot:
         self.number = number
         self.host: Final = Host(world.loop, f"host{number}")
         self.line: Final = Line(world.loop, world.trace, f"line {world.plan.seed} {number}", faults, self.crash)
-        self.line.watch = world.watch
+        self.line.watch = world.watch.called
         self.turns = 0
         self.lives = 0
         self.actor: Actor | None = None
@@ -241,6 +242,8 @@ class World:
         connection = self.store.database._connection
         assert connection is not None
         connection.create_function("julianday", 1, lambda moment: (EPOCH + self.loop.time()) / 86400.0 + _JULIAN_EPOCH)
+        slots = {"local": self.settings.node.slots, "in-process": self.settings.node.sync_threads}
+        self.watch = Watch(connection, slots)
         for number, at in enumerate(self.plan.joins):
             faults = [fault for fault in self.plan.faults if fault.node == number]
             slot = Slot(self, number, faults)
@@ -260,23 +263,6 @@ class World:
         connection = self.store.database._connection
         assert connection is not None
         return connection.execute(sql, parameters).fetchall()
-
-    def watch(self, call: str) -> None:
-        """After a claim: nothing is leased above its limit."""
-        if call != "queue.claim":
-            return
-        over = self.rows(
-            "SELECT name, count(*), capacity FROM lease_limits JOIN limits USING (name)"
-            " WHERE capacity IS NOT NULL GROUP BY name HAVING count(*) > capacity"
-        )
-        slots = {"local": self.settings.node.slots, "in-process": self.settings.node.sync_threads}
-        held = self.rows("SELECT place, holder, count(*) FROM leases WHERE kind = 'attempt' GROUP BY place, holder")
-        self.ledger.problems += [f"{count} leases name the limit {name} of {most}" for name, count, most in over]
-        self.ledger.problems += [
-            f"the node {node} holds {count} attempts of the pool {pool}, and has {slots[pool]} slots"
-            for pool, node, count in held
-            if count > slots[pool]
-        ]
 
     def leaked(self) -> list[tuple[Any, ...]]:
         """Give the leases that nobody who lives should hold when all runs have ended."""
