@@ -11,6 +11,7 @@ from typing import Final
 class Kind(StrEnum):
     CRASH = "crash"  # SIGKILL
     PAUSE = "pause"  # SIGSTOP, and SIGCONT after a while
+    STALL = "stall"  # SIGSTOP at a call of the store, and SIGCONT just when another node has claimed runs
     OUTAGE = "outage"  # every call of the store fails for a while, and renewals do
     REFUSED = "refused"  # one call of the store fails and does nothing
     LOST_REPLY = "lost-reply"  # one call of the store is done, and its caller sees the connection break
@@ -20,7 +21,7 @@ class Kind(StrEnum):
     DRAIN = "drain"  # the node is asked to drain, leaves, and comes back
 
 
-AT_CALLS: Final = frozenset({Kind.CRASH, Kind.REFUSED, Kind.LOST_REPLY, Kind.SLOW})
+AT_CALLS: Final = frozenset({Kind.CRASH, Kind.STALL, Kind.REFUSED, Kind.LOST_REPLY, Kind.SLOW})
 AT_TURNS: Final = frozenset({Kind.CRASH, Kind.PAUSE})
 AT_TIMES: Final = frozenset({Kind.OUTAGE, Kind.DEAF, Kind.ECHO, Kind.DRAIN})
 
@@ -49,6 +50,7 @@ class Fault:
 _WEIGHTS: Final = {
     Kind.CRASH: 6,
     Kind.PAUSE: 3,
+    Kind.STALL: 4,
     Kind.OUTAGE: 1,
     Kind.REFUSED: 3,
     Kind.LOST_REPLY: 6,
@@ -60,6 +62,7 @@ _WEIGHTS: Final = {
 _SECONDS: Final = {
     Kind.CRASH: (0.01, 20.0),
     Kind.PAUSE: (0.05, 40.0),
+    Kind.STALL: (15.0, 40.0),
     Kind.OUTAGE: (0.1, 15.0),
     Kind.REFUSED: (0.0, 0.0),
     Kind.LOST_REPLY: (0.0, 0.0),

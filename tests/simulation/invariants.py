@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from acceptance.ledger import check_store
 from interlock.engine.rows import Rows
-from interlock.model.event import Awaited, Completed, Event, Requested, Returned, RollbackBegan
+from interlock.model.event import Awaited, Completed, Event, Renewed, Requested, Returned, RollbackBegan
 from interlock.model.states import RunStatus
 from interlock.store.ports import RunRow
 from interlock.store.sql.sqlite_file import drive
@@ -21,7 +21,7 @@ from simulation.programs import LIMIT
 from simulation.tree import Expected, expected
 from simulation.world import World
 
-_ZOMBIES: Final = (Kind.PAUSE,)
+_ZOMBIES: Final = (Kind.PAUSE, Kind.STALL)
 """What lets a node go on with effects that are not its own any more: it was stopped, and does not know yet."""
 
 
@@ -103,11 +103,15 @@ def _history(world: World, row: RunRow) -> list[Event]:
 
 
 def _once(row: RunRow, history: list[Event]) -> Iterator[str]:
-    """No result of a call is recorded twice."""
-    returned = Counter(event.scope for event in history if isinstance(event, Returned))
-    for scope, count in sorted(returned.items()):
-        if count > 1:
-            yield f"the call {scope} of {row.id} returned {count} times"
+    """No result of a call is recorded twice in a round of its run."""
+    returned: Counter[str] = Counter()
+    for event in history:
+        if isinstance(event, Renewed):
+            returned.clear()
+        elif isinstance(event, Returned):
+            returned[event.scope] += 1
+            if returned[event.scope] > 1:
+                yield f"the call {event.scope} of {row.id} returned {returned[event.scope]} times"
 
 
 def _end(world: World, row: RunRow, work: Work, wanted: Expected) -> Iterator[str]:

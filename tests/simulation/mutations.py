@@ -12,8 +12,13 @@ from unittest import mock
 import msgspec
 
 from interlock.engine.advance import Engine
+from interlock.model.memo import Memo
+from interlock.model.task import Outcome
 from interlock.store.ports import Claimed
 from interlock.store.sql import limits, statements
+from interlock.store.sql import queue as sql_queue
+from interlock.store.sql.queue import SqlQueue
+from interlock.store.sql.transaction import Transaction
 from simulation import store
 
 _STALE: Final[ContextVar[dict[str, int] | None]] = ContextVar("STALE", default=None)
@@ -34,16 +39,6 @@ def fence_not_checked() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def fence_of_an_attempt_not_checked() -> Iterator[None]:
-    """A settle is accepted from whoever once had the attempt."""
-    texts = statements.load("sqlite")
-    end = texts["task_end"].replace("fence = :fence", ":fence >= 0").replace("state = 'running'", "1")
-    lease = "UPDATE leases SET expires_at = expires_at WHERE :kind >= '' AND :name >= '' AND :fence >= 0 AND (:holder IS NULL OR 1)"
-    with _statement("task_end", end), _statement("lease_end_fenced", f"{lease} OR 1"):
-        yield
-
-
-@contextlib.contextmanager
 def inbox_row_dropped() -> Iterator[None]:
     """A commit deletes all that is in the inbox of its run, also what it has not seen."""
     with _statement("inbox_consume", "DELETE FROM inbox WHERE run = :run AND number >= :number"):
@@ -52,10 +47,23 @@ def inbox_row_dropped() -> Iterator[None]:
 
 @contextlib.contextmanager
 def settle_not_idempotent() -> Iterator[None]:
-    """An attempt ends as often as somebody says so."""
-    texts = statements.load("sqlite")
-    lease = texts["lease_end_fenced"].replace("DELETE FROM leases", "UPDATE leases SET expires_at = expires_at")
-    with _statement("task_end", texts["task_end"].replace("AND state = 'running'", "")), _statement("lease_end_fenced", lease):
+    """An attempt ends as often as somebody says so, whether it still had a lease or not."""
+    sql = statements.load("sqlite")["task_end"]
+
+    async def settle(
+        queue: SqlQueue, task: str, fence: int, outcome: Outcome, now: float | None, *, holder: str | None = None
+    ) -> bool:
+        async def work(transaction: Transaction) -> bool:
+            lease = {"kind": sql_queue.ATTEMPT, "name": task, "fence": fence, "holder": holder}
+            await transaction.run("lease_end_fenced", lease)
+            return await sql_queue._end(transaction, task, fence, sql_queue._end_state(outcome), outcome, now)
+
+        return await queue._database.write(work)
+
+    with (
+        _statement("task_end", sql.replace("AND state = 'running'", "")),
+        mock.patch.object(SqlQueue, "settle", settle),
+    ):
         yield
 
 
@@ -110,9 +118,18 @@ def timer_lost_at_takeover() -> Iterator[None]:
 
 @contextlib.contextmanager
 def compensation_out_of_order() -> Iterator[None]:
-    """Steps are undone the first one first."""
-    sql = statements.load("sqlite")["undos_page"]
-    with _statement("undos_page", sql.replace("ORDER BY number DESC", "ORDER BY number ASC")):
+    """Of each two steps the first one is undone first."""
+    undos = Engine._undos
+
+    async def swapped(engine: Engine, run: str, before: int | None) -> list[Memo]:
+        found = await undos(engine, run, before)
+        for one, two in zip(range(0, len(found), 2), range(1, len(found), 2), strict=False):
+            first, second = found[one], found[two]
+            found[one] = msgspec.structs.replace(second, number=first.number)
+            found[two] = msgspec.structs.replace(first, number=second.number)
+        return found
+
+    with mock.patch.object(Engine, "_undos", swapped):
         yield
 
 
@@ -158,7 +175,6 @@ def limit_without_its_lock() -> Iterator[None]:
 
 ALL: Final[tuple[Callable[[], contextlib.AbstractContextManager[None]], ...]] = (
     fence_not_checked,
-    fence_of_an_attempt_not_checked,
     inbox_row_dropped,
     settle_not_idempotent,
     effect_before_its_commit,

@@ -78,24 +78,25 @@ def draw(seed: int) -> Plan:
     """Give the plan of a seed."""
     chance = random.Random(f"plan {seed}")
     nodes = chance.choice((1, 2, 2, 3, 3, _MOST_NODES))
+    theme = chance.choice(("", "", *trees.THEMES))
     return Plan(
         seed=seed,
         joins=(0.0, *(chance.choice((0.0, chance.uniform(0.0, 8.0))) for _ in range(nodes - 1))),
         grace=chance.choice((0.0, 60.0)),
         slots=chance.choice((1, 2, 4)),
-        work=tuple(_work(chance, seed, number, nodes) for number in range(chance.choice((1, 1, 2, 2, 3)))),
+        work=tuple(_work(chance, seed, number, nodes, theme) for number in range(chance.choice((1, 1, 2, 2, 3)))),
         faults=tuple(faulty.draw(chance, nodes)),
     )
 
 
-def _work(chance: random.Random, seed: int, number: int, nodes: int) -> Work:
+def _work(chance: random.Random, seed: int, number: int, nodes: int, theme: str) -> Work:
     language = chance.choice(("python", "python", "yaml"))
     kinds = trees.PYTHON if language == "python" else trees.YAML
     id = f"s{seed}-{number}"
     return Work(
         id=id,
         language=language,
-        tree=trees.Grower(chance, f"{id}", kinds).program(chance.choice((1, 2, 2, 3))),
+        tree=trees.Grower(chance, id, kinds, theme).program(chance.choice((1, 2, 2, 3))),
         input=chance.randint(1, 99),
         at=chance.choice((0.0, chance.uniform(0.0, 5.0))),
         node=chance.randrange(nodes),

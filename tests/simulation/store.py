@@ -52,6 +52,7 @@ class Line:
         self.trace = trace
         self.crash = crash
         self.chance = random.Random(seed)
+        self.stall: Callable[[Fault], None] = lambda fault: None
         self.calls = 0
         self.at_calls: dict[int, list[Fault]] = {}
         for fault in faults:
@@ -88,6 +89,7 @@ class Call:
         self._actor = ACTOR.get()
         line.calls += 1
         self._faults = line.at_calls.pop(line.calls, [])
+        self._is_stalled = False
         line.struck += self._faults
         self.answer: asyncio.Future[Any] = line.loop.create_future()
         line.loop.call_later(line.chance.uniform(0.0, _CALL_SECONDS) + self._slow(after=False), self._do)
@@ -100,6 +102,19 @@ class Call:
         return next(found, None)
 
     def _do(self) -> None:
+        """Do it now, unless the process is stopped right here: then when it goes on."""
+        if (fault := self._has(Kind.STALL, after=False)) and not self._is_stalled:
+            self._is_stalled = True
+            self._tell("stalls before it")
+            self._line.stall(fault)
+            self._line.loop.call_soon(self._do)
+            return
+        self._act_now()
+        if fault := self._has(Kind.STALL, after=True):
+            self._tell("stalls after it")
+            self._line.stall(fault)
+
+    def _act_now(self) -> None:
         if fault := self._has(Kind.CRASH, after=False):
             self._tell("crashes before it")
             self._line.crash(fault)

@@ -53,13 +53,23 @@ class Expected:
     """What is to be reported from outside, by the label of the token or the event that is waited for."""
 
 
-class Grower:
-    """Grows trees. `language`: the kinds that may be used."""
+THEMES: Final[dict[str, dict[str, int]]] = {
+    "limits": {"limited": 20, "fork": 12},
+    "waits": {"token": 10, "event": 10, "fork": 12},
+    "timers": {"sleep": 20, "fork": 8},
+    "queue": {"local": 20, "rated": 6, "fork": 8},
+}
+"""What some plans have much of, since that is where things meet."""
 
-    def __init__(self, chance: random.Random, label: str, kinds: frozenset[str]) -> None:
+
+class Grower:
+    """Grows trees. `kinds`: those that may be used; `theme`: what there is to be much of, or ""."""
+
+    def __init__(self, chance: random.Random, label: str, kinds: frozenset[str], theme: str = "") -> None:
         self._chance = chance
         self._label = label
         self._kinds = kinds
+        self._weights = LEAVES | INNER | THEMES.get(theme, {})
         self._count = 0
 
     def program(self, depth: int) -> Tree:
@@ -84,9 +94,8 @@ class Grower:
         return {"do": "list", "inner": [self._one(depth) for _ in range(self._chance.randint(1, 4))]}
 
     def _one(self, depth: int) -> Tree:
-        weights = LEAVES | (INNER if depth > 0 else {})
-        kinds = [kind for kind in weights if kind in self._kinds]
-        kind = self._chance.choices(kinds, [weights[each] for each in kinds])[0]
+        kinds = [kind for kind in self._weights if kind in self._kinds and (depth > 0 or kind in LEAVES)]
+        kind = self._chance.choices(kinds, [self._weights[each] for each in kinds])[0]
         match kind:
             case "add":
                 return {"do": "add", "k": self._chance.randint(1, 99)}

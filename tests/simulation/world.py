@@ -33,6 +33,7 @@ from simulation.watch import Watch
 
 _JULIAN_EPOCH: Final = 2440587.5  # 1970, in the days that the statements count where nobody tells them the time
 _AGAIN_SECONDS: Final = 0.5  # before a node that could not come tries again
+_RACE_SECONDS: Final = 0.03  # in which a node that has claimed a run loads it and commits
 os.environ.setdefault(VARIABLE, "a-key-that-is-no-secret-since-it-only-signs-simulated-tokens")
 
 
@@ -44,7 +45,11 @@ class Slot:
         self.number = number
         self.host: Final = Host(world.loop, f"host{number}")
         self.line: Final = Line(world.loop, world.trace, f"line {world.plan.seed} {number}", faults, self.crash)
-        self.line.watch = world.watch.called
+        self.line.watch = self._called
+        self.line.stall = self._stall
+        self._is_stalled = False
+        self._back_seconds = 0.0
+        """After a drain."""
         self.turns = 0
         self.lives = 0
         self.actor: Actor | None = None
@@ -80,6 +85,7 @@ class Slot:
                 self.process = None
                 await asyncio.sleep(_AGAIN_SECONDS)
         self._over(actor)
+        self._come_back(self._back_seconds)
 
     def _over(self, actor: Actor) -> None:
         """The process has ended, in whichever way."""
@@ -103,6 +109,23 @@ class Slot:
         while self._at_turns and self._at_turns[0].turn <= self.turns:
             self._strike(self._at_turns.pop(0))
 
+    def _called(self, name: str, args: tuple[Any, ...], given: object) -> None:
+        self.world.watch.called(name, args, given)
+        if name == "nodes.claim_runs" and given:
+            for slot in self.world.slots:
+                slot.go_on()
+
+    def _stall(self, fault: Fault) -> None:
+        if self.actor is not None:
+            self.actor.pause(self.world.loop.time() + fault.seconds)
+            self._is_stalled = True
+
+    def go_on(self) -> None:
+        """Another node has claimed runs, perhaps ours: if we are stopped, this is the worst moment to go on."""
+        if self._is_stalled and self.actor is not None:
+            self._is_stalled = False
+            self.actor.paused_until = self.world.loop.time() + self.line.chance.uniform(0.0, _RACE_SECONDS)
+
     def crash(self, fault: Fault) -> None:
         actor = self.actor
         if actor is None or self.world.is_ending:
@@ -118,7 +141,7 @@ class Slot:
     def _strike(self, fault: Fault) -> None:
         if self.world.is_ending:
             return
-        loop, line, until = self.world.loop, self.line, self.world.loop.time() + fault.seconds
+        line, until = self.line, self.world.loop.time() + fault.seconds
         line.struck.append(fault)
         self.world.trace.tell(self.actor or f"n{self.number}", str(fault))
         match fault.kind:
@@ -132,14 +155,9 @@ class Slot:
                 line.deaf_until = max(line.deaf_until, until)
             case Kind.ECHO:
                 line.echo_until = max(line.echo_until, until)
-            case Kind.DRAIN if self.leave():
-                loop.call_later(fault.seconds + 1.0, self._again, context=loop.world.context.copy())
-
-    def _again(self) -> None:
-        """Come back after a drain, once that is over."""
-        if self.actor is not None and not self.world.is_ending:
-            self._come_back(1.0)
-        self.boot()
+            case Kind.DRAIN:
+                self._back_seconds = fault.seconds
+                self.leave()
 
 
 class SimulatedInterlock(Interlock):
