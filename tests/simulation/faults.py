@@ -11,7 +11,7 @@ from typing import Final
 class Kind(StrEnum):
     CRASH = "crash"  # SIGKILL
     PAUSE = "pause"  # SIGSTOP, and SIGCONT after a while
-    STALL = "stall"  # SIGSTOP at a call of the store, and SIGCONT just when another node has claimed runs
+    STALL = "stall"  # SIGSTOP at a commit, and SIGCONT just when another node has claimed runs
     OUTAGE = "outage"  # every call of the store fails for a while, and renewals do
     REFUSED = "refused"  # one call of the store fails and does nothing
     LOST_REPLY = "lost-reply"  # one call of the store is done, and its caller sees the connection break
@@ -22,14 +22,17 @@ class Kind(StrEnum):
 
 
 AT_CALLS: Final = frozenset({Kind.CRASH, Kind.STALL, Kind.REFUSED, Kind.LOST_REPLY, Kind.SLOW})
+AT_COMMITS: Final = frozenset({Kind.STALL})
 AT_TURNS: Final = frozenset({Kind.CRASH, Kind.PAUSE})
 AT_TIMES: Final = frozenset({Kind.OUTAGE, Kind.DEAF, Kind.ECHO, Kind.DRAIN})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """`node`: which one, from 0. It strikes at the `call`-th call of the store of that node's life, or its `turn`-th turn, or at
-    a time in seconds; a node that is brought again counts on. `after`: the call is done then. `seconds`: how long it lasts."""
+    """`node`: which one, from 0. It strikes at the `call`-th call of the store by that node, or its `call`-th commit, or its
+    `turn`-th turn, or at a time in seconds; a node that is brought again counts on. `after`: the call is done then.
+    `seconds`: how long it lasts.
+    """
 
     kind: Kind
     node: int
@@ -41,7 +44,8 @@ class Fault:
 
     def __str__(self) -> str:
         if self.call:
-            when = f"{'after' if self.after else 'before'} call {self.call}"
+            what = "commit" if self.kind in AT_COMMITS else "call"
+            when = f"{'after' if self.after else 'before'} {what} {self.call}"
         else:
             when = f"at turn {self.turn}" if self.turn else f"at {self.at:.3f} s"
         return f"{self.kind} of node {self.node} {when}, for {self.seconds:.3f} s"
@@ -72,6 +76,7 @@ _SECONDS: Final = {
     Kind.DRAIN: (0.0, 5.0),
 }
 _CALLS: Final = 400  # of the store, among which faults strike
+_COMMITS: Final = 40
 _TURNS: Final = 4_000
 _TIME_SECONDS: Final = 10.0
 
@@ -87,7 +92,8 @@ def _one(chance: random.Random, nodes: int) -> Fault:
     low, high = _SECONDS[kind]
     place: dict[str, float] = {}
     if kind in AT_CALLS and not (kind in AT_TURNS and chance.random() < 0.3):
-        place["call"] = 1 + int(_CALLS * chance.random() ** 2)
+        most = _COMMITS if kind in AT_COMMITS else _CALLS
+        place["call"] = 1 + int(most * chance.random() ** 2)
     elif kind in AT_TURNS:
         place["turn"] = 1 + int(_TURNS * chance.random() ** 2)
     else:

@@ -167,6 +167,7 @@ def limit_without_its_lock() -> Iterator[None]:
                 _STALE.set(stale)
                 return await asyncio.shield(store.Call(self._line, "queue.claim", port.claim, *args, **kwargs).answer)
 
+            self.claim = claimed
             return claimed
 
     with mock.patch.object(limits, "_hold", held), mock.patch.object(store, "_Port", Port):

@@ -15,6 +15,7 @@ from simulation.faults import Fault
 from simulation.tree import Tree
 
 _MOST_NODES: Final = 4
+_CROWD_SECONDS: Final = 0.1  # when all nodes that join at once are there
 
 
 class Act(StrEnum):
@@ -79,7 +80,7 @@ def draw(seed: int) -> Plan:
     chance = random.Random(f"plan {seed}")
     nodes = chance.choice((1, 2, 2, 3, 3, _MOST_NODES))
     theme = chance.choice(("", "", *trees.THEMES))
-    return Plan(
+    plan = Plan(
         seed=seed,
         joins=(0.0, *(chance.choice((0.0, chance.uniform(0.0, 8.0))) for _ in range(nodes - 1))),
         grace=chance.choice((0.0, 60.0)),
@@ -87,10 +88,18 @@ def draw(seed: int) -> Plan:
         work=tuple(_work(chance, seed, number, nodes, theme) for number in range(chance.choice((1, 1, 2, 2, 3)))),
         faults=tuple(faulty.draw(chance, nodes)),
     )
+    return _crowded(plan) if theme == "limits" else plan
+
+
+def _crowded(plan: Plan) -> Plan:
+    """Let every node begin a run at the same moment, so that they ask for the same limit at once."""
+    nodes = len(plan.joins)
+    work = (replace(each, at=_CROWD_SECONDS, node=number % nodes, detached=False) for number, each in enumerate(plan.work))
+    return replace(plan, joins=(0.0,) * nodes, work=tuple(work))
 
 
 def _work(chance: random.Random, seed: int, number: int, nodes: int, theme: str) -> Work:
-    language = chance.choice(("python", "python", "yaml"))
+    language = "python" if theme == "limits" else chance.choice(("python", "python", "yaml"))
     kinds = trees.PYTHON if language == "python" else trees.YAML
     id = f"s{seed}-{number}"
     return Work(

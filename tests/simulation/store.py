@@ -30,7 +30,7 @@ from interlock.store.sql import nodes as sql_nodes
 from interlock.store.sql.sqlite_file import drive
 from interlock.store.sql.store import SqliteStore
 from interlock.store.sql.transaction import Transaction
-from simulation.faults import Fault, Kind
+from simulation.faults import AT_COMMITS, Fault, Kind
 from simulation.loop import ACTOR, Actor, SimulatedLoop
 from simulation.trace import Trace
 
@@ -54,10 +54,11 @@ class Line:
         self.chance = random.Random(seed)
         self.stall: Callable[[Fault], None] = lambda fault: None
         self.calls = 0
-        self.at_calls: dict[int, list[Fault]] = {}
+        self.commits = 0
+        self._at_calls: dict[tuple[bool, int], list[Fault]] = {}
         for fault in faults:
             if fault.call:
-                self.at_calls.setdefault(fault.call, []).append(fault)
+                self._at_calls.setdefault((fault.kind in AT_COMMITS, fault.call), []).append(fault)
         self.away_until = 0.0
         self.deaf_until = 0.0
         self.echo_until = 0.0
@@ -65,9 +66,19 @@ class Line:
         self.watch: Callable[[str, tuple[Any, ...], object], None] = lambda name, args, given: None
         """Called with each call that is done, its arguments and what it gave."""
 
+    def count(self, name: str) -> list[Fault]:
+        """Count a call; give what is planned for it."""
+        self.calls += 1
+        planned = self._at_calls.pop((False, self.calls), [])
+        if name == "journal.commit":
+            self.commits += 1
+            planned += self._at_calls.pop((True, self.commits), [])
+        self.struck += planned
+        return planned
+
     def heal(self) -> None:
         """Nothing goes wrong any more."""
-        self.at_calls.clear()
+        self._at_calls.clear()
         self.away_until = self.deaf_until = self.echo_until = 0.0
 
     def check_away(self) -> None:
@@ -87,10 +98,8 @@ class Call:
         self._args = args
         self._act = lambda: act(*args, **kwargs)
         self._actor = ACTOR.get()
-        line.calls += 1
-        self._faults = line.at_calls.pop(line.calls, [])
+        self._faults = line.count(name)
         self._is_stalled = False
-        line.struck += self._faults
         self.answer: asyncio.Future[Any] = line.loop.create_future()
         line.loop.call_later(line.chance.uniform(0.0, _CALL_SECONDS) + self._slow(after=False), self._do)
 

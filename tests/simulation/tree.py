@@ -69,11 +69,14 @@ class Grower:
         self._chance = chance
         self._label = label
         self._kinds = kinds
+        self._is_crowd = theme == "limits"
         self._weights = LEAVES | INNER | THEMES.get(theme, {})
         self._count = 0
 
     def program(self, depth: int) -> Tree:
         """Grow what a run does as a whole."""
+        if self._is_crowd:
+            return {"do": "fork", "inner": [self._list(1) for _ in range(self._chance.randint(2, 5))]}
         chance = self._chance.random()
         if chance < 0.12:
             return self._saga(depth)
