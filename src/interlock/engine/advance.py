@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from typing import Final
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -23,6 +24,7 @@ from interlock.engine import state as states
 from interlock.engine.batches import Batches
 from interlock.engine.cause import Cause, Continue, Drain, Recover, Settled, Start, Tick
 from interlock.engine.children import Children
+from interlock.engine.conclusion import Conclusion
 from interlock.engine.deciding import Deciding
 from interlock.engine.handing import Handing
 from interlock.engine.inbox import Inbox
@@ -100,6 +102,8 @@ class Engine(Service):
         self._batches = Batches(clock, self.rows, children, self._patiently)
         self._resting = Resting(clock)
         self._runs: dict[str, LiveRun] = {}
+        self._conclusions: WeakValueDictionary[str, Conclusion] = WeakValueDictionary()
+        """Those that somebody waits for, or may."""
         self._timers = Timers(clock, self._due)
         self._sweeping: asyncio.TimerHandle | None = None
         self._ending: set[asyncio.Task[None]] = set()
@@ -187,8 +191,12 @@ class Engine(Service):
 
     # -- runs in -------------------------------------------------------------------------------------------------
 
-    async def accept(self, new: NewRun, graph: Graph, input: Payload) -> Committed:
+    async def accept(
+        self, new: NewRun, graph: Graph, input: Payload, conclusion: Conclusion | None = None
+    ) -> Committed:
         """Accept a run and begin it in the same commit. Durable when it returns APPLIED; EXISTS: the id is taken.
+
+        `conclusion` is told how the run ended, or that this node has nothing to do with it any more.
 
         Raises LeaseLost when this node stops, or is given up for dead, before the commit.
         """
@@ -201,6 +209,8 @@ class Engine(Service):
         live.place = Place(run=new.run, namespace=new.namespace, id=new.id, folder=new.folder)
         live.accepted = asyncio.get_running_loop().create_future()
         self._runs[new.run] = live
+        if conclusion is not None:
+            self._conclusions[new.run] = conclusion
         self._deliver(live, Start(), 0)
         return await live.accepted
 
@@ -471,6 +481,12 @@ class Engine(Service):
             tasks.append(live.driver)
         if live.gone is not None:
             live.gone.set()
+        conclusion = self._conclusions.pop(live.run, None)
+        if conclusion is not None:
+            if live.state is None or live.error is not None:
+                conclusion.tell(None, None)
+            else:
+                conclusion.tell(live.state.status, live.state.output)
         return tasks
 
 

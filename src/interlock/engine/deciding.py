@@ -71,7 +71,7 @@ class Deciding:
         """Decide about one cause; slow expressions are evaluated in between, elsewhere."""
         assert live.graph is not None
         assert live.state is not None
-        total = Decision()
+        total: Decision | None = None
         answers: list[Answer] = []
         declared = live.graph.secrets
         leaves = isinstance(cause, Drain)  # which evaluates nothing, and must not wait for a vault
@@ -89,6 +89,9 @@ class Deciding:
                 secrets=secrets,
                 undos=live.undos,
             )
+            if total is None and decision.pending is None and not decision.wants_undos:
+                return decision
+            total = total or Decision()
             add(total, decision)
             if decision.wants_undos:
                 live.undos = await self._next_undos(live.run, live.state)

@@ -199,6 +199,11 @@ class Options:
         """Whether its attempts go through the queue and back into the node."""
         return self.pool == IN_PROCESS or (self.limits and not self.pool and not self.isolated)
 
+    @property
+    def depends_on_arguments(self) -> bool:
+        """Whether calls with these options differ by more than their arguments."""
+        return self.limits or self.cache_seconds is not None
+
     def call(self, function: str, undo: StepCall | None, step: str, arguments: dict[str, Json], key: str) -> StepCall:
         """Give the call of a step with these options. `key`: what tells its calls apart, for the cache."""
         pool = self.pool
@@ -210,8 +215,8 @@ class Options:
             isolated=self.isolated,
             priority=self.priority,
             timeout_seconds=self.timeout_seconds,
-            retries=self.budgets,
-            backoff=self.backoff,
+            retries=self.budgets if any(self.budgets.values()) else {},
+            backoff=self.backoff if any(self.budgets.values()) else None,
             undo=undo,
             limits=tuple(self._limits(step, arguments)) if self.limits else (),
             cache=None if self.cache_seconds is None else (step, key, self.cache_seconds),

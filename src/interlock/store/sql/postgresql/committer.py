@@ -51,8 +51,7 @@ class Committer:
         self._queue.append(member)
         if self._departure is None:  # at the end of this turn of the loop, so that what is given together goes together
             self._departure = loop.call_soon(self._depart)
-        # A caller that is cancelled must not learn less than the truth: the commit goes on without it.
-        return await asyncio.shield(member.future)
+        return await member.future  # a caller that is cancelled learns nothing; the commit goes on without it
 
     async def close(self) -> None:
         """Wait for what is queued and in flight; every statement ends within its own time."""
