@@ -6,6 +6,7 @@ A node executes them with `--app chaos.errands`. Every step writes to the ledger
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -79,6 +80,26 @@ async def take(number: int) -> int:
     with marked(f"take-{number}"):
         await asyncio.sleep(0.01 * (number % 3))
         return number
+
+
+@step(retries=_PATIENT)
+async def hold(gate: str) -> int:
+    """Be in flight until somebody makes a file; looking for one opens none."""
+    while not os.path.exists(gate):
+        await asyncio.sleep(0.05)
+    return 1
+
+
+@workflow
+async def holding(gate: str) -> int:
+    """In flight for as long as somebody likes, then once through the queue, to another process."""
+    held = await hold(gate)
+    return held + await triple(1)
+
+
+@step(retries=_PATIENT, isolated=True)
+def triple(number: int) -> int:
+    return number * 3
 
 
 @workflow

@@ -109,14 +109,7 @@ class Storm:
         self._url = url
         self._server = server
         self._between = between
-        environment = {
-            "INTERLOCK_PYTHON_ALLOW": ",".join(works.MODULES),
-            "INTERLOCK_NODE_SLOTS": "4",
-            "INTERLOCK_NODE_GRACE": "5s",
-            "INTERLOCK_KEY": KEY,
-            "PYTHONPATH": os.pathsep.join([str(SOURCE), str(Path(__file__).parents[1])]),
-        }
-        self._fleet = Cluster(folder, url, environment)
+        self._fleet = fleet(folder, url)
         self._nodes: list[Node] = []
         self._stops: list[Stopped] = []
         self._wrong: list[str] = []
@@ -281,6 +274,18 @@ def _descendants(pid: int) -> list[int]:
             for child in (task / "children").read_text().split():
                 found += [int(child), *_descendants(int(child))]
     return found
+
+
+def fleet(folder: Path, url: str) -> Cluster:
+    """Give a cluster whose nodes can execute all of the work; none is started yet."""
+    environment = {
+        "INTERLOCK_PYTHON_ALLOW": ",".join(works.MODULES),
+        "INTERLOCK_NODE_SLOTS": "4",
+        "INTERLOCK_NODE_GRACE": "5s",
+        "INTERLOCK_KEY": KEY,
+        "PYTHONPATH": os.pathsep.join([str(SOURCE), str(Path(__file__).parents[1])]),
+    }
+    return Cluster(folder, url, environment)
 
 
 @contextlib.asynccontextmanager
