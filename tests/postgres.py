@@ -64,6 +64,11 @@ class Server:
     def url(self, database: str) -> str:
         return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
 
+    @property
+    def log(self) -> str:
+        """Give what it has written about itself."""
+        return (self._folder / "log").read_text("utf-8", "replace")
+
     def _run(self, program: str, *arguments: str) -> None:
         command = [str(self._programs / program), *arguments]
         if os.geteuid() == 0:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from chaos import marks
-from interlock import Limit, Retries, gather, sleep, step, step_context, token, workflow
+from interlock import Limit, Retries, gather, sleep, step, step_context, token, wait_for_event, workflow
 
 SHELVES = 3
 PER_SHELF = 2
@@ -100,6 +100,48 @@ async def holding(gate: str) -> int:
 @step(retries=_PATIENT, isolated=True)
 def triple(number: int) -> int:
     return number * 3
+
+
+@step
+async def look() -> float:
+    """Give how much later than it should the loop came back, in seconds."""
+    begin = time.monotonic()
+    await asyncio.sleep(0.02)
+    return time.monotonic() - begin - 0.02
+
+
+@step(concurrency=Limit(limit=2, key="queue {queue}"))
+async def queued(queue: int) -> int:
+    return queue
+
+
+@workflow
+async def pacing(number: int) -> float:
+    """What a soak has done again and again: in the node, after a wait, and through one of ten queues."""
+    lag = await look()
+    await sleep(1)
+    await queued(number % 10)
+    return lag
+
+
+@workflow
+async def queueing(number: int) -> int:
+    """Leave a queue behind that nobody waits in."""
+    return await queued(number)
+
+
+@workflow
+async def sleeping(number: int) -> int:
+    await sleep("10h")
+    return number
+
+
+@workflow
+async def waiting(number: int) -> object:
+    """Wait for what never comes: an event, or somebody's report."""
+    if number % 2:
+        return await wait_for_event("never", data={"number": number})
+    return await token("never").result()
 
 
 @workflow

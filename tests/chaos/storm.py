@@ -1,6 +1,6 @@
 """One storm from a seed: nodes at work, and everything that can happen to them, at random moments.
 
-    PYTHONPATH=src:tests python -m chaos.storm --store postgresql --runs 5000 --kills 250 --database-stops 100
+    PYTHONPATH=src:tests python -m chaos.storm                     at full scale, on both stores
 
 The seed fixes what is done in which order and how long is waited between; the moments themselves are those of real
 processes, so that a storm is alike, and never the same, when it is repeated.
@@ -8,21 +8,25 @@ processes, so that a storm is alike, and never the same, when it is repeated.
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
 import os
 import random
 import signal
+import sys
+import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import postgres
 import proxy
 from acceptance.shell import SOURCE
-from chaos import invariants, works
+from chaos import invariants, results, works
 from chaos.cluster import Cluster, Node, until
 from chaos.invariants import Found, Stopped
 from chaos.marks import Reader
@@ -86,6 +90,12 @@ class Report:
     """Times that a run was taken over or claimed."""
     tokens: int = 0
     found: Found = field(default_factory=Found)
+
+    @property
+    def figures(self) -> dict[str, Any]:
+        found = asdict(self.found) | {"wrong": len(self.found.wrong)}
+        about = {"seconds": round(self.seconds), "looks": self.looks, "claims": self.claims, "tokens": self.tokens}
+        return asdict(self.plan) | found | about | {"dealt": dict(self.dealt), "fullest": self.fullest}
 
     def __str__(self) -> str:
         dealt = ", ".join(f"{count} x {blow}" for blow, count in sorted(self.dealt.items()))
@@ -276,8 +286,8 @@ def _descendants(pid: int) -> list[int]:
     return found
 
 
-def fleet(folder: Path, url: str) -> Cluster:
-    """Give a cluster whose nodes can execute all of the work; none is started yet."""
+def fleet(folder: Path, url: str, more: Mapping[str, str] | None = None) -> Cluster:
+    """Give a cluster whose nodes can execute all of the work; none is started yet. `more`: for their environment."""
     environment = {
         "INTERLOCK_PYTHON_ALLOW": ",".join(works.MODULES),
         "INTERLOCK_NODE_SLOTS": "4",
@@ -285,7 +295,7 @@ def fleet(folder: Path, url: str) -> Cluster:
         "INTERLOCK_KEY": KEY,
         "PYTHONPATH": os.pathsep.join([str(SOURCE), str(Path(__file__).parents[1])]),
     }
-    return Cluster(folder, url, environment)
+    return Cluster(folder, url, environment | dict(more or {}))
 
 
 @contextlib.asynccontextmanager
@@ -301,3 +311,38 @@ async def prepared(plan: Plan, folder: Path) -> AsyncIterator[Storm]:
         await store.close()
         async with proxy.before(server.port) as between:
             yield Storm(plan, folder, url, server, between)
+
+
+FULL = (
+    Plan(
+        store=POSTGRESQL, seed=2026, runs=5_000, kills=250, database_stops=100, pauses=60, cuts=150, runner_kills=100,
+        every_seconds=1.6,
+    ),
+    Plan(store=SQLITE, seed=2027, runs=5_000, kills=260, pauses=80, runner_kills=120, every_seconds=1.6),
+)  # fmt: skip
+"""Ten thousand runs, five hundred kills, a hundred stops of the database; takes about 40 minutes."""
+
+
+async def _main(arguments: argparse.Namespace) -> int:
+    plans = [plan for plan in FULL if plan.store in (arguments.store or (POSTGRESQL, SQLITE))]
+    wrong = 0
+    for plan in plans:
+        chosen = replace(plan, seed=plan.seed if arguments.seed is None else arguments.seed)
+        with tempfile.TemporaryDirectory(prefix="interlock-storm-") as folder:
+            async with prepared(chosen, Path(folder)) as raging:
+                report = await raging.rage()
+        print(report, flush=True)
+        for line in report.found.wrong[:100]:
+            print(f"  wrong: {line}", flush=True)
+        wrong += len(report.found.wrong)
+        if arguments.record:
+            results.record("storms", plan.store, report.figures)
+    return int(wrong > 0)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="ten thousand runs in a storm")
+    parser.add_argument("--store", action="append", choices=[POSTGRESQL, SQLITE], help="both by default")
+    parser.add_argument("--seed", type=int, help="another one than that of the plan")
+    parser.add_argument("--record", action="store_true", help="keep the figures for docs/explanation/reliability.md")
+    sys.exit(asyncio.run(_main(parser.parse_args())))
