@@ -84,7 +84,7 @@ class Deciding:
                 now=self._clock.now(),
                 uniform=self._clock.uniform,
                 answers=answers,
-                pause=self._later_than(self._clock.monotonic() + _SLICE_SECONDS),
+                pause=_never if live.graph.program else self._later_than(self._clock.monotonic() + _SLICE_SECONDS),
                 max_payload_bytes=self._max_payload_bytes,
                 secrets=secrets,
                 undos=live.undos,
@@ -118,6 +118,10 @@ class Deciding:
 
     def _later_than(self, end: float) -> Callable[[], bool]:
         return lambda: self._clock.monotonic() > end
+
+
+def _never() -> bool:
+    return False
 
 
 def add(total: Decision, part: Decision) -> None:

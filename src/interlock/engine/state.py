@@ -76,8 +76,8 @@ EMPTY = Payload({})
 
 class Scope(msgspec.Struct, kw_only=True, omit_defaults=True):
     id: str
-    value: Payload = NULL
-    context: Payload = EMPTY
+    value: Payload
+    context: Payload
     at: str | None = None
     parent: str | None = None
     frames: list[Frame] = []

@@ -155,7 +155,7 @@ class Options:
         concurrency, rate = given.pop("concurrency", None), given.pop("rate", None)
         made = cls(
             budgets=plan.budgets(),
-            backoff=plan.plan(),
+            backoff=plan.plan() if retries else None,
             retry_on=(retry_on,) if isinstance(retry_on, type) else retry_on,
             timeout_seconds=None if timeout is None else seconds(timeout, "timeout"),
             cache_seconds=None if cache is None else seconds(cache, "cache"),
@@ -216,7 +216,7 @@ class Options:
             priority=self.priority,
             timeout_seconds=self.timeout_seconds,
             retries=self.budgets if any(self.budgets.values()) else {},
-            backoff=self.backoff if any(self.budgets.values()) else None,
+            backoff=self.backoff,
             undo=undo,
             limits=tuple(self._limits(step, arguments)) if self.limits else (),
             cache=None if self.cache_seconds is None else (step, key, self.cache_seconds),

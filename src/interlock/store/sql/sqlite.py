@@ -36,7 +36,7 @@ from interlock.store.sql.write_ahead_log import WriteAheadLog
 
 T = TypeVar("T")
 
-_GROUP_MEMBERS: Final = 500  # more would delay the first member for little gain
+_GROUP_MEMBERS: Final = 150  # more would have the runs of a group wait for its last one, and nobody decide meanwhile
 _QUEUED_MEMBERS: Final = 5_000  # back-pressure: callers wait for room beyond this
 _BACKLOG_PAGES: Final = 8_192  # the log is folded back into the file above this size (32 MB), whoever waits,
 _IDLE_PAGES: Final = 256  # and above this one when nobody writes
@@ -68,6 +68,8 @@ class SqliteDatabase:
         """Group transactions begun, renewals and large values left out."""
         self._queue: deque[_Member] = deque()
         self._condition = threading.Condition()
+        self._sleeps = False
+        """Whether the writer waits to be woken, or is about to."""
         self._room = asyncio.Event()
         self._closing = False
         self._thread: threading.Thread | None = None
@@ -195,9 +197,10 @@ class SqliteDatabase:
             self._room.clear()
             await self._room.wait()
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        with self._condition:
-            self._queue.append(_Member(work, future, counted, tells))
-            self._condition.notify()
+        self._queue.append(_Member(work, future, counted, tells))
+        if self._sleeps:  # else it looks at the queue before it does
+            with self._condition:
+                self._condition.notify()
         return await future  # a caller that is cancelled learns nothing; the transaction goes on without it
 
     async def commit(self, batch: Batch) -> Committed:
@@ -233,7 +236,10 @@ class SqliteDatabase:
                     if self._closing:
                         return
                     active = time.monotonic() < active_until
-                    self._condition.wait(_POLL_ACTIVE_SECONDS if active else _POLL_IDLE_SECONDS)
+                    self._sleeps = True
+                    if not self._queue:
+                        self._condition.wait(_POLL_ACTIVE_SECONDS if active else _POLL_IDLE_SECONDS)
+                    self._sleeps = False
                 group = self._take_group()
             if group:
                 self._transact(group)

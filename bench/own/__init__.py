@@ -1,0 +1,1 @@
+"""The cases for Interlock, by its public names only, as a user would write them."""

@@ -1,0 +1,26 @@
+"""Which function measures which case."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from bench.case import Case
+from bench.own import conditions, crash, floors, growth, local, monitoring, payloads, queues, rest, runs
+
+CASES: Final[dict[str, Case]] = {
+    "W1": runs.latency,
+    "W2": runs.throughput,
+    "W3": runs.sequential,
+    "W4": runs.sleepers,
+    "W5": runs.branches,
+    "W6": queues.queue,
+    "W7": payloads.payloads,
+    "W8": crash.resumption,
+    "W9": rest.at_rest,
+    "W10": conditions.conditions,
+    "W11": monitoring.monitoring,
+    "W12": growth.growth,
+    "W13": local.local,
+    "PF-01": floors.floors,
+    "W14": queues.scaling,
+}

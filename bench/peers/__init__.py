@@ -1,0 +1,1 @@
+"""The same cases for other products, one module each, written the way their own documentation does it."""
