@@ -20,14 +20,17 @@ from typing import Any, Final, ParamSpec, TypeVar, TypeVarTuple, Unpack, overloa
 from interlock import config, errors, telemetry
 from interlock.app import events
 from interlock.app.node import ROLES
+from interlock.app.readiness import Readiness
 from interlock.app.run import Run
 from interlock.app.session import Session
+from interlock.app.shortages import Shortages
 from interlock.app.starting import Started
+from interlock.app.supplies import measures
 from interlock.app.tokens import Tokens
 from interlock.config import Settings
 from interlock.flow.python.workflow import Workflow
 from interlock.model.json import Json
-from interlock.service import Clock
+from interlock.service import Clock, SystemClock
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -68,6 +71,8 @@ class Interlock:
         self.namespace: Final = namespace
         self._roles = tuple(roles)
         self._clock = clock
+        self._readiness = Readiness(lambda reasons: telemetry.emit("node.readiness", reasons=reasons))
+        self._shortages = Shortages(measures(settings.store.url), clock or SystemClock(), self._readiness)
         self._stack = AsyncExitStack()
         self._session: Session | None = None
         self._keeping: asyncio.Task[None] | None = None
@@ -83,6 +88,7 @@ class Interlock:
         self._session = await self._stack.enter_async_context(self._opened())
         try:
             if self._roles:
+                await self._stack.enter_async_context(self._looked_after())
                 await self._bring()
                 self._keeping = asyncio.create_task(self._keep(), name="interlock-node")
         except BaseException:
@@ -114,8 +120,23 @@ class Interlock:
             raise errors.Invalid("this Interlock is not open; use it within `async with Interlock(url) as app:`")
         return self._session
 
+    @contextlib.asynccontextmanager
+    async def _looked_after(self) -> AsyncIterator[None]:
+        """See what this process is short of, as long as it has a node."""
+        await self._shortages.start()
+        try:
+            yield
+        finally:
+            await self._shortages.stop()
+
     async def _bring(self) -> None:
-        await self.session.bring_node(pinned=False, allow_all_python=False, roles=self._roles)
+        await self.session.bring_node(
+            pinned=False,
+            allow_all_python=False,
+            roles=self._roles,
+            readiness=self._readiness,
+            shortages=self._shortages,
+        )
 
     async def _keep(self) -> None:
         """Come back as a new node whenever the one of this process has lost its lease."""

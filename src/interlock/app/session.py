@@ -26,6 +26,7 @@ from interlock.app.node import DISPATCHER, ROLES, Node
 from interlock.app.probes import NONE, Probes
 from interlock.app.readiness import Readiness
 from interlock.app.resources import Fetcher
+from interlock.app.shortages import Shortages
 from interlock.app.starting import Started, Starter
 from interlock.app.stranded import Stranded
 from interlock.config import Settings
@@ -104,8 +105,9 @@ class Session:
         allow_all_python: bool = True,
         roles: Sequence[str] = ROLES,
         readiness: Readiness | None = None,
+        shortages: Shortages | None = None,
     ) -> Node:
-        """Start a node in this process; once."""
+        """Start a node in this process; once. It takes nothing new while there are `shortages`."""
         if self.node is None:
             node = Node(
                 self.settings,
@@ -117,6 +119,7 @@ class Session:
                 allow_all_python=allow_all_python,
                 roles=roles,
                 readiness=readiness,
+                shortages=shortages,
                 probes=self._probes,
             )
             await node.start()

@@ -114,6 +114,8 @@ class Starter:
         has_schedule: bool = False,
         within: Store | None = None,
     ) -> Started:
+        if node is not None:
+            node.refuse_if_short()
         if node is not None and within is None:
             owned = msgspec.structs.replace(new, owner=node.row.node)
             conclusion = Conclusion()

@@ -119,7 +119,8 @@ class SqliteDatabase:
                 file.parent.mkdir(parents=True, exist_ok=True)
                 self._lock = OsLock(f"{self._path}.lock")
             except OSError as error:
-                raise errors.StoreUnavailable(f"cannot open the store {self._path}: {error}") from error
+                text = f"cannot open the store {self._path}: {error}"
+                raise errors.StoreUnavailable(text, short_of=errors.short_of(error)) from error
             with self._lock.held():
                 self._connection = connect(self._path)
                 migrate(self._connection)
@@ -323,7 +324,8 @@ class SqliteDatabase:
     def _answer(self, group: list[_Member]) -> None:
         tells = 0
         for member in group:
-            tells |= member.news
+            if member.error is None:  # else whoever is woken fails again, and rings again
+                tells |= member.news
 
         def resolve() -> None:
             for member in group:
@@ -334,7 +336,8 @@ class SqliteDatabase:
                 else:
                     member.future.set_result(member.result)
             self._room.set()
-            self._ring(tells)
+            if tells:
+                self._ring(tells)
 
         self._call_on_loop(resolve)
 
