@@ -208,11 +208,40 @@ async def test_other_processes_ring_the_bell(tmp_path: Path) -> None:
     await two.close()
 
 
-async def test_log_is_folded_back_into_the_file(tmp_path: Path) -> None:
+async def test_log_is_folded_back_into_the_file_when_it_is_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "_BACKLOG_PAGES", 500)
+    monkeypatch.setattr(sqlite, "_IDLE_PAGES", 1_000_000)
     store = await open_store(f"sqlite:///{tmp_path}/s.db")
     for number in range(8):
         await store.journal.commit(accepting(f"r{number}", head=b"x" * 1_000_000))
     assert (tmp_path / "s.db").stat().st_size > 3_000_000
+    await store.close()
+
+
+async def test_log_is_folded_back_when_nobody_writes(tmp_path: Path) -> None:
+    store = await open_store(f"sqlite:///{tmp_path}/s.db")
+    await store.journal.commit(accepting("r1", head=b"x" * 3_000_000))
+    async with asyncio.timeout(10):
+        while (tmp_path / "s.db").stat().st_size < 3_000_000:
+            await asyncio.sleep(0.01)
+    await store.close()
+
+
+async def test_log_that_was_long_once_is_not_folded_back_after_every_commit(tmp_path: Path) -> None:
+    """The file of the log never shrinks: what counts is what it holds that is not in the store's own file yet."""
+    store = SqliteStore(f"{tmp_path}/s.db")
+    await store.open()
+    await store.journal.commit(accepting("r1", head=b"x" * 3_000_000))
+    log = store.database._log
+    assert log is not None
+    async with asyncio.timeout(10):
+        while log.backlog():
+            await asyncio.sleep(0.01)
+    assert (tmp_path / "s.db-wal").stat().st_size > 3_000_000
+    await store.journal.commit(accepting("r2"))
+    assert 0 < log.backlog() < 20
     await store.close()
 
 
@@ -246,7 +275,7 @@ async def test_commit_stands_when_the_log_cannot_be_folded_back_after_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else the group would be made again, and a claim would lease two tasks for one."""
-    monkeypatch.setattr(sqlite, "_CHECKPOINT_BYTES", 0)
+    monkeypatch.setattr(sqlite, "_BACKLOG_PAGES", 0)
     store, connection = await troubled(tmp_path / "s.db")
     connection.trouble = "wal_checkpoint"
     assert await store.journal.commit(accepting("r1")) is Committed.APPLIED

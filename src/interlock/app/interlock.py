@@ -196,7 +196,15 @@ class Interlock:
         return self._run(started, None)
 
     def _run(self, started: Started, workflow: Workflow[Any, Any] | None) -> Run[Any]:
-        return Run(self.session, started.run, started.namespace, started.id, workflow=workflow, fresh=started.fresh)
+        return Run(
+            self.session,
+            started.run,
+            started.namespace,
+            started.id,
+            workflow=workflow,
+            fresh=started.fresh,
+            conclusion=started.conclusion,
+        )
 
     @overload
     async def get(self, id: str, *, namespace: str | None = None, conn: Any = None) -> Run[Any]: ...

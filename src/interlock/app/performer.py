@@ -164,7 +164,7 @@ class Performer:
 
     def _allows(self, function: str) -> bool:
         """Say whether a function may be called: its module is allowed, or the program has it as a step."""
-        return functions.allows(self._allow, function) or registry.step(function) is not None
+        return registry.step(function) is not None or functions.allows(self._allow, function)
 
 
 def _invalid(detail: str) -> Failed:

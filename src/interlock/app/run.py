@@ -10,6 +10,7 @@ import msgspec
 
 from interlock import errors
 from interlock.app.session import Session
+from interlock.engine.conclusion import Conclusion
 from interlock.flow.python import raised
 from interlock.flow.python.options import Duration, seconds
 from interlock.flow.python.workflow import Workflow
@@ -17,8 +18,9 @@ from interlock.model import json
 from interlock.model.event import Event
 from interlock.model.fault import Fault
 from interlock.model.json import Json
+from interlock.model.payload import Payload
 from interlock.model.states import ENDED_RUN, RunStatus
-from interlock.store.ports import RunRow, Store
+from interlock.store.ports import RunRow, Store, news
 
 R = TypeVar("R")
 
@@ -40,9 +42,11 @@ class Run(Generic[R]):
         *,
         workflow: Workflow[Any, R] | None,
         fresh: bool = False,
+        conclusion: Conclusion | None = None,
     ) -> None:
         self._session = session
         self._workflow = workflow
+        self._conclusion = conclusion
         self.run: Final = run
         """The run's key, unique in the store."""
         self.namespace: Final = namespace
@@ -56,8 +60,17 @@ class Run(Generic[R]):
         Raises what the workflow raised, as it was raised where its class is known here, or else RunFaulted; RunCancelled;
         TimeoutError when it takes longer than `timeout`, which the run does not notice.
         """
-        async with asyncio.timeout(None if timeout is None else seconds(timeout, "timeout")):
-            row = await self._ended()
+        if timeout is None:
+            return await self._result()
+        async with asyncio.timeout(seconds(timeout, "timeout")):
+            return await self._result()
+
+    async def _result(self) -> R:
+        if self._conclusion is not None:
+            await self._conclusion.told()
+            if self._conclusion.status is RunStatus.COMPLETED:
+                return self._decoded(_anew(self._conclusion.output))
+        row = await self._ended()
         if row.status is RunStatus.CANCELLED:
             raise errors.RunCancelled(self.id)
         if row.status is RunStatus.FAULTED:
@@ -68,6 +81,10 @@ class Run(Generic[R]):
     async def wait(self, timeout: Duration | None = None) -> RunStatus:
         """Wait for the end of the run, however it ends, and give its status. Raises TimeoutError."""
         async with asyncio.timeout(None if timeout is None else seconds(timeout, "timeout")):
+            if self._conclusion is not None:
+                await self._conclusion.told()
+                if self._conclusion.status is not None:
+                    return self._conclusion.status
             return (await self._ended()).status
 
     async def status(self, *, conn: Any = None) -> RunStatus:
@@ -115,7 +132,7 @@ class Run(Generic[R]):
     async def _ended(self) -> RunRow:
         """Wait for the end: of what this process executes by its own engine, of the rest by the bell."""
         rung = asyncio.Event()
-        end = self._session.store.bell.listen(rung.set)
+        end = self._session.store.bell.listen(rung.set, news.ENDS)
         try:
             while True:
                 rung.clear()
@@ -147,6 +164,11 @@ class Run(Generic[R]):
     def _decoded(self, output: Json) -> R:
         value: R = output if self._workflow is None else self._workflow.signature.decode_result(output)
         return value
+
+
+def _anew(output: Payload | None) -> Json:
+    """Give a value that nobody else holds."""
+    return None if output is None else json.decode(output.text)
 
 
 def _store(session: Session, conn: Any) -> Store:

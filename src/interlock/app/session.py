@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 from interlock import errors
-from interlock.app import loading, stranded
+from interlock.app import garbage, loading, stranded
 from interlock.app.actor import actor
 from interlock.app.definitions import Definitions
 from interlock.app.forking import Forker
@@ -72,6 +72,7 @@ class Session:
         self._starter = Starter(store, clock, self.rows, self._definitions)
         self._forker = Forker(store, clock, self.rows, self.graphs, self.secrets, self.history)
         self.node: Node | None = None
+        self._collect_as_before: Callable[[], None] = lambda: None
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -90,6 +91,7 @@ class Session:
                 if app.node is not None:
                     await app.node.stop()
             finally:
+                app._collect_as_before()
                 await app._client.close()
                 await store.close()
 
@@ -119,6 +121,8 @@ class Session:
             )
             await node.start()
             self.node = node
+            self._collect_as_before()  # that of the node before it, if that was lost
+            self._collect_as_before = garbage.relaxed(self.settings.node.collect_after)
         return self.node
 
     async def lose_node(self) -> None:

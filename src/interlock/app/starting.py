@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +13,7 @@ from interlock import errors
 from interlock.app.definitions import Definitions
 from interlock.app.node import Node
 from interlock.engine import state as states
+from interlock.engine.conclusion import Conclusion
 from interlock.engine.rows import Rows
 from interlock.flow.graph import Graph
 from interlock.flow.python.workflow import Workflow
@@ -36,6 +38,8 @@ class Started:
     id: str
     fresh: bool
     has_schedule: bool = False
+    conclusion: Conclusion | None = None
+    """Told how it ended, where a node of this process executes it."""
 
 
 class Starter:
@@ -83,10 +87,10 @@ class Starter:
         `within`: the store of a transaction, which the run is accepted in; it begins after that is committed.
         """
         stored, graph = await self._definitions.program(workflow, within)
-        new = self._new(stored, id, namespace, (folder or Path.cwd()).absolute())
+        new = self._new(stored, id, namespace, folder.absolute() if folder else os.getcwd())
         return await self._started(node, new, graph, Payload(arguments), within=within)
 
-    def _new(self, stored: Definition, id: str | None, namespace: str | None, folder: Path) -> NewRun:
+    def _new(self, stored: Definition, id: str | None, namespace: str | None, folder: Path | str) -> NewRun:
         run = self._clock.uuid()
         return NewRun(
             run=run,
@@ -112,12 +116,21 @@ class Starter:
     ) -> Started:
         if node is not None and within is None:
             owned = msgspec.structs.replace(new, owner=node.row.node)
-            committed = await node.engine.accept(owned, graph, value)
+            conclusion = Conclusion()
+            committed = await node.engine.accept(owned, graph, value, conclusion)
         else:
+            conclusion = None
             committed = await self._accept_only(within or self._store, new, value)
         if committed is Committed.EXISTS:
             return await self._existing(within or self._store, new, value)
-        return Started(run=new.run, namespace=new.namespace, id=new.id, fresh=True, has_schedule=has_schedule)
+        return Started(
+            run=new.run,
+            namespace=new.namespace,
+            id=new.id,
+            fresh=True,
+            has_schedule=has_schedule,
+            conclusion=conclusion,
+        )
 
     async def _accept_only(self, store: Store, new: NewRun, value: Payload) -> Committed:
         """Store a run that whichever node can will begin."""

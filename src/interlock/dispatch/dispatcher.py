@@ -28,7 +28,7 @@ from interlock.pool.launcher import Launch, Launcher, Running
 from interlock.secrets.keeper import Keeper, no_secret
 from interlock.secrets.revealed import Stream
 from interlock.service import Clock, Loop
-from interlock.store.ports import DUE_AT_ONCE, ClaimedTask, Orphan, Store
+from interlock.store.ports import DUE_AT_ONCE, ClaimedTask, Orphan, Store, news
 
 _POLL_SECONDS: Final = 1.0  # the net under the bell
 _RETRY_SECONDS: Final = 0.5
@@ -92,7 +92,7 @@ class Dispatcher(Loop):
         self._due_at = clock.monotonic()
 
     async def start(self) -> None:
-        self._unlisten = self._store.bell.listen(self.wake)
+        self._unlisten = self._store.bell.listen(self.wake, news.TASKS)
         await super().start()
 
     async def stop(self) -> None:

@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from typing import Final
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -23,6 +24,7 @@ from interlock.engine import state as states
 from interlock.engine.batches import Batches
 from interlock.engine.cause import Cause, Continue, Drain, Recover, Settled, Start, Tick
 from interlock.engine.children import Children
+from interlock.engine.conclusion import Conclusion
 from interlock.engine.deciding import Deciding
 from interlock.engine.handing import Handing
 from interlock.engine.inbox import Inbox
@@ -46,6 +48,7 @@ from interlock.service import Clock, Service
 from interlock.store.ports import Batch, Claimed, Committed, InboxRow, NewRun, Store
 
 _LARGE_BYTES: Final = 256 * 1024  # a result above this is encoded and hashed in a thread, not on the loop
+_ACCEPTED_AT_ONCE: Final = 500  # runs on their way into the store, a group of commits; more would only wait in memory
 _PARK_SECONDS: Final = 5.0  # a run that waits longer than this keeps no state in memory
 _REMEMBERED: Final = 100  # reasons why a run was given up
 _PARKED_AT_ONCE: Final = 1_000
@@ -100,6 +103,9 @@ class Engine(Service):
         self._batches = Batches(clock, self.rows, children, self._patiently)
         self._resting = Resting(clock)
         self._runs: dict[str, LiveRun] = {}
+        self._accepting = asyncio.Semaphore(_ACCEPTED_AT_ONCE)
+        self._conclusions: WeakValueDictionary[str, Conclusion] = WeakValueDictionary()
+        """Those that somebody waits for, or may."""
         self._timers = Timers(clock, self._due)
         self._sweeping: asyncio.TimerHandle | None = None
         self._ending: set[asyncio.Task[None]] = set()
@@ -187,22 +193,39 @@ class Engine(Service):
 
     # -- runs in -------------------------------------------------------------------------------------------------
 
-    async def accept(self, new: NewRun, graph: Graph, input: Payload) -> Committed:
+    async def accept(
+        self, new: NewRun, graph: Graph, input: Payload, conclusion: Conclusion | None = None
+    ) -> Committed:
         """Accept a run and begin it in the same commit. Durable when it returns APPLIED; EXISTS: the id is taken.
+
+        `conclusion` is told how the run ended, or that this node has nothing to do with it any more.
 
         Raises LeaseLost when this node stops, or is given up for dead, before the commit.
         """
-        if self._stopping or self._draining or self._closing:
-            raise _stops(new.run)
-        state = states.new(new.run, new.namespace, new.id, input)
+        async with self._accepting:
+            if self._stopping or self._draining or self._closing:
+                raise _stops(new.run)
+            live = self._begun(new, graph, input)
+            if conclusion is not None:
+                self._conclusions[new.run] = conclusion
+            self._deliver(live, Start(), 0)
+            assert live.accepted is not None
+            return await live.accepted
+
+    def _begun(self, new: NewRun, graph: Graph, input: Payload) -> LiveRun:
+        """Give a run that is to be accepted with its first commit."""
         text, large = self.rows.input(input)
-        live = LiveRun(run=new.run, epoch=1, state=state, graph=graph)
-        live.accept, live.accept_large = _with_input(new, text), large
-        live.place = Place(run=new.run, namespace=new.namespace, id=new.id, folder=new.folder)
-        live.accepted = asyncio.get_running_loop().create_future()
-        self._runs[new.run] = live
-        self._deliver(live, Start(), 0)
-        return await live.accepted
+        live = self._runs[new.run] = LiveRun(
+            run=new.run,
+            epoch=1,
+            state=states.new(new.run, new.namespace, new.id, input),
+            graph=graph,
+            place=Place(run=new.run, namespace=new.namespace, id=new.id, folder=new.folder),
+            accept=_with_input(new, text),
+            accept_large=large,
+            accepted=asyncio.get_running_loop().create_future(),
+        )
+        return live
 
     async def adopt(self, claimed: Claimed) -> None:
         """Go on with a run that this node now owns."""
@@ -471,6 +494,12 @@ class Engine(Service):
             tasks.append(live.driver)
         if live.gone is not None:
             live.gone.set()
+        conclusion = self._conclusions.pop(live.run, None)
+        if conclusion is not None:
+            if live.state is None or live.error is not None:
+                conclusion.tell(None, None)
+            else:
+                conclusion.tell(live.state.status, live.state.output)
         return tasks
 
 

@@ -16,7 +16,7 @@ from interlock.model.call import LimitOf
 from interlock.model.event import Requested
 from interlock.model.task import EffectRequest, Place, TokenTarget, WorkflowTarget
 from interlock.service import Clock
-from interlock.store.ports import Batch, LimitSet, NewTask, NewToken
+from interlock.store.ports import Batch, LimitSet, NewRun, NewTask, NewToken, Post
 
 POOL: Final = "local"
 
@@ -35,8 +35,12 @@ class Batches:
         state, place = live.state, live.place
         assert state is not None
         assert place is not None
-        children, answers = await self._patiently(lambda: self._children.of(place, work.requests))
-        told = await self._patiently(lambda: self._children.told(live))
+        children: list[NewRun] = []
+        posts: list[Post] = []
+        if any(isinstance(request.target, WorkflowTarget) for request in work.requests):
+            children, posts = await self._patiently(lambda: self._children.of(place, work.requests))
+        if live.parent is not None and state.ended:
+            posts += await self._patiently(lambda: self._children.told(live))
         queued = [request for request in work.requests if request.queued and not _is_elsewhere(request)]
         listeners = exchange.listeners(live)
         batch = self._rows.batch(
@@ -52,7 +56,7 @@ class Batches:
             consumed=consumed,
             accept=live.accept,
             children=children,
-            posts=[*answers, *told],
+            posts=posts,
             emitted=[exchange.sent(place.namespace, envelope) for envelope in work.emitted],
             subscriptions=exchange.wanted(live, listeners - live.subscribed),
             unsubscribed=sorted(live.subscribed - listeners) if not state.ended else (),

@@ -16,7 +16,7 @@ from interlock.engine.advance import Engine
 from interlock.flow.graph import Graph
 from interlock.model.task import Place
 from interlock.service import Clock, Loop
-from interlock.store.ports import Claimed, Store
+from interlock.store.ports import Claimed, Store, news
 
 _POLL_SECONDS: Final = 1.0  # the net under the bell
 _SPACING_SECONDS: Final = 0.02  # between looks: the bell rings with every commit of this node too
@@ -58,7 +58,7 @@ class Claims(Loop):
         self._unlisten: Callable[[], None] | None = None
 
     async def start(self) -> None:
-        self._unlisten = self._store.bell.listen(self.wake)
+        self._unlisten = self._store.bell.listen(self.wake, news.RUNS)
         await super().start()
 
     async def stop(self) -> None:

@@ -71,7 +71,7 @@ class Deciding:
         """Decide about one cause; slow expressions are evaluated in between, elsewhere."""
         assert live.graph is not None
         assert live.state is not None
-        total = Decision()
+        total: Decision | None = None
         answers: list[Answer] = []
         declared = live.graph.secrets
         leaves = isinstance(cause, Drain)  # which evaluates nothing, and must not wait for a vault
@@ -84,11 +84,14 @@ class Deciding:
                 now=self._clock.now(),
                 uniform=self._clock.uniform,
                 answers=answers,
-                pause=self._later_than(self._clock.monotonic() + _SLICE_SECONDS),
+                pause=_never if live.graph.program else self._later_than(self._clock.monotonic() + _SLICE_SECONDS),
                 max_payload_bytes=self._max_payload_bytes,
                 secrets=secrets,
                 undos=live.undos,
             )
+            if total is None and decision.pending is None and not decision.wants_undos:
+                return decision
+            total = total or Decision()
             add(total, decision)
             if decision.wants_undos:
                 live.undos = await self._next_undos(live.run, live.state)
@@ -115,6 +118,10 @@ class Deciding:
 
     def _later_than(self, end: float) -> Callable[[], bool]:
         return lambda: self._clock.monotonic() > end
+
+
+def _never() -> bool:
+    return False
 
 
 def add(total: Decision, part: Decision) -> None:

@@ -30,15 +30,13 @@ def fold(state: RunState, history: Iterable[Event]) -> RunState:
 
 def apply(state: RunState, event: Event) -> None:
     """Change `state` by one event. Raises KeyError when the event does not fit the state: a damaged history."""
-    match event:
-        case events.Completed():
-            _complete(state, event)
-        case events.Entered():
-            scope = _touch(state, event.scope)
-            frame = Frame(path=event.path, since=event.at, raw=scope.value, input_=event.input, deadline=event.deadline)
-            scope.frames.append(frame)
-            scope.value = frame.input
-            scope.at = event.first
+    match event:  # what happens most stands first
+        case events.Called():
+            frame = Frame(
+                path=event.path, since=event.at, raw=event.arguments, deadline=event.deadline, call=event.call
+            )
+            state.scopes[event.scope] = Scope(id=event.scope, value=NULL, context=states.EMPTY, frames=[frame])
+            state.touched.add(event.scope)
         case events.Requested():
             scope = _touch(state, event.scope)
             frame = scope.frames[-1]
@@ -47,6 +45,25 @@ def apply(state: RunState, event: Event) -> None:
             frame.deadline = event.deadline
             state.effects[event.effect] = scope.id
             state.head.serial = max(state.head.serial, event.effect)
+        case events.Returned():
+            _return(state, event)
+        case events.Started():
+            state.status = RunStatus.RUNNING
+            state.head.program = event.first is None
+            state.head.started_at, state.head.deadline = event.at, event.deadline
+            state.scopes[states.ROOT] = states.root_scope(event.value, event.first)
+            state.touched.add(states.ROOT)
+        case events.Ended():
+            state.status, state.output = RunStatus.COMPLETED, event.output
+            _clear(state)
+        case events.Completed():
+            _complete(state, event)
+        case events.Entered():
+            scope = _touch(state, event.scope)
+            frame = Frame(path=event.path, since=event.at, raw=scope.value, input_=event.input, deadline=event.deadline)
+            scope.frames.append(frame)
+            scope.value = frame.input
+            scope.at = event.first
         case events.Skipped():
             scope = _touch(state, event.scope)
             scope.at = event.next
@@ -96,14 +113,6 @@ def apply(state: RunState, event: Event) -> None:
             frame.phase, frame.until, frame.round = "", None, event.round
             frame.round_deadline = event.deadline
             scope.value, scope.at = frame.input, event.first
-        case events.Called():
-            frame = Frame(
-                path=event.path, since=event.at, raw=event.arguments, deadline=event.deadline, call=event.call
-            )
-            state.scopes[event.scope] = Scope(id=event.scope, value=NULL, context=states.EMPTY, frames=[frame])
-            state.touched.add(event.scope)
-        case events.Returned():
-            _return(state, event)
         case events.Noted():
             _remember(state, event.call, event.at, event.value)
         case events.Left():
@@ -112,12 +121,6 @@ def apply(state: RunState, event: Event) -> None:
             _show(state, event.shown)
         case events.Renewed():
             _renew(state, event)
-        case events.Started():
-            state.status = RunStatus.RUNNING
-            state.head.program = event.first is None
-            state.head.started_at, state.head.deadline = event.at, event.deadline
-            state.scopes[states.ROOT] = states.root_scope(event.value, event.first)
-            state.touched.add(states.ROOT)
         case events.Faulted():
             state.status, state.fault = RunStatus.FAULTED, event.fault
             state.head.failed_scope, state.head.failed_path, state.head.failed_at = event.scope, event.path, event.at
@@ -130,9 +133,6 @@ def apply(state: RunState, event: Event) -> None:
                 _touch(state, event.scope)
             else:
                 _clear(state)  # nothing is left to go on with
-        case events.Ended():
-            state.status, state.output = RunStatus.COMPLETED, event.output
-            _clear(state)
         case events.Cancelled():
             state.status = RunStatus.CANCELLED
             _clear(state)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from interlock import errors, telemetry
-from interlock.store.ports import InboxRow, Store
+from interlock.store.ports import InboxRow, Store, news
 
 _NET_SECONDS: Final = 1.0  # the net under the bell: a wake-up may be lost, a look may fail
 
@@ -29,7 +29,7 @@ class Inbox:
         self._unlisten: Callable[[], None] | None = None
 
     def start(self) -> None:
-        self._unlisten = self._store.bell.listen(self.ring)
+        self._unlisten = self._store.bell.listen(self.ring, news.INBOX)
         self._look()
 
     def stop(self) -> list[asyncio.Task[None]]:

@@ -88,7 +88,8 @@ class Machine:
         self.now = now
         self.uniform = uniform
         self.decision = Decision()
-        self.evaluation = Evaluation(answers)
+        self._answers = answers
+        self._evaluation: Evaluation | None = None
         self.settling = 0
         """The effect whose outcome is being applied: it has ended by itself and needs no interruption."""
         self._max_payload_bytes = max_payload_bytes
@@ -100,7 +101,7 @@ class Machine:
         in_flight = self._in_flight() if self.state.effects and not isinstance(event, _OPENING) else {}
         fold.apply(self.state, event)
         self.decision.events.append(event)
-        self.evaluation = Evaluation(())
+        self._answers, self._evaluation = (), None
         for effect, queued in in_flight.items():
             if effect not in self.state.effects and effect != self.settling:
                 self.decision.interrupts[effect] = queued
@@ -153,9 +154,10 @@ class Machine:
         return None if credentials is None else authorization.described(self.evaluate(credentials, data, bindings))
 
     def _evaluate(self, what: Expression | Template, data: Json, arguments: Mapping[str, Json]) -> Json:
+        self._evaluation = self._evaluation or Evaluation(self._answers)
         if isinstance(what, Template):
-            return what.evaluate(self.evaluation, data, arguments)
-        return self.evaluation.run(what, data, arguments)
+            return what.evaluate(self._evaluation, data, arguments)
+        return self._evaluation.run(what, data, arguments)
 
     def seconds(self, what: Template, data: Json, bindings: Bindings) -> float:
         """Give the seconds of a duration in the document, literal or expression. Raises StepFault."""

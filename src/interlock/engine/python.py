@@ -115,18 +115,20 @@ class Program:
         """What its tasks wait for that do nothing but wait for others of them."""
         self._attended = True
         self._task: asyncio.Task[None] | None = None
+        """The function while it goes on. Its context names this program, so a task that is kept is garbage in a cycle."""
+        self._is_over = False
         self._thread: Thread | None = None
         self._busy = asyncio.Event()
-        self._context = contextvars.copy_context()
         self._unwinding = Unwinding(id, workflow.name, workflow.function.__code__)
 
     # -- for the engine ------------------------------------------------------------------------------------------
 
     def begin(self) -> None:
         """Call the function, as soon as the loop turns."""
-        self._context.run(INSIDE.set, self)
-        self._context.run(CURRENT.set, self._workflow)
-        self._task = self.loop.create_task(self._main(), context=self._context, name=f"program-{self.run}")
+        context = contextvars.copy_context()
+        context.run(INSIDE.set, self)
+        context.run(CURRENT.set, self._workflow)
+        self._task = self.loop.create_task(self._main(), context=context, name=f"program-{self.run}")
 
     def give(self, memos: Iterable[Memo]) -> None:
         """Give the results of calls that have ended, in their order."""
@@ -198,7 +200,7 @@ class Program:
             return
         ready = getattr(self.loop, "_ready", None)  # what asyncio's loop is about to call: nothing, and everybody waits
         quiet = 0
-        while quiet < _TURNS and self._task is not None and not self._task.done():
+        while quiet < _TURNS and not self._is_over:
             before = self._activity
             await asyncio.sleep(0)
             quiet = 0 if self._activity != before else quiet + 1
@@ -211,7 +213,7 @@ class Program:
     @property
     def has_ended(self) -> bool:
         """Whether the function has come to its end, or was left."""
-        return self._task is not None and self._task.done()
+        return self._is_over
 
     @property
     def waits(self) -> bool:
@@ -231,7 +233,7 @@ class Program:
         for _ in range(2):
             await asyncio.sleep(0)
         end = self.loop.time() + _THREAD_SECONDS
-        while self._task is not None and not self._task.done() and not (self._waiting or self._held):
+        while not self._is_over and not (self._waiting or self._held):
             self._busy.clear()
             left = end - self.loop.time()
             if left <= 0:
@@ -276,6 +278,8 @@ class Program:
         else:
             if not self.closed:
                 self._did(Return(output=output))
+        finally:
+            self._is_over, self._task = True, None
 
     def _did(self, action: Action) -> None:
         self._activity += 1
@@ -311,6 +315,7 @@ class Program:
             raise
         finally:
             del self._callers[future]
+            del future  # else an error in it holds this frame, and this frame the error: garbage in a cycle
 
     async def _refuse(self, name: str) -> NoReturn:
         """Refuse a call that is made after the run has left."""
@@ -347,6 +352,7 @@ class Program:
         finally:
             self._held.pop(memo.number, None)
             del self._callers[future]
+            del future  # as above
 
     def _pass_over(self) -> None:
         while self._next < len(self._memos) and self._memos[self._next].number in self._given:

@@ -70,6 +70,10 @@ class Frame(msgspec.Struct, kw_only=True, omit_defaults=True, rename={"input_": 
         return self.raw if self.input_ is None else self.input_
 
 
+EMPTY = Payload({})
+"""The context that a run begins with; see decision 2 of docs/explanation/ambiguities.md."""
+
+
 class Scope(msgspec.Struct, kw_only=True, omit_defaults=True):
     id: str
     value: Payload
@@ -244,8 +248,5 @@ def new(run: str, namespace: str, id: str, input: Payload) -> RunState:
 def root_scope(value: Payload, first: str | None) -> Scope:
     return Scope(id=ROOT, value=value, context=EMPTY, at=first, frames=[])
 
-
-EMPTY = Payload({})
-"""The context that a run begins with; see decision 2 of docs/explanation/ambiguities.md."""
 
 __all__ = ["EMPTY", "NULL", "ROOT", "UNDO", "Frame", "Head", "RunState", "Scope", "new", "root_scope"]

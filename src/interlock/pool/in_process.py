@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Final
+from typing import Any, Final
 
 from interlock import errors
 from interlock.flow import functions
@@ -52,12 +52,12 @@ class InProcessPool(Service):
         try:
             call = await self._prepared(launch.target, launch.folder)
         except functions.Unusable as error:
-            return _Call(asyncio.create_task(_at_once(functions.invalid(str(error)))))
+            return _Call(_at_once(functions.invalid(str(error))))
         context = contextvars.copy_context()
         context.run(step_context.set, launch.environment)
         context.run(INSIDE.set, None)  # a workflow's function may have caused this launch; a step is outside of it
         if call.is_async:
-            return _Call(asyncio.create_task(_run_async(call, launch), context=context))
+            return _Call(_run_async(call, launch), context)
         return _ThreadCall(launch, self._executor.submit(context.run, _call, call))
 
     async def _prepared(self, target: PythonTarget, folder: str) -> functions.Prepared:
@@ -77,18 +77,31 @@ class InProcessPool(Service):
 class _Call:
     """A call of an async function."""
 
-    def __init__(self, task: asyncio.Task[Outcome]) -> None:
-        self._task = task
-        self._outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        task.add_done_callback(lambda task: self._settle(Cancelled() if task.cancelled() else task.result()))
+    def __init__(self, work: Coroutine[Any, Any, Outcome], context: contextvars.Context | None = None) -> None:
+        self._outcome: Outcome | None = None
+        self._waiting: list[asyncio.Future[None]] = []
+        self._coroutine = work
+        self._task = asyncio.create_task(self._perform(), context=context)
 
     async def outcome(self) -> Outcome:
-        return await asyncio.shield(self._outcome)
+        while self._outcome is None:
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append(waiter)
+            await waiter
+        return self._outcome
+
+    async def _perform(self) -> None:
+        try:
+            self._settle(await self._coroutine)
+        finally:
+            self._settle(Cancelled())
 
     async def cancel(self) -> None:
         self._task.cancel()
         await asyncio.wait([self._task], timeout=_STOP_SECONDS)
-        self._settle(Cancelled(abandoned=True))
+        if self._task.done():
+            self._coroutine.close()  # it may never have begun
+        self._settle(Cancelled(abandoned=not self._task.done()))
 
     async def forget(self) -> None:
         return
@@ -98,15 +111,19 @@ class _Call:
 
     def _settle(self, outcome: Outcome) -> None:
         """Fix the outcome; what comes later is refused."""
-        if not self._outcome.done():
-            self._outcome.set_result(outcome)
+        if self._outcome is not None:
+            return
+        self._outcome = outcome
+        for waiter in self._waiting:
+            if not waiter.done():
+                waiter.set_result(None)
 
 
 class _ThreadCall(_Call):
     """A call of a sync function: once it runs, cancelling it only refuses its result."""
 
     def __init__(self, launch: Launch, work: Future[Outcome]) -> None:
-        super().__init__(asyncio.create_task(_within(launch.timeout_seconds, asyncio.wrap_future(work))))
+        super().__init__(_within(launch.timeout_seconds, asyncio.wrap_future(work)))
         self._work = work
 
     async def cancel(self) -> None:
@@ -115,6 +132,7 @@ class _ThreadCall(_Call):
             self._settle(Cancelled(abandoned=not never_ran))
             self._task.cancel()
             await asyncio.wait([self._task])
+            self._coroutine.close()
 
 
 def _call(call: functions.Prepared) -> Outcome:
@@ -129,16 +147,19 @@ async def _at_once(outcome: Outcome) -> Outcome:
 
 
 async def _run_async(prepared: functions.Prepared, launch: Launch) -> Outcome:
-    async def call() -> Outcome:
-        try:
-            return prepared.result(await prepared.call())
-        except _ANYTHING as error:
-            return prepared.failed(error)
+    return await _within(launch.timeout_seconds, _called(prepared))
 
-    return await _within(launch.timeout_seconds, call())
+
+async def _called(prepared: functions.Prepared) -> Outcome:
+    try:
+        return prepared.result(await prepared.call())
+    except _ANYTHING as error:
+        return prepared.failed(error)
 
 
 async def _within(seconds: float | None, call: Awaitable[Outcome]) -> Outcome:
+    if seconds is None:
+        return await call
     try:
         async with asyncio.timeout(seconds):
             return await call

@@ -17,6 +17,7 @@ from interlock.secrets.form import HIDDEN, PATTERN, START
 from interlock.secrets.markers import Markers, Reference, in_form, text_of
 
 T = TypeVar("T")
+_NOTHING: Final = re.compile("(?!)")  # fits nowhere
 Values = Mapping[str, Json]
 
 _ANY_JSON: Final[dict[str, frozenset[str]]] = {
@@ -37,6 +38,9 @@ class Revealed(Generic[T]):
     def __init__(self, value: T, shown: Mapping[str, str]) -> None:
         """`shown`: the texts that were revealed, each with its marker."""
         self.value = value
+        if not shown:  # as for most
+            self._shown, self._texts, self._inside = {}, [], None
+            return
         self._shown = {text: marker for text, marker in shown.items() if len(text) >= SHORTEST}
         # Many secrets have several lines, and what prints them may print them line by line.
         lines = {line.strip() for text in self._shown for line in text.splitlines() if len(line.strip()) > 2 * SHORTEST}
@@ -85,7 +89,7 @@ class Stream:
         """`texts`: the longest first."""
         self._write = write
         self._texts = texts
-        self._any = re.compile("|".join(map(re.escape, texts)))
+        self._any = re.compile("|".join(map(re.escape, texts))) if texts else _NOTHING
         self._waiting: dict[str, str] = {}
 
     def write(self, stream: str, text: str) -> None:

@@ -155,7 +155,7 @@ class Options:
         concurrency, rate = given.pop("concurrency", None), given.pop("rate", None)
         made = cls(
             budgets=plan.budgets(),
-            backoff=plan.plan(),
+            backoff=plan.plan() if retries else None,
             retry_on=(retry_on,) if isinstance(retry_on, type) else retry_on,
             timeout_seconds=None if timeout is None else seconds(timeout, "timeout"),
             cache_seconds=None if cache is None else seconds(cache, "cache"),
@@ -199,6 +199,11 @@ class Options:
         """Whether its attempts go through the queue and back into the node."""
         return self.pool == IN_PROCESS or (self.limits and not self.pool and not self.isolated)
 
+    @property
+    def depends_on_arguments(self) -> bool:
+        """Whether calls with these options differ by more than their arguments."""
+        return self.limits or self.cache_seconds is not None
+
     def call(self, function: str, undo: StepCall | None, step: str, arguments: dict[str, Json], key: str) -> StepCall:
         """Give the call of a step with these options. `key`: what tells its calls apart, for the cache."""
         pool = self.pool
@@ -210,7 +215,7 @@ class Options:
             isolated=self.isolated,
             priority=self.priority,
             timeout_seconds=self.timeout_seconds,
-            retries=self.budgets,
+            retries=self.budgets if any(self.budgets.values()) else {},
             backoff=self.backoff,
             undo=undo,
             limits=tuple(self._limits(step, arguments)) if self.limits else (),

@@ -52,6 +52,7 @@ class Step(Generic[P, R]):
         self.signature: Final = Signature(function, f"the step `{self.name}`")
         self._has_key = _KEY in inspect.signature(function).parameters
         self._undo: Final = self._undoing()
+        self._call: Final = self._always()
         registry.add_step(self)
 
     def _undoing(self) -> StepCall | None:
@@ -62,6 +63,12 @@ class Step(Generic[P, R]):
         options = undo.options if isinstance(undo, Step) else _UNDOING
         call = options.call(self.reference, None, self.name, {}, "")
         return msgspec.structs.replace(call, undoes=True)
+
+    def _always(self) -> StepCall | None:
+        """Give what every call of this step asks for, where its arguments do not matter."""
+        if self.options.depends_on_arguments:
+            return None
+        return self.options.call(self.reference, self._undo, self.name, {}, "")
 
     @overload
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Call[R]: ...
@@ -98,7 +105,7 @@ class Step(Generic[P, R]):
     async def _asked(self, inside: Inside, args: tuple[Any, ...], kwargs: dict[str, Any], key: str) -> R:
         arguments = self.signature.encode(args, kwargs)
         digest = key or (signature.digest(arguments) if arguments else "")
-        call = self.options.call(self.reference, self._undo, self.name, arguments, digest)
+        call = self._call or self.options.call(self.reference, self._undo, self.name, arguments, digest)
         return cast("R", self.signature.decode_result(await inside.ask(self.name, digest, call, arguments)))
 
     def __repr__(self) -> str:
@@ -111,6 +118,7 @@ class Variant(Step[P, R]):
     def __init__(self, step: Step[P, R], options: Options) -> None:
         functools.update_wrapper(self, step.function)
         self.__dict__.update(step.__dict__ | {"options": options, "name": options.name or step.name})
+        self.__dict__["_call"] = self._always()
 
 
 class Decorator(Protocol):

@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol
 from interlock.model.json import Json
 from interlock.store.ports.graphs import TaskGraphs
 from interlock.store.ports.journal import Journal
+from interlock.store.ports.news import ANYTHING
 from interlock.store.ports.nodes import Nodes, Pulse
 from interlock.store.ports.queue import Queue
 from interlock.store.ports.tokens import Tokens
@@ -21,8 +22,11 @@ renewed for 8 s stops its effects."""
 
 
 class Bell(Protocol):
-    def listen(self, wake: Callable[[], None]) -> Callable[[], None]:
-        """Call `wake` on the event loop after something may have changed; the returned function ends it."""
+    def listen(self, wake: Callable[[], None], news: int = ANYTHING) -> Callable[[], None]:
+        """Call `wake` on the event loop after something may have changed; the returned function ends it.
+
+        `news`: of what kind, see `news`.
+        """
         ...
 
 

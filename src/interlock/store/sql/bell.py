@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from interlock.store.ports.news import ANYTHING
+
 
 class LocalBell:
     """Wakes listeners of this process, on its loop. Wake-ups that come while one is on its way are one."""
 
     def __init__(self) -> None:
-        self._listeners: list[Callable[[], None]] = []
+        self._listeners: list[tuple[Callable[[], None], int]] = []
 
-    def listen(self, wake: Callable[[], None]) -> Callable[[], None]:
-        self._listeners.append(wake)
+    def listen(self, wake: Callable[[], None], news: int = ANYTHING) -> Callable[[], None]:
+        listener = (wake, news)
+        self._listeners.append(listener)
 
         def end() -> None:
-            if wake in self._listeners:
-                self._listeners.remove(wake)
+            if listener in self._listeners:
+                self._listeners.remove(listener)
 
         return end
 
-    def ring(self) -> None:
-        for wake in tuple(self._listeners):
-            wake()
+    def ring(self, news: int = ANYTHING) -> None:
+        for wake, wanted in tuple(self._listeners):
+            if news & wanted:
+                wake()

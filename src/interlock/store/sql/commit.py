@@ -42,10 +42,11 @@ async def apply(transaction: Transaction, batch: Batch) -> Committed:
         accepted = _accepted(batch.accept, batch.at) | {"seq": batch.seq + 1}
         if not await transaction.run("run_accept", accepted | fields):
             return Committed.EXISTS
-    elif not await transaction.run(
-        "run_advance", fields | {"epoch": batch.epoch, "seq": batch.seq, "release": int(batch.release)}
-    ):
-        return Committed.STALE
+    else:
+        leaves = batch.ended or batch.release
+        expected = {"epoch": batch.epoch, "seq": batch.seq, "release": int(batch.release)}
+        if not await transaction.run("run_advance" if leaves else "run_step", fields | expected):
+            return Committed.STALE
     await _append(transaction, batch)
     return Committed.APPLIED
 

@@ -25,19 +25,21 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from interlock import errors
-from interlock.store.ports import Batch, Committed
+from interlock.store.ports import Batch, Committed, news
 from interlock.store.sql import commit, crash
 from interlock.store.sql.joined import Transactions
 from interlock.store.sql.sqlite_file import OsLock, SqliteTransaction, connect, drive, translated
 from interlock.store.sql.sqlite_joined import JoinedFile, JoinedMemory
 from interlock.store.sql.sqlite_schema import migrate, revert
 from interlock.store.sql.transaction import Transaction
+from interlock.store.sql.write_ahead_log import WriteAheadLog
 
 T = TypeVar("T")
 
-_GROUP_MEMBERS: Final = 500  # more would delay the first member for little gain
+_GROUP_MEMBERS: Final = 150  # more would have the runs of a group wait for its last one, and nobody decide meanwhile
 _QUEUED_MEMBERS: Final = 5_000  # back-pressure: callers wait for room beyond this
-_CHECKPOINT_BYTES: Final = 4 * 1024 * 1024  # the log is folded back into the file above this size
+_BACKLOG_PAGES: Final = 8_192  # the log is folded back into the file above this size (32 MB), whoever waits,
+_IDLE_PAGES: Final = 256  # and above this one when nobody writes
 _ACTIVE_SECONDS: Final = 2.0  # after a change by others the next ones are looked for often
 _POLL_ACTIVE_SECONDS: Final = 0.02
 _POLL_IDLE_SECONDS: Final = 0.25
@@ -49,6 +51,7 @@ class _Member:
     work: Callable[[Transaction], Awaitable[Any]]
     future: asyncio.Future[Any]
     counted: bool
+    news: int
     result: Any = None
     error: BaseException | None = None
 
@@ -56,7 +59,7 @@ class _Member:
 class SqliteDatabase:
     """One SQLite file (or memory) and everything this process needs to use it."""
 
-    def __init__(self, path: str, ring: Callable[[], None], environ: Mapping[str, str] | None = None) -> None:
+    def __init__(self, path: str, ring: Callable[[int], None], environ: Mapping[str, str] | None = None) -> None:
         self._path = path
         self._ring = ring
         self._memory = path == ":memory:"
@@ -65,6 +68,8 @@ class SqliteDatabase:
         """Group transactions begun, renewals and large values left out."""
         self._queue: deque[_Member] = deque()
         self._condition = threading.Condition()
+        self._sleeps = False
+        """Whether the writer waits to be woken, or is about to."""
         self._room = asyncio.Event()
         self._closing = False
         self._thread: threading.Thread | None = None
@@ -73,9 +78,10 @@ class SqliteDatabase:
         self._reading: list[sqlite3.Connection] = []
         self._connection: sqlite3.Connection | None = None
         self._lock: OsLock | None = None
+        self._log: WriteAheadLog | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._version = 0
-        self.joined = Transactions(path, ring)
+        self.joined = Transactions(path, lambda: ring(news.ANYTHING))
         self._gate = asyncio.Lock()
         """In memory: held by whoever uses the one connection."""
         self.worst_wait_seconds = 0.0
@@ -118,6 +124,10 @@ class SqliteDatabase:
                 self._connection = connect(self._path)
                 migrate(self._connection)
             self._version = self._data_version()
+            try:
+                self._log = WriteAheadLog(self._path)
+            except OSError as error:
+                raise errors.StoreUnavailable(f"cannot open the store {self._path}: {error}") from error
 
     async def close(self) -> None:
         """Finish what is queued, then close everything. Safe to call twice."""
@@ -134,6 +144,9 @@ class SqliteDatabase:
                 reader.close()
             self._reading.clear()
             self._readers = None
+        if self._log is not None:
+            self._log.close()
+            self._log = None
         connection, self._connection = self._connection, None
         if connection is not None:
             with self._lock.held() if self._lock is not None else contextlib.nullcontext():
@@ -170,28 +183,30 @@ class SqliteDatabase:
 
     # -- writing -------------------------------------------------------------------------------------------------
 
-    async def write(self, work: Callable[[Transaction], Awaitable[T]], *, counted: bool = True) -> T:
+    async def write(
+        self, work: Callable[[Transaction], Awaitable[T]], *, counted: bool = True, tells: int = news.ANYTHING
+    ) -> T:
         self.joined.refuse_inside("write from outside of it")
         if self._memory:
             async with self._gate:
-                return await self._write_in_memory(work, counted)
+                return await self._write_in_memory(work, counted, tells)
         if self._connection is None or self._closing:
             raise errors.StoreUnavailable(f"the store {self._path} is closed")
         while len(self._queue) >= _QUEUED_MEMBERS:
             self._room.clear()
             await self._room.wait()
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        with self._condition:
-            self._queue.append(_Member(work, future, counted))
-            self._condition.notify()
-        # A caller that is cancelled must not learn less than the truth: the transaction goes on without it.
-        return await asyncio.shield(future)
+        self._queue.append(_Member(work, future, counted, tells))
+        if self._sleeps:  # else it looks at the queue before it does
+            with self._condition:
+                self._condition.notify()
+        return await future  # a caller that is cancelled learns nothing; the transaction goes on without it
 
     async def commit(self, batch: Batch) -> Committed:
         async def work(transaction: Transaction) -> Committed:
             return await commit.apply(transaction, batch)
 
-        return await self.write(work)
+        return await self.write(work, tells=news.of(batch))
 
     def join(self) -> JoinedFile | JoinedMemory:
         """Give the connection of a caller's transaction."""
@@ -199,12 +214,12 @@ class SqliteDatabase:
             raise errors.StoreUnavailable(f"the store {self._path} is closed")
         return JoinedMemory(self._connection, self._gate) if self._memory else JoinedFile(self._path)
 
-    async def _write_in_memory(self, work: Callable[[Transaction], Awaitable[T]], counted: bool) -> T:
+    async def _write_in_memory(self, work: Callable[[Transaction], Awaitable[T]], counted: bool, tells: int) -> T:
         assert self._connection is not None
-        member = _Member(work, asyncio.get_running_loop().create_future(), counted)
+        member = _Member(work, asyncio.get_running_loop().create_future(), counted, tells)
         self._transact([member])
         assert self._loop is not None
-        self._loop.call_soon(self._ring)
+        self._loop.call_soon(self._ring, tells)
         if member.error is not None:
             member.future.cancel()
             raise member.error
@@ -220,15 +235,21 @@ class SqliteDatabase:
                     if self._closing:
                         return
                     active = time.monotonic() < active_until
-                    self._condition.wait(_POLL_ACTIVE_SECONDS if active else _POLL_IDLE_SECONDS)
+                    self._sleeps = True
+                    if not self._queue:
+                        self._condition.wait(_POLL_ACTIVE_SECONDS if active else _POLL_IDLE_SECONDS)
+                    self._sleeps = False
                 group = self._take_group()
             if group:
                 self._transact(group)
                 self._answer(group)
+                self._fold_back(_BACKLOG_PAGES)
                 active_until = time.monotonic() + _ACTIVE_SECONDS
             if self._changed_by_others():
                 active_until = time.monotonic() + _ACTIVE_SECONDS
-                self._call_on_loop(self._ring)
+                self._call_on_loop(lambda: self._ring(news.ANYTHING))
+            elif not group:
+                self._fold_back(_IDLE_PAGES)
 
     def _take_group(self) -> list[_Member]:
         """Take what is queued, up to the limit; a member that keeps apart makes a group of its own."""
@@ -272,7 +293,6 @@ class SqliteDatabase:
                     connection.execute("ROLLBACK")
                 raise
             self._die_if_told(group, after=True)
-            self._checkpoint(connection)
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
@@ -291,13 +311,20 @@ class SqliteDatabase:
             self.transactions += 1
         self._crash.die_if_told(self.transactions, after=after)
 
-    def _checkpoint(self, connection: sqlite3.Connection) -> None:
-        """Fold the log back. What this meets (a full disk) is no failure of the commit before it, which is durable."""
-        with contextlib.suppress(OSError, sqlite3.Error):
-            if not self._memory and os.stat(f"{self._path}-wal").st_size > _CHECKPOINT_BYTES:
-                connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+    def _fold_back(self, pages: int) -> None:
+        """Fold the log back if it is longer. What this meets (a full disk) is nobody's failure: all of it is durable."""
+        assert self._connection is not None
+        if self._log is None or self._log.backlog() <= pages:
+            return
+        with contextlib.suppress(OSError, sqlite3.Error), self._locked():
+            if self._log.backlog() > pages:  # else another process has done it while this one waited
+                self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def _answer(self, group: list[_Member]) -> None:
+        tells = 0
+        for member in group:
+            tells |= member.news
+
         def resolve() -> None:
             for member in group:
                 if member.future.done():
@@ -307,7 +334,7 @@ class SqliteDatabase:
                 else:
                     member.future.set_result(member.result)
             self._room.set()
-            self._ring()
+            self._ring(tells)
 
         self._call_on_loop(resolve)
 

@@ -15,6 +15,7 @@ from typing import Any, Final, NoReturn
 
 from interlock import errors, telemetry
 from interlock.service import Service
+from interlock.store.ports.news import ANYTHING
 from interlock.store.sql.bell import LocalBell
 from interlock.store.sql.postgresql.failures import FAILURES
 from interlock.store.sql.postgresql.server import Connection, Server
@@ -34,6 +35,8 @@ class PostgresBell(LocalBell, Service):
         super().__init__()
         self._server: Server | None = None
         self._changed = asyncio.Event()
+        self._news = 0
+        """What others have to be told."""
         self.is_listening = False
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -52,10 +55,11 @@ class PostgresBell(LocalBell, Service):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def changed(self) -> None:
+    def changed(self, news: int) -> None:
         """Wake who listens here now, and the others soon."""
+        self._news |= news
         self._changed.set()
-        self.ring()
+        self.ring(news)
 
     async def _poll(self) -> None:
         while True:
@@ -88,9 +92,9 @@ class PostgresBell(LocalBell, Service):
         """Listen, and tell others of our changes, until the connection breaks, which it raises."""
         own = connection.get_server_pid()
 
-        def heard(_connection: Any, pid: int, _channel: str, _payload: object) -> None:
+        def heard(_connection: Any, pid: int, _channel: str, payload: object) -> None:
             if pid != own:
-                self.ring()
+                self.ring(_news(payload))
 
         lost = asyncio.Event()
         connection.add_termination_listener(lambda _connection: lost.set())
@@ -101,9 +105,15 @@ class PostgresBell(LocalBell, Service):
             await _either(self._changed, lost)
             if self._changed.is_set() and not lost.is_set():
                 self._changed.clear()
-                await connection.execute(f"NOTIFY {_CHANNEL}")
+                told, self._news = self._news, 0
+                await connection.execute(f"NOTIFY {_CHANNEL}, '{told}'")
                 await asyncio.sleep(_NOTIFY_SECONDS)
         raise ConnectionResetError("the connection of the bell was closed")
+
+
+def _news(payload: object) -> int:
+    """Give what a notification says; one of an older version says nothing, which concerns everybody."""
+    return int(payload) if isinstance(payload, str) and payload.isdecimal() else ANYTHING
 
 
 async def _either(one: asyncio.Event, other: asyncio.Event) -> None:

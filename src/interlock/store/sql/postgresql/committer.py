@@ -17,7 +17,7 @@ from interlock import errors
 from interlock.store.ports import Batch, Committed
 from interlock.store.sql.postgresql import commits
 
-_GROUP_MEMBERS: Final = 500  # more would delay the first member for little gain
+_GROUP_MEMBERS: Final = 64  # more would have the runs of a group wait for its last one, and the server for the next group
 _GROUP_BYTES: Final = 4 * 1024 * 1024
 _QUEUED_MEMBERS: Final = 5_000  # back-pressure: callers wait for room beyond this
 _FLIGHTS: Final = 2  # one is on its way while the server makes the other durable
@@ -51,8 +51,7 @@ class Committer:
         self._queue.append(member)
         if self._departure is None:  # at the end of this turn of the loop, so that what is given together goes together
             self._departure = loop.call_soon(self._depart)
-        # A caller that is cancelled must not learn less than the truth: the commit goes on without it.
-        return await asyncio.shield(member.future)
+        return await member.future  # a caller that is cancelled learns nothing; the commit goes on without it
 
     async def close(self) -> None:
         """Wait for what is queued and in flight; every statement ends within its own time."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 import asyncpg
 
 from interlock import errors
-from interlock.store.ports import Batch, Committed
+from interlock.store.ports import Batch, Committed, news
 from interlock.store.sql import crash, statements
 from interlock.store.sql.postgresql import commits, failures, parameters
 from interlock.store.sql.postgresql.committer import Committer
@@ -34,7 +34,7 @@ class PostgresDatabase:
     """Runs functions in transactions on a pool of connections, and commits batches in groups."""
 
     def __init__(
-        self, server: Server, connections: int, changed: Callable[[], None], environ: Mapping[str, str] | None = None
+        self, server: Server, connections: int, changed: Callable[[int], None], environ: Mapping[str, str] | None = None
     ) -> None:
         """`changed` is called on the loop after every write."""
         self.server = server
@@ -128,13 +128,16 @@ class PostgresDatabase:
                     self._crash.die_if_told(number, after=False)
             if counted:
                 self._crash.die_if_told(number, after=True)
-        self._changed()
+        self._changed(news.ANYTHING)
         return result
 
     async def _apply(self, batches: Sequence[Batch]) -> set[str]:
         """Send one group; gives the runs that it was applied to."""
         statement, arguments = self.prepared(batches)
-        return await self._repeat(lambda: self._send(statement.sql, arguments))
+        tells = 0
+        for batch in batches:
+            tells |= news.of(batch)
+        return await self._repeat(lambda: self._send(statement.sql, arguments, tells))
 
     def prepared(self, batches: Sequence[Batch]) -> tuple[Prepared, list[list[object]]]:
         """Give the shortest statement that commits a group, and its arguments."""
@@ -145,7 +148,7 @@ class PostgresDatabase:
             raise KeyError(f"the statement commit has no parameters {', '.join(sorted(unknown))}")
         return statement, [columns.get(name, []) for name in statement.names]
 
-    async def _send(self, statement: str, arguments: list[list[object]]) -> set[str]:
+    async def _send(self, statement: str, arguments: list[list[object]], tells: int) -> set[str]:
         self.transactions += 1
         number = self.transactions
         self._crash.die_if_told(number, after=False)
@@ -156,7 +159,7 @@ class PostgresDatabase:
             else:  # one statement outside a transaction is one: a single round trip
                 rows = await connection.fetch(statement, *arguments)
         self._crash.die_if_told(number, after=True)
-        self._changed()
+        self._changed(tells)
         return {row[0] for row in rows}
 
     # -- connections ---------------------------------------------------------------------------------------------

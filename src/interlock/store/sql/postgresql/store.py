@@ -10,6 +10,7 @@ from typing import Final
 
 from interlock.model.json import Json
 from interlock.store.ports import TRANSACTION_SECONDS
+from interlock.store.ports.news import ANYTHING
 from interlock.store.sql.graphs import SqlGraphs
 from interlock.store.sql.joined import JoinedDatabase, JoinedTransaction, Transactions
 from interlock.store.sql.joined_store import JoinedStore
@@ -57,7 +58,7 @@ class PostgresStore:
         self.nodes = SqlNodes(self.database)
         self.views = SqlViews(self.database)
         self.upkeep = PostgresUpkeep(self.database, self._drop_weeks)
-        self._joined = Transactions(found.place, self.bell.changed)
+        self._joined = Transactions(found.place, lambda: self.bell.changed(ANYTHING))
         self._seats = asyncio.Semaphore(max(1, connections // 2))
 
     @property
