@@ -38,6 +38,8 @@ def main(arguments: Sequence[str]) -> int:
         _tell("py-spy is not installed; pip install py-spy, or use --deterministic")
         return 2
     command = [found, "record", "--format", asked.format, "--rate", str(_RATE), "--output", asked.out, "--"]
+    if asked.gil:
+        command.insert(2, "--gil")
     command += module("bench.subject", asked.subject, asked.case, "--scale", asked.scale)
     done = subprocess.run(command, env=environment(), timeout=_SECONDS, check=False)
     if done.returncode == 0 and asked.format == "raw":
@@ -80,6 +82,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", required=True)
     parser.add_argument("--format", choices=["raw", "speedscope", "flamegraph"], default="raw")
     parser.add_argument("--scale", choices=list(Scale), default=Scale.FULL)
+    parser.add_argument(
+        "--gil", action="store_true", help="only threads that hold the interpreter, not those that wait"
+    )
     parser.add_argument("--deterministic", action="store_true")
     return parser
 
