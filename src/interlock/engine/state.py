@@ -8,8 +8,8 @@ to the innermost step; its `at` says what comes next:
     RUN_END      `then: end` was reached; `value` is the output of the run before `output.as`
     None         the scope waits: for an effect, for a moment, for its branches, or (a branch) for its siblings
 
-A few small scopes stand in the run's own row, so that a small run is one row. More of them have a row each, which is rewritten
-only when the scope changed; `touched` and `removed` collect that between commits.
+A few small scopes stand in the run's own row, so that a small run is one row. More of them have a row each, which is
+rewritten only when the scope changed; `touched` and `removed` collect that between commits.
 """
 
 from __future__ import annotations

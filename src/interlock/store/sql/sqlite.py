@@ -18,7 +18,7 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -208,6 +208,12 @@ class SqliteDatabase:
             return await commit.apply(transaction, batch)
 
         return await self.write(work, tells=news.of(batch))
+
+    async def accept(self, batches: Sequence[Batch]) -> set[str]:
+        async def work(transaction: Transaction) -> set[str]:
+            return {batch.run for batch in batches if await commit.apply(transaction, batch) is Committed.APPLIED}
+
+        return await self.write(work)
 
     def join(self) -> JoinedFile | JoinedMemory:
         """Give the connection of a caller's transaction."""
