@@ -13,13 +13,13 @@ import msgspec
 from interlock import errors
 from interlock.app.definitions import Definitions
 from interlock.app.node import Node
-from interlock.engine import state as states
 from interlock.engine.conclusion import Conclusion
 from interlock.engine.rows import Rows
 from interlock.flow.graph import Graph
 from interlock.flow.python.workflow import Workflow
 from interlock.model.json import Json
 from interlock.model.payload import Payload
+from interlock.model.states import RunStatus
 from interlock.service import Clock
 from interlock.store.ports import Batch, Committed, Definition, NewRun, Store
 
@@ -178,16 +178,18 @@ class Starter:
     def _only(self, new: NewRun, value: Payload) -> Batch:
         """Give the commit that accepts a run and does not begin it."""
         text, large = self._rows.input(value)
-        state = states.new(new.run, new.namespace, new.id, value)
-        batch = self._rows.batch(
-            state,
-            (),
+        return Batch(
+            run=new.run,
             epoch=1,
             seq=0,
             at=self._clock.now(),
+            history=b"",
+            status=RunStatus.PENDING,
+            wake_at=None,
+            head=b"",
+            large=large,
             accept=msgspec.structs.replace(new, input=text),
         )
-        return msgspec.structs.replace(batch, head=b"", large=large)
 
     async def _existing(self, store: Store, new: NewRun, value: Payload) -> Started:
         row = await store.views.run(new.namespace, new.id)

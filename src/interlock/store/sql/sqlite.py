@@ -210,8 +210,18 @@ class SqliteDatabase:
         return await self.write(work, tells=news.of(batch))
 
     async def accept(self, batches: Sequence[Batch]) -> set[str]:
+        plain = [batch for batch in batches if not batch.large]
+
         async def work(transaction: Transaction) -> set[str]:
-            return {batch.run for batch in batches if await commit.apply(transaction, batch) is Committed.APPLIED}
+            assert isinstance(transaction, SqliteTransaction)
+            rows = [commit.accepted_row(batch) for batch in plain]
+            stored = {batch.run for batch in plain}
+            if await transaction.changed_by_many("run_accept", rows) < len(plain):
+                stored = {run for run in stored if await transaction.rows("run_load", {"run": run})}
+            others = [batch for batch in batches if batch.large]
+            return stored | {
+                batch.run for batch in others if await commit.apply(transaction, batch) is Committed.APPLIED
+            }
 
         return await self.write(work)
 
