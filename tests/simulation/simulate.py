@@ -40,7 +40,7 @@ def run(plan: Plan, *, kept: int | None = 60) -> Report:
     Meanwhile no garbage is collected: what belongs to crashed processes would be closed, and thereby go on, whenever it came
     to that. It is collected at the end, when nothing that it does counts; it complains that there is no loop any more.
     """
-    was_enabled, hook = gc.isenabled(), sys.unraisablehook
+    was_enabled, threshold, hook = gc.isenabled(), gc.get_threshold(), sys.unraisablehook
     gc.disable()
     sys.unraisablehook = _unheard
     try:
@@ -50,6 +50,7 @@ def run(plan: Plan, *, kept: int | None = 60) -> Report:
             gc.collect()
     finally:
         sys.unraisablehook = hook
+        gc.set_threshold(*threshold)  # which every node changes while it lives
         if was_enabled:
             gc.enable()
     return report

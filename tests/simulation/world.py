@@ -69,7 +69,8 @@ class Slot:
         actor.on_turn = self._turn
         self.world.loop.add(actor)
         self.world.trace.tell(actor, "boots")
-        actor.context.copy().run(self.world.loop.create_task, self._live(actor))
+        life = actor.context.copy().run(self.world.loop.create_task, self._live(actor))
+        life.add_done_callback(self._lived, context=self.world.loop.world.context.copy())
 
     async def _live(self, actor: Actor) -> None:
         self._leave = asyncio.Event()
@@ -86,6 +87,11 @@ class Slot:
                 await asyncio.sleep(_AGAIN_SECONDS)
         self._over(actor)
         self._come_back(self._back_seconds)
+
+    def _lived(self, life: asyncio.Task[None]) -> None:
+        """A process ended; not by an error, if all is well."""
+        if not life.cancelled() and life.exception() is not None:
+            self.world.ledger.problems.append(f"node {self.number} broke: {life.exception()!r}")
 
     def _over(self, actor: Actor) -> None:
         """The process has ended, in whichever way."""
@@ -177,7 +183,7 @@ class SimulatedInterlock(Interlock):
     async def _sessions(self) -> AsyncIterator[Session]:
         world = self._of.world
         store = SimulatedStore(world.store, self._of.line, self._as)
-        end = world.listen(store.bell.ring)
+        end = store.bell.heard_from(world.store.bell)
         assert self._clock is not None
         session = Session(self.settings, store, self._clock, SimulatedProbes(self._of))
         try:
@@ -251,9 +257,6 @@ class World:
             python=config.Python(allow=("simulation",)),
         )
         self.slots: list[Slot] = []
-
-    def listen(self, ring: Callable[[], None]) -> Callable[[], None]:
-        return self.store.bell.listen(ring)
 
     async def open(self) -> None:
         await self.store.open()
