@@ -83,7 +83,9 @@ class Client:
     async def _started(self, session: Session, work: Work) -> str:
         detach = session is self._session
         if work.language == "yaml":
-            given = await session.start(documents.document(work), input={"n": work.input, "round": ""}, id=work.id, detach=detach)
+            given = await session.start(
+                documents.document(work), input={"n": work.input, "round": ""}, id=work.id, detach=detach
+            )
         else:
             arguments = {"tree": work.tree, "n": work.input, "round": 0}
             given = await session.start_program(programs.program, arguments, id=work.id, detach=detach)

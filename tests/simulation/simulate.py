@@ -102,9 +102,22 @@ def _open(world: World) -> list[str]:
     """Say what has not ended."""
     return [
         f"{id} is {status}, owned by {owner}, to wake at {wake_at}"
-        for id, status, owner, wake_at in world.rows("SELECT id, status, owner, wake_at FROM runs WHERE ended_at IS NULL")
+        for id, status, owner, wake_at in world.rows(
+            "SELECT id, status, owner, wake_at FROM runs WHERE ended_at IS NULL"
+        )
     ]
 
 
-def seed(number: int) -> Report:
-    return run(draw(number))
+def seed(number: int, *, kept: int | None = 60) -> Report:
+    return run(draw(number), kept=kept)
+
+
+def checked(number: int) -> tuple[int, tuple[str, ...]]:
+    """Give a seed and its violations, from whatever process."""
+    return number, seed(number).violations
+
+
+def settle() -> None:
+    """Let what was imported be no garbage: it is looked for after each seed."""
+    gc.collect()
+    gc.freeze()

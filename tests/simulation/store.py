@@ -32,7 +32,7 @@ from interlock.store.sql.bell import LocalBell
 from interlock.store.sql.sqlite_file import drive
 from interlock.store.sql.store import SqliteStore
 from interlock.store.sql.transaction import Transaction
-from simulation.faults import AT_COMMITS, Fault, Kind
+from simulation.faults import Fault, Kind
 from simulation.loop import ACTOR, Actor, SimulatedLoop
 from simulation.trace import Trace
 
@@ -55,12 +55,11 @@ class Line:
         self.crash = crash
         self.chance = random.Random(seed)
         self.stall: Callable[[Fault], None] = lambda fault: None
-        self.calls = 0
-        self.commits = 0
-        self._at_calls: dict[tuple[bool, int], list[Fault]] = {}
+        self._counts: dict[str, int] = {}
+        self._at_calls: dict[tuple[str, int], list[Fault]] = {}
         for fault in faults:
             if fault.call:
-                self._at_calls.setdefault((fault.kind in AT_COMMITS, fault.call), []).append(fault)
+                self._at_calls.setdefault((fault.method, fault.call), []).append(fault)
         self.away_until = 0.0
         self.deaf_until = 0.0
         self.echo_until = 0.0
@@ -70,11 +69,10 @@ class Line:
 
     def count(self, name: str) -> list[Fault]:
         """Count a call; give what is planned for it."""
-        self.calls += 1
-        planned = self._at_calls.pop((False, self.calls), [])
-        if name == "journal.commit":
-            self.commits += 1
-            planned += self._at_calls.pop((True, self.commits), [])
+        planned: list[Fault] = []
+        for method in ("", name):
+            number = self._counts[method] = self._counts.get(method, 0) + 1
+            planned += self._at_calls.pop((method, number), [])
         self.struck += planned
         return planned
 

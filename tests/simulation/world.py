@@ -293,7 +293,9 @@ class World:
     @property
     def nodes(self) -> set[str]:
         """The ids of the nodes that live."""
-        sessions = [slot.process.session for slot in self.slots if slot.process is not None and not slot.process.is_closed]
+        sessions = [
+            slot.process.session for slot in self.slots if slot.process is not None and not slot.process.is_closed
+        ]
         return {session.node.row.node for session in sessions if session.node is not None}
 
     def killed(self, actor: Actor) -> None:
