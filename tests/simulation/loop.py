@@ -140,7 +140,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         def work() -> None:
             try:
                 given = function(*args)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 (it is its caller's)
                 if not future.done():
                     future.set_exception(error)
             else:

@@ -74,6 +74,7 @@ def _run(plan: Plan, kept: int | None) -> Report:
         except Exception as error:  # noqa: BLE001 (whatever breaks a world is told with its seed)
             found.append(f"the world broke: {error!r}")
         loop.end()
+        world.end()
     ledger.CURRENT = None
     return Report(
         plan=plan,

@@ -19,7 +19,7 @@ from simulation.faults import Fault, Kind
 from simulation.plan import Act, Plan, Work, draw
 from simulation.shrink import shrunk
 from simulation.simulate import Report
-from simulation.tree import Grower, PYTHON, expected, size, smaller
+from simulation.tree import PYTHON, Grower, expected, size, smaller
 
 _TESTS = Path(__file__).parents[1]
 _MOST_SEEDS = 1_000

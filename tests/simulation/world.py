@@ -276,8 +276,14 @@ class World:
         self.is_ending = True
         for slot in self.slots:
             slot.line.heal()
-        while any([slot.leave() for slot in self.slots]):  # a list: each is asked
+        while [slot for slot in self.slots if slot.leave()]:  # each is asked
             await asyncio.sleep(0.5)
+
+    def end(self) -> None:
+        """Close the database: it keeps the function that tells it the time, and thereby the world."""
+        connection = self.store.database._connection
+        if connection is not None:
+            connection.close()
 
     def rows(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """Look into the database, past everything that is simulated."""
