@@ -35,7 +35,7 @@ class Client:
         clock = SimulatedClock(world.loop, f"clock {world.plan.seed} client")
         line = Line(world.loop, world.trace, f"line {world.plan.seed} client", [], lambda fault: None)
         store = SimulatedStore(world.store, line, self.actor)
-        world.listen(store.bell.ring)
+        store.bell.heard_from(world.store.bell)
         self._session = Session(world.settings, store, clock)
         self.expected: dict[str, Expected] = {work.id: expected(work.tree, work.input) for work in world.plan.work}
         self.acknowledged: dict[str, str] = {}
@@ -83,7 +83,9 @@ class Client:
     async def _started(self, session: Session, work: Work) -> str:
         detach = session is self._session
         if work.language == "yaml":
-            given = await session.start(documents.document(work), input={"n": work.input, "round": ""}, id=work.id, detach=detach)
+            given = await session.start(
+                documents.document(work), input={"n": work.input, "round": ""}, id=work.id, detach=detach
+            )
         else:
             arguments = {"tree": work.tree, "n": work.input, "round": 0}
             given = await session.start_program(programs.program, arguments, id=work.id, detach=detach)

@@ -11,7 +11,7 @@ from typing import Final
 class Kind(StrEnum):
     CRASH = "crash"  # SIGKILL
     PAUSE = "pause"  # SIGSTOP, and SIGCONT after a while
-    STALL = "stall"  # SIGSTOP at a commit, and SIGCONT just when another node has claimed runs
+    STALL = "stall"  # SIGSTOP at a call of the store, and SIGCONT just when another node has claimed runs
     OUTAGE = "outage"  # every call of the store fails for a while, and renewals do
     REFUSED = "refused"  # one call of the store fails and does nothing
     LOST_REPLY = "lost-reply"  # one call of the store is done, and its caller sees the connection break
@@ -22,21 +22,21 @@ class Kind(StrEnum):
 
 
 AT_CALLS: Final = frozenset({Kind.CRASH, Kind.STALL, Kind.REFUSED, Kind.LOST_REPLY, Kind.SLOW})
-AT_COMMITS: Final = frozenset({Kind.STALL})
 AT_TURNS: Final = frozenset({Kind.CRASH, Kind.PAUSE})
 AT_TIMES: Final = frozenset({Kind.OUTAGE, Kind.DEAF, Kind.ECHO, Kind.DRAIN})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """`node`: which one, from 0. It strikes at the `call`-th call of the store by that node, or its `call`-th commit, or its
-    `turn`-th turn, or at a time in seconds; a node that is brought again counts on. `after`: the call is done then.
-    `seconds`: how long it lasts.
+    """`node`: which one, from 0. It strikes at the `call`-th call of the store by that node, of those of `method` if that is
+    given, or at its `turn`-th turn, or at a time in seconds; a node that is brought again counts on. `after`: the call is done
+    then. `seconds`: how long it lasts.
     """
 
     kind: Kind
     node: int
     call: int = 0
+    method: str = ""
     turn: int = 0
     at: float = 0.0
     after: bool = False
@@ -44,8 +44,7 @@ class Fault:
 
     def __str__(self) -> str:
         if self.call:
-            what = "commit" if self.kind in AT_COMMITS else "call"
-            when = f"{'after' if self.after else 'before'} {what} {self.call}"
+            when = f"{'after' if self.after else 'before'} {self.method or 'call'} {self.call}"
         else:
             when = f"at turn {self.turn}" if self.turn else f"at {self.at:.3f} s"
         return f"{self.kind} of node {self.node} {when}, for {self.seconds:.3f} s"
@@ -75,8 +74,9 @@ _SECONDS: Final = {
     Kind.ECHO: (0.5, 10.0),
     Kind.DRAIN: (0.0, 5.0),
 }
-_CALLS: Final = 400  # of the store, among which faults strike
-_COMMITS: Final = 40
+_CALLS: Final = {"": 400, "journal.commit": 40, "queue.settle": 10, "queue.claim": 10, "nodes.claim_runs": 4}
+"""Among how many calls, by method, faults strike; "" stands for all."""
+_METHODS: Final = ("", "", *_CALLS)
 _TURNS: Final = 4_000
 _TIME_SECONDS: Final = 10.0
 
@@ -90,10 +90,11 @@ def draw(chance: random.Random, nodes: int) -> list[Fault]:
 def _one(chance: random.Random, nodes: int) -> Fault:
     kind = chance.choices(list(_WEIGHTS), list(_WEIGHTS.values()))[0]
     low, high = _SECONDS[kind]
+    method = ""
     place: dict[str, float] = {}
     if kind in AT_CALLS and not (kind in AT_TURNS and chance.random() < 0.3):
-        most = _COMMITS if kind in AT_COMMITS else _CALLS
-        place["call"] = 1 + int(most * chance.random() ** 2)
+        method = chance.choice(_METHODS[1:] if kind is Kind.STALL else _METHODS)
+        place["call"] = 1 + int(_CALLS[method] * chance.random() ** 2)
     elif kind in AT_TURNS:
         place["turn"] = 1 + int(_TURNS * chance.random() ** 2)
     else:
@@ -101,6 +102,7 @@ def _one(chance: random.Random, nodes: int) -> Fault:
     return Fault(
         kind=kind,
         node=chance.randrange(nodes),
+        method=method,
         after=chance.random() < 0.5,
         seconds=low + (high - low) * chance.random() ** 3,
         **place,  # type: ignore[arg-type]  # numbers of either kind

@@ -209,7 +209,9 @@ def _crowded(world: World) -> Iterator[str]:
     if _has_zombies(world.plan):
         return
     limited = {
-        label for each in world.plan.work for label, tree in expected(each.tree, each.input).effects.items()
+        label
+        for each in world.plan.work
+        for label, tree in expected(each.tree, each.input).effects.items()
         if tree["do"] == "limited"
     }
     working: list[Entry] = []

@@ -140,7 +140,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         def work() -> None:
             try:
                 given = function(*args)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 (it is its caller's)
                 if not future.done():
                     future.set_exception(error)
             else:
@@ -150,7 +150,9 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self.call_later(self._chance.uniform(0.0, 0.002), work)
         return future
 
-    def _make_task(self, loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, T], **kwargs: Any) -> asyncio.Task[T]:
+    def _make_task(
+        self, loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, T], **kwargs: Any
+    ) -> asyncio.Task[T]:
         task = asyncio.Task(coro, loop=loop, **kwargs)
         self.tasks.append(task)
         return task

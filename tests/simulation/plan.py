@@ -70,7 +70,9 @@ class Plan:
     faults: tuple[Fault, ...]
 
     def __str__(self) -> str:
-        lines = [f"seed {self.seed}: {len(self.joins)} nodes, joining at {', '.join(f'{at:.2f}' for at in self.joins)} s;"]
+        lines = [
+            f"seed {self.seed}: {len(self.joins)} nodes, joining at {', '.join(f'{at:.2f}' for at in self.joins)} s;"
+        ]
         lines[0] += f" {self.slots} slots each, runners outlive nodes for {self.grace:g} s"
         return "\n".join([*lines, *(f"  {work}" for work in self.work), *(f"  {fault}" for fault in self.faults)])
 
@@ -94,7 +96,9 @@ def draw(seed: int) -> Plan:
 def _crowded(plan: Plan) -> Plan:
     """Let every node begin a run at the same moment, so that they ask for the same limit at once."""
     nodes = len(plan.joins)
-    work = (replace(each, at=_CROWD_SECONDS, node=number % nodes, detached=False) for number, each in enumerate(plan.work))
+    work = (
+        replace(each, at=_CROWD_SECONDS, node=number % nodes, detached=False) for number, each in enumerate(plan.work)
+    )
     return replace(plan, joins=(0.0,) * nodes, work=tuple(work))
 
 

@@ -5,7 +5,19 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from interlock import Limit, Rate, Retries, StepFailed, gather, run_workflow, sleep, step, token, wait_for_event, workflow
+from interlock import (
+    Limit,
+    Rate,
+    Retries,
+    StepFailed,
+    gather,
+    run_workflow,
+    sleep,
+    step,
+    token,
+    wait_for_event,
+    workflow,
+)
 from interlock import continue_as_new as renew
 from simulation import ledger as ledgers
 from simulation.loop import ACTOR

@@ -40,7 +40,7 @@ def run(plan: Plan, *, kept: int | None = 60) -> Report:
     Meanwhile no garbage is collected: what belongs to crashed processes would be closed, and thereby go on, whenever it came
     to that. It is collected at the end, when nothing that it does counts; it complains that there is no loop any more.
     """
-    was_enabled, hook = gc.isenabled(), sys.unraisablehook
+    was_enabled, threshold, hook = gc.isenabled(), gc.get_threshold(), sys.unraisablehook
     gc.disable()
     sys.unraisablehook = _unheard
     try:
@@ -50,6 +50,7 @@ def run(plan: Plan, *, kept: int | None = 60) -> Report:
             gc.collect()
     finally:
         sys.unraisablehook = hook
+        gc.set_threshold(*threshold)  # which every node changes while it lives
         if was_enabled:
             gc.enable()
     return report
@@ -73,6 +74,7 @@ def _run(plan: Plan, kept: int | None) -> Report:
         except Exception as error:  # noqa: BLE001 (whatever breaks a world is told with its seed)
             found.append(f"the world broke: {error!r}")
         loop.end()
+        world.end()
     ledger.CURRENT = None
     return Report(
         plan=plan,
@@ -101,9 +103,22 @@ def _open(world: World) -> list[str]:
     """Say what has not ended."""
     return [
         f"{id} is {status}, owned by {owner}, to wake at {wake_at}"
-        for id, status, owner, wake_at in world.rows("SELECT id, status, owner, wake_at FROM runs WHERE ended_at IS NULL")
+        for id, status, owner, wake_at in world.rows(
+            "SELECT id, status, owner, wake_at FROM runs WHERE ended_at IS NULL"
+        )
     ]
 
 
-def seed(number: int) -> Report:
-    return run(draw(number))
+def seed(number: int, *, kept: int | None = 60) -> Report:
+    return run(draw(number), kept=kept)
+
+
+def checked(number: int) -> tuple[int, tuple[str, ...]]:
+    """Give a seed and its violations, from whatever process."""
+    return number, seed(number).violations
+
+
+def settle() -> None:
+    """Let what was imported be no garbage: it is looked for after each seed."""
+    gc.collect()
+    gc.freeze()

@@ -7,6 +7,7 @@ later one; in between others go on. A caller that is cancelled changes nothing a
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 import random
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -16,7 +17,6 @@ from typing import Any, Final, cast
 from interlock import errors
 from interlock.store.ports import (
     TRANSACTION_SECONDS,
-    Bell,
     Joined,
     Journal,
     Nodes,
@@ -26,11 +26,13 @@ from interlock.store.ports import (
     Upkeep,
     Views,
 )
+from interlock.store.ports.news import ANYTHING
 from interlock.store.sql import nodes as sql_nodes
+from interlock.store.sql.bell import LocalBell
 from interlock.store.sql.sqlite_file import drive
 from interlock.store.sql.store import SqliteStore
 from interlock.store.sql.transaction import Transaction
-from simulation.faults import AT_COMMITS, Fault, Kind
+from simulation.faults import Fault, Kind
 from simulation.loop import ACTOR, Actor, SimulatedLoop
 from simulation.trace import Trace
 
@@ -53,12 +55,11 @@ class Line:
         self.crash = crash
         self.chance = random.Random(seed)
         self.stall: Callable[[Fault], None] = lambda fault: None
-        self.calls = 0
-        self.commits = 0
-        self._at_calls: dict[tuple[bool, int], list[Fault]] = {}
+        self._counts: dict[str, int] = {}
+        self._at_calls: dict[tuple[str, int], list[Fault]] = {}
         for fault in faults:
             if fault.call:
-                self._at_calls.setdefault((fault.kind in AT_COMMITS, fault.call), []).append(fault)
+                self._at_calls.setdefault((fault.method, fault.call), []).append(fault)
         self.away_until = 0.0
         self.deaf_until = 0.0
         self.echo_until = 0.0
@@ -68,11 +69,10 @@ class Line:
 
     def count(self, name: str) -> list[Fault]:
         """Count a call; give what is planned for it."""
-        self.calls += 1
-        planned = self._at_calls.pop((False, self.calls), [])
-        if name == "journal.commit":
-            self.commits += 1
-            planned += self._at_calls.pop((True, self.commits), [])
+        planned: list[Fault] = []
+        for method in ("", name):
+            number = self._counts[method] = self._counts.get(method, 0) + 1
+            planned += self._at_calls.pop((method, number), [])
         self.struck += planned
         return planned
 
@@ -191,7 +191,7 @@ class SimulatedStore:
     def __init__(self, store: SqliteStore, line: Line, actor: Actor) -> None:
         self._store = store
         self._line = line
-        self.bell: Final[Bell] = SimulatedBell(line, actor)
+        self.bell: Final = SimulatedBell(line, actor)
         self.journal: Final = cast("Journal", _Port("journal", store.journal, line))
         self.queue: Final = cast("Queue", _Port("queue", store.queue, line))
         self.graphs: Final = cast("TaskGraphs", _Port("graphs", store.graphs, line))
@@ -228,35 +228,44 @@ class SimulatedBell:
     def __init__(self, line: Line, actor: Actor) -> None:
         self._line = line
         self._actor = actor
-        self._listeners: list[Callable[[], None]] = []
-        self._is_due = False
+        self._listeners: list[tuple[Callable[[], None], int]] = []
+        self._due = 0
+        """What the next wake-up is to tell of."""
 
-    def listen(self, wake: Callable[[], None]) -> Callable[[], None]:
-        self._listeners.append(wake)
+    def listen(self, wake: Callable[[], None], news: int = ANYTHING) -> Callable[[], None]:
+        listener = (wake, news)
+        self._listeners.append(listener)
 
         def end() -> None:
-            if wake in self._listeners:
-                self._listeners.remove(wake)
+            if listener in self._listeners:
+                self._listeners.remove(listener)
 
         return end
 
-    def ring(self) -> None:
+    def heard_from(self, bell: LocalBell) -> Callable[[], None]:
+        """Ring when another bell rings; gives what ends that."""
+        ends = [bell.listen(functools.partial(self._ring, 1 << bit), 1 << bit) for bit in range(ANYTHING.bit_length())]
+        return lambda: [end() for end in ends].clear()
+
+    def _ring(self, news: int) -> None:
         """Somebody changed the store."""
         line, now = self._line, self._line.loop.time()
-        if self._is_due or self._actor.is_dead or now < line.deaf_until:
+        if self._due or self._actor.is_dead or now < line.deaf_until:
+            self._due |= news if self._due else 0
             return
+        self._due = news
         late = line.chance.uniform(0.0, _BELL_SECONDS)
         if now < line.echo_until:
             late += line.chance.uniform(0.0, _ECHO_SECONDS)
             again = late + line.chance.uniform(0.0, _ECHO_SECONDS)
-            line.loop.call_later(again, self._wake, context=self._actor.context.copy())
-        self._is_due = True
-        line.loop.call_later(late, self._wake, context=self._actor.context.copy())
+            line.loop.call_later(again, self._wake, ANYTHING, context=self._actor.context.copy())
+        line.loop.call_later(late, self._wake, 0, context=self._actor.context.copy())
 
-    def _wake(self) -> None:
-        self._is_due = False
-        for wake in tuple(self._listeners):
-            wake()
+    def _wake(self, more: int) -> None:
+        news, self._due = self._due | more, 0
+        for wake, wanted in tuple(self._listeners):
+            if news & wanted:
+                wake()
 
 
 class SimulatedPulse:

@@ -34,7 +34,9 @@ LEAVES: Final = {
 INNER: Final = {"list": 2, "fork": 4, "loop": 1, "caught": 2, "child": 2, "spoiled": 1}
 EFFECTS: Final = frozenset({"call", "flaky", "limited", "rated", "local"})
 PYTHON: Final = frozenset(LEAVES) | frozenset(INNER) | {"rounds"}
-YAML: Final = frozenset({"add", "call", "flaky", "local", "sleep", "event", "list", "fork", "loop", "caught", "child", "spoiled"})
+YAML: Final = frozenset(
+    {"add", "call", "flaky", "local", "sleep", "event", "list", "fork", "loop", "caught", "child", "spoiled"}
+)
 
 
 class Burnt(Exception):
@@ -86,7 +88,11 @@ class Grower:
 
     def _saga(self, depth: int) -> Tree:
         """Effects that are undone, since the run fails at its end."""
-        return {"do": "saga", "at": self._at(), "inner": [self._undoable(depth) for _ in range(self._chance.randint(1, 4))]}
+        return {
+            "do": "saga",
+            "at": self._at(),
+            "inner": [self._undoable(depth) for _ in range(self._chance.randint(1, 4))],
+        }
 
     def _undoable(self, depth: int) -> Tree:
         if depth > 0 and self._chance.random() < 0.3:

@@ -69,7 +69,8 @@ class Slot:
         actor.on_turn = self._turn
         self.world.loop.add(actor)
         self.world.trace.tell(actor, "boots")
-        actor.context.copy().run(self.world.loop.create_task, self._live(actor))
+        life = actor.context.copy().run(self.world.loop.create_task, self._live(actor))
+        life.add_done_callback(self._lived, context=self.world.loop.world.context.copy())
 
     async def _live(self, actor: Actor) -> None:
         self._leave = asyncio.Event()
@@ -86,6 +87,11 @@ class Slot:
                 await asyncio.sleep(_AGAIN_SECONDS)
         self._over(actor)
         self._come_back(self._back_seconds)
+
+    def _lived(self, life: asyncio.Task[None]) -> None:
+        """A process ended; not by an error, if all is well."""
+        if not life.cancelled() and life.exception() is not None:
+            self.world.ledger.problems.append(f"node {self.number} broke: {life.exception()!r}")
 
     def _over(self, actor: Actor) -> None:
         """The process has ended, in whichever way."""
@@ -177,7 +183,7 @@ class SimulatedInterlock(Interlock):
     async def _sessions(self) -> AsyncIterator[Session]:
         world = self._of.world
         store = SimulatedStore(world.store, self._of.line, self._as)
-        end = world.listen(store.bell.ring)
+        end = store.bell.heard_from(world.store.bell)
         assert self._clock is not None
         session = Session(self.settings, store, self._clock, SimulatedProbes(self._of))
         try:
@@ -252,9 +258,6 @@ class World:
         )
         self.slots: list[Slot] = []
 
-    def listen(self, ring: Callable[[], None]) -> Callable[[], None]:
-        return self.store.bell.listen(ring)
-
     async def open(self) -> None:
         await self.store.open()
         connection = self.store.database._connection
@@ -273,8 +276,14 @@ class World:
         self.is_ending = True
         for slot in self.slots:
             slot.line.heal()
-        while any([slot.leave() for slot in self.slots]):  # a list: each is asked
+        while [slot for slot in self.slots if slot.leave()]:  # each is asked
             await asyncio.sleep(0.5)
+
+    def end(self) -> None:
+        """Close the database: it keeps the function that tells it the time, and thereby the world."""
+        connection = self.store.database._connection
+        if connection is not None:
+            connection.close()
 
     def rows(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """Look into the database, past everything that is simulated."""
@@ -290,7 +299,9 @@ class World:
     @property
     def nodes(self) -> set[str]:
         """The ids of the nodes that live."""
-        sessions = [slot.process.session for slot in self.slots if slot.process is not None and not slot.process.is_closed]
+        sessions = [
+            slot.process.session for slot in self.slots if slot.process is not None and not slot.process.is_closed
+        ]
         return {session.node.row.node for session in sessions if session.node is not None}
 
     def killed(self, actor: Actor) -> None:
