@@ -60,11 +60,13 @@ class Dispatcher(Loop):
         host: str = "",
         may_act: Callable[[], bool] = lambda: True,
         wanted: Callable[[], bool] = lambda: True,
+        may_claim: Callable[[], bool] = lambda: True,
     ) -> None:
         """`away` hears of every settle that failed because of the store: a node without patience ends then.
 
         `host`: whose orphans are looked for. `may_act`: whether the node's lease is beyond doubt. `wanted`: whether there
-        can be tasks for this pool; looking for them costs a read per commit.
+        can be tasks for this pool; looking for them costs a read per commit. `may_claim`: whether this process has what more
+        attempts need.
         """
         super().__init__(f"dispatcher-{pool}", _POLL_SECONDS)
         self._node = node
@@ -81,6 +83,7 @@ class Dispatcher(Loop):
         self._host = host
         self._may_act = may_act
         self._wanted = wanted
+        self._may_claim = may_claim
         self._closing = False
         self._lost = False
         self._missing: set[str] = set()
@@ -133,7 +136,7 @@ class Dispatcher(Loop):
         """Give what this dispatcher is at, or will be as soon as it looks."""
         if self._attempts or self._claiming is not None:
             return [f"the pool {self._pool} runs {len(self._attempts) or 'new'} attempts"]
-        if not self._closing and self._wanted() and await self._store.queue.ready(self._pool):
+        if not self._closing and self._wanted() and await self._ready():
             return [f"a task of the pool {self._pool} is ready"]
         return []
 
@@ -195,7 +198,7 @@ class Dispatcher(Loop):
             await self._reconcile()
         await self._ready_delayed()
         free = self._slots - len(self._attempts)
-        if self._closing or free <= 0 or not await self._store.queue.ready(self._pool):
+        if self._closing or free <= 0 or not self._may_claim() or not await self._ready():
             return False
         self._reconcile_at = self._clock.monotonic()  # until this claim has told what it leased
         self._claiming = asyncio.create_task(self._claim(free), name=f"claim-{self._pool}")
@@ -206,6 +209,10 @@ class Dispatcher(Loop):
             self._begin(task)
         self._due_at = self._clock.monotonic()  # a claim puts off what its rate does not allow yet
         return bool(claimed)
+
+    async def _ready(self) -> bool:
+        """Say whether there is a task that this node would be given: a claim in vain would ring, and so be made again."""
+        return await self._store.queue.ready(self._pool, self._node if self._own else None)
 
     async def _ready_delayed(self) -> None:
         """Make ready what was delayed until now, in whatever pool: every dispatcher looks, a second apart."""
