@@ -42,8 +42,18 @@ class Product(Protocol):
 Opened: TypeAlias = Callable[[Given], AbstractAsyncContextManager[Product]]
 
 
-def cases(opened: Opened) -> dict[str, Case]:
-    """Give the cases of a product. `opened`: opens it on the store of a measurement, without a worker."""
+def cases(opened: Opened, *, is_fast: bool = False) -> dict[str, Case]:
+    """Give the cases of a product. `opened`: opens it on the store of a measurement, without a worker. `is_fast`: it does
+    thousands a second, so W2 and W6 are measured with as many tasks as ours."""
+
+    def count(given: Given) -> int:
+        return given.sizes.queue_tasks if is_fast else given.sizes.slow_queue_tasks
+
+    async def throughput(product: Product, given: Given) -> Figures:
+        return await _throughput(product, count(given))
+
+    async def queue(product: Product, given: Given) -> Figures:
+        return await _queue(product, count(given))
 
     def case(measure: Callable[[Product, Given], Awaitable[Figures]], *, has_worker: bool = True) -> Case:
         async def run(given: Given) -> Figures:
@@ -59,11 +69,11 @@ def cases(opened: Opened) -> dict[str, Case]:
 
     return {
         "W1": case(_latency),
-        "W2": case(_throughput),
+        "W2": case(throughput),
         "W3": case(_sequential),
         "W4": case(_sleepers),
         "W5": case(_branches),
-        "W6": case(_queue, has_worker=False),
+        "W6": case(queue, has_worker=False),
     }
 
 
@@ -76,8 +86,7 @@ async def _latency(product: Product, given: Given) -> Figures:
     return percentiles_ms(taken)
 
 
-async def _throughput(product: Product, given: Given) -> Figures:
-    count = given.sizes.slow_queue_tasks
+async def _throughput(product: Product, count: int) -> Figures:
     with stopwatch() as watch:
         await _all_done(product, await product.submit_all(count))
     return {"runs_per_second": count / watch.seconds}
@@ -118,9 +127,8 @@ async def _branches(product: Product, given: Given) -> Figures:
     return {"wall_seconds": wall, "times_sequential": count * seconds / wall}
 
 
-async def _queue(product: Product, given: Given) -> Figures:
+async def _queue(product: Product, count: int) -> Figures:
     """W6: what drains is timed from the first task that is done, without the start of the worker."""
-    count = given.sizes.slow_queue_tasks
     with stopwatch() as enqueue:
         first, *others = await product.submit_all(count)
     async with product.working():

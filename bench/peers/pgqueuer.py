@@ -77,4 +77,4 @@ async def opened(given: Given) -> AsyncIterator[Opened]:
         await pool.close()
 
 
-CASES = calling.cases(opened)
+CASES = calling.cases(opened, is_fast=True)
