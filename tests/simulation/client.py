@@ -10,8 +10,9 @@ from interlock import errors
 from interlock.app import events
 from interlock.app.session import Session
 from interlock.app.tokens import Tokens
-from simulation import documents, programs
+from simulation import documents, graphs, programs
 from simulation.clock import SimulatedClock
+from simulation.graphs import TaskGraph
 from simulation.loop import Actor
 from simulation.plan import Act, Deed, Work
 from simulation.store import Line, SimulatedStore
@@ -46,10 +47,19 @@ class Client:
         async with asyncio.TaskGroup() as group:
             reporting = group.create_task(self._report())
             working = [group.create_task(self._attend(work)) for work in self._world.plan.work]
-            await asyncio.gather(*working)
-            while self._world.rows("SELECT 1 FROM runs WHERE ended_at IS NULL LIMIT 1"):
+            loading = [group.create_task(self._load(graph)) for graph in self._world.plan.graphs]
+            await asyncio.gather(*working, *loading)
+            while self._world.open():
                 await asyncio.sleep(_LOOK_SECONDS)
             reporting.cancel()
+
+    async def _load(self, graph: TaskGraph) -> None:
+        """Load a task graph, twice: that changes nothing."""
+        await asyncio.sleep(graph.at)
+        store, now = self._session.store, self._session.clock.now()
+        await self._again(lambda: store.graphs.limit(graphs.LIMIT, graphs.CAPACITY))
+        for _ in range(2):
+            await self._again(lambda: store.graphs.load(graph.rows(now), now))
 
     async def _attend(self, work: Work) -> None:
         await asyncio.sleep(work.at)

@@ -13,6 +13,7 @@ from interlock.model.event import Awaited, Completed, Event, Renewed, Requested,
 from interlock.model.states import RunStatus
 from interlock.store.ports import RunRow
 from interlock.store.sql.sqlite_file import drive
+from simulation import graphs
 from simulation.client import Client
 from simulation.faults import Kind
 from simulation.ledger import Entry
@@ -50,6 +51,9 @@ def violations(world: World, client: Client) -> Iterator[str]:
     yield from _undos(world, client, runs, histories)
     yield from _apart(world)
     yield from _crowded(world)
+    states = dict(world.rows("SELECT task, state FROM tasks"))
+    for graph in world.plan.graphs:
+        yield from graphs.violations(graph, states, world.ledger)
 
 
 def _runs(world: World) -> list[RunRow]:
