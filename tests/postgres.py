@@ -45,8 +45,7 @@ class Server:
         self._programs = programs
         self._folder = folder
         self._data = folder / "data"
-        if os.geteuid() == 0:
-            os.chown(folder, NOBODY, NOBODY)
+        give(folder)
         self._run("initdb", "-D", str(self._data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync")
         relaxed = () if durable else ("fsync=off", "full_page_writes=off", "synchronous_commit=off")
         self._settings = (*relaxed, "max_connections=200", "shared_buffers=32MB", *settings)
@@ -64,6 +63,11 @@ class Server:
 
     def url(self, database: str) -> str:
         return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
+
+    @property
+    def log(self) -> str:
+        """Give what it has written about itself."""
+        return (self._folder / "log").read_text("utf-8", "replace")
 
     def _run(self, program: str, *arguments: str) -> None:
         command = [str(self._programs / program), *arguments]
@@ -140,6 +144,12 @@ async def _execute(server: Server, sql: str) -> None:
         await connection.execute(sql)
     finally:
         await connection.close()
+
+
+def give(folder: Path) -> None:
+    """Let a folder belong to whom the servers run as."""
+    if os.geteuid() == 0:
+        os.chown(folder, NOBODY, NOBODY)
 
 
 def _free_port() -> int:

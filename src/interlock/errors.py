@@ -12,6 +12,7 @@
     │   ├── StoreUnavailable    cannot be reached or locked in time; may be tried again
     │   ├── StoreCorrupt        the file is not a store or is damaged
     │   ├── StoreFull           no space left; nothing acknowledged is lost
+    │   ├── Exhausted           this process is short of something that new work needs
     │   ├── LeaseLost           a lease ran out under its holder
     │   └── CannotExecute       this node cannot execute a run; another one may
     ├── StepFailed         a step of a Python workflow failed; `fault` says how    exit 1
@@ -30,7 +31,8 @@ of a user, where Python expects them, are they raised (`StepFailed`, `RunFaulted
 
 from __future__ import annotations
 
-from typing import ClassVar, Protocol
+import errno
+from typing import ClassVar, Final, Protocol
 
 
 class InterlockError(Exception):
@@ -77,8 +79,28 @@ class StaleEpoch(Conflict):
     """The run belongs to another node by now: drop it and write nothing more."""
 
 
+DESCRIPTORS: Final = "descriptors"
+MEMORY: Final = "memory"
+DISK: Final = "disk"
+CONNECTIONS: Final = "connections"
+"""What can run out. See `Environment.short_of`."""
+
+_SHORT_OF: Final = {
+    errno.EMFILE: DESCRIPTORS,
+    errno.ENFILE: DESCRIPTORS,
+    errno.ENOMEM: MEMORY,
+    errno.ENOSPC: DISK,
+    errno.EDQUOT: DISK,
+    errno.EFBIG: DISK,
+}
+
+
 class Environment(InterlockError):
-    """The machine or the store stands in the way; the work itself is intact."""
+    """The machine or the store stands in the way; the work itself is intact. `short_of`: what ran out, "" for nothing."""
+
+    def __init__(self, message: str = "", *, short_of: str = "") -> None:
+        super().__init__(message)
+        self.short_of = short_of
 
 
 class StoreUnavailable(Environment):
@@ -93,6 +115,10 @@ class StoreCorrupt(Environment):
 
 class StoreFull(Environment):
     """No space is left for the store. What was acknowledged before is safe."""
+
+
+class Exhausted(Environment):
+    """This process is short of something that new work needs. What it has goes on; may be tried again later."""
 
 
 class LeaseLost(Environment):
@@ -192,3 +218,16 @@ class ExpressionDeadline(ExpressionError):
     """An expression ran longer, or took more memory, than it is allowed."""
 
     code = "expression-deadline"
+
+
+def short_of(error: BaseException | None) -> str:
+    """Give what ran out, by the operating system's word, where an error comes from; "" for nothing."""
+    while error is not None:
+        if isinstance(error, Environment) and error.short_of:
+            return error.short_of
+        if isinstance(error, MemoryError):
+            return MEMORY
+        if isinstance(error, OSError) and (found := _SHORT_OF.get(error.errno or 0)):
+            return found
+        error = error.__cause__ or error.__context__
+    return ""

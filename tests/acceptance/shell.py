@@ -34,6 +34,8 @@ class Shell:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.module = ""
+        """What is run instead of `interlock`, and adds something to it."""
 
     def write(self, name: str, text: str) -> Path:
         path = self.folder / name
@@ -84,6 +86,8 @@ class Shell:
         return path.read_text().split() if path.exists() else []
 
     def _command(self, arguments: tuple[str, ...]) -> list[str]:
+        if self.module:
+            return [sys.executable, "-m", self.module, *arguments]
         return [sys.executable, "-c", "from interlock.cli.main import main; main()", *arguments]
 
     def _environment(self, more: Mapping[str, str] | None) -> dict[str, str]:

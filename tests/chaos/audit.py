@@ -68,7 +68,7 @@ async def _histories(store: Store, rows: Sequence[RunRow]) -> tuple[int, dict[tu
     for row in rows:
         history = await store.journal.history(row.run, 0, _PAGE)
         commits += len(history)
-        _is_in_order(row, history)
+        is_in_order(row, history)
         stored = await store.journal.load(row.run)
         assert stored is not None
         for event in await reader.events(row.run, history, store.journal):
@@ -80,7 +80,7 @@ async def _histories(store: Store, rows: Sequence[RunRow]) -> tuple[int, dict[tu
     return commits, finished
 
 
-def _is_in_order(row: RunRow, history: Sequence[HistoryRow]) -> None:
+def is_in_order(row: RunRow, history: Sequence[HistoryRow]) -> None:
     # Not every commit tells something: an event that a run listens for by type may be none that it wants.
     seqs = [item.seq for item in history]
     assert seqs == sorted(set(seqs)), f"{row.id}: {seqs}"

@@ -14,6 +14,7 @@ from interlock.app.performer import Performer
 from interlock.app.probes import NONE, Probes
 from interlock.app.readiness import Readiness
 from interlock.app.retention import Housekeeping
+from interlock.app.shortages import Shortages
 from interlock.app.standing import Standing
 from interlock.app.workflows import Workflows
 from interlock.config import Settings
@@ -67,6 +68,7 @@ class Node(Service):
         allow_all_python: bool,
         roles: Sequence[str] = ROLES,
         readiness: Readiness | None = None,
+        shortages: Shortages | None = None,
         probes: Probes = NONE,
     ) -> None:
         store = probes.store(store)
@@ -76,6 +78,7 @@ class Node(Service):
         self.asked_to_drain = asyncio.Event()
         node = self.row.node
         self._pinned = pinned
+        self._shortages = shortages
         self._roles = tuple(roles)
         self._client = Client(settings.http, settings.payload.max_bytes)
         self._evaluators = Evaluators(
@@ -102,7 +105,13 @@ class Node(Service):
             workflows=workflows,
         )
         self._claims = Claims(
-            node, store, clock, performer, most=settings.engine.max_runs, refused=lambda: self._standing.wake()
+            node,
+            store,
+            clock,
+            performer,
+            most=settings.engine.max_runs,
+            refused=lambda: self._standing.wake(),
+            may_claim=self._has_enough,
         )
         self.engine = Engine(
             node,
@@ -135,6 +144,7 @@ class Node(Service):
             away=self._store_is_away,
             host=identity.host(),
             may_act=lambda: self._membership.is_certain,
+            may_claim=self._has_enough,
         )
         # Its functions are loaded where their runs are executed, which may be nowhere else.
         self._own_steps = Dispatcher(
@@ -152,6 +162,7 @@ class Node(Service):
             host=identity.host(),
             may_act=lambda: self._membership.is_certain,
             wanted=registry.has_queued_steps,
+            may_claim=self._has_enough,
         )
         serves = DISPATCHER in roles
         self._recovery = Recovery(node, store, clock, self._dispatcher.adopt_orphans if serves else None)
@@ -250,6 +261,14 @@ class Node(Service):
         self._dispatcher.lose()
         self._own_steps.lose()
         self._logbook.drop()
+
+    def refuse_if_short(self) -> None:
+        """Raise Exhausted when this process is short of what a new run needs."""
+        if self._shortages is not None:
+            self._shortages.refuse()
+
+    def _has_enough(self) -> bool:
+        return self._shortages is None or not self._shortages.any
 
     def _store_is_away(self, error: errors.Environment) -> None:
         if self._pinned:  # a node with runs of others waits until the store is back

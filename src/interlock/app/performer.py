@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Final
 
 import msgspec
 
-from interlock import errors
+from interlock import errors, telemetry
 from interlock.app.workflows import Workflows
 from interlock.dispatch.logbook import Logbook
 from interlock.effects import http
@@ -29,12 +29,14 @@ from interlock.model.task import (
     Outcome,
     Place,
     PythonTarget,
+    Snoozed,
     Target,
 )
 from interlock.pool.launcher import Launch, Launcher
 from interlock.secrets.keeper import Keeper, no_secret
 from interlock.secrets.revealed import Revealed, Stream
 
+_SNOOZE_SECONDS: Final = 2.0
 _STOP_SECONDS: Final = 5.0  # a cancelled function has this long to be stopped before the node goes on without it
 
 
@@ -80,9 +82,10 @@ class Performer:
     async def _perform(self, revealed: Revealed[Target], request: EffectRequest, place: Place) -> Outcome:
         match revealed.value:
             case HttpTarget() as target:
-                return await http.perform(target, request.idempotency_key, self._client)
+                return await _unless_short(http.perform(target, request.idempotency_key, self._client))
             case OpenApiTarget() as target:
-                return await openapi.perform(target, request.idempotency_key, self._client, self._documents)
+                called = openapi.perform(target, request.idempotency_key, self._client, self._documents)
+                return await _unless_short(called)
             case PythonTarget() as target:
                 return await self._call(target, revealed, request, place)
             case target:
@@ -165,6 +168,15 @@ class Performer:
     def _allows(self, function: str) -> bool:
         """Say whether a function may be called: its module is allowed, or the program has it as a step."""
         return registry.step(function) is not None or functions.allows(self._allow, function)
+
+
+async def _unless_short(call: Awaitable[Outcome]) -> Outcome:
+    """Give the outcome of a call; one for which this process lacks something is put off, at no cost to the step."""
+    try:
+        return await call
+    except errors.Exhausted as error:
+        telemetry.emit("effect.short", error=error)
+        return Snoozed(_SNOOZE_SECONDS)
 
 
 def _invalid(detail: str) -> Failed:

@@ -18,7 +18,10 @@ from interlock import errors, telemetry
 from interlock.app.node import Node
 from interlock.app.readiness import DEAF, DRAINING, STARTING, STORE_AWAY, Readiness
 from interlock.app.session import Session
+from interlock.app.shortages import Shortages
+from interlock.app.supplies import measures
 from interlock.config import Settings
+from interlock.service import SystemClock
 
 _RETRY_SECONDS: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
 
@@ -28,6 +31,7 @@ class Serving:
 
     def __init__(self, settings: Settings, roles: Sequence[str]) -> None:
         self.readiness = Readiness(lambda reasons: telemetry.emit("node.readiness", reasons=reasons))
+        self._shortages = Shortages(measures(settings.store.url), SystemClock(), self.readiness)
         self._settings = settings
         self._roles = tuple(roles)
         self._leaving = asyncio.Event()
@@ -50,6 +54,7 @@ class Serving:
         timer = None if seconds is None else loop.call_later(seconds, self.drain, "its time is over")
         detach = telemetry.attach(self._observe)
         self.readiness.add(STARTING)
+        await self._shortages.start()
         attempt = 0
         try:
             while not self._leaving.is_set():
@@ -60,10 +65,12 @@ class Serving:
                     if STORE_AWAY not in self.readiness.reasons:
                         telemetry.emit("node.store_away", reason=str(error))
                     self.readiness.add(STORE_AWAY)
+                    telemetry.emit("store.away", node="", error=error)
                     await self._pause(_RETRY_SECONDS[min(attempt, len(_RETRY_SECONDS) - 1)])
                     attempt += 1
         finally:
             detach()
+            await self._shortages.stop()
             if timer is not None:
                 timer.cancel()
 
@@ -71,7 +78,11 @@ class Serving:
         """Be a node until it is to leave, or has lost its lease."""
         async with Session.open(self._settings) as app:
             node = await app.bring_node(
-                pinned=False, allow_all_python=False, roles=self._roles, readiness=self.readiness
+                pinned=False,
+                allow_all_python=False,
+                roles=self._roles,
+                readiness=self.readiness,
+                shortages=self._shortages,
             )
             self.readiness.remove(STORE_AWAY)
             self.readiness.remove(STARTING)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from interlock import errors
+from interlock import errors, telemetry
 from interlock.app.readiness import STORE_AWAY, Readiness
 from interlock.service import Loop
 from interlock.store.ports import Store
@@ -35,7 +35,8 @@ class Standing(Loop):
             if known != self._noted:
                 await self._store.nodes.note(self._node, *known)
                 self._noted = known
-        except (errors.StoreUnavailable, errors.StoreFull):
+        except (errors.StoreUnavailable, errors.StoreFull) as error:
+            telemetry.emit("store.away", node=self._node, error=error)
             self._readiness.add(STORE_AWAY)
             return False
         self._readiness.remove(STORE_AWAY)

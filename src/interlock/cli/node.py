@@ -26,12 +26,14 @@ from interlock.store.ports import NodeState
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _TOLD: Final = {
     "node.joined", "node.left", "node.lost", "node.draining", "node.store_away", "node.buried", "node.deaf", "node.heard",
-    "node.readiness", "run.claimed", "run.found", "run.refused", "run.released", "run.dropped", "attempt.adopted",
-    "attempt.lost", "attempt.broken", "retention.pruned", "loop.failed", "python.step_in_finally",
+    "node.readiness", "node.short", "node.enough", "run.claimed", "run.found", "run.refused", "run.released",
+    "run.dropped", "attempt.adopted", "attempt.lost", "attempt.broken", "retention.pruned", "loop.failed",
+    "python.step_in_finally",
 }  # fmt: skip
 _WRONG: Final = {
     "node.lost",
     "node.store_away",
+    "node.short",
     "node.deaf",
     "run.refused",
     "run.dropped",

@@ -60,11 +60,13 @@ class Dispatcher(Loop):
         host: str = "",
         may_act: Callable[[], bool] = lambda: True,
         wanted: Callable[[], bool] = lambda: True,
+        may_claim: Callable[[], bool] = lambda: True,
     ) -> None:
         """`away` hears of every settle that failed because of the store: a node without patience ends then.
 
         `host`: whose orphans are looked for. `may_act`: whether the node's lease is beyond doubt. `wanted`: whether there
-        can be tasks for this pool; looking for them costs a read per commit.
+        can be tasks for this pool; looking for them costs a read per commit. `may_claim`: whether this process has what more
+        attempts need.
         """
         super().__init__(f"dispatcher-{pool}", _POLL_SECONDS)
         self._node = node
@@ -81,6 +83,7 @@ class Dispatcher(Loop):
         self._host = host
         self._may_act = may_act
         self._wanted = wanted
+        self._may_claim = may_claim
         self._closing = False
         self._lost = False
         self._missing: set[str] = set()
@@ -195,7 +198,7 @@ class Dispatcher(Loop):
             await self._reconcile()
         await self._ready_delayed()
         free = self._slots - len(self._attempts)
-        if self._closing or free <= 0 or not await self._ready():
+        if self._closing or free <= 0 or not self._may_claim() or not await self._ready():
             return False
         self._reconcile_at = self._clock.monotonic()  # until this claim has told what it leased
         self._claiming = asyncio.create_task(self._claim(free), name=f"claim-{self._pool}")

@@ -37,9 +37,17 @@ class Claims(Loop):
     """Takes up to `most` runs that nobody owns. `engine` is given when it is there, since it refuses runs to us."""
 
     def __init__(
-        self, node: str, store: Store, clock: Clock, capable: Capable, *, most: int, refused: Callable[[], None]
+        self,
+        node: str,
+        store: Store,
+        clock: Clock,
+        capable: Capable,
+        *,
+        most: int,
+        refused: Callable[[], None],
+        may_claim: Callable[[], bool] = lambda: True,
     ) -> None:
-        """`refused` is called when `refusals` has grown."""
+        """`refused` is called when `refusals` has grown. `may_claim`: whether this process has what more runs need."""
         super().__init__("claims", _POLL_SECONDS)
         self.engine: Engine | None = None
         self.refusals: dict[str, str] = {}
@@ -50,6 +58,7 @@ class Claims(Loop):
         self._capable = capable
         self._most = most
         self._refused = refused
+        self._may_claim = may_claim
         self._to_release: dict[str, int] = {}
         self._suspects: dict[str, int] = {}
         self._given_up: set[tuple[str, int]] = set()
@@ -94,7 +103,7 @@ class Claims(Loop):
             self._compared = self._clock.monotonic()
             await self._compare(self.engine)
         claimed = await self._claim(self.engine)
-        await asyncio.sleep(_SPACING_SECONDS)
+        await asyncio.sleep(0 if claimed else _SPACING_SECONDS)
         return claimed
 
     async def _release(self) -> None:
@@ -121,7 +130,7 @@ class Claims(Loop):
     async def _claim(self, engine: Engine) -> bool:
         room = min(self._most - engine.runs, _AT_ONCE)
         refused = sorted(self.refusals)
-        if room <= 0 or not await self._store.nodes.unowned(refused):
+        if room <= 0 or not self._may_claim() or not await self._store.nodes.unowned(refused):
             return False
         self._claiming = asyncio.create_task(self._claimed(engine, room, refused), name="claim-runs")
         claimed = await asyncio.shield(self._claiming)

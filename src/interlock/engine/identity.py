@@ -11,6 +11,7 @@ import os
 import socket
 from pathlib import Path
 
+from interlock import errors
 from interlock.service import Clock
 from interlock.store.ports import NodeRow
 from interlock.version import VERSION
@@ -22,12 +23,17 @@ _STARTED_FIELD = 21  # of /proc/<pid>/stat, counted from 0, after the command's 
 def here(clock: Clock, roles: str, *, pinned: bool) -> NodeRow:
     """Describe this process as a node. `pinned`: it serves only the run that it was started for."""
     pid = os.getpid()
+    try:
+        began = started(pid)
+    except OSError as error:
+        text = f"this process cannot look at itself ({error}), so that others could not tell whether it is alive"
+        raise errors.StoreUnavailable(text, short_of=errors.short_of(error)) from error
     return NodeRow(
         node=clock.uuid(),
         host=socket.gethostname(),
         boot=_boot(),
         pid=pid,
-        started=started(pid) or 0.0,
+        started=began or 0.0,
         roles=roles,
         version=VERSION,
         joined_at=clock.stamp(),
@@ -49,14 +55,20 @@ def is_dead(node: NodeRow) -> bool:
         return False
     if node.boot.partition("/")[0] != boot.partition("/")[0]:
         return True
-    return node.boot == boot and started(node.pid) != node.started
+    try:
+        return node.boot == boot and started(node.pid) != node.started
+    except OSError:  # whoever cannot see it must not take it for dead
+        return False
 
 
 def started(pid: int) -> float | None:
-    """Give when a process started, in ticks since boot; None when there is none, or only its corpse."""
+    """Give when a process started, in ticks since boot; None when there is none, or only its corpse.
+
+    Raises OSError when that cannot be seen now, as by a process that may open no file.
+    """
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
+    except (FileNotFoundError, ProcessLookupError):
         return None
     fields = text.rpartition(")")[2].split()
     return None if fields[0] in "ZX" else float(fields[_STARTED_FIELD - 2])

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from interlock import config
+from interlock import config, errors
 from interlock.model.task import Credentials
 from interlock.net.addresses import AddressPolicy
 from interlock.version import VERSION
@@ -107,7 +107,10 @@ class Client:
             await client.aclose()
 
     async def send(self, request: Request) -> Answer:
-        """Send `request` and read the answer whole. What can go wrong on the way is a `NoResponse`, not an error."""
+        """Send `request` and read the answer whole. What can go wrong on the way is a `NoResponse`, not an error.
+
+        Raises Exhausted when this process may open no connection.
+        """
         # Not at the top: httpx and what it brings take 100 ms, and most commands never call out.
         import httpcore  # noqa: PLC0415 (start-up)
         import httpx  # noqa: PLC0415 (start-up)
@@ -123,6 +126,8 @@ class Client:
         except AddressRefused as error:
             return NoResponse(Cause.ADDRESS_REFUSED, f"{error}; allow it with the setting http.allow_private")
         except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+            if what := errors.short_of(error):
+                raise errors.Exhausted(f"this process is short of {what} for the call", short_of=what) from error
             return NoResponse(Cause.UNREACHABLE, str(error) or "the connection was not made in time")
         except (httpcore.UnsupportedProtocol, httpcore.LocalProtocolError) as error:
             return NoResponse(Cause.INVALID_REQUEST, str(error))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import codecs
 import contextlib
+import errno
 import hashlib
 import os
 import secrets
@@ -25,7 +26,7 @@ import msgspec
 
 from interlock import telemetry
 from interlock.model import supervision
-from interlock.model.task import Cancelled, FailureClass, Outcome, PythonTarget
+from interlock.model.task import Cancelled, FailureClass, Outcome, PythonTarget, Snoozed
 from interlock.pool import commands, reports
 from interlock.pool.launcher import Launch, OnOutput, Running
 from interlock.pool.supervised import Job, Report, Supervisor, TakenOver, call, report_of
@@ -37,6 +38,8 @@ _CANCEL_SECONDS: Final = 7.0
 """A supervisor that has not ended its job so long after it was asked to is killed. It gives up by itself after 5 s."""
 _FORGOTTEN_SECONDS: Final = 86400.0  # by the clock of the files; an orphan is over after less than a minute
 _SHARED: Final = "interlock-attempt-"
+_EXHAUSTED: Final = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
+_SNOOZE_SECONDS: Final = 2.0
 _STREAMS: Final = {supervision.STDOUT: "stdout", supervision.STDERR: "stderr"}
 
 
@@ -117,6 +120,9 @@ class LocalPool(Service):
                     FailureClass.INVALID, "Not launched", f"it holds a text that is no Unicode: {error}"
                 )
             except OSError as error:
+                if error.errno in _EXHAUSTED:  # of this node, not of the attempt: it is made again, free of charge
+                    telemetry.emit("pool.short", attempt=attempt.launch.attempt, error=error)
+                    return Snoozed(_SNOOZE_SECONDS)
                 return reports.failed(FailureClass.LAUNCH, "Not launched", f"no supervisor can be started: {error}")
             attempt.supervisor = supervisor
             output = _Output(attempt.on_output, self._result_bytes)

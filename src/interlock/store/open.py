@@ -19,6 +19,12 @@ def is_there(url: str) -> bool:
     return scheme != "sqlite" or path == "/:memory:" or os.path.exists(path[1:])
 
 
+def file_of(url: str) -> str | None:
+    """Give the path of the file that a URL names; None for a store that is none of this machine's files."""
+    scheme, _, path = url.partition("://")
+    return None if scheme != "sqlite" or path == "/:memory:" else path[1:]
+
+
 async def open_store(url: str, *, connections: int = 8, listen_url: str | None = None) -> Store:
     """Open a store: `sqlite:///relative/path.db`, `sqlite:////absolute/path.db`, `sqlite:///:memory:` or
     `postgresql://user@host/database`.

@@ -18,7 +18,7 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,7 +119,8 @@ class SqliteDatabase:
                 file.parent.mkdir(parents=True, exist_ok=True)
                 self._lock = OsLock(f"{self._path}.lock")
             except OSError as error:
-                raise errors.StoreUnavailable(f"cannot open the store {self._path}: {error}") from error
+                text = f"cannot open the store {self._path}: {error}"
+                raise errors.StoreUnavailable(text, short_of=errors.short_of(error)) from error
             with self._lock.held():
                 self._connection = connect(self._path)
                 migrate(self._connection)
@@ -207,6 +208,22 @@ class SqliteDatabase:
             return await commit.apply(transaction, batch)
 
         return await self.write(work, tells=news.of(batch))
+
+    async def accept(self, batches: Sequence[Batch]) -> set[str]:
+        plain = [batch for batch in batches if not batch.large]
+
+        async def work(transaction: Transaction) -> set[str]:
+            assert isinstance(transaction, SqliteTransaction)
+            rows = [commit.accepted_row(batch) for batch in plain]
+            stored = {batch.run for batch in plain}
+            if await transaction.changed_by_many("run_accept", rows) < len(plain):
+                stored = {run for run in stored if await transaction.rows("run_load", {"run": run})}
+            others = [batch for batch in batches if batch.large]
+            return stored | {
+                batch.run for batch in others if await commit.apply(transaction, batch) is Committed.APPLIED
+            }
+
+        return await self.write(work)
 
     def join(self) -> JoinedFile | JoinedMemory:
         """Give the connection of a caller's transaction."""
@@ -323,7 +340,8 @@ class SqliteDatabase:
     def _answer(self, group: list[_Member]) -> None:
         tells = 0
         for member in group:
-            tells |= member.news
+            if member.error is None:  # else whoever is woken fails again, and rings again
+                tells |= member.news
 
         def resolve() -> None:
             for member in group:
@@ -334,7 +352,8 @@ class SqliteDatabase:
                 else:
                     member.future.set_result(member.result)
             self._room.set()
-            self._ring(tells)
+            if tells:
+                self._ring(tells)
 
         self._call_on_loop(resolve)
 

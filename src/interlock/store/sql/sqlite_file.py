@@ -33,6 +33,10 @@ class SqliteTransaction:
     async def many(self, statement: str, parameters: Sequence[Mapping[str, object]]) -> None:
         self._connection.executemany(self._statements[statement], parameters)
 
+    async def changed_by_many(self, statement: str, parameters: Sequence[Mapping[str, object]]) -> int:
+        """As `many`; gives the number of rows changed, which not every driver can tell."""
+        return self._connection.executemany(self._statements[statement], parameters).rowcount
+
     async def rows(self, statement: str, parameters: Mapping[str, object]) -> list[Row]:
         return self._connection.execute(self._statements[statement], parameters).fetchall()
 
@@ -113,6 +117,9 @@ def translated(path: str) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise _translation(path, error) from error
+    except MemoryError as error:  # SQLite's too
+        text = f"no memory left to use the store {path}; what was stored is safe"
+        raise errors.StoreUnavailable(text, short_of=errors.MEMORY) from error
 
 
 def _translation(path: str, error: sqlite3.Error) -> Exception:
@@ -121,11 +128,17 @@ def _translation(path: str, error: sqlite3.Error) -> Exception:
     match code:
         case sqlite3.SQLITE_FULL | sqlite3.SQLITE_IOERR:
             return errors.StoreFull(
-                f"no space for the store {path} ({text}); free some space and run `interlock resume --all`"
+                f"no space for the store {path} ({text}); free some space, and live nodes go on, or run"
+                " `interlock resume --all`",
+                short_of=errors.DISK,
             )
         case sqlite3.SQLITE_NOTADB | sqlite3.SQLITE_CORRUPT:
             return errors.StoreCorrupt(
                 f"the store {path} is not a readable SQLite file ({text}); restore a copy or choose another path"
+            )
+        case sqlite3.SQLITE_CANTOPEN if found := lacks_descriptors():
+            return errors.StoreUnavailable(
+                f"cannot open the store {path}: {found}; raise `ulimit -n`", short_of=errors.DESCRIPTORS
             )
         case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM | sqlite3.SQLITE_AUTH:
             return errors.StoreUnavailable(f"cannot open the store {path} ({text}); check the folder and its rights")
@@ -133,3 +146,12 @@ def _translation(path: str, error: sqlite3.Error) -> Exception:
             return errors.StoreUnavailable(f"the store {path} is locked by a program other than Interlock ({text})")
         case _:
             return error
+
+
+def lacks_descriptors() -> str:
+    """Say that this process may open no file, which SQLite reports like a missing one; "" when it may."""
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""

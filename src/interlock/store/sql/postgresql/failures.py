@@ -22,12 +22,19 @@ _AWAY_CODES: Final = {
 }
 _REPEATED: Final = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 _DISK_FULL: Final = "53100"
+_OUT_OF_MEMORY: Final = "53200"
+_TOO_MANY_CONNECTIONS: Final = "53300"
 _DAMAGED: Final = ("XX001", "XX002")
+_OWN: Final = {
+    errors.DESCRIPTORS: "raise `ulimit -n`",
+    errors.MEMORY: "raise its limit of memory",
+    errors.DISK: "free some space",
+}
 _REFUSED_CLASSES: Final = ("28", "3D", "42501")
 """Wrong user or password, no such database, no right: the settings or the server must change."""
 
 
-FAILURES: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
+FAILURES: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, MemoryError)
 """What using a connection may raise. InternalClientError: a pooler gave an error and ended without its last word, after which
 asyncpg believes that the query before is still under way."""
 
@@ -41,7 +48,7 @@ def is_lost(error: BaseException) -> bool:
     """Say whether the connection is gone, and others that are open to the same server perhaps too."""
     if isinstance(error, asyncpg.PostgresError):
         return (error.sqlstate or "").startswith(("08", "57P"))
-    kinds = OSError | asyncpg.InterfaceError | asyncpg.InternalClientError
+    kinds = OSError | asyncpg.InterfaceError | asyncpg.InternalClientError | MemoryError
     return isinstance(error, kinds) and not isinstance(error, asyncpg.DataError)
 
 
@@ -75,11 +82,21 @@ def translation(place: str, error: Exception) -> Exception:
     if isinstance(error, asyncpg.DataError):
         return error
     if code == _DISK_FULL:
-        return errors.StoreFull(f"no space for the store at {place} ({text}); free some space on the server")
+        text = f"no space for the store at {place} ({text}); free some space on the server"
+        return errors.StoreFull(text, short_of=errors.DISK)
     if code in _DAMAGED:
         return errors.StoreCorrupt(f"the store at {place} is damaged ({text}); restore a backup")
     if code.startswith(_REFUSED_CLASSES):
         return errors.StoreUnavailable(f"the server at {place} refuses: {text}; check store.url")
+    if code == _TOO_MANY_CONNECTIONS:
+        text = f"the server at {place} takes no more connections ({text}); raise max_connections, or use a pooler"
+        return errors.StoreUnavailable(text, short_of=errors.CONNECTIONS)
+    if code == _OUT_OF_MEMORY:
+        text = f"the server at {place} has no memory left ({text}); give it more, or fewer connections"
+        return errors.StoreUnavailable(text, short_of=errors.MEMORY)
+    if own := errors.short_of(error):
+        text = f"this process is short of {own} to use the store at {place} ({text}); {_OWN[own]}"
+        return errors.StoreUnavailable(text, short_of=own)
     if not code or code in _AWAY_CODES or code.startswith(_AWAY_CLASSES):
         return errors.StoreUnavailable(f"the store at {place} is away ({text})")
     return error

@@ -1,0 +1,47 @@
+"""What can be seen of a process and of a store from outside, and what it comes to over time."""
+
+from __future__ import annotations
+
+import os
+import resource
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+_MIB = 2**20
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class Vitals:
+    """Of one process. `cpu_seconds`: since it began."""
+
+    rss_mb: float
+    descriptors: int
+    threads: int
+    cpu_seconds: float
+
+
+def vitals(pid: int) -> Vitals:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return Vitals(
+        rss_mb=pages * resource.getpagesize() / _MIB,
+        descriptors=len(os.listdir(f"/proc/{pid}/fd")),
+        threads=int(fields[17]),
+        cpu_seconds=(int(fields[11]) + int(fields[12])) / _TICKS,
+    )
+
+
+def slope_per_hour(points: Sequence[tuple[float, float]]) -> float:
+    """Give by how much the second number grows in an hour, by least squares; the first are seconds."""
+    count = len(points)
+    middle = sum(at for at, _ in points) / count
+    mean = sum(value for _, value in points) / count
+    spread = sum((at - middle) ** 2 for at, _ in points)
+    return 3600 * sum((at - middle) * (value - mean) for at, value in points) / spread if spread else 0.0
+
+
+def most_per_hour(hours: float) -> float:
+    """Give the growth in MB/h up to which memory counts as flat: what an allocator moves over any time, and 1 MB an hour."""
+    return 1.0 + 6.0 / hours
