@@ -79,7 +79,7 @@ def _left(world: World) -> Iterator[str]:
         ("tasks", "state NOT IN ('done', 'failed', 'cancelled', 'skipped')"),
         ("inbox", "run IN (SELECT run FROM runs WHERE ended_at IS NOT NULL)"),
         ("subscriptions", "1"),
-        ("leases", "kind <> 'pool'"),
+        ("leases", "kind NOT IN ('pool', 'node')"),  # that of a node runs out by itself
         ("lease_limits", "1"),
         ("tokens", "state = 'open'"),
     ):
