@@ -54,6 +54,11 @@ class Work:
     detached: bool
     deeds: tuple[Deed, ...] = ()
 
+    @property
+    def retries(self) -> int:
+        """How often the run fails and has to be retried by hand."""
+        return sum(tree["do"] == "brittle" for tree in trees.walk(self.tree))
+
     def __str__(self) -> str:
         how = "detached" if self.detached else f"in node {self.node}"
         deeds = "".join(f", {deed}" for deed in self.deeds)
@@ -62,12 +67,13 @@ class Work:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """`joins`: when each node comes, in seconds. `grace`: how long runners may outlive their node."""
+    """`joins`: when each node comes, in seconds. `grace`: how long runners may outlive their node. `inline_bytes`: values above are stored apart."""
 
     seed: int
     joins: tuple[float, ...]
     grace: float
     slots: int
+    inline_bytes: int
     work: tuple[Work, ...]
     faults: tuple[Fault, ...]
     graphs: tuple[TaskGraph, ...] = ()
@@ -76,7 +82,9 @@ class Plan:
         lines = [
             f"seed {self.seed}: {len(self.joins)} nodes, joining at {', '.join(f'{at:.2f}' for at in self.joins)} s;"
         ]
-        lines[0] += f" {self.slots} slots each, runners outlive nodes for {self.grace:g} s"
+        lines[0] += (
+            f" {self.slots} slots each, runners outlive nodes for {self.grace:g} s, {self.inline_bytes} bytes inline"
+        )
         return "\n".join(
             [
                 *lines,
@@ -97,6 +105,7 @@ def draw(seed: int) -> Plan:
         joins=(0.0, *(chance.choice((0.0, chance.uniform(0.0, 8.0))) for _ in range(nodes - 1))),
         grace=chance.choice((0.0, 60.0)),
         slots=chance.choice((1, 2, 4)),
+        inline_bytes=chance.choice((65_536, 65_536, 65_536, 24)),
         work=tuple(_work(chance, seed, number, nodes, theme) for number in range(chance.choice((1, 1, 2, 2, 3)))),
         faults=tuple(faulty.draw(chance, nodes)),
         graphs=(graphs.draw(chance, f"g{seed}"),) if chance.random() < (0.8 if theme == "queue" else 0.15) else (),

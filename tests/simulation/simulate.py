@@ -18,7 +18,7 @@ from simulation.trace import Trace
 from simulation.world import World
 
 _SECONDS: Final = 700.0  # of the world, in which every plan comes to its end
-_TURNS: Final = 1_000_000
+_TURNS: Final = 300_000
 _REST_SECONDS: Final = 150.0  # for leases of the dead to run out, when all runs have ended
 
 

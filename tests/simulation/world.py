@@ -254,6 +254,7 @@ class World:
         self.settings = Settings(
             store=config.Store(url="sqlite:///:memory:"),
             node=config.Node(orphan_grace_seconds=plan.grace, slots=plan.slots),
+            payload=config.Payload(inline_bytes=plan.inline_bytes),
             python=config.Python(allow=("simulation",)),
         )
         self.slots: list[Slot] = []
