@@ -65,6 +65,8 @@ HOT = {
     "tasks_claim_own": "tasks_ready",
     "leases_expired": "leases_expiring",
     "leases_extend": "leases_held",
+    "node_renew": "leases_held",
+    "nodes_look": "leases_expiring",
     "leases_of_holder": "leases_held",
     "nodes_by_lease": "leases",
     "pool_occupancy": "leases_held",

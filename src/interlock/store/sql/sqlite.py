@@ -81,6 +81,7 @@ class SqliteDatabase:
         self._log: WriteAheadLog | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._version = 0
+        self._commits: int | None = None
         self.joined = Transactions(path, lambda: ring(news.ANYTHING))
         self._gate = asyncio.Lock()
         """In memory: held by whoever uses the one connection."""
@@ -293,6 +294,8 @@ class SqliteDatabase:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
+            if self._lock is not None:
+                self._lock.count_commit()
             self._die_if_told(group, after=True)
 
     @contextlib.contextmanager
@@ -351,8 +354,12 @@ class SqliteDatabase:
             version = self._data_version()
         except sqlite3.Error:
             return False  # the next transaction meets it too and tells its caller; the writer must not die of it
-        changed, self._version = version != self._version, version
-        return changed
+        if version == self._version:
+            return False
+        self._version = version
+        assert self._lock is not None
+        before, self._commits = self._commits, self._lock.commits
+        return before is None or before != self._commits
 
     def _data_version(self) -> int:
         assert self._connection is not None

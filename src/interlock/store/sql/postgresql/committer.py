@@ -17,7 +17,9 @@ from interlock import errors
 from interlock.store.ports import Batch, Committed
 from interlock.store.sql.postgresql import commits
 
-_GROUP_MEMBERS: Final = 64  # more would have the runs of a group wait for its last one, and the server for the next group
+_GROUP_MEMBERS: Final = (
+    64  # more would have the runs of a group wait for its last one, and the server for the next group
+)
 _GROUP_BYTES: Final = 4 * 1024 * 1024
 _QUEUED_MEMBERS: Final = 5_000  # back-pressure: callers wait for room beyond this
 _FLIGHTS: Final = 2  # one is on its way while the server makes the other durable
