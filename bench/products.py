@@ -42,6 +42,8 @@ class Product:
 
 OWN: Final = "interlock"
 _FSYNC: Final = "every commit is on the disk; results of steps kept"
+_QUEUE: Final = "every commit is on the disk; no results kept"
+_REDIS: Final = "Redis with `appendonly yes`, which may lose the last second; results kept, no workflows"
 
 PRODUCTS: Final = {
     product.subject: product
@@ -63,6 +65,30 @@ PRODUCTS: Final = {
         Product(
             subject="dbos-postgresql", distribution="dbos", module="bench.peers.dbos", kind=Kind.POSTGRESQL,
             durability=_FSYNC,
+        ),
+        Product(
+            subject="jq", distribution="jq", module="bench.peers.jq", kind=Kind.SQLITE,
+            durability="no store: evaluates expressions only (W10)",
+        ),
+        Product(
+            subject="pgqueuer", distribution="pgqueuer", module="bench.peers.pgqueuer", kind=Kind.POSTGRESQL,
+            durability=_QUEUE, needs=("asyncpg",),
+        ),
+        Product(
+            subject="taskiq", distribution="taskiq", module="bench.peers.taskiq", kind=Kind.REDIS, durability=_REDIS,
+            needs=("taskiq-redis",),
+        ),
+        Product(
+            subject="procrastinate", distribution="procrastinate", module="bench.peers.procrastinate",
+            kind=Kind.POSTGRESQL, durability=_QUEUE,
+        ),
+        Product(
+            subject="celery", distribution="celery", module="bench.peers.celery", kind=Kind.REDIS, durability=_REDIS,
+            needs=("redis",),
+        ),
+        Product(
+            subject="huey", distribution="huey", module="bench.peers.huey", kind=Kind.SQLITE,
+            durability="every commit is on the disk; results kept, no workflows; a task in flight is lost with its process",
         ),
     )
 }  # fmt: skip

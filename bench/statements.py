@@ -1,7 +1,7 @@
 """Counts the statements that PostgreSQL is sent: a proxy before the server that reads the frontend's messages.
 
-Every `Execute` and every simple `Query` counts, of whichever client, with the transactions' BEGIN and COMMIT. Source of the
-format: PostgreSQL's manual, chapter "Frontend/Backend Protocol".
+Every `Execute` and every simple `Query` counts, of whichever client, but for what only begins or ends a transaction. Source
+of the format: PostgreSQL's manual, chapter "Frontend/Backend Protocol".
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from collections.abc import AsyncIterator
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
-_COUNTED: Final = (b"E", b"Q")
+_EXECUTE: Final = b"E"
+_QUERY: Final = b"Q"
+_FRAMES: Final = ("BEGIN", "COMMIT", "ROLLBACK", "START TRANSACTION", "SAVEPOINT", "RELEASE")
 _ENCRYPTION_REQUESTS: Final = (80877103, 80877104)
 """SSLRequest and GSSENCRequest, which come before the start-up message, and have no type either."""
 
@@ -68,9 +70,14 @@ class Counting:
             body = await reader.readexactly(int.from_bytes(length) - 4)
             if not has_begun:
                 has_begun = int.from_bytes(body[:4]) not in _ENCRYPTION_REQUESTS
-            self.count += kind in _COUNTED
+            self.count += kind == _EXECUTE or (kind == _QUERY and not frames(body.decode(errors="replace")))
             back.write(kind + length + body)
             await back.drain()
+
+
+def frames(statement: str) -> bool:
+    """Say whether a statement only begins or ends a transaction."""
+    return statement.lstrip().upper().startswith(_FRAMES)
 
 
 async def _to_client(there: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

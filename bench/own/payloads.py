@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import random
 import time
 
 from bench.case import Figures, Given, percentile
+from bench.data import text
 from bench.own import workflows
 from interlock import Interlock
-
-
-def text(size: int) -> str:
-    """Give a text that does not compress, the same at every call."""
-    return base64.b64encode(random.Random(size).randbytes(size * 3 // 4)).decode()  # noqa: S311 (data, no secret)
 
 
 async def payloads(given: Given) -> Figures:

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Coroutine, Sequence
 from typing import Any, Final
 
-from bench import processes, rest
+from bench import processes, rest, statements
 from bench.case import Figures, Given
 from bench.own import nodes, workflows
 from interlock import Interlock
@@ -78,7 +78,7 @@ class Traced:
         return connection
 
     def _seen(self, statement: str) -> None:
-        self.count += not statement.startswith(_NOT_COUNTED)
+        self.count += not (statement.startswith(_NOT_COUNTED) or statements.frames(statement))
 
 
 if __name__ == "__main__":

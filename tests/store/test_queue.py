@@ -49,6 +49,13 @@ async def test_urgent_tasks_go_first(store: Store) -> None:
     assert order == ["b", "a", "c"]
 
 
+async def test_own_node_is_told_only_of_tasks_of_its_runs(store: Store) -> None:
+    """Else it would claim in vain, which rings the bell, which lets it look again, for as long as the task waits."""
+    await _enqueue(store)
+    assert not await store.queue.ready("local", "n2")
+    assert await store.queue.ready("local", "n1")
+
+
 async def test_own_node_claims_only_tasks_of_its_runs(store: Store) -> None:
     await _enqueue(store)
     assert await store.queue.claim("n2", "local", 4, 4, 60.0, 100.0, own=True) == []

@@ -61,6 +61,7 @@ HOT = {
     "runs_owned": "runs_owned",
     "runs_free_of": "runs_owned",
     "task_ready": "tasks_ready",
+    "task_ready_own": "tasks_ready",
     "tasks_claim": "tasks_ready",
     "tasks_claim_own": "tasks_ready",
     "leases_expired": "leases_expiring",

@@ -8,9 +8,10 @@ async with Interlock("sqlite:///shop.db") as app:
 from __future__ import annotations
 
 import asyncio
+import builtins
 import contextlib
 import os
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +25,7 @@ from interlock.app.readiness import Readiness
 from interlock.app.run import Run
 from interlock.app.session import Session
 from interlock.app.shortages import Shortages
-from interlock.app.starting import Started
+from interlock.app.starting import Started, checked_id
 from interlock.app.supplies import measures
 from interlock.app.tokens import Tokens
 from interlock.config import Settings
@@ -203,6 +204,31 @@ class Interlock:
         )
         return self._run(started, workflow)
 
+    async def start_many(
+        self,
+        workflow: Workflow[..., R],
+        arguments: Iterable[tuple[Any, ...] | Mapping[str, Any]],
+        /,
+        *,
+        ids: Iterable[str] | None = None,
+        namespace: str | None = None,
+        detach: bool = False,
+    ) -> builtins.list[Run[R]]:
+        """Start many runs of a workflow at once, in the order of `arguments`; cheaper than as many calls of `start`.
+
+        `arguments`: of each run, a tuple or (by name) a dict. `ids`: one for each run. The rest as for `start`. All are
+        durable when this returns. Nothing is accepted when arguments or ids do not fit; a Conflict or a lost store leaves
+        those that were accepted before, and with `ids` the same call again gives them.
+        """
+        given = [_arguments(workflow, each) for each in arguments]
+        named: builtins.list[str | None] = [None] * len(given) if ids is None else [checked_id(id) for id in ids]
+        if len(named) != len(given) or len({id for id in named if id is not None}) != (len(named) if ids else 0):
+            raise errors.Invalid(f"start_many: {len(named)} ids for {len(given)} runs; give each run one of its own")
+        started = await self.session.start_programs(
+            workflow, given, named, namespace=namespace or workflow.namespace, detach=detach
+        )
+        return [self._run(each, workflow) for each in started]
+
     async def start_definition(
         self, definition: str | Path, input: Json = None, *, id: str | None = None, namespace: str | None = None
     ) -> Run[Json]:
@@ -295,3 +321,16 @@ class Interlock:
         """
         async with self.session.store.transaction(timeout) as joined:
             yield joined
+
+
+def _arguments(workflow: Any, given: Any) -> Json:
+    """Give the arguments of one of many runs as JSON."""
+    if not isinstance(workflow, Workflow):
+        raise errors.Invalid(f"{workflow!r} is no workflow; decorate it with @workflow")
+    if isinstance(given, tuple):
+        return workflow.signature.encode(given, {})
+    if isinstance(given, Mapping):
+        return workflow.signature.encode((), dict(given))
+    raise errors.Invalid(
+        f"start_many: the arguments of each run are a tuple or a dict; {given!r} is neither, so write ({given!r},)"
+    )

@@ -25,7 +25,6 @@ from interlock.engine import identity
 from interlock.engine.advance import Engine
 from interlock.engine.batches import POOL
 from interlock.engine.claims import Claims
-from interlock.engine.membership import Membership
 from interlock.engine.recovery import Recovery
 from interlock.engine.rows import Rows
 from interlock.expr.evaluators import Evaluators
@@ -91,7 +90,7 @@ class Node(Service):
         self._local = LocalPool(slots=settings.node.slots)
         self._in_process = InProcessPool(threads=settings.node.sync_threads)
         local, in_process = probes.launcher(self._local), probes.launcher(self._in_process)
-        self._membership = Membership(self.row, store, clock, self.lose)
+        self._membership = probes.membership(self.row, store, clock, self.lose)
         allow = None if allow_all_python else settings.python.allow
         workflows = Workflows(secrets, allow)
         performer = Performer(

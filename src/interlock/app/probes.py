@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from interlock.engine.membership import Membership
 from interlock.engine.python import Program
 from interlock.pool.launcher import Launcher
 from interlock.store.ports import Store
@@ -12,6 +13,8 @@ class Probes:
 
     program: type[Program] = Program
     """Drives the functions of Python workflows."""
+    membership: type[Membership] = Membership
+    """Keeps the node's lease."""
 
     def store(self, store: Store) -> Store:
         """Give the store as the node is to have it."""

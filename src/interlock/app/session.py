@@ -227,24 +227,28 @@ class Session:
 
         Raises Invalid for arguments that do not fit.
         """
-        known = registry.workflow(workflow.namespace, workflow.name, workflow.version)
-        if known is not None and known.reference != workflow.reference and known.version == workflow.version:
-            raise errors.Conflict(
-                f"{known.reference} and {workflow.reference} are both the workflow {workflow.namespace}/{workflow.name}:"
-                f"{workflow.version}, so that nobody knows which of them executes its runs; give one another name or version"
-            )
-        if not isinstance(arguments, dict):
-            raise errors.Invalid(
-                f"the input of {workflow.name} is the map of its arguments; it was given {arguments!r}"
-            )
-        try:
-            workflow.signature.call(arguments)
-        except TypeError as error:
-            raise errors.Invalid(str(error)) from error
+        _check_known(workflow)
+        _check_arguments(workflow, arguments)
         node = None if detach else self.node
         return await self._starter.start_program(
             node, workflow, arguments, id=id, namespace=namespace, folder=folder, within=within
         )
+
+    async def start_programs(
+        self,
+        workflow: Workflow[Any, Any],
+        arguments: Sequence[Json],
+        ids: Sequence[str | None],
+        *,
+        namespace: str | None = None,
+        detach: bool = False,
+    ) -> list[Started]:
+        """Accept many runs of a Python workflow. Raises before anything is accepted for what does not fit."""
+        _check_known(workflow)
+        for each in arguments:
+            _check_arguments(workflow, each)
+        node = None if detach else self.node
+        return await self._starter.start_programs(node, workflow, arguments, ids, namespace=namespace)
 
     async def document(self, definition: str | Path, namespace: str) -> tuple[str, str | None]:
         """Give the text of a document, and its file: from a path, a text of several lines, or a published name.
@@ -403,3 +407,21 @@ class Session:
 
 
 __all__ = ["Session", "Started"]
+
+
+def _check_known(workflow: Workflow[Any, Any]) -> None:
+    known = registry.workflow(workflow.namespace, workflow.name, workflow.version)
+    if known is not None and known.reference != workflow.reference and known.version == workflow.version:
+        raise errors.Conflict(
+            f"{known.reference} and {workflow.reference} are both the workflow {workflow.namespace}/{workflow.name}:"
+            f"{workflow.version}, so that nobody knows which of them executes its runs; give one another name or version"
+        )
+
+
+def _check_arguments(workflow: Workflow[Any, Any], arguments: Json) -> None:
+    if not isinstance(arguments, dict):
+        raise errors.Invalid(f"the input of {workflow.name} is the map of its arguments; it was given {arguments!r}")
+    try:
+        workflow.signature.call(arguments)
+    except TypeError as error:
+        raise errors.Invalid(str(error)) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -12,15 +13,15 @@ import msgspec
 from interlock import errors
 from interlock.app.definitions import Definitions
 from interlock.app.node import Node
-from interlock.engine import state as states
 from interlock.engine.conclusion import Conclusion
 from interlock.engine.rows import Rows
 from interlock.flow.graph import Graph
 from interlock.flow.python.workflow import Workflow
 from interlock.model.json import Json
 from interlock.model.payload import Payload
+from interlock.model.states import RunStatus
 from interlock.service import Clock
-from interlock.store.ports import Committed, Definition, NewRun, Store
+from interlock.store.ports import Batch, Committed, Definition, NewRun, Store
 
 _LONGEST_ID: Final = 128
 
@@ -90,6 +91,42 @@ class Starter:
         new = self._new(stored, id, namespace, folder.absolute() if folder else os.getcwd())
         return await self._started(node, new, graph, Payload(arguments), within=within)
 
+    async def start_programs(
+        self,
+        node: Node | None,
+        workflow: Workflow[Any, Any],
+        arguments: Sequence[Json],
+        ids: Sequence[str | None],
+        *,
+        namespace: str | None = None,
+        folder: Path | None = None,
+    ) -> list[Started]:
+        """Accept many runs of a Python workflow; each as `start_program` does."""
+        stored, graph = await self._definitions.program(workflow)
+        place = folder.absolute() if folder else os.getcwd()
+        new = [self._new(stored, id, namespace, place) for id in ids]
+        values = [Payload(each) for each in arguments]
+        conclusions: list[Conclusion | None] = [None] * len(new)
+        if node is None:
+            there = await self._store.journal.accept(
+                [self._only(each, value) for each, value in zip(new, values, strict=True)]
+            )
+        else:
+            node.refuse_if_short()
+            given = [
+                (msgspec.structs.replace(each, owner=node.row.node), value, Conclusion())
+                for each, value in zip(new, values, strict=True)
+            ]
+            committed = await node.engine.accept_all(given, graph)
+            conclusions = [conclusion for _, _, conclusion in given]
+            there = {each.run for each, what in zip(new, committed, strict=True) if what is not Committed.EXISTS}
+        return [
+            Started(run=each.run, namespace=each.namespace, id=each.id, fresh=True, conclusion=conclusion)
+            if each.run in there
+            else await self._existing(self._store, each, value)
+            for each, value, conclusion in zip(new, values, conclusions, strict=True)
+        ]
+
     def _new(self, stored: Definition, id: str | None, namespace: str | None, folder: Path | str) -> NewRun:
         run = self._clock.uuid()
         return NewRun(
@@ -136,17 +173,23 @@ class Starter:
 
     async def _accept_only(self, store: Store, new: NewRun, value: Payload) -> Committed:
         """Store a run that whichever node can will begin."""
+        return await store.journal.commit(self._only(new, value))
+
+    def _only(self, new: NewRun, value: Payload) -> Batch:
+        """Give the commit that accepts a run and does not begin it."""
         text, large = self._rows.input(value)
-        state = states.new(new.run, new.namespace, new.id, value)
-        batch = self._rows.batch(
-            state,
-            (),
+        return Batch(
+            run=new.run,
             epoch=1,
             seq=0,
             at=self._clock.now(),
+            history=b"",
+            status=RunStatus.PENDING,
+            wake_at=None,
+            head=b"",
+            large=large,
             accept=msgspec.structs.replace(new, input=text),
         )
-        return await store.journal.commit(msgspec.structs.replace(batch, head=b"", large=large))
 
     async def _existing(self, store: Store, new: NewRun, value: Payload) -> Started:
         row = await store.views.run(new.namespace, new.id)

@@ -141,7 +141,7 @@ class Dispatcher(Loop):
         """Give what this dispatcher is at, or will be as soon as it looks."""
         if self._attempts or self._claiming is not None:
             return [f"the pool {self._pool} runs {len(self._attempts) or 'new'} attempts"]
-        if not self._closing and self._wanted() and await self._store.queue.ready(self._pool):
+        if not self._closing and self._wanted() and await self._ready():
             return [f"a task of the pool {self._pool} is ready"]
         return []
 
@@ -203,7 +203,7 @@ class Dispatcher(Loop):
             await self._reconcile()
         await self._ready_delayed()
         free = self._slots - len(self._attempts)
-        if self._closing or free <= 0 or not self._may_claim() or not await self._store.queue.ready(self._pool):
+        if self._closing or free <= 0 or not self._may_claim() or not await self._ready():
             return False
         self._reconcile_at = self._clock.monotonic()  # until this claim has told what it leased
         self._claiming = asyncio.create_task(self._claim(free), name=f"claim-{self._pool}")
@@ -214,6 +214,10 @@ class Dispatcher(Loop):
             self._begin(task)
         self._due_at = self._clock.monotonic()  # a claim puts off what its rate does not allow yet
         return bool(claimed)
+
+    async def _ready(self) -> bool:
+        """Say whether there is a task that this node would be given: a claim in vain would ring, and so be made again."""
+        return await self._store.queue.ready(self._pool, self._node if self._own else None)
 
     async def _ready_delayed(self) -> None:
         """Make ready what was delayed until now, in whatever pool: one dispatcher of every node looks, a second apart."""

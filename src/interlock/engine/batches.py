@@ -58,8 +58,8 @@ class Batches:
             children=children,
             posts=posts,
             emitted=[exchange.sent(place.namespace, envelope) for envelope in work.emitted],
-            subscriptions=exchange.wanted(live, listeners - live.subscribed),
-            unsubscribed=sorted(live.subscribed - listeners) if not state.ended else (),
+            subscriptions=exchange.wanted(live, listeners - live.subscribed) if listeners else (),
+            unsubscribed=sorted(live.subscribed - listeners) if live.subscribed and not state.ended else (),
             release=live.drained and not state.ended,
         )
         if live.accept_large:

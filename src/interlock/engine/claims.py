@@ -103,7 +103,7 @@ class Claims(Loop):
             self._compared = self._clock.monotonic()
             await self._compare(self.engine)
         claimed = await self._claim(self.engine)
-        await asyncio.sleep(_SPACING_SECONDS)
+        await asyncio.sleep(0 if claimed else _SPACING_SECONDS)
         return claimed
 
     async def _release(self) -> None:

@@ -21,7 +21,7 @@ from interlock.expr.jq import Expression
 from interlock.expr.template import Template
 from interlock.flow.graph import Graph, Node
 from interlock.model import duration, fault
-from interlock.model.event import BranchEnded, Event, Looped, Requested, Waited
+from interlock.model.event import BranchEnded, Called, Event, Looped, Requested, Returned, Waited
 from interlock.model.fault import Fault
 from interlock.model.json import Json
 from interlock.model.payload import Payload
@@ -67,7 +67,7 @@ _OURS: Final = frozenset({"secrets", "authorization"})
 """The arguments that are made here and not by the bindings."""
 
 # These never close a step, so no effect in flight can lose its waiter by them.
-_OPENING: Final = (Requested, Waited, Looped, BranchEnded)
+_OPENING: Final = (Called, Requested, Waited, Looped, BranchEnded)
 
 
 class Machine:
@@ -98,7 +98,7 @@ class Machine:
 
     def emit(self, event: Event) -> None:
         """Apply an event, record it, and note the effects that nobody waits for after it."""
-        in_flight = self._in_flight() if self.state.effects and not isinstance(event, _OPENING) else {}
+        in_flight = self._in_flight(event) if self.state.effects and not isinstance(event, _OPENING) else {}
         fold.apply(self.state, event)
         self.decision.events.append(event)
         self._answers, self._evaluation = (), None
@@ -106,7 +106,11 @@ class Machine:
             if effect not in self.state.effects and effect != self.settling:
                 self.decision.interrupts[effect] = queued
 
-    def _in_flight(self) -> dict[int, bool]:
+    def _in_flight(self, event: Event) -> dict[int, bool]:
+        """Give the effects that may lose their waiter by an event, and which of them went through the queue."""
+        if isinstance(event, Returned):  # it closes its own scope: all of a wide fan-out would be looked at for each
+            frame = self.state.scopes[event.scope].frames[-1]
+            return {frame.effect: frame.queued} if frame.effect in self.state.effects else {}
         return {effect: self.state.scopes[scope].frames[-1].queued for effect, scope in self.state.effects.items()}
 
     def evaluate(self, what: Expression | Template, data: Json, bindings: Bindings, *, goes_out: bool = False) -> Json:

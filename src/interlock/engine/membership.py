@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 from interlock import errors, telemetry
 from interlock.service import Clock, Service
@@ -28,6 +28,12 @@ _DEAF_SECONDS: Final = 120.0
 _TURN_SECONDS: Final = 1.0
 
 
+class Beats(Protocol):
+    """What renews the lease again and again: a thread, or what a simulation has in its place."""
+
+    def join(self) -> None: ...
+
+
 class Membership(Service):
     """Joins the store as a node and keeps the lease; `lost` is called on the loop when that fails for good."""
 
@@ -37,7 +43,9 @@ class Membership(Service):
         self._clock = clock
         self._lost = lost
         self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._thread: Beats | None = None
+        self._woken = 0.0
+        self._deaf = False
         self._turned = 0.0
         self._turning: asyncio.TimerHandle | None = None
         self._joined = False
@@ -60,10 +68,13 @@ class Membership(Service):
         self._turn(loop)
         pulse = await asyncio.to_thread(self._store.pulse, self.node.node)
         if pulse is not None:
-            self._thread = threading.Thread(
-                target=self._beat_for_ever, args=(pulse, loop), name="interlock-lease", daemon=True
-            )
-            self._thread.start()
+            self._woken = self._clock.monotonic()
+            self._thread = self._begin_beats(pulse, loop)
+
+    def _begin_beats(self, pulse: Pulse, loop: asyncio.AbstractEventLoop) -> Beats:
+        thread = threading.Thread(target=self._beat_for_ever, args=(pulse, loop), name="interlock-lease", daemon=True)
+        thread.start()
+        return thread
 
     async def stop(self) -> None:
         """Give the lease, the runs and the attempts back."""
@@ -85,30 +96,33 @@ class Membership(Service):
         self._turning = loop.call_later(_TURN_SECONDS, self._turn, loop)
 
     def _beat_for_ever(self, pulse: Pulse, loop: asyncio.AbstractEventLoop) -> None:
-        deaf = False
-        woken = self._clock.monotonic()
         try:
-            while not self._stopping.wait(BEAT_SECONDS):
-                sent = self._clock.monotonic()
-                self.stalled_seconds, woken = sent - woken - BEAT_SECONDS, sent
-                if sent - self._turned > _DEAF_SECONDS:
-                    telemetry.emit("node.deaf", node=self.node.node, seconds=sent - self._turned)
-                    deaf = True
-                    continue
-                if deaf:
-                    deaf = False
-                    telemetry.emit("node.heard", node=self.node.node)
-                refused = False
-                try:
-                    if pulse.beat(NODE_TTL_SECONDS, ATTEMPT_TTL_SECONDS, self._clock.stamp()):
-                        self._confirmed = sent
-                    else:
-                        refused = True
-                except Exception as error:  # noqa: BLE001 (whatever it is, a lease without beats is lost, not forgotten)
-                    telemetry.emit("node.beat_failed", node=self.node.node, error=error)
-                if refused or self._clock.monotonic() - self._confirmed > NODE_TTL_SECONDS - _MARGIN_SECONDS:
-                    self._joined = False
-                    loop.call_soon_threadsafe(self._lost)
-                    return
+            while not self._stopping.wait(BEAT_SECONDS) and self._beat(pulse, loop):
+                pass
         finally:
             pulse.close()
+
+    def _beat(self, pulse: Pulse, loop: asyncio.AbstractEventLoop) -> bool:
+        """Renew the lease once. False: it is lost, and the loop is told."""
+        sent = self._clock.monotonic()
+        self.stalled_seconds, self._woken = sent - self._woken - BEAT_SECONDS, sent
+        if sent - self._turned > _DEAF_SECONDS:
+            telemetry.emit("node.deaf", node=self.node.node, seconds=sent - self._turned)
+            self._deaf = True
+            return True
+        if self._deaf:
+            self._deaf = False
+            telemetry.emit("node.heard", node=self.node.node)
+        refused = False
+        try:
+            if pulse.beat(NODE_TTL_SECONDS, ATTEMPT_TTL_SECONDS, self._clock.stamp()):
+                self._confirmed = sent
+            else:
+                refused = True
+        except Exception as error:  # noqa: BLE001 (whatever it is, a lease without beats is lost, not forgotten)
+            telemetry.emit("node.beat_failed", node=self.node.node, error=error)
+        if refused or self._clock.monotonic() - self._confirmed > NODE_TTL_SECONDS - _MARGIN_SECONDS:
+            self._joined = False
+            loop.call_soon_threadsafe(self._lost)
+            return False
+        return True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -17,6 +17,10 @@ from interlock.model.memo import Memo
 from interlock.model.payload import Codec, Payload
 from interlock.model.states import RunStatus
 from interlock.store.ports import Batch, HistoryRow, Journal, MemoRow, NewCached, NewMemo, StoredRun
+
+_FEW: Final = 4  # scopes that may stand in the run's own row,
+_FEW_IN_ROWS: Final = 2  # and down to how many those that have rows must come, so that they do not go to and fro
+_SMALL_BYTES: Final = 4096  # of a head with scopes in it: it is written anew with every commit
 
 _show = msgspec.json.Encoder()
 _fault = msgspec.json.Decoder(Fault)
@@ -37,12 +41,7 @@ class Rows:
     def batch(self, state: RunState, events: Sequence[Event], *, epoch: int, seq: int, at: float, **more: Any) -> Batch:
         """Give the commit of what changed in `state` since the last one, and note that it is written."""
         large: dict[str, bytes] = {}
-        scopes: dict[str, bytes | None] = {scope: None for scope in state.removed if scope != ROOT}
-        for scope_id in state.touched:
-            if scope_id != ROOT and scope_id in state.scopes:
-                scopes[scope_id] = _collect(self._scope.encode(state.scopes[scope_id]), large)
-        state.head.root = state.scopes.get(ROOT)
-        head = _collect(self._head.encode(state.head), large)
+        head, scopes = self._head_and_scopes(state, large)
         history = _collect(self._events.encode(events), large) if events else b""
         output = None if state.output is None else _collect(self._payload.encode(state.output), large)
         memos = [
@@ -98,6 +97,27 @@ class Rows:
             **more,
         )
 
+    def _head_and_scopes(self, state: RunState, large: dict[str, bytes]) -> tuple[bytes, dict[str, bytes | None]]:
+        """Give the head, and the rows of scopes to write, or (None) to delete; note which scopes have rows then."""
+        head = state.head
+        head.root = state.scopes.get(ROOT)
+        others = [scope for scope in state.scopes.values() if scope.id != ROOT]
+        if len(others) <= (_FEW_IN_ROWS if state.in_rows else _FEW):
+            head.others = others
+            body, more = self._head.encode(head)
+            if len(body) <= _SMALL_BYTES or not others:
+                large |= more
+                gone: dict[str, bytes | None] = dict.fromkeys(state.in_rows)
+                state.in_rows = set()
+                return body, gone
+        head.others = []
+        rows: dict[str, bytes | None] = dict.fromkeys(state.removed & state.in_rows)
+        for scope in others:
+            if scope.id in state.touched or scope.id not in state.in_rows:
+                rows[scope.id] = _collect(self._scope.encode(scope), large)
+        state.in_rows = {scope.id for scope in others}
+        return _collect(self._head.encode(head), large), rows
+
     def input(self, value: Payload) -> tuple[bytes, dict[str, bytes]]:
         """Give the row text of a run's input, and the large text it may refer to."""
         text, large = self._payload.encode(value)
@@ -113,12 +133,15 @@ class Rows:
         scopes = {}
         if head.root is not None:
             scopes[ROOT] = head.root
+        for scope in head.others:
+            scopes[scope.id] = scope
         for scope_id, body in stored.scopes.items():
             scopes[scope_id] = _wanted(self._scope.decode(body), references)
         output = None if stored.output is None else _wanted(self._payload.decode(stored.output), references)
         await _resolve(stored.run, references, journal)
         state = states.new(stored.run, stored.namespace, stored.id, input_)
         state.status, state.head, state.scopes, state.output = stored.status, head, scopes, output
+        state.in_rows = set(stored.scopes)
         state.fault = None if stored.fault is None else _fault.decode(stored.fault)
         if head.failed_scope is not None:
             state.status = RunStatus.FAULTED  # until its `reopen`, which waits in the inbox, is applied
@@ -154,11 +177,20 @@ class Rows:
         return memos
 
     def folded(self, state: RunState, events: Iterable[Event]) -> tuple[bytes, dict[str, bytes]]:
-        """Give the rows (head and scopes) that `events` lead to from a fresh state; for checks against stored rows."""
+        """Give the head and the scopes that `events` lead to from a fresh state; for checks against `apart`."""
         fold.fold(state, events)
         state.head.root = state.scopes.get(ROOT)
         head = self._head.encode(state.head)[0]
         return head, {key: self._scope.encode(scope)[0] for key, scope in state.scopes.items() if key != ROOT}
+
+    def apart(self, head: bytes, scopes: Mapping[str, bytes]) -> tuple[bytes, dict[str, bytes]]:
+        """Give the rows of a stored run as `folded` does: the head without scopes in it, and every scope by itself."""
+        decoded = self._head.decode(head)[0]
+        others, decoded.others = decoded.others, []
+        return self._head.encode(decoded)[0], {
+            **scopes,
+            **{scope.id: self._scope.encode(scope)[0] for scope in others},
+        }
 
 
 def _collect(encoded: tuple[bytes, Mapping[str, bytes]], large: dict[str, bytes]) -> bytes:

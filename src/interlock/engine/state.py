@@ -8,7 +8,8 @@ to the innermost step; its `at` says what comes next:
     RUN_END      `then: end` was reached; `value` is the output of the run before `output.as`
     None         the scope waits: for an effect, for a moment, for its branches, or (a branch) for its siblings
 
-A scope's row is rewritten only when the scope changed; `touched` and `removed` collect that between commits.
+A few small scopes stand in the run's own row, so that a small run is one row. More of them have a row each, which is
+rewritten only when the scope changed; `touched` and `removed` collect that between commits.
 """
 
 from __future__ import annotations
@@ -132,6 +133,8 @@ class Head(msgspec.Struct, kw_only=True, omit_defaults=True):
     """How many memos name an undo that was not begun."""
     rollback: Rollback | None = None
     root: Scope | None = None
+    others: list[Scope] = []
+    """Scopes that have no rows of their own."""
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -159,6 +162,8 @@ class RunState(msgspec.Struct, kw_only=True):
     """Which scope waits for which effect: an index over the frames, rebuilt when a run is loaded."""
     touched: set[str] = set()
     removed: set[str] = set()
+    in_rows: set[str] = set()
+    """The scopes that have rows of their own since the last commit."""
     memos: list[Memo] = []
     """What is to be remembered with the next commit."""
     renewed: bool = False
@@ -238,6 +243,7 @@ def new(run: str, namespace: str, id: str, input: Payload) -> RunState:
         effects={},
         touched=set(),
         removed=set(),
+        in_rows=set(),
         memos=[],
         attributes={},
         tokens=[],

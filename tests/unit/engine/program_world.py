@@ -219,9 +219,7 @@ class ProgramWorld:
     def check(self) -> None:
         """The history, folded, gives the rows."""
         fresh = states.new("run", "default", "id", self.input)
-        head, scopes = self.rows.folded(fresh, self.history)
-        assert head == self._head
-        assert scopes == self._scopes
+        assert self.rows.folded(fresh, self.history) == self.rows.apart(self._head, self._scopes)
 
     def _commit(self, work: Any) -> None:
         state = self.live.state

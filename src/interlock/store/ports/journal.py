@@ -237,6 +237,14 @@ class Journal(Protocol):
         """Apply a batch. Durable when it returns APPLIED."""
         ...
 
+    async def accept(self, batches: Sequence[Batch]) -> set[str]:
+        """Apply batches that do no more than accept a run each, many in one transaction; gives the runs that are stored.
+
+        The id of another one was taken. Durable when it returns; an error leaves some of them stored, and repeating the
+        call stores the rest.
+        """
+        ...
+
     async def sweep(self, before: float) -> int:
         """Delete what was stored before a moment and serves nobody: events, and large texts that no commit refers to; also
         what the inbox holds for runs that have ended, and cached results that were over by then. Gives how many events, parts

@@ -62,8 +62,11 @@ class LogLine(Row, frozen=True, kw_only=True):
 
 
 class Queue(Protocol):
-    async def ready(self, pool: str) -> bool:
-        """Say whether a pool has a task to claim: a read, so that looking costs nobody a transaction."""
+    async def ready(self, pool: str, owner: str | None = None) -> bool:
+        """Say whether a pool has a task to claim: a read, so that looking costs nobody a transaction.
+
+        `owner`: only tasks of runs that this node owns, as with `own` in `claim`.
+        """
         ...
 
     async def claim(

@@ -39,8 +39,7 @@ async def apply(transaction: Transaction, batch: Batch) -> Committed:
         "shown": batch.shown,
     }
     if batch.accept is not None:
-        accepted = _accepted(batch.accept, batch.at) | {"seq": batch.seq + 1}
-        if not await transaction.run("run_accept", accepted | fields):
+        if not await transaction.run("run_accept", _accepted(batch.accept, batch.at) | {"seq": batch.seq + 1} | fields):
             return Committed.EXISTS
     else:
         leaves = batch.ended or batch.release
@@ -49,6 +48,12 @@ async def apply(transaction: Transaction, batch: Batch) -> Committed:
             return Committed.STALE
     await _append(transaction, batch)
     return Committed.APPLIED
+
+
+def accepted_row(batch: Batch) -> dict[str, object]:
+    """Give the parameters that store the run of a batch that does no more than accept it."""
+    assert batch.accept is not None
+    return _accepted(batch.accept, batch.at)
 
 
 def _accepted(new: NewRun, at: float) -> dict[str, object]:

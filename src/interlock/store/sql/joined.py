@@ -13,7 +13,7 @@ inside its own block, not through it, would wait for itself, and is refused.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Final, NoReturn, Protocol, Self, TypeVar
@@ -210,6 +210,9 @@ class JoinedDatabase:
 
     async def commit(self, batch: Batch) -> Committed:
         return await self._joined.run(lambda connection: connection.commit_batch(batch))
+
+    async def accept(self, batches: Sequence[Batch]) -> set[str]:
+        return {batch.run for batch in batches if await self.commit(batch) is Committed.APPLIED}
 
     async def read(self, work: Callable[[Transaction], Awaitable[T]], *, once: bool = False) -> T:
         return await self._joined.run(lambda connection: connection.work(work), writing=False)

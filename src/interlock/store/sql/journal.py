@@ -24,6 +24,9 @@ from interlock.store.sql.transaction import Database, Row, Transaction
 _PART_BYTES: Final = 1024 * 1024
 """A large text is written in parts of this size, each in a transaction of its own, so that it delays nobody's commit."""
 
+_ACCEPTED_AT_ONCE: Final = 500
+"""Runs that are accepted in one transaction: more would delay the commits of others."""
+
 _SWEPT: Final = ("large_sweep", "events_sweep", "cached_sweep")
 _LAST: Final = 2**63 - 1  # beyond the number of any memo
 
@@ -43,6 +46,16 @@ class SqlJournal:
             for digest, text in child.large.items():
                 await self._store_large(child.run, digest, text, batch.at)
         return await self._database.commit(batch)
+
+    async def accept(self, batches: Sequence[Batch]) -> set[str]:
+        stored: set[str] = set()
+        for first in range(0, len(batches), _ACCEPTED_AT_ONCE):
+            part = batches[first : first + _ACCEPTED_AT_ONCE]
+            for batch in part:
+                for digest, text in batch.large.items():
+                    await self._store_large(batch.run, digest, text, batch.at)
+            stored |= await self._database.accept(part)
+        return stored
 
     async def _store_large(self, run: str, digest: str, text: bytes, at: float) -> None:
         """Store a large text; one that is there already, whole, costs a read."""

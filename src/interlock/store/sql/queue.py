@@ -25,8 +25,10 @@ class SqlQueue:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def ready(self, pool: str) -> bool:
+    async def ready(self, pool: str, owner: str | None = None) -> bool:
         async def work(transaction: Transaction) -> bool:
+            if owner is not None:
+                return bool(await transaction.rows("task_ready_own", {"pool": pool, "node": owner}))
             return bool(await transaction.rows("task_ready", {"pool": pool}))
 
         return await self._database.read(work, once=True)

@@ -18,7 +18,7 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -209,6 +209,22 @@ class SqliteDatabase:
             return await commit.apply(transaction, batch)
 
         return await self.write(work, tells=news.of(batch))
+
+    async def accept(self, batches: Sequence[Batch]) -> set[str]:
+        plain = [batch for batch in batches if not batch.large]
+
+        async def work(transaction: Transaction) -> set[str]:
+            assert isinstance(transaction, SqliteTransaction)
+            rows = [commit.accepted_row(batch) for batch in plain]
+            stored = {batch.run for batch in plain}
+            if await transaction.changed_by_many("run_accept", rows) < len(plain):
+                stored = {run for run in stored if await transaction.rows("run_load", {"run": run})}
+            others = [batch for batch in batches if batch.large]
+            return stored | {
+                batch.run for batch in others if await commit.apply(transaction, batch) is Committed.APPLIED
+            }
+
+        return await self.write(work)
 
     def join(self) -> JoinedFile | JoinedMemory:
         """Give the connection of a caller's transaction."""

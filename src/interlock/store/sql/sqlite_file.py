@@ -36,6 +36,10 @@ class SqliteTransaction:
     async def many(self, statement: str, parameters: Sequence[Mapping[str, object]]) -> None:
         self._connection.executemany(self._statements[statement], parameters)
 
+    async def changed_by_many(self, statement: str, parameters: Sequence[Mapping[str, object]]) -> int:
+        """As `many`; gives the number of rows changed, which not every driver can tell."""
+        return self._connection.executemany(self._statements[statement], parameters).rowcount
+
     async def rows(self, statement: str, parameters: Mapping[str, object]) -> list[Row]:
         return self._connection.execute(self._statements[statement], parameters).fetchall()
 

@@ -29,6 +29,10 @@ class Transaction(Protocol):
 class Database(Protocol):
     """Runs functions in transactions."""
 
+    async def accept(self, batches: Sequence[Batch]) -> set[str]:
+        """Apply batches that accept a run each in one transaction; gives the runs that are stored."""
+        ...
+
     async def write(self, work: Callable[[Transaction], Awaitable[T]], *, counted: bool = True) -> T:
         """Run `work` in a write transaction, possibly shared with others; durable when it returns.
 

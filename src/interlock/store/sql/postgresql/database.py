@@ -95,6 +95,9 @@ class PostgresDatabase:
             raise self._closed()
         return await self._committer.commit(batch)
 
+    async def accept(self, batches: Sequence[Batch]) -> set[str]:
+        return await asyncio.shield(self._started(self._apply(batches)))
+
     def _started(self, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         task = asyncio.create_task(coroutine, name="write")
         self._writes.add(task)

@@ -1,0 +1,75 @@
+"""Many runs started by one call."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from interlock import Interlock, errors, step, workflow
+
+
+@step
+async def doubled(number: int) -> int:
+    return number * 2
+
+
+@workflow(name="bulk-double")
+async def double(number: int, plus: int = 0) -> int:
+    return await doubled(number) + plus
+
+
+async def test_runs_are_started_in_order_and_give_their_results(tmp_path: Path) -> None:
+    async with Interlock(f"sqlite:///{tmp_path}/s.db") as app:
+        runs = await app.start_many(double, [(1,), {"number": 2, "plus": 10}, *[(number,) for number in range(3, 700)]])
+        assert all(run.fresh for run in runs)
+        assert [await run.result() for run in runs] == [2, 14, *[number * 2 for number in range(3, 700)]]
+
+
+async def test_runs_of_others_are_stored_for_whoever_comes(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/s.db"
+    async with Interlock(url, roles=[]) as client:
+        runs = await client.start_many(double, [(number,) for number in range(1_200)])
+        assert await runs[-1].status() == "pending"
+    async with Interlock(url) as app:
+        run = await app.get(runs[-1].id, double)
+        assert await run.result(timeout=60) == 2_398
+
+
+@pytest.mark.parametrize("roles", [["engine", "dispatcher"], []])
+async def test_ids_give_the_runs_that_are_there(tmp_path: Path, roles: list[str]) -> None:
+    async with Interlock(f"sqlite:///{tmp_path}/s.db", roles=roles) as app:
+        first = await app.start_many(double, [(1,), (2,)], ids=["a", "b"])
+        again = await app.start_many(double, [(2,), (3,)], ids=["b", "c"])
+        assert [run.fresh for run in again] == [False, True]
+        assert again[0].run == first[1].run
+        with pytest.raises(errors.Conflict, match="'a' exists"):
+            await app.start_many(double, [(7,)], ids=["a"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "ids", "complaint"),
+    [
+        ([(1,), 2], None, "neither"),
+        ([(1,), ("x",)], None, "number"),
+        ([(1,), (2, 3, 4)], None, "bulk-double|positional|takes"),
+        ([(1,), (2,)], ["a"], "1 ids for 2 runs"),
+        ([(1,), (2,)], ["a", "a"], "2 ids for 2 runs"),
+        ([(1,), (2,)], ["a", ""], "1 to 128"),
+    ],
+)
+async def test_nothing_is_accepted_when_something_does_not_fit(
+    tmp_path: Path, arguments: list[Any], ids: list[str] | None, complaint: str
+) -> None:
+    async with Interlock(f"sqlite:///{tmp_path}/s.db") as app:
+        with pytest.raises((errors.Invalid, TypeError), match=complaint):
+            await app.start_many(double, arguments, ids=ids)
+        assert await app.list() == []
+
+
+async def test_only_workflows_are_started(tmp_path: Path) -> None:
+    async with Interlock(f"sqlite:///{tmp_path}/s.db", roles=[]) as app:
+        with pytest.raises(errors.Invalid, match="decorate it with @workflow"):
+            await app.start_many(len, [(1,)])  # type: ignore[arg-type]
+        assert await app.start_many(double, []) == []

@@ -1,0 +1,121 @@
+"""What a tree says, as documents of the Open Workflow Specification: each step takes `{n: ...}` and gives `{n: ...}`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any, Final
+
+from simulation.plan import Work
+from simulation.tree import BURNT, MODULUS, Tree, walk
+
+Step = dict[str, Any]
+_BURNT: Final = {"type": "https://simulated.example/burnt", "status": BURNT, "title": "Burnt"}
+_RETRY: Final = {"delay": {"milliseconds": 50}, "backoff": {"linear": {}}, "limit": {"attempt": {"count": 4}}}
+
+
+def document(work: Work) -> str:
+    return _document(work.id, work.tree["inner"], fails=work.tree["do"] == "saga")
+
+
+def children(work: Work) -> list[str]:
+    """Give the documents that others start, to be published before. Sagas run as children only, since they fail as a whole."""
+    found = []
+    for tree in walk(work.tree):
+        if tree["do"] == "child":
+            found.append(_document(_name(tree), tree["inner"], fails=False))
+        if tree["do"] == "spoiled":
+            found.append(_document(_name(tree), tree["inner"][0]["inner"], fails=True))
+    return found
+
+
+def _document(name: str, inner: list[Tree], *, fails: bool) -> str:
+    header = {"dsl": "1.0.3", "namespace": "default", "name": name, "version": "1.0.0"}
+    maker = _Maker(undo=fails)
+    steps = maker.steps(inner, ())
+    if fails:
+        steps.append({"fail": {"raise": {"error": _BURNT}}})
+    return json.dumps({"document": header, "do": steps})
+
+
+def _name(tree: Tree) -> str:
+    return "child-" + tree["at"].replace(".", "-")
+
+
+class _Maker:
+    """Makes the steps of one document. `undo`: each effect says how it is undone."""
+
+    def __init__(self, *, undo: bool) -> None:
+        self._undo = undo
+        self._names = 0
+
+    def steps(self, inner: Iterable[Tree], loops: tuple[str, ...]) -> list[Step]:
+        return [self._named(self._step(each, loops)) for each in inner]
+
+    def _named(self, step: Step) -> Step:
+        self._names += 1
+        return {f"s{self._names}": step}
+
+    def _step(self, tree: Tree, loops: tuple[str, ...]) -> Step:
+        match tree["do"]:
+            case "add":
+                return {"set": {"n": _added(tree["k"])}}
+            case "sleep":
+                return {"wait": {"milliseconds": int(tree["seconds"] * 1000)}}
+            case "event":
+                heard = {"listen": {"to": {"one": {"with": {"type": f"simulated.{tree['at']}"}}}}}
+                return heard | {"output": {"as": f"{{n: (($input.n + .[0].k) % {MODULUS})}}"}}
+            case "list":
+                return {"do": self.steps(tree["inner"], loops)}
+            case "fork":
+                branches = self.steps(tree["inner"], loops)
+                return {"fork": {"branches": branches}, "output": {"as": f"{{n: (map(.n) | add % {MODULUS})}}"}}
+            case "loop":
+                at = f"at{len(loops)}"
+                each = {"each": f"each{len(loops)}", "at": at, "in": f"${{ {list(range(tree['times']))} }}"}
+                return {"for": each, "do": self.steps(tree["inner"], (*loops, at))}
+            case "caught":
+                return self._caught([*self.steps(tree["inner"], loops), self._named({"raise": {"error": _BURNT}})])
+            case "child":
+                return self._child(tree, loops)
+            case "spoiled":
+                return self._caught([self._named(self._child(tree, loops))])
+            case "local":
+                return self._shell(tree, loops)
+            case "flaky":
+                return {"try": [self._named(self._call(tree, loops))], "catch": {"retry": _RETRY}}
+            case _:
+                return self._call(tree, loops)
+
+    def _caught(self, steps: list[Step]) -> Step:
+        handler = self._named({"set": {"n": _added(BURNT)}})
+        return {"try": steps, "catch": {"errors": {"with": {"status": BURNT}}, "do": [handler]}}
+
+    def _child(self, tree: Tree, loops: tuple[str, ...]) -> Step:
+        given = {"n": "${ .n }", "round": _label("", loops)}
+        workflow = {"namespace": "default", "name": _name(tree), "version": "1.0.0", "input": given}
+        return {"run": {"workflow": workflow}}
+
+    def _call(self, tree: Tree, loops: tuple[str, ...]) -> Step:
+        label = _label(tree["at"], loops)
+        given = {"at": label, "n": "${ .n }", "k": tree["k"], "seconds": tree["seconds"], "fails": tree.get("fails", 0)}
+        call: Step = {"call": "python:simulation.programs:made", "with": given}
+        if self._undo:
+            undo = {"call": "python:simulation.programs:unmade", "with": {"at": label, "seconds": tree["seconds"]}}
+            call["metadata"] = {"interlock": {"compensate": undo}}
+        return call
+
+    def _shell(self, tree: Tree, loops: tuple[str, ...]) -> Step:
+        arguments = [_label(tree["at"], loops), "${ .n | tostring }", str(tree["k"]), str(tree["seconds"])]
+        shell = {"command": "simulated", "arguments": arguments}
+        return {"run": {"shell": shell}, "output": {"as": "{n: tonumber}"}}
+
+
+def _added(k: int) -> str:
+    return f"${{ (.n + {k}) % {MODULUS} }}"
+
+
+def _label(at: str, loops: tuple[str, ...]) -> str:
+    """Give the expression of an effect's label: with the rounds of the loops around the run, and of those within it."""
+    within = "".join(f"/\\(${at})" for at in loops)
+    return f'${{ "{at}\\($workflow.input.round){within}" }}'
