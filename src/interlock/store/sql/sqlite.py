@@ -126,10 +126,7 @@ class SqliteDatabase:
                 self._connection = connect(self._path)
                 migrate(self._connection)
             self._version = self._data_version()
-            try:
-                self._log = WriteAheadLog(self._path)
-            except OSError as error:
-                raise errors.StoreUnavailable(f"cannot open the store {self._path}: {error}") from error
+            self._log = WriteAheadLog(self._path)
 
     async def close(self) -> None:
         """Finish what is queued, then close everything. Safe to call twice."""
@@ -146,9 +143,7 @@ class SqliteDatabase:
                 reader.close()
             self._reading.clear()
             self._readers = None
-        if self._log is not None:
-            self._log.close()
-            self._log = None
+        self._log = None
         connection, self._connection = self._connection, None
         if connection is not None:
             with self._lock.held() if self._lock is not None else contextlib.nullcontext():
@@ -334,11 +329,14 @@ class SqliteDatabase:
     def _fold_back(self, pages: int) -> None:
         """Fold the log back if it is longer. What this meets (a full disk) is nobody's failure: all of it is durable."""
         assert self._connection is not None
-        if self._log is None or self._log.backlog() <= pages:
+        if self._log is None:
             return
-        with contextlib.suppress(OSError, sqlite3.Error), self._locked():
-            if self._log.backlog() > pages:  # else another process has done it while this one waited
-                self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        with contextlib.suppress(OSError, sqlite3.Error):
+            if self._log.backlog() <= pages:
+                return
+            with self._locked():
+                if self._log.backlog() > pages:  # else another process has done it while this one waited
+                    self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def _answer(self, group: list[_Member]) -> None:
         tells = 0
