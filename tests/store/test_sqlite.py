@@ -171,7 +171,7 @@ async def test_damaged_foreign_and_newer_files_are_refused_untouched(tmp_path: P
     connection.close()
     await (await open_store(f"sqlite:///{newer}")).close()  # what it does not know does not concern it
     with contextlib.closing(sqlite3.connect(newer)) as connection, connection:
-        connection.execute("INSERT INTO meta VALUES ('needs', '9999_later')")
+        connection.execute("INSERT OR REPLACE INTO meta VALUES ('needs', '9999_later')")
     connection.close()
     with pytest.raises(errors.StoreCorrupt, match="newer Interlock"):
         await open_store(f"sqlite:///{newer}")
