@@ -139,7 +139,9 @@ class Client:
                 if told.get(label, 0) < 2:
                     told[label] = told.get(label, 0) + 1
                     await self._again(lambda: _reported(tokens, text, reports[_place(label)]))  # noqa: B023 (awaited at once)
-            for (kind,) in self._world.rows("SELECT DISTINCT type FROM subscriptions WHERE type LIKE 'simulated.%' ORDER BY type"):
+            for (kind,) in self._world.rows(
+                "SELECT DISTINCT type FROM subscriptions WHERE type LIKE 'simulated.%' ORDER BY type"
+            ):
                 event = {"type": kind, "data": {"k": reports[_place(kind.partition(".")[2])]}}
                 await self._again(lambda: events.send(self._session, "default", event))  # noqa: B023 (as above)
 
