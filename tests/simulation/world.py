@@ -33,7 +33,7 @@ from simulation.watch import Watch
 
 _JULIAN_EPOCH: Final = 2440587.5  # 1970, in the days that the statements count where nobody tells them the time
 _AGAIN_SECONDS: Final = 0.5  # before a node that could not come tries again
-_RACE_SECONDS: Final = 0.03  # in which a node that has claimed a run loads it and commits
+_RACE_SECONDS: Final = 0.01  # in which a node that has claimed a run loads it and commits
 os.environ.setdefault(VARIABLE, "a-key-that-is-no-secret-since-it-only-signs-simulated-tokens")
 
 
