@@ -134,7 +134,7 @@ class Slot:
 
     def crash(self, fault: Fault) -> None:
         actor = self.actor
-        if actor is None or self.world.is_ending:
+        if actor is None:
             return
         self.world.trace.tell(actor, f"is killed, for {fault.seconds:.3f} s")
         self.world.killed(actor)
