@@ -175,7 +175,7 @@ class Engine(Service):
     async def stop(self) -> None:
         """Stop deciding, then stop the effects in flight; the store keeps everything that happened."""
         self._stopping = True
-        tasks = self._inbox.stop()
+        tasks = self._inbox.stop() + self._loading.stop()
         self._timers.stop()
         if self._sweeping is not None:
             self._sweeping.cancel()
@@ -347,6 +347,8 @@ class Engine(Service):
                 await self._commit(live, *await decides.next(live))
         except asyncio.CancelledError:
             raise
+        except errors.StaleEpoch as error:  # as when a commit is refused: another node has it by now
+            self._give_up(live, error)
         except (errors.CannotExecute, errors.Invalid) as error:
             telemetry.emit("run.refused", run=live.run, definition=live.definition, error=error)
             self._give_up(live, error)
