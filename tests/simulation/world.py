@@ -280,6 +280,11 @@ class World:
         while [slot for slot in self.slots if slot.leave()]:  # each is asked
             await asyncio.sleep(0.5)
 
+    @property
+    def runs(self) -> list[str]:
+        """The ids of all runs, children too."""
+        return [id for (id,) in self.rows("SELECT id FROM runs")]
+
     def end(self) -> None:
         """Close the database: it keeps the function that tells it the time, and thereby the world."""
         connection = self.store.database._connection
