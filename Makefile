@@ -12,7 +12,8 @@ FULLY_COVERED_FILES := $(patsubst %,engine/%.py,bindings calls cause compensatio
   requesting requests rollback state steps)
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-quick test-long chaos docs check format clean
+.PHONY: help env demo test test-quick test-long chaos storm soak idle reliability simulate bench bench-peers bench-smoke docs check \
+  format clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -43,12 +44,54 @@ test: $(STAMP)  ## run all tests and check the coverage
 test-quick: $(STAMP)  ## run the unit and store tests without coverage, such as for another Python: VENV=.venv-3.13
 	$(BIN)/python -m pytest -n 2 tests/unit tests/store -k "not pgbouncer and not postgresql"
 
-test-long: $(STAMP)  ## run what `make test` takes samples of: every commit of a saga, every edit, 100,000 runs
-	$(BIN)/python -m pytest -n 2 tests/unit tests/store tests/acceptance -m chaos
+test-long: $(STAMP)  ## run what `make test` takes samples of: every commit of a saga, every edit, 500 seeds, deliberate defects
+	$(BIN)/python -m pytest -n 2 tests/unit tests/store tests/acceptance tests/simulation -m chaos
 
 # At full scale: make chaos INTERLOCK_CHAOS=full
 chaos: $(STAMP)  ## kill, stop and restart nodes and servers under load; takes minutes
 	INTERLOCK_CHAOS=$(INTERLOCK_CHAOS) $(BIN)/python -m pytest tests/chaos -m chaos -n 0 -s
+
+# Bounded: make storm. At full scale: make storm FULL=1, which takes hours and fills in docs/explanation/reliability.json.
+storm: $(STAMP)  ## let kills, stops, restarts and shortages rage over real nodes and servers
+ifdef FULL
+	PYTHONPATH=src:tests $(BIN)/python -m chaos.storm
+else
+	$(BIN)/python -m pytest tests/chaos/test_storm.py tests/chaos/test_exhaustion.py -m chaos -n 0 -s
+endif
+
+# 24 hours; shorter: make soak SOAK_MINUTES=20
+soak: $(STAMP)  ## run both stores under steady load, and print how memory grows
+	SOAK_MINUTES=$(SOAK_MINUTES) PYTHONPATH=src:tests $(BIN)/python -m chaos.soak
+
+MINUTES ?= 20
+idle: $(STAMP)  ## measure what nodes cost that have nothing to do, also with 1,000 queues and 10,000 waiters
+	PYTHONPATH=src:tests $(BIN)/python -m chaos.idle --minutes $(MINUTES)
+
+reliability: $(STAMP)  ## write docs/explanation/reliability.md from what storms, soaks and simulations came to
+	PYTHONPATH=src:tests $(BIN)/python -m chaos.report
+
+# One seed, with its plan made small: make simulate SEED=123
+SEEDS ?= 500
+simulate: $(STAMP)  ## simulate clusters from seeds, on a clock of their own
+	PYTHONPATH=src:tests $(BIN)/python -m simulation $(if $(SEED),--seed $(SEED),--seeds $(SEEDS) --jobs 2)
+
+# Some cases, some peers: make bench CASES=W1,W3 ROUNDS=3 PEERS=dbos
+CASES ?= all
+ROUNDS ?= 3
+PEERS ?= all
+SCALE ?= full
+BENCH := $(if $(wildcard .venv-bench/bin/python),.venv-bench,$(VENV))/bin/python
+bench: $(STAMP)  ## measure Interlock beside the peers that are installed, and write docs/explanation/performance.md
+	PYTHONPATH=src $(BENCH) -m bench --cases $(CASES) --rounds $(ROUNDS) --peers $(PEERS) --scale $(SCALE) --out .bench
+	PYTHONPATH=src $(BENCH) -m bench.page .bench/results.json
+
+bench-peers:  ## install the peers, into .venv-bench
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -e . --group dev -r bench/requirements-peers.txt
+
+bench-smoke: $(STAMP)  ## run every case small, to see that it works; no time is judged
+	PYTHONPATH=src $(BIN)/python -m bench --scale smoke --rounds 1 --peers none --out .bench/smoke
 
 docs: $(STAMP)  ## write the pages that are made from docstrings
 	$(BIN)/python docs/generate.py

@@ -8,7 +8,7 @@ import json
 import os
 import sys
 import threading
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,7 @@ def execute(command: Coroutine[Any, Any, int]) -> int:
     end = telemetry.attach(_tell) if options.debug else None
     before, threading.excepthook = threading.excepthook, _complain_of_thread
     try:
-        with asyncio.Runner() as runner:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.get_loop().set_exception_handler(_complain_of_task)
             return runner.run(command)
     except BrokenPipeError:  # the reader of the pipe has what it wanted
@@ -70,6 +70,20 @@ def execute(command: Coroutine[Any, Any, int]) -> int:
         threading.excepthook = before
         if end is not None:
             end()
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Give what makes the loop, None for asyncio's own. Raises InvalidSettings where that is not installed."""
+    if settings().node.event_loop == "asyncio":
+        return None
+    try:
+        import uvloop  # noqa: PLC0415 (an optional dependency)
+    except ImportError:
+        raise errors.InvalidSettings(
+            "node.event_loop is uvloop, which is not installed; `pip install 'interlock[uvloop]'`, or leave it at asyncio"
+        ) from None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
 
 
 def _tell(name: str, fields: dict[str, Any]) -> None:

@@ -175,7 +175,7 @@ class Engine(Service):
     async def stop(self) -> None:
         """Stop deciding, then stop the effects in flight; the store keeps everything that happened."""
         self._stopping = True
-        tasks = self._inbox.stop()
+        tasks = self._inbox.stop() + self._loading.stop()
         self._timers.stop()
         if self._sweeping is not None:
             self._sweeping.cancel()

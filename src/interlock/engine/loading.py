@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
+from typing import Final
 
 from interlock import errors
 from interlock.engine import cause as causes
@@ -14,6 +16,8 @@ from interlock.engine.rows import Rows
 from interlock.flow.graph import Graph
 from interlock.model.task import Place
 from interlock.store.ports import Store, StoredRun
+
+_READ_AT_ONCE: Final = 100
 
 
 class Loading:
@@ -28,10 +32,13 @@ class Loading:
         self._patiently = patiently
         self._refuses = refuses
         self._inbox = inbox
+        self._wanted: dict[str, asyncio.Future[StoredRun | None]] = {}
+        """Runs that the next read is to give: those of one claim are asked for one after the other, in the same turn."""
+        self._reading: set[asyncio.Task[None]] = set()
 
     async def load(self, live: LiveRun) -> None:
         """Load a run with what waits in its inbox. Raises StaleEpoch, CannotExecute, or Invalid for a definition."""
-        stored = await self._patiently(lambda: self._store.journal.load(live.run))
+        stored = await self._stored(live.run)
         if stored is None or stored.epoch != live.epoch:
             raise errors.StaleEpoch(f"the run {live.run} belongs to another node")
         live.definition = sys.intern(stored.definition)
@@ -47,6 +54,43 @@ class Loading:
         for row in stored.inbox:
             if self._inbox.note(live.run, row.number):
                 live.mailbox.append((causes.decode(row.cause), row.number))
+
+    async def _stored(self, run: str) -> StoredRun | None:
+        """Read a run, together with the others that are wanted in this turn of the loop."""
+        if run not in self._wanted:
+            loop = asyncio.get_running_loop()
+            if not self._wanted:
+                loop.call_soon(self._read)
+            self._wanted[run] = loop.create_future()
+        return await asyncio.shield(self._wanted[run])  # another one may wait for the same
+
+    def _read(self) -> None:
+        wanted, self._wanted = self._wanted, {}
+        names = list(wanted)
+        for first in range(0, len(names), _READ_AT_ONCE):
+            part = {run: wanted[run] for run in names[first : first + _READ_AT_ONCE]}
+            task = asyncio.create_task(self._give(part), name="engine-load")
+            self._reading.add(task)
+            task.add_done_callback(self._reading.discard)
+
+    async def _give(self, wanted: dict[str, asyncio.Future[StoredRun | None]]) -> None:
+        try:
+            found = await self._patiently(lambda: self._store.journal.load_all(list(wanted)))
+        except BaseException as error:
+            for future in wanted.values():
+                if not future.done():
+                    future.set_exception(error)
+                    future.exception()  # whoever waited may be gone
+            if not isinstance(error, Exception):
+                raise
+            return
+        for run, future in wanted.items():
+            if not future.done():
+                future.set_result(found.get(run))
+
+    def stop(self) -> list[asyncio.Task[None]]:
+        """Give the reads that are under way."""
+        return list(self._reading)
 
     async def _graph(self, stored: StoredRun) -> Graph:
         try:

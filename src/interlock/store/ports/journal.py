@@ -256,6 +256,10 @@ class Journal(Protocol):
         """Give a run with its open scopes and its inbox."""
         ...
 
+    async def load_all(self, runs: Sequence[str]) -> dict[str, StoredRun]:
+        """Give several runs as `load` gives one, as they are at one moment; those that do not exist are left out."""
+        ...
+
     async def texts(self, run: str, digests: Sequence[str]) -> dict[str, bytes]:
         """Give large texts of a run by digest; those that do not exist are left out."""
         ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -86,32 +87,20 @@ class SqlJournal:
     # -- reading a run -------------------------------------------------------------------------------------------
 
     async def load(self, run: str) -> StoredRun | None:
-        async def work(transaction: Transaction) -> StoredRun | None:
-            rows = await transaction.rows("run_load", {"run": run})
-            if not rows:
-                return None
-            (key, namespace, id_, definition, folder, epoch, seq, status, input_, head, output, fault, parent,
-             parent_effect) = rows[0]  # fmt: skip
-            scopes = await transaction.rows("scopes_of_run", {"run": run})
-            inbox = await transaction.rows("inbox_of_run", {"run": run})
-            return StoredRun(
-                run=key,
-                namespace=namespace,
-                id=id_,
-                definition=definition,
-                folder=folder,
-                epoch=epoch,
-                seq=seq,
-                status=status,
-                input=input_,
-                head=head,
-                scopes={row[0]: row[1] for row in scopes},
-                output=output,
-                fault=fault,
-                inbox=_inbox(inbox),
-                parent=parent,
-                parent_effect=parent_effect,
-            )
+        return (await self.load_all([run])).get(run)
+
+    async def load_all(self, runs: Sequence[str]) -> dict[str, StoredRun]:
+        wanted = {"runs": _encode(runs).decode()}
+
+        async def work(transaction: Transaction) -> dict[str, StoredRun]:
+            rows = await transaction.rows("runs_load", wanted)
+            scopes: dict[str, dict[str, bytes]] = defaultdict(dict)
+            for run, scope, body in await transaction.rows("scopes_of_runs", wanted):
+                scopes[run][scope] = body
+            inbox: dict[str, list[InboxRow]] = defaultdict(list)
+            for row in _inbox(await transaction.rows("inbox_of_runs", wanted)):
+                inbox[row.run].append(row)
+            return {row[0]: _stored(row, scopes[row[0]], inbox[row[0]]) for row in rows}
 
         return await self._database.read(work)
 
@@ -236,6 +225,29 @@ class SqlJournal:
             return _definition(rows[0]) if rows else None
 
         return await self._database.read(work)
+
+
+def _stored(row: Row, scopes: Mapping[str, bytes], inbox: Sequence[InboxRow]) -> StoredRun:
+    (run, namespace, id_, definition, folder, epoch, seq, status, input_, head, output, fault, parent,
+     parent_effect) = row  # fmt: skip
+    return StoredRun(
+        run=run,
+        namespace=namespace,
+        id=id_,
+        definition=definition,
+        folder=folder,
+        epoch=epoch,
+        seq=seq,
+        status=status,
+        input=input_,
+        head=head,
+        scopes=scopes,
+        output=output,
+        fault=fault,
+        inbox=inbox,
+        parent=parent,
+        parent_effect=parent_effect,
+    )
 
 
 async def _put_definition(transaction: Transaction, definition: Definition) -> None:

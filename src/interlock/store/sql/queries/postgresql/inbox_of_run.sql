@@ -1,2 +1,0 @@
--- Index of the unique (run, cause_id).
-SELECT number, run, cause FROM inbox WHERE run = :run ORDER BY number
