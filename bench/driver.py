@@ -75,9 +75,14 @@ def measure(plan: Plan, tell: Callable[[str], None], keep: Callable[[dict[str, A
             "measurements": [],
         }
         tell(machine.sentence(known["machine"]))
+        absent: set[tuple[str, str]] = set()
         for number, case, product in plan.steps():
+            if (product.subject, case) in absent:
+                continue
             found = _measured(plan, product, case, postgresql)
             known["measurements"].append({"round": number, **found})
+            if "absent" in found:
+                absent.add((product.subject, case))  # the other rounds would say the same
             tell(f"round {number}  {case:6} {product.subject:22} {_told(found)}")
             keep(known)
     return known
