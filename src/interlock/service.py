@@ -13,9 +13,13 @@ import os
 import random
 import time
 from abc import ABC, abstractmethod
-from typing import Protocol
+from typing import Final, Protocol
 
 from interlock import telemetry
+
+_SLACKENING: Final = 1.5  # a minute's silence, and a loop that looked every second looks every ten
+RESTING_SECONDS: Final = 10.0
+"""How far apart the looks of those lie at last who are woken when there is something: what a lost wake-up may cost."""
 
 
 class Clock(Protocol):
@@ -83,12 +87,14 @@ class Service(ABC):
 class Loop(Service):
     """Repeats `round` every `interval_seconds`, or sooner when woken.
 
-    `round` returns True when there is more to do at once.
+    `round` returns True when there is more to do at once. `resting_seconds`: while nobody wakes it, it looks less and less
+    often, at last this far apart; what a wake-up tells is what it looks for.
     """
 
-    def __init__(self, name: str, interval_seconds: float) -> None:
+    def __init__(self, name: str, interval_seconds: float, resting_seconds: float | None = None) -> None:
         self._name = name
         self._interval_seconds = interval_seconds
+        self._resting_seconds = interval_seconds if resting_seconds is None else resting_seconds
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -109,7 +115,10 @@ class Loop(Service):
             await asyncio.wait({task})
 
     async def _repeat(self) -> None:
+        pause = self._interval_seconds
         while True:
+            if self._woken.is_set():
+                pause = self._interval_seconds
             self._woken.clear()
             more = False
             try:
@@ -119,5 +128,6 @@ class Loop(Service):
             if not more:
                 # Not wait_for: in Python 3.11 it loses a cancellation that comes as the event is set.
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(self._interval_seconds):
+                    async with asyncio.timeout(pause):
                         await self._woken.wait()
+                pause = min(pause * _SLACKENING, self._resting_seconds)

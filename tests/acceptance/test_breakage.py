@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from acceptance.test_engine import HEADER, finished, output
-from interlock import config, errors
+from interlock import config, errors, telemetry
 from interlock.app.node import Node
 from interlock.app.session import Session
 from interlock.dispatch.logbook import Logbook
@@ -23,7 +23,7 @@ from interlock.model.states import RunStatus
 from interlock.model.task import Done, EffectRequest, Outcome, Place
 from interlock.pool.launcher import Launch, OnOutput, Running
 from interlock.service import SystemClock
-from interlock.store.ports import Committed, LogLine
+from interlock.store.ports import Claimed, Committed, LogLine
 
 CALL = HEADER + "do: [{a: {call: 'python:naps:nap'}}]"
 SHELL = HEADER + "do: [{a: {run: {shell: {command: 'echo hi'}}}}]"
@@ -330,3 +330,15 @@ async def test_output_that_waits_for_a_store_is_bounded_and_what_the_store_would
     logbook.write("r", "/b", 1, "stdout", "z")
     await logbook.flush()
     assert store.lines[-1].text == "z"
+
+
+async def test_run_that_another_node_took_over_before_it_was_loaded_is_left_without_a_word(app: Session) -> None:
+    started = await app.start(WAITING)
+    engine, told = node_of(app).engine, []
+    detach = telemetry.attach(lambda name, fields: told.append(name))
+    await engine.adopt(Claimed(run=started.run, epoch=7, wake_at=None, was_live=True))
+    with pytest.raises(errors.StaleEpoch):
+        await asyncio.wait_for(engine.wait(started.run), 10)
+    detach()
+    assert not engine.knows(started.run)
+    assert "run.dropped" not in told

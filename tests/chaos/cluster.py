@@ -67,10 +67,12 @@ class Cluster:
         self.shell = Shell(folder)
         self.url = url
         self.nodes: list[Node] = []
+        self.first = 0
+        """The number of its first node; another one where two clusters share a folder."""
         self._environment = environment | {"INTERLOCK_STORE_URL": url}
 
     async def start(self, *arguments: str, wait: bool = True) -> Node:
-        file = self.shell.folder / f"node{len(self.nodes)}.log"
+        file = self.shell.folder / f"node{self.first + len(self.nodes)}.log"
         with file.open("wb") as log:
             process = subprocess.Popen(
                 self.shell._command(("node", *arguments)),

@@ -13,8 +13,8 @@ import sys
 from typing import Any
 
 _COUNT = struct.Struct("=q")
-_LOOKS = "PRAGMA data_version"
-"""How another process's commit is noticed: it reads a number in shared memory, and no file."""
+_FREE = ("PRAGMA data_version", "BEGIN", "COMMIT")
+"""How another process's commit is noticed, which reads a number in shared memory; and what stands around every statement."""
 
 
 class Count:
@@ -27,7 +27,7 @@ class Count:
             self._memory = mmap.mmap(file.fileno(), _COUNT.size)
 
     def add(self, statement: str) -> None:
-        if not statement.startswith(_LOOKS):
+        if not statement.startswith(_FREE):
             _COUNT.pack_into(self._memory, 0, _COUNT.unpack_from(self._memory, 0)[0] + 1)
 
 

@@ -90,10 +90,12 @@ class Report:
     """Times that a run was taken over or claimed."""
     tokens: int = 0
     found: Found = field(default_factory=Found)
+    told: list[str] = field(default_factory=list)
+    """Lines of logs that tell of something that must not happen, whatever fails around a node."""
 
     @property
     def figures(self) -> dict[str, Any]:
-        found = asdict(self.found) | {"wrong": len(self.found.wrong)}
+        found = asdict(self.found) | {"wrong": len(self.found.wrong), "told": len(self.told)}
         about = {"seconds": round(self.seconds), "looks": self.looks, "claims": self.claims, "tokens": self.tokens}
         return asdict(self.plan) | found | about | {"dealt": dict(self.dealt), "fullest": self.fullest}
 
@@ -103,7 +105,7 @@ class Report:
         return (
             f"{self.plan.store}, seed {self.plan.seed}: {found.runs} runs in {self.seconds:.0f} s; {dealt}; {found.commits}"
             f" commits, {found.steps} steps, {found.repeated} of them performed twice ({found.excused} by a node that had"
-            f" been stopped), {self.claims} claims, {self.tokens} tokens, {self.looks} looks; {len(found.wrong)} wrong"
+            f" been stopped), {self.claims} claims, {self.tokens} tokens, {self.looks} looks; {len(found.wrong)} wrong, {len(self.told)} told"
         )
 
 
@@ -156,7 +158,8 @@ class Storm:
         report.found = await invariants.check(
             self._url, patron.accepted, of, patron.answers, ledger.marks, self._stops
         )  # fmt: skip
-        report.found.wrong += self._wrong + watch.wrong + patron.wrong + self._fleet.troubles()
+        report.found.wrong += self._wrong + watch.wrong + patron.wrong
+        report.told = self._fleet.troubles()
         report.seconds, report.looks, report.fullest = time.monotonic() - begin, watch.looks, watch.fullest
         report.claims, report.tokens = len(self._fleet.claims()), len(patron.answers)
         return report
@@ -332,9 +335,9 @@ async def _main(arguments: argparse.Namespace) -> int:
             async with prepared(chosen, Path(folder)) as raging:
                 report = await raging.rage()
         print(report, flush=True)
-        for line in report.found.wrong[:100]:
+        for line in [*report.found.wrong, *report.told][:100]:
             print(f"  wrong: {line}", flush=True)
-        wrong += len(report.found.wrong)
+        wrong += len(report.found.wrong) + len(report.told)
         if arguments.record:
             results.record("storms", plan.store, report.figures)
     return int(wrong > 0)

@@ -30,4 +30,5 @@ async def test_nothing_is_lost_doubled_or_left_over_in_a_storm(
         report = await raging.rage()
     print(f"\n{report}")
     assert not report.found.wrong, "\n".join(report.found.wrong[:40])
+    assert report.told == []
     assert report.found.runs >= plan.runs

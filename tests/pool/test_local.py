@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from interlock.model.task import Cancelled, Done, Failed, FailureClass, HttpTarget, ScriptTarget, ShellTarget
+from interlock.model.task import Cancelled, Done, Failed, FailureClass, HttpTarget, ScriptTarget, ShellTarget, Snoozed
 from interlock.pool.local import LocalPool
 from interlock.pool.supervised import Supervisor
 from pool.conformance import (
@@ -271,3 +272,13 @@ async def test_warm_supervisor_that_does_not_leave_is_killed(monkeypatch: pytest
     os.kill(supervisor._process.pid, signal.SIGSTOP)
     await supervisor.leave()
     assert not supervisor.is_alive
+
+
+async def test_attempt_for_which_the_node_has_no_descriptor_is_put_off(attempts: Attempts) -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, before[1]))
+    try:
+        outcome = await attempts.run(ShellTarget(command="true"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert isinstance(outcome, Snoozed)

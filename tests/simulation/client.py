@@ -10,8 +10,10 @@ from interlock import errors
 from interlock.app import events
 from interlock.app.session import Session
 from interlock.app.tokens import Tokens
-from simulation import documents, programs
+from interlock.model.states import RunStatus
+from simulation import documents, graphs, programs
 from simulation.clock import SimulatedClock
+from simulation.graphs import TaskGraph
 from simulation.loop import Actor
 from simulation.plan import Act, Deed, Work
 from simulation.store import Line, SimulatedStore
@@ -46,10 +48,19 @@ class Client:
         async with asyncio.TaskGroup() as group:
             reporting = group.create_task(self._report())
             working = [group.create_task(self._attend(work)) for work in self._world.plan.work]
-            await asyncio.gather(*working)
-            while self._world.rows("SELECT 1 FROM runs WHERE ended_at IS NULL LIMIT 1"):
+            loading = [group.create_task(self._load(graph)) for graph in self._world.plan.graphs]
+            await asyncio.gather(*working, *loading)
+            while self._world.open():
                 await asyncio.sleep(_LOOK_SECONDS)
             reporting.cancel()
+
+    async def _load(self, graph: TaskGraph) -> None:
+        """Load a task graph, twice: that changes nothing."""
+        await asyncio.sleep(graph.at)
+        store, now = self._session.store, self._session.clock.now()
+        await self._again(lambda: store.graphs.limit(graphs.LIMIT, graphs.CAPACITY))
+        for _ in range(2):
+            await self._again(lambda: store.graphs.load(graph.rows(now), now))
 
     async def _attend(self, work: Work) -> None:
         await asyncio.sleep(work.at)
@@ -66,6 +77,20 @@ class Client:
             await asyncio.sleep(deed.at - before)
             before = deed.at
             await self._again(lambda deed=deed: self._act(work, deed))  # type: ignore[misc]  # bound now
+        if work.retries:
+            await self._see_to_end(work)
+
+    async def _see_to_end(self, work: Work) -> None:
+        """Retry a run whenever it has failed, as a person would."""
+        status = RunStatus.PENDING
+        while status not in (RunStatus.COMPLETED, RunStatus.CANCELLED):
+            await asyncio.sleep(_LOOK_SECONDS)
+            row = await self._again(lambda: self._session.find("default", work.id))
+            status = row.status
+            if status is RunStatus.FAULTED:
+                self._world.trace.tell(self.actor, f"{work.id} is retried")
+                now = self._session.clock.now()
+                await self._again(lambda: self._session.store.journal.reopen(row.run, None, "client", now))  # noqa: B023 (awaited at once)
 
     async def _started_in_node(self, work: Work) -> str | None:
         """Start a run by the program of a node; None: that gave no answer."""
@@ -114,7 +139,9 @@ class Client:
                 if told.get(label, 0) < 2:
                     told[label] = told.get(label, 0) + 1
                     await self._again(lambda: _reported(tokens, text, reports[_place(label)]))  # noqa: B023 (awaited at once)
-            for (kind,) in self._world.rows("SELECT DISTINCT type FROM subscriptions ORDER BY type"):
+            for (kind,) in self._world.rows(
+                "SELECT DISTINCT type FROM subscriptions WHERE type LIKE 'simulated.%' ORDER BY type"
+            ):
                 event = {"type": kind, "data": {"k": reports[_place(kind.partition(".")[2])]}}
                 await self._again(lambda: events.send(self._session, "default", event))  # noqa: B023 (as above)
 

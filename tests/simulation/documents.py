@@ -65,6 +65,11 @@ class _Maker:
             case "event":
                 heard = {"listen": {"to": {"one": {"with": {"type": f"simulated.{tree['at']}"}}}}}
                 return heard | {"output": {"as": f"{{n: (($input.n + .[0].k) % {MODULUS})}}"}}
+            case "unheard":
+                never = {"listen": {"to": {"one": {"with": {"type": f"never.{tree['at']}"}}}}}
+                return self._in_time(never, tree["seconds"])
+            case "late":
+                return self._in_time(self._call(tree, loops), 0.5)
             case "list":
                 return {"do": self.steps(tree["inner"], loops)}
             case "fork":
@@ -86,6 +91,12 @@ class _Maker:
                 return {"try": [self._named(self._call(tree, loops))], "catch": {"retry": _RETRY}}
             case _:
                 return self._call(tree, loops)
+
+    def _in_time(self, step: Step, seconds: float) -> Step:
+        """Give a step that takes longer than it may, and what goes on then."""
+        timed = step | {"timeout": {"after": {"milliseconds": int(seconds * 1000)}}}
+        handler = self._named({"set": {"n": _added(1)}})
+        return {"try": [self._named(timed)], "catch": {"errors": {"with": {"status": 408}}, "do": [handler]}}
 
     def _caught(self, steps: list[Step]) -> Step:
         handler = self._named({"set": {"n": _added(BURNT)}})

@@ -9,10 +9,11 @@ from typing import Any, Final
 
 from acceptance.ledger import check_store
 from interlock.engine.rows import Rows
-from interlock.model.event import Awaited, Completed, Event, Renewed, Requested, Returned, RollbackBegan
+from interlock.model.event import Awaited, Completed, Event, Renewed, Reopened, Requested, Returned, RollbackBegan
 from interlock.model.states import RunStatus
 from interlock.store.ports import RunRow
 from interlock.store.sql.sqlite_file import drive
+from simulation import graphs
 from simulation.client import Client
 from simulation.faults import Kind
 from simulation.ledger import Entry
@@ -50,6 +51,9 @@ def violations(world: World, client: Client) -> Iterator[str]:
     yield from _undos(world, client, runs, histories)
     yield from _apart(world)
     yield from _crowded(world)
+    states = dict(world.rows("SELECT task, state FROM tasks"))
+    for graph in world.plan.graphs:
+        yield from graphs.violations(graph, states, world.ledger)
 
 
 def _runs(world: World) -> list[RunRow]:
@@ -75,7 +79,7 @@ def _left(world: World) -> Iterator[str]:
         ("tasks", "state NOT IN ('done', 'failed', 'cancelled', 'skipped')"),
         ("inbox", "run IN (SELECT run FROM runs WHERE ended_at IS NOT NULL)"),
         ("subscriptions", "1"),
-        ("leases", "kind <> 'pool'"),
+        ("leases", "kind NOT IN ('pool', 'node')"),  # that of a node runs out by itself
         ("lease_limits", "1"),
         ("tokens", "state = 'open'"),
     ):
@@ -103,10 +107,10 @@ def _history(world: World, row: RunRow) -> list[Event]:
 
 
 def _once(row: RunRow, history: list[Event]) -> Iterator[str]:
-    """No result of a call is recorded twice in a round of its run."""
+    """No result of a call is recorded twice in a round of its run, or between two retries by hand."""
     returned: Counter[str] = Counter()
     for event in history:
-        if isinstance(event, Renewed):
+        if isinstance(event, Renewed | Reopened):
             returned.clear()
         elif isinstance(event, Returned):
             returned[event.scope] += 1
@@ -137,7 +141,7 @@ def _effects(world: World, row: RunRow, work: Work, wanted: Expected) -> Iterato
     for label, tree in wanted.effects.items():
         entries = world.ledger.of(label)
         done = sum(entry.outcome == "done" for entry in entries)
-        if row.status is RunStatus.COMPLETED and not done:
+        if row.status is RunStatus.COMPLETED and not done and tree["do"] != "late":
             yield f"{row.id} completed without its effect {label}"
         allowed = 1 + tree.get("fails", 0) + _repetitions(world)
         if len(entries) > allowed:

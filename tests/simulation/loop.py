@@ -64,7 +64,9 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         super().__init__()
         self._chance = random.Random(seed)
         self._now = 0.0
-        self._timers: list[asyncio.TimerHandle] = []
+        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
+        """A heap: when, in which order they were made, and what."""
+        self._made = 0
         self._cancelled = 0
         self._is_over = False
         self.tasks: list[asyncio.Task[Any]] = []
@@ -94,7 +96,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
 
     @property
     def _scheduled(self) -> list[asyncio.TimerHandle]:
-        return self._timers
+        return [timer for _, _, timer in self._timers]
 
     @_scheduled.setter
     def _scheduled(self, value: object) -> None:
@@ -121,7 +123,8 @@ class SimulatedLoop(asyncio.BaseEventLoop):
     ) -> asyncio.TimerHandle:
         handle = asyncio.TimerHandle(when, callback, args, self, context)
         if not self._is_over:
-            heapq.heappush(self._timers, handle)
+            self._made += 1
+            heapq.heappush(self._timers, (when, self._made, handle))
             handle._scheduled = True
         return handle
 
@@ -180,14 +183,16 @@ class SimulatedLoop(asyncio.BaseEventLoop):
 
     def _go_on(self) -> None:
         """Let one actor go on for a few turns; or, if nobody can, let time pass."""
-        self._fire()
+        if self._timers and self._timers[0][0] <= self._now:
+            self._fire()
         now = self._now
         able = [each for each in self._actors if each.ready and each.paused_until <= now and not each.is_dead]
         if not able:
             self._wait()
             return
-        actor = able[0] if len(able) == 1 else self._chance.choice(able)
-        for _ in range(self._chance.randint(1, _MOST_BURST)):
+        chance = self._chance.random
+        actor = able[int(chance() * len(able))]
+        for _ in range(1 + int(chance() * _MOST_BURST)):
             if not actor.ready:
                 return
             self.turns += 1
@@ -205,9 +210,10 @@ class SimulatedLoop(asyncio.BaseEventLoop):
 
     def _wait(self) -> None:
         """Let time pass until something is due."""
+        self._forget_cancelled()
         moments = [each.paused_until for each in self._actors if each.ready and not each.is_dead]
         if self._timers:
-            moments.append(self._timers[0].when())
+            moments.append(self._timers[0][0])
         if not moments:
             raise Stuck("nobody has anything to do, or to wait for")
         self._now = max(self._now, min(moments))
@@ -215,15 +221,21 @@ class SimulatedLoop(asyncio.BaseEventLoop):
     def _fire(self) -> None:
         """Let those timers call whose time has come."""
         timers, now = self._timers, self._now
-        if self._cancelled > _COMPACT:
-            self._cancelled = 0
-            timers[:] = [timer for timer in timers if not timer._cancelled]
-            heapq.heapify(timers)
-        while timers and (timers[0].when() <= now or timers[0]._cancelled):
-            timer = heapq.heappop(timers)
+        while timers and timers[0][0] <= now:
+            timer = heapq.heappop(timers)[2]
             timer._scheduled = False
             if not timer._cancelled:
                 (timer._context.get(ACTOR) or self.world).ready.append(timer)
+
+    def _forget_cancelled(self) -> None:
+        """Let nobody wait for timers that will not call."""
+        timers = self._timers
+        while timers and timers[0][2]._cancelled:
+            heapq.heappop(timers)[2]._scheduled = False
+        if self._cancelled > _COMPACT:
+            self._cancelled = 0
+            timers[:] = [entry for entry in timers if not entry[2]._cancelled]
+            heapq.heapify(timers)
 
     def end(self) -> None:
         """Forget everything: nothing is called any more, whatever the end of coroutines asks for."""

@@ -10,8 +10,10 @@ from enum import StrEnum
 from typing import Final
 
 from simulation import faults as faulty
+from simulation import graphs
 from simulation import tree as trees
 from simulation.faults import Fault
+from simulation.graphs import TaskGraph
 from simulation.tree import Tree
 
 _MOST_NODES: Final = 4
@@ -52,6 +54,11 @@ class Work:
     detached: bool
     deeds: tuple[Deed, ...] = ()
 
+    @property
+    def retries(self) -> int:
+        """How often the run fails and has to be retried by hand."""
+        return sum(tree["do"] == "brittle" for tree in trees.walk(self.tree))
+
     def __str__(self) -> str:
         how = "detached" if self.detached else f"in node {self.node}"
         deeds = "".join(f", {deed}" for deed in self.deeds)
@@ -60,21 +67,32 @@ class Work:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """`joins`: when each node comes, in seconds. `grace`: how long runners may outlive their node."""
+    """`joins`: when each node comes, in seconds. `grace`: how long runners may outlive their node. `inline_bytes`: values above are stored apart."""
 
     seed: int
     joins: tuple[float, ...]
     grace: float
     slots: int
+    inline_bytes: int
     work: tuple[Work, ...]
     faults: tuple[Fault, ...]
+    graphs: tuple[TaskGraph, ...] = ()
 
     def __str__(self) -> str:
         lines = [
             f"seed {self.seed}: {len(self.joins)} nodes, joining at {', '.join(f'{at:.2f}' for at in self.joins)} s;"
         ]
-        lines[0] += f" {self.slots} slots each, runners outlive nodes for {self.grace:g} s"
-        return "\n".join([*lines, *(f"  {work}" for work in self.work), *(f"  {fault}" for fault in self.faults)])
+        lines[0] += (
+            f" {self.slots} slots each, runners outlive nodes for {self.grace:g} s, {self.inline_bytes} bytes inline"
+        )
+        return "\n".join(
+            [
+                *lines,
+                *(f"  {work}" for work in self.work),
+                *(f"  {graph}" for graph in self.graphs),
+                *(f"  {fault}" for fault in self.faults),
+            ]
+        )
 
 
 def draw(seed: int) -> Plan:
@@ -87,8 +105,10 @@ def draw(seed: int) -> Plan:
         joins=(0.0, *(chance.choice((0.0, chance.uniform(0.0, 8.0))) for _ in range(nodes - 1))),
         grace=chance.choice((0.0, 60.0)),
         slots=chance.choice((1, 2, 4)),
+        inline_bytes=chance.choice((65_536, 65_536, 65_536, 24)),
         work=tuple(_work(chance, seed, number, nodes, theme) for number in range(chance.choice((1, 1, 2, 2, 3)))),
         faults=tuple(faulty.draw(chance, nodes)),
+        graphs=(graphs.draw(chance, f"g{seed}"),) if chance.random() < (0.8 if theme == "queue" else 0.15) else (),
     )
     return _crowded(plan) if theme == "limits" else plan
 
@@ -139,6 +159,13 @@ def smaller(plan: Plan) -> Iterator[Plan]:
     for number in range(len(plan.work)):
         if len(plan.work) > 1:
             yield replace(plan, work=plan.work[:number] + plan.work[number + 1 :])
+    for number, graph in enumerate(plan.graphs):
+        before_it, behind_it = plan.graphs[:number], plan.graphs[number + 1 :]
+        yield replace(plan, graphs=(*before_it, *behind_it))
+        for less in graphs.smaller(graph):
+            yield replace(plan, graphs=(*before_it, less, *behind_it))
+    if len(plan.work) == 1 and plan.graphs:
+        yield replace(plan, work=())
     for number in range(len(plan.faults)):
         yield replace(plan, faults=plan.faults[:number] + plan.faults[number + 1 :])
     if len(plan.joins) > 1:

@@ -10,6 +10,7 @@ from interlock import (
     Rate,
     Retries,
     StepFailed,
+    StepTimeout,
     gather,
     run_workflow,
     sleep,
@@ -100,6 +101,16 @@ async def local(at: str, n: int, k: int, seconds: float) -> int:
 
 
 @step
+async def brittle(at: str, n: int, k: int, seconds: float, fails: int) -> int:
+    return await performed(at, n, k, seconds, fails)
+
+
+@step(timeout=0.5)
+async def late(at: str, n: int, k: int, seconds: float) -> int:
+    return await performed(at, n, k, seconds)
+
+
+@step
 async def hand_out(at: str, text: str) -> None:
     """Give a token to whoever is to report for it."""
     ledger = ledgers.current()
@@ -136,6 +147,17 @@ async def _do(tree: Tree, n: int, round: str, *, undo: bool) -> int:
         case "event":
             heard = await wait_for_event(f"simulated.{tree['at']}{round}")
             return added(n, heard["data"]["k"])  # type: ignore[index,call-overload]  # it was sent so
+        case "unheard":
+            try:
+                await wait_for_event(f"never.{tree['at']}{round}", timeout=tree["seconds"])
+            except StepTimeout:
+                return added(n, 1)
+            raise AssertionError("nobody sends it")
+        case "late":
+            try:
+                return await late(tree["at"] + round, n, tree["k"], tree["seconds"])
+            except StepTimeout:
+                return added(n, 1)
         case "list":
             return await _in_order(tree["inner"], n, round, undo=undo)
         case "fork":
@@ -167,6 +189,8 @@ async def _do(tree: Tree, n: int, round: str, *, undo: bool) -> int:
         case "saga":
             await _in_order(tree["inner"], n, round, undo=True)
             raise Burnt(tree["at"])
+        case "brittle":
+            return await brittle(tree["at"] + round, n, tree["k"], tree["seconds"], tree["fails"])
         case "flaky":
             return await flaky(tree["at"] + round, n, tree["k"], tree["seconds"], tree["fails"])
         case kind:

@@ -18,7 +18,7 @@ from simulation.trace import Trace
 from simulation.world import World
 
 _SECONDS: Final = 700.0  # of the world, in which every plan comes to its end
-_TURNS: Final = 1_000_000
+_TURNS: Final = 300_000
 _REST_SECONDS: Final = 150.0  # for leases of the dead to run out, when all runs have ended
 
 
@@ -70,7 +70,7 @@ def _run(plan: Plan, kept: int | None) -> Report:
         try:
             found += loop.run(_happen(world), seconds=_SECONDS, turns=_TURNS)
         except Stuck as stuck:
-            found += [str(stuck), *_open(world)]
+            found += [str(stuck), *world.open()]
         except Exception as error:  # noqa: BLE001 (whatever breaks a world is told with its seed)
             found.append(f"the world broke: {error!r}")
         loop.end()
@@ -87,7 +87,7 @@ def _run(plan: Plan, kept: int | None) -> Report:
 
 
 async def _happen(world: World) -> list[str]:
-    await world.open()
+    await world.begin()
     client = Client(world)
     working = client.actor.context.copy().run(world.loop.create_task, client.run())
     await asyncio.wait([working])
@@ -97,16 +97,6 @@ async def _happen(world: World) -> list[str]:
         await asyncio.sleep(0.5)
     await world.close()
     return list(invariants.violations(world, client))
-
-
-def _open(world: World) -> list[str]:
-    """Say what has not ended."""
-    return [
-        f"{id} is {status}, owned by {owner}, to wake at {wake_at}"
-        for id, status, owner, wake_at in world.rows(
-            "SELECT id, status, owner, wake_at FROM runs WHERE ended_at IS NULL"
-        )
-    ]
 
 
 def seed(number: int, *, kept: int | None = 60) -> Report:

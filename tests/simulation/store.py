@@ -101,12 +101,16 @@ class Call:
         self._faults = line.count(name)
         self._is_stalled = False
         self.answer: asyncio.Future[Any] = line.loop.create_future()
-        line.loop.call_later(line.chance.uniform(0.0, _CALL_SECONDS) + self._slow(after=False), self._do)
+        line.loop.call_later(line.chance.random() * _CALL_SECONDS + self._slow(after=False), self._do)
 
     def _slow(self, *, after: bool) -> float:
+        if not self._faults:
+            return 0.0
         return sum(fault.seconds for fault in self._faults if fault.kind is Kind.SLOW and fault.after is after)
 
     def _has(self, kind: Kind, *, after: bool | None = None) -> Fault | None:
+        if not self._faults:
+            return None
         found = (each for each in self._faults if each.kind is kind and (after is None or each.after is after))
         return next(found, None)
 
@@ -148,7 +152,7 @@ class Call:
         else:
             self._tell("done" if failed is None else type(failed).__name__)
         self._line.loop.call_later(
-            self._line.chance.uniform(0.0, _CALL_SECONDS) + self._slow(after=True), self._answer, given, failed
+            self._line.chance.random() * _CALL_SECONDS + self._slow(after=True), self._answer, given, failed
         )
 
     def _answer(self, given: Any, failed: BaseException | None) -> None:

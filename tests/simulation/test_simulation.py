@@ -94,7 +94,7 @@ def test_seed_gives_the_same_world_in_another_process() -> None:
 
 def _one(*faults: Fault, **tree: object) -> Plan:
     work = Work(id="one", language="python", tree={"at": "one.1", **tree}, input=2, at=0.0, node=0, detached=True)
-    return Plan(seed=1, joins=(0.0, 0.0), grace=0.0, slots=2, work=(work,), faults=faults)
+    return Plan(seed=1, joins=(0.0, 0.0), grace=0.0, slots=2, inline_bytes=65_536, work=(work,), faults=faults)
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])

@@ -30,6 +30,8 @@ LEAVES: Final = {
     "sleep": 3,
     "token": 2,
     "event": 2,
+    "unheard": 1,
+    "late": 1,
 }
 INNER: Final = {"list": 2, "fork": 4, "loop": 1, "caught": 2, "child": 2, "spoiled": 1}
 EFFECTS: Final = frozenset({"call", "flaky", "limited", "rated", "local"})
@@ -84,7 +86,10 @@ class Grower:
             return self._saga(depth)
         if chance < 0.2 and "rounds" in self._kinds:
             return {"do": "rounds", "inner": [self._list(1) for _ in range(self._chance.randint(2, 3))]}
-        return self._list(depth)
+        made = self._list(depth)
+        if chance > 0.9:
+            made["inner"].insert(self._chance.randint(0, len(made["inner"])), self._effect("brittle"))
+        return made
 
     def _saga(self, depth: int) -> Tree:
         """Effects that are undone, since the run fails at its end."""
@@ -112,6 +117,8 @@ class Grower:
                 return {"do": "sleep", "seconds": self._chance.choice((0.01, 0.3, 1.0, 4.0, 12.0, 40.0))}
             case "token" | "event":
                 return {"do": kind, "at": self._at(), "k": self._chance.randint(1, 99)}
+            case "unheard":
+                return {"do": kind, "at": self._at(), "seconds": self._chance.choice((0.1, 1.0, 7.0))}
             case "fork":
                 return {"do": "fork", "inner": [self._one(depth - 1) for _ in range(self._chance.randint(2, 4))]}
             case "loop":
@@ -129,6 +136,10 @@ class Grower:
         made["seconds"] = self._chance.choice((0.0, 0.0, 0.01, 0.2, 1.5, 8.0))
         if kind == "flaky":
             made["fails"] = self._chance.randint(1, 2)
+        if kind == "brittle":
+            made["fails"] = 1
+        if kind == "late":
+            made["seconds"] = 1000.0
         return made
 
     def _at(self) -> str:
@@ -155,6 +166,11 @@ def _value(tree: Tree, n: int, round: str, found: Expected) -> int:
         case "token" | "event":
             found.reports[tree["at"] + round] = tree["k"]
             return added(n, tree["k"])
+        case "unheard":
+            return added(n, 1)
+        case "late":
+            found.effects[tree["at"] + round] = tree
+            return added(n, 1)
         case "list" | "child":
             return _in_order(tree["inner"], n, round, found)
         case "rounds":

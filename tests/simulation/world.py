@@ -254,11 +254,12 @@ class World:
         self.settings = Settings(
             store=config.Store(url="sqlite:///:memory:"),
             node=config.Node(orphan_grace_seconds=plan.grace, slots=plan.slots),
+            payload=config.Payload(inline_bytes=plan.inline_bytes),
             python=config.Python(allow=("simulation",)),
         )
         self.slots: list[Slot] = []
 
-    async def open(self) -> None:
+    async def begin(self) -> None:
         await self.store.open()
         connection = self.store.database._connection
         assert connection is not None
@@ -290,6 +291,17 @@ class World:
         connection = self.store.database._connection
         assert connection is not None
         return connection.execute(sql, parameters).fetchall()
+
+    def open(self) -> list[str]:
+        """Give what has not ended, in words."""
+        runs = self.rows("SELECT id, status, owner, wake_at FROM runs WHERE ended_at IS NULL")
+        tasks = self.rows(
+            "SELECT task, state, held_by FROM tasks WHERE state NOT IN ('done', 'failed', 'cancelled', 'skipped')"
+        )
+        return [
+            *(f"{id} is {status}, owned by {owner}, to wake at {wake_at}" for id, status, owner, wake_at in runs),
+            *(f"the task {task} is {state}, held by {held_by}" for task, state, held_by in tasks),
+        ]
 
     def leaked(self) -> list[tuple[Any, ...]]:
         """Give the leases that nobody who lives should hold when all runs have ended."""

@@ -227,8 +227,8 @@ async def test_transactions_that_lock_each_other_out_are_both_made(two: Two) -> 
     def renewing(names: tuple[str, str], mine: asyncio.Event, theirs: asyncio.Event) -> Callable[..., Awaitable[None]]:
         async def work(transaction: Transaction) -> None:
             for number, name in enumerate(names):
-                lease = {"kind": "node", "name": name, "holder": name, "ttl": 10.0, "now": 500.0}
-                await transaction.run("lease_extend", lease)
+                beat = {"node": name, "node_ttl": 10.0, "attempt_ttl": 60.0, "now": 500.0}
+                await transaction.rows("node_renew", beat)
                 if number == 0:
                     mine.set()
                     async with asyncio.timeout(20):

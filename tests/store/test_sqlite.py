@@ -66,6 +66,8 @@ HOT = {
     "tasks_claim_own": "tasks_ready",
     "leases_expired": "leases_expiring",
     "leases_extend": "leases_held",
+    "node_renew": "leases_held",
+    "nodes_look": "leases_expiring",
     "leases_of_holder": "leases_held",
     "nodes_by_lease": "leases",
     "pool_occupancy": "leases_held",
@@ -410,3 +412,17 @@ def test_writer_killed_in_the_middle_leaves_the_lock_free(tmp_path: Path) -> Non
     died = subprocess.run([sys.executable, "-c", HAMMER, str(path), "r0", tests], env=environment, check=False)
     assert died.returncode == -signal.SIGKILL
     assert asyncio.run(_count(path)) == 2
+
+
+@pytest.mark.skipif(not Path("/proc/locks").exists(), reason="only Linux tells who holds a lock")
+async def test_open_store_keeps_the_locks_that_sqlite_holds_on_its_files(tmp_path: Path) -> None:
+    """A process without them is cut off by the next one to come, and dies of SIGBUS."""
+    path = tmp_path / "s.db"
+    async with contextlib.AsyncExitStack() as stack:
+        for _ in range(2):
+            store = await open_store(f"sqlite:///{path}")
+            stack.push_async_callback(store.close)
+            await store.journal.commit(accepting(f"r{len(await store.views.runs(None, [], None, None, 9))}"))
+        inode = os.stat(f"{path}-shm").st_ino
+        held = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
+        assert [f"{os.getpid()}"] == list({line[4] for line in held if line[5].endswith(f":{inode}")})

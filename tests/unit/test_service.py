@@ -87,3 +87,26 @@ async def test_loop_that_is_woken_while_it_is_stopped_stops(turns: int) -> None:
         await asyncio.sleep(0)
     async with asyncio.timeout(5):
         await loop.stop()
+
+
+async def test_loop_that_nobody_wakes_looks_less_and_less_often() -> None:
+    looks = 0
+    looked = asyncio.Event()
+
+    class Looks(Loop):
+        async def round(self) -> bool:
+            nonlocal looks
+            looks += 1
+            looked.set()
+            return False
+
+    loop = Looks("looks", 0.001, 1_000.0)
+    await loop.start()
+    await asyncio.sleep(1.0)  # how often it looks in that time is the question
+    assert looks < 25
+    loop.wake()
+    async with asyncio.timeout(5):  # at the pace it had come to, these would take ten times as long
+        for _ in range(10):
+            looked.clear()
+            await looked.wait()
+    await loop.stop()

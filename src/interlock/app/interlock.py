@@ -217,8 +217,8 @@ class Interlock:
         """Start many runs of a workflow at once, in the order of `arguments`; cheaper than as many calls of `start`.
 
         `arguments`: of each run, a tuple or (by name) a dict. `ids`: one for each run. `namespace`, `detach`: as for `start`.
-        All are durable when this returns. Nothing is accepted when arguments or ids do not fit; a Conflict or a lost store leaves
-        those that were accepted before, and with `ids` the same call again gives them.
+        All are durable when this returns. Nothing is accepted when arguments or ids do not fit; a Conflict or a lost store
+        leaves those that were accepted before, and with `ids` the same call again gives them.
         """
         given = [_arguments(workflow, each) for each in arguments]
         named: builtins.list[str | None] = [None] * len(given) if ids is None else [checked_id(id) for id in ids]

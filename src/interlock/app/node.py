@@ -146,6 +146,7 @@ class Node(Service):
             may_act=lambda: self._membership.is_certain,
             may_claim=self._has_enough,
         )
+        serves = DISPATCHER in roles
         # Its functions are loaded where their runs are executed, which may be nowhere else.
         self._own_steps = Dispatcher(
             node,
@@ -163,8 +164,8 @@ class Node(Service):
             may_act=lambda: self._membership.is_certain,
             wanted=registry.has_queued_steps,
             may_claim=self._has_enough,
+            looks_for_due=not serves,
         )
-        serves = DISPATCHER in roles
         self._recovery = Recovery(node, store, clock, self._dispatcher.adopt_orphans if serves else None)
         self._standing = Standing(
             node, store, readiness or Readiness(lambda reasons: None), self._claims.refusals, self.asked_to_drain.set
@@ -181,6 +182,8 @@ class Node(Service):
             for service in self._services():
                 await service.start()
                 self._stack.push_async_callback(service.stop)
+            if self._shortages is not None:
+                self._stack.callback(self._shortages.tell(self._wake))
         except BaseException:
             await self._stack.aclose()
             raise
@@ -266,6 +269,11 @@ class Node(Service):
         """Raise Exhausted when this process is short of what a new run needs."""
         if self._shortages is not None:
             self._shortages.refuse()
+
+    def _wake(self) -> None:
+        """Go on: there is enough again."""
+        for loop in (self._claims, self._own_steps, self._dispatcher):
+            loop.wake()
 
     def _has_enough(self) -> bool:
         return self._shortages is None or not self._shortages.any

@@ -34,12 +34,18 @@ class Shortages(Loop):
         self._short: dict[str, str] = {}
         self._told: dict[str, tuple[float, str]] = {}
         self._detach: Callable[[], None] | None = None
+        self._listeners: list[Callable[[], None]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def any(self) -> bool:
         """Say whether new work must wait."""
         return bool(self._short)
+
+    def tell(self, wake: Callable[[], None]) -> Callable[[], None]:
+        """Call `wake` whenever there is enough again; what this gives ends that."""
+        self._listeners.append(wake)
+        return lambda: self._listeners.remove(wake)
 
     def refuse(self) -> None:
         """Raise Exhausted when new work must wait."""
@@ -75,6 +81,9 @@ class Shortages(Loop):
             self._told.pop(what, None)
             self._readiness.remove(_REASON + what)
             telemetry.emit("node.enough", what=what)
+        if before and not found:
+            for wake in tuple(self._listeners):
+                wake()
         for what in found.keys() - before.keys():
             self._readiness.add(_REASON + what)
             telemetry.emit("node.short", what=what, because=found[what])

@@ -10,11 +10,11 @@ from interlock.app.readiness import STORE_AWAY, Readiness
 from interlock.service import Loop
 from interlock.store.ports import Store
 
-_ROUND_SECONDS: Final = 2.0
+_ROUND_SECONDS: Final = 5.0  # between looks: nobody is in such a hurry, and every one costs a read
 
 
 class Standing(Loop):
-    """Looks every 2 s; `asked` is called when somebody asked this node to drain."""
+    """Looks every 5 s; `asked` is called when somebody asked this node to drain."""
 
     def __init__(
         self, node: str, store: Store, readiness: Readiness, refusals: Mapping[str, str], asked: Callable[[], None]

@@ -27,7 +27,7 @@ from interlock.model.task import Failed, FailureClass, Outcome, Snoozed, Target
 from interlock.pool.launcher import Launch, Launcher, Running
 from interlock.secrets.keeper import Keeper, no_secret
 from interlock.secrets.revealed import Stream
-from interlock.service import Clock, Loop
+from interlock.service import RESTING_SECONDS, Clock, Loop
 from interlock.store.ports import DUE_AT_ONCE, ClaimedTask, Orphan, Store, news
 
 _POLL_SECONDS: Final = 1.0  # the net under the bell
@@ -61,14 +61,15 @@ class Dispatcher(Loop):
         may_act: Callable[[], bool] = lambda: True,
         wanted: Callable[[], bool] = lambda: True,
         may_claim: Callable[[], bool] = lambda: True,
+        looks_for_due: bool = True,
     ) -> None:
         """`away` hears of every settle that failed because of the store: a node without patience ends then.
 
         `host`: whose orphans are looked for. `may_act`: whether the node's lease is beyond doubt. `wanted`: whether there
         can be tasks for this pool; looking for them costs a read per commit. `may_claim`: whether this process has what more
-        attempts need.
+        attempts need. `looks_for_due`: False when another dispatcher of this process does.
         """
-        super().__init__(f"dispatcher-{pool}", _POLL_SECONDS)
+        super().__init__(f"dispatcher-{pool}", _POLL_SECONDS, RESTING_SECONDS)
         self._node = node
         self._store = store
         self._clock = clock
@@ -84,6 +85,7 @@ class Dispatcher(Loop):
         self._may_act = may_act
         self._wanted = wanted
         self._may_claim = may_claim
+        self._looks_for_due = looks_for_due
         self._closing = False
         self._lost = False
         self._missing: set[str] = set()
@@ -93,6 +95,7 @@ class Dispatcher(Loop):
         self._unlisten: Callable[[], None] | None = None
         self._reconcile_at = clock.monotonic() + _RECONCILE_SECONDS
         self._due_at = clock.monotonic()
+        self._next_due: asyncio.TimerHandle | None = None
 
     async def start(self) -> None:
         self._unlisten = self._store.bell.listen(self.wake, news.TASKS)
@@ -103,6 +106,8 @@ class Dispatcher(Loop):
         if self._unlisten is not None:
             self._unlisten()
             self._unlisten = None
+        if self._next_due is not None:
+            self._next_due.cancel()
         await super().stop()
         await self._give_back_claims()
         attempts = list(self._attempts.values())
@@ -215,16 +220,19 @@ class Dispatcher(Loop):
         return await self._store.queue.ready(self._pool, self._node if self._own else None)
 
     async def _ready_delayed(self) -> None:
-        """Make ready what was delayed until now, in whatever pool: every dispatcher looks, a second apart."""
-        if self._clock.monotonic() < self._due_at:
+        """Make ready what was delayed until now, in whatever pool: one dispatcher of every node looks, a second apart."""
+        if not self._looks_for_due or self._clock.monotonic() < self._due_at:
             return
         while await self._store.graphs.due(self._clock.stamp()) == DUE_AT_ONCE:
             pass  # the others of many, in further transactions
         seconds = await self._store.graphs.next_due(self._clock.stamp())
         wait = _DUE_SECONDS if seconds is None else min(_DUE_SECONDS, max(seconds, 0.0) + _LATE_SECONDS)
         self._due_at = self._clock.monotonic() + wait
-        if wait < _DUE_SECONDS:
-            asyncio.get_running_loop().call_later(wait, self.wake)
+        if self._next_due is not None:
+            self._next_due.cancel()
+            self._next_due = None
+        if seconds is not None and seconds < RESTING_SECONDS:
+            self._next_due = asyncio.get_running_loop().call_later(max(seconds, 0.0) + _LATE_SECONDS, self.wake)
 
     def _begin(self, task: ClaimedTask) -> None:
         self._attempts[task.task] = asyncio.create_task(self._attempt(task), name=f"attempt-{task.task}")

@@ -347,6 +347,8 @@ class Engine(Service):
                 await self._commit(live, *await decides.next(live))
         except asyncio.CancelledError:
             raise
+        except errors.StaleEpoch as error:  # as when a commit is refused: another node has it by now
+            self._give_up(live, error)
         except (errors.CannotExecute, errors.Invalid) as error:
             telemetry.emit("run.refused", run=live.run, definition=live.definition, error=error)
             self._give_up(live, error)

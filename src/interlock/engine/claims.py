@@ -2,7 +2,7 @@
 
 Level-triggered: each round looks at what the store says and makes it so. It gives back what the node cannot execute,
 goes on with runs that the node owns without knowing (the reply to a claim was lost), and claims what nobody owns. A round
-that fails is made again; a wake-up that is lost costs a second.
+that fails is made again; a wake-up that is lost costs a second, ten in a store at rest.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from interlock import telemetry
 from interlock.engine.advance import Engine
 from interlock.flow.graph import Graph
 from interlock.model.task import Place
-from interlock.service import Clock, Loop
+from interlock.service import RESTING_SECONDS, Clock, Loop
 from interlock.store.ports import Claimed, Store, news
 
 _POLL_SECONDS: Final = 1.0  # the net under the bell
@@ -48,7 +48,7 @@ class Claims(Loop):
         may_claim: Callable[[], bool] = lambda: True,
     ) -> None:
         """`refused` is called when `refusals` has grown. `may_claim`: whether this process has what more runs need."""
-        super().__init__("claims", _POLL_SECONDS)
+        super().__init__("claims", _POLL_SECONDS, RESTING_SECONDS)
         self.engine: Engine | None = None
         self.refusals: dict[str, str] = {}
         """Why this node cannot execute a definition, by digest. It is not asked again before it is restarted."""

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from typing import Final
 
 from interlock import errors, telemetry
+from interlock.service import RESTING_SECONDS
 from interlock.store.ports import InboxRow, Store, news
 
 _NET_SECONDS: Final = 1.0  # the net under the bell: a wake-up may be lost, a look may fail
+_SLACKENING: Final = 1.5  # of the net, while no bell rings
 
 
 class Inbox:
@@ -25,6 +27,7 @@ class Inbox:
         """The rows that were delivered and may still be in the store, by run."""
         self._pulling: asyncio.Task[None] | None = None
         self._again = False
+        self._pause = _NET_SECONDS
         self._net: asyncio.TimerHandle | None = None
         self._unlisten: Callable[[], None] | None = None
 
@@ -58,7 +61,14 @@ class Inbox:
         return self._pulling is not None and not self._pulling.done()
 
     def ring(self) -> None:
-        """Look as soon as may be."""
+        """Look as soon as may be, and often again for a while."""
+        if self._pause > _NET_SECONDS and self._net is not None:
+            self._net.cancel()
+            self._net = asyncio.get_running_loop().call_later(_NET_SECONDS, self._look)
+        self._pause = _NET_SECONDS
+        self._pull_soon()
+
+    def _pull_soon(self) -> None:
         if self._pulling is None or self._pulling.done():
             self._pulling = asyncio.create_task(self.pull(), name="engine-inbox")
         else:
@@ -94,6 +104,7 @@ class Inbox:
                 del self._seen[run]
 
     def _look(self) -> None:
-        self._net = asyncio.get_running_loop().call_later(_NET_SECONDS, self._look)
+        self._net = asyncio.get_running_loop().call_later(self._pause, self._look)
+        self._pause = min(self._pause * _SLACKENING, RESTING_SECONDS)
         if self._open():
-            self.ring()
+            self._pull_soon()

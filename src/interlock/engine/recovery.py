@@ -38,12 +38,16 @@ class Recovery(Loop):
         self._clock = clock
         self._adopt = adopt
         self._swept = clock.monotonic()
+        self._recovering = False
 
     async def round(self) -> bool:
-        await bury(self._store, self._clock, but=self._node)
-        if self._adopt is not None:
-            await self._adopt()
-        await self._store.queue.expire(self._clock.stamp())
+        live, must_recover = await self._store.nodes.look(self._clock.stamp())
+        if must_recover or self._recovering or any(identity.is_dead(node) for node in live):
+            self._recovering = must_recover  # once more: whoever adopts looks twice
+            await bury(self._store, self._clock, but=self._node)
+            if self._adopt is not None:
+                await self._adopt()
+            await self._store.queue.expire(self._clock.stamp())
         if self._clock.monotonic() - self._swept > _SWEEP_SECONDS:
             self._swept = self._clock.monotonic()
             await self._store.prepare(self._clock.now())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import resource
 import socket
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 
 import loopback
-from interlock import config
+from interlock import config, errors
 from interlock.model.task import Credentials
 from interlock.net.client import Answer, Cause, Client, NoResponse, Request, Response
 
@@ -339,3 +340,19 @@ def test_importing_the_door_does_not_import_the_house() -> None:
     code = "import sys, interlock.net.client, interlock.effects.http; sys.exit('httpx' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+async def test_process_that_may_open_no_socket_says_so(server: loopback.Server) -> None:
+    client = Client(OPEN, 10_000, resolving({"other.example": ["127.0.0.1"]}))
+    try:
+        await client.send(Request(method="get", uri=server.url("/")))  # so that everything is imported
+        before = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, before[1]))
+        try:
+            with pytest.raises(errors.Exhausted) as refused:
+                await client.send(Request(method="get", uri=server.url("/").replace("127.0.0.1", "other.example")))
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    finally:
+        await client.close()
+    assert refused.value.short_of == errors.DESCRIPTORS

@@ -35,7 +35,7 @@ from interlock.store.ports.journal import (
     Post,
     StoredRun,
 )
-from interlock.store.ports.nodes import Claimed, NodeRow, Nodes, NodeState, Pulse
+from interlock.store.ports.nodes import Claimed, Looked, NodeRow, Nodes, NodeState, Pulse
 from interlock.store.ports.queue import ClaimedTask, LogLine, Orphan, Queue, TaskRow
 from interlock.store.ports.store import TRANSACTION_SECONDS, Bell, Joined, Store
 from interlock.store.ports.tokens import Completion, NewToken, TokenRow, Tokens, TokenState
@@ -62,6 +62,7 @@ __all__ = [
     "Journal",
     "LimitSet",
     "LogLine",
+    "Looked",
     "MemoRow",
     "NewCached",
     "NewEvent",

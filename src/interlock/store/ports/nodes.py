@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from interlock.store.ports.row import Row
 
@@ -50,6 +50,13 @@ class NodeState(Row, frozen=True, kw_only=True):
     attempts: int
 
 
+class Looked(NamedTuple):
+    """`live`: the nodes whose lease runs. `must_recover`: a lease ran out, or something is held by who has none."""
+
+    live: list[NodeRow]
+    must_recover: bool
+
+
 class Nodes(Protocol):
     async def join(self, node: NodeRow, ttl_seconds: float) -> None: ...
 
@@ -60,6 +67,10 @@ class Nodes(Protocol):
     async def bury(self, node: str, now: float | None) -> int:
         """Give up a dead node: its runs become free; gives how many. Its attempts are lost when it was pinned; those of
         others may outlive it and wait for `Queue.adopt` or for the end of their leases."""
+        ...
+
+    async def look(self, now: float | None) -> Looked:
+        """Say in one read whether there is anything to recover: what every node asks all the time."""
         ...
 
     async def live(self, now: float | None) -> list[NodeRow]: ...

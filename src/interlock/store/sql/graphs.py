@@ -92,12 +92,13 @@ class SqlGraphs:
         return await self._database.read(look, once=True)
 
     async def due(self, now: float | None) -> int:
-        async def look(transaction: Transaction) -> tuple[bool, list[Row]]:
-            next_ = await transaction.rows("tasks_due_next", {"now": now})
+        async def look(transaction: Transaction) -> list[Row]:
             page = {"after": self._looked_at, "limit": _LIMITS_AT_ONCE}
-            return bool(next_) and next_[0][0] <= 0.0, await transaction.rows("limits_waited_for", page)
+            return await transaction.rows("limits_waited_for", page)
 
-        delayed, waited_for = await self._database.read(look)
+        seconds = await self.next_due(now)
+        delayed = seconds is not None and seconds <= 0.0
+        waited_for = await self._database.read(look, once=True)
         self._looked_at = waited_for[-1][0] if len(waited_for) == _LIMITS_AT_ONCE else ""
         free = [name for name, room in waited_for if room > 0]
         if not delayed and not free:

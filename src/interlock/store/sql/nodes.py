@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from interlock.store.ports import Claimed, NodeRow, NodeState
+from interlock.store.ports import Claimed, Looked, NodeRow, NodeState
 from interlock.store.sql import queue
 from interlock.store.sql.transaction import Database, Row, Transaction
 
@@ -72,6 +72,14 @@ class SqlNodes:
     async def expired(self, now: float | None) -> list[NodeRow]:
         return await self._by_lease(now, alive=False)
 
+    async def look(self, now: float | None) -> Looked:
+        async def work(transaction: Transaction) -> Looked:
+            rows = await transaction.rows("nodes_look", {"now": now})
+            live = [_node(row[:9]) for row in rows if row[9]]
+            return Looked(live, len(live) < len(rows) or not rows or bool(rows[0][10]))
+
+        return await self._database.read(work, once=True)
+
     async def ghosts(self) -> list[str]:
         async def work(transaction: Transaction) -> list[str]:
             return [row[0] for row in await transaction.rows("owners_without_lease", {})]
@@ -133,7 +141,7 @@ class SqlNodes:
             rows = await transaction.rows("node_asked", {"node": node})
             return bool(rows) and rows[0][0] is not None
 
-        return await self._database.read(work)
+        return await self._database.read(work, once=True)
 
     async def note(self, node: str, refusals: Mapping[str, str], unready: Sequence[str]) -> None:
         row = {"node": node, "refusals": _json(refusals), "unready": _json(unready)}
@@ -152,13 +160,8 @@ class SqlNodes:
 
 async def renew(transaction: Transaction, node: str, node_ttl: float, attempt_ttl: float, now: float | None) -> bool:
     """Prolong a node's lease and those of its attempts; False when the node was given up for dead."""
-    alive = await transaction.run(
-        "lease_extend", {"kind": NODE, "name": node, "holder": node, "ttl": node_ttl, "now": now}
-    )
-    if not alive:
-        return False
-    await transaction.run("leases_extend", {"holder": node, "kind": queue.ATTEMPT, "ttl": attempt_ttl, "now": now})
-    return True
+    ttls = {"node": node, "node_ttl": node_ttl, "attempt_ttl": attempt_ttl, "now": now}
+    return bool(await transaction.rows("node_renew", ttls))
 
 
 async def _end(transaction: Transaction, node: str, now: float | None, *, losing: bool) -> int:

@@ -81,6 +81,7 @@ class SqliteDatabase:
         self._log: WriteAheadLog | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._version = 0
+        self._commits: int | None = None
         self.joined = Transactions(path, lambda: ring(news.ANYTHING))
         self._gate = asyncio.Lock()
         """In memory: held by whoever uses the one connection."""
@@ -125,10 +126,7 @@ class SqliteDatabase:
                 self._connection = connect(self._path)
                 migrate(self._connection)
             self._version = self._data_version()
-            try:
-                self._log = WriteAheadLog(self._path)
-            except OSError as error:
-                raise errors.StoreUnavailable(f"cannot open the store {self._path}: {error}") from error
+            self._log = WriteAheadLog(self._path)
 
     async def close(self) -> None:
         """Finish what is queued, then close everything. Safe to call twice."""
@@ -145,9 +143,7 @@ class SqliteDatabase:
                 reader.close()
             self._reading.clear()
             self._readers = None
-        if self._log is not None:
-            self._log.close()
-            self._log = None
+        self._log = None
         connection, self._connection = self._connection, None
         if connection is not None:
             with self._lock.held() if self._lock is not None else contextlib.nullcontext():
@@ -309,6 +305,8 @@ class SqliteDatabase:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
+            if self._lock is not None:
+                self._lock.count_commit()
             self._die_if_told(group, after=True)
 
     @contextlib.contextmanager
@@ -331,11 +329,14 @@ class SqliteDatabase:
     def _fold_back(self, pages: int) -> None:
         """Fold the log back if it is longer. What this meets (a full disk) is nobody's failure: all of it is durable."""
         assert self._connection is not None
-        if self._log is None or self._log.backlog() <= pages:
+        if self._log is None:
             return
-        with contextlib.suppress(OSError, sqlite3.Error), self._locked():
-            if self._log.backlog() > pages:  # else another process has done it while this one waited
-                self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        with contextlib.suppress(OSError, sqlite3.Error):
+            if self._log.backlog() <= pages:
+                return
+            with self._locked():
+                if self._log.backlog() > pages:  # else another process has done it while this one waited
+                    self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def _answer(self, group: list[_Member]) -> None:
         tells = 0
@@ -367,8 +368,12 @@ class SqliteDatabase:
             version = self._data_version()
         except sqlite3.Error:
             return False  # the next transaction meets it too and tells its caller; the writer must not die of it
-        changed, self._version = version != self._version, version
-        return changed
+        if version == self._version:
+            return False
+        self._version = version
+        assert self._lock is not None
+        before, self._commits = self._commits, self._lock.commits
+        return before is None or before != self._commits
 
     def _data_version(self) -> int:
         assert self._connection is not None

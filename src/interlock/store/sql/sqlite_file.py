@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import sqlite3
+import struct
 from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
@@ -17,6 +18,8 @@ from interlock.store.sql.transaction import Row
 T = TypeVar("T")
 
 _BUSY_MILLISECONDS: Final = 10_000  # only foreign tools hold SQLite's own lock; ours queue on the OS lock
+_COUNT: Final = struct.Struct("=Q")
+_COMMITS: Final = 2**64
 _OURS: Final = {"migrations", "runs"}  # every store has these tables since its first transaction
 
 
@@ -42,10 +45,17 @@ class SqliteTransaction:
 
 
 class OsLock:
-    """The lock between the processes that share a file. The kernel releases it when its holder dies."""
+    """The lock between the processes that share a file. The kernel releases it when its holder dies.
+
+    Its file holds a number that grows with every commit that others may want to know of. The renewals of leases do not
+    count: SQLite tells that there was a commit, and of those of nodes at rest there is one a second.
+    """
 
     def __init__(self, path: str) -> None:
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        if os.fstat(self._descriptor).st_size < _COUNT.size:
+            with contextlib.suppress(OSError):  # no room: then every commit counts
+                os.pwrite(self._descriptor, bytes(_COUNT.size), 0)
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
@@ -60,6 +70,19 @@ class OsLock:
 
     def release(self) -> None:
         fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
+    @property
+    def commits(self) -> int | None:
+        """The number of commits that others may want to know of; None when it is not known."""
+        try:
+            return int(_COUNT.unpack(os.pread(self._descriptor, _COUNT.size, 0))[0])
+        except (OSError, struct.error):
+            return None
+
+    def count_commit(self) -> None:
+        """Count a commit, as long as the lock is held."""
+        with contextlib.suppress(OSError):  # whoever would be woken looks by itself some seconds later
+            os.pwrite(self._descriptor, _COUNT.pack(((self.commits or 0) + 1) % _COMMITS), 0)
 
     def close(self) -> None:
         os.close(self._descriptor)

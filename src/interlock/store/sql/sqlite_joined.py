@@ -89,6 +89,8 @@ class JoinedFile:
             if connection is not None:
                 with translated(self._path), contextlib.closing(connection):
                     finish(connection, commit=commit)
+                    if lock is not None and commit:
+                        lock.count_commit()
         finally:
             if lock is not None:
                 lock.close()  # which releases it

@@ -1,10 +1,11 @@
-"""The bell across processes: LISTEN on a connection of its own, NOTIFY at most every 10 ms, a poll as the net.
+"""The bell across processes: LISTEN on a connection of its own, NOTIFY at most every 10 ms.
 
     changed() --at once--> listeners of this process
               --within 10 ms--> NOTIFY --> every other process --> its listeners
 
 A notification is never part of a commit: NOTIFY makes committing transactions wait for each other. Losing one costs latency
-and never work. Behind a pooler there is no LISTEN, and the poll is quicker.
+and never work: whoever listens also looks by itself, seldom when nothing happens. Behind a pooler there is no LISTEN; a poll
+replaces it.
 """
 
 from __future__ import annotations
@@ -22,8 +23,7 @@ from interlock.store.sql.postgresql.server import Connection, Server
 
 _CHANNEL: Final = "interlock"
 _NOTIFY_SECONDS: Final = 0.01  # changes within this time are one notification
-_POLL_SECONDS: Final = 1.0  # the net under notifications
-_BLIND_SECONDS: Final = 0.25  # and what replaces them while there are none
+_BLIND_SECONDS: Final = 0.25  # a poll replaces notifications while there are none
 _RECONNECT_SECONDS: Final = (0.25, 0.5, 1.0, 2.0, 5.0)
 _CLOSE_SECONDS: Final = 2.0
 
@@ -63,8 +63,9 @@ class PostgresBell(LocalBell, Service):
 
     async def _poll(self) -> None:
         while True:
-            await asyncio.sleep(_POLL_SECONDS if self.is_listening else _BLIND_SECONDS)
-            self.ring()
+            await asyncio.sleep(_BLIND_SECONDS)
+            if not self.is_listening:
+                self.ring()
 
     async def _connected(self, server: Server) -> None:
         """Listen and notify for ever, over one connection after the other."""
@@ -106,7 +107,12 @@ class PostgresBell(LocalBell, Service):
             if self._changed.is_set() and not lost.is_set():
                 self._changed.clear()
                 told, self._news = self._news, 0
-                await connection.execute(f"NOTIFY {_CHANNEL}, '{told}'")
+                try:
+                    await connection.execute(f"NOTIFY {_CHANNEL}, '{told}'")
+                except FAILURES:
+                    self._news |= told  # for the next connection
+                    self._changed.set()
+                    raise
                 await asyncio.sleep(_NOTIFY_SECONDS)
         raise ConnectionResetError("the connection of the bell was closed")
 

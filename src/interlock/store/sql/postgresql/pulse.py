@@ -32,16 +32,21 @@ class PostgresPulse:
                 async with asyncio.timeout(_BEAT_SECONDS):
                     if self._connection is None or self._connection.is_closed():
                         self._connection = await self._server.connect()
-                    await self._connection.execute(self._server.begin)
-                    transaction = PostgresTransaction(self._connection)
-                    alive = await nodes.renew(transaction, self._node, node_ttl_seconds, attempt_ttl_seconds, now)
-                    await self._connection.execute("COMMIT")
-                    return alive
+                    return await self._renew(self._connection, node_ttl_seconds, attempt_ttl_seconds, now)
         except BaseException:
             if self._connection is not None:
                 self._connection.terminate()  # in whatever state it is; the next beat begins anew
                 self._connection = None
             raise
+
+    async def _renew(self, connection: Connection, node_ttl: float, attempt_ttl: float, now: float | None) -> bool:
+        transaction = PostgresTransaction(connection)
+        if not self._server.pooled:  # one statement is a transaction, and one round trip
+            return await nodes.renew(transaction, self._node, node_ttl, attempt_ttl, now)
+        await connection.execute(self._server.begin)
+        alive = await nodes.renew(transaction, self._node, node_ttl, attempt_ttl, now)
+        await connection.execute("COMMIT")
+        return alive
 
     def close(self) -> None:
         if self._connection is not None:
