@@ -57,10 +57,15 @@ async def existing() -> AsyncIterator[Session]:
 
 def execute(command: Coroutine[Any, Any, int]) -> int:
     """Run a command to its end and give its exit code. With --debug, what goes on is told as it happens."""
+    try:
+        loop_factory = _loop_factory()
+    except BaseException:
+        command.close()
+        raise
     end = telemetry.attach(_tell) if options.debug else None
     before, threading.excepthook = threading.excepthook, _complain_of_thread
     try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
             runner.get_loop().set_exception_handler(_complain_of_task)
             return runner.run(command)
     except BrokenPipeError:  # the reader of the pipe has what it wanted
