@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from bench import driver, page, products, rows, statements, table
 from bench.own import cases
 from bench.products import Kind
 from bench.sizes import Scale
-
-from bench import driver, page, products, rows, statements, table
 
 ROOT = Path(__file__).parents[2]
 PLAN = {"cases": ["W1", "W2"], "rounds": 3, "scale": "full", "seed": 1}
