@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import driver, table
+from bench import driver, servers, table
 from bench.sizes import Scale
 
 
@@ -29,6 +29,7 @@ def main(arguments: Sequence[str]) -> int:
     except ValueError as error:
         _tell(str(error))
         return 2
+    servers.stop_with_this_process()
     plan = driver.Plan(
         cases=cases,
         subjects=subjects,

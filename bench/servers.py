@@ -12,10 +12,11 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -117,6 +118,11 @@ def redis() -> Iterator[str]:
             end(process)
 
 
+def stop_with_this_process() -> None:
+    """Let SIGTERM end this process as an exception does, so that the servers it started are stopped."""
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+
+
 def end(process: subprocess.Popen[bytes], signal_number: int = signal.SIGTERM) -> None:
     """End a process of ours, by force when it does not follow."""
     if process.poll() is None:
@@ -152,8 +158,3 @@ def free_port() -> int:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]
         return port
-
-
-def variables(environment: Mapping[str, str], **more: str) -> dict[str, str]:
-    """Give an environment with more in it."""
-    return {**environment, **more}

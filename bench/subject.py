@@ -26,6 +26,7 @@ from bench.sizes import Scale
 
 def main(arguments: Sequence[str]) -> int:
     asked = _parser().parse_args(arguments)
+    servers.stop_with_this_process()
     product = products.PRODUCTS[asked.subject]
     answer: dict[str, Any] = {"subject": product.subject, "case": asked.case, "version": product.version()}
     try:
