@@ -141,7 +141,8 @@ class Beside:
         return Runner(self._host, node, launch).attended(node, launch.orphan_grace_seconds)
 
     def is_left(self, launch: Launch) -> bool:
-        return launch.attempt in self._host.runners
+        runner = self._host.runners.get(launch.attempt)
+        return runner is not None and runner.orphan_grace_seconds > 0  # else nobody finds its spool
 
     async def adopt(self, launch: Launch, on_output: OnOutput) -> Running:
         runner = self._host.runners.get(launch.attempt)
@@ -174,6 +175,7 @@ class Attended:
         if self._runner.attendant is self:
             self._runner.kill()
             await self.news.wait()
+            self._runner.forget()
 
     async def forget(self) -> None:
         if self._runner.attendant is self:

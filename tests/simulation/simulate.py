@@ -6,6 +6,7 @@ import asyncio
 import gc
 import sys
 import warnings
+from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
@@ -32,6 +33,8 @@ class Report:
     last: tuple[str, ...]
     seconds: float
     turns: int
+    figures: dict[str, int]
+    """What there was of what: runs, effects, faults by their kind."""
 
 
 def run(plan: Plan, *, kept: int | None = 60) -> Report:
@@ -73,6 +76,7 @@ def _run(plan: Plan, kept: int | None) -> Report:
             found += [str(stuck), *world.open()]
         except Exception as error:  # noqa: BLE001 (whatever breaks a world is told with its seed)
             found.append(f"the world broke: {error!r}")
+        figures = dict(_figures(world))
         loop.end()
         world.end()
     ledger.CURRENT = None
@@ -83,7 +87,17 @@ def _run(plan: Plan, kept: int | None) -> Report:
         last=tuple(trace.last),
         seconds=loop.time(),
         turns=loop.turns,
+        figures=figures,
     )
+
+
+def _figures(world: World) -> Counter[str]:
+    figures = Counter(f"faults: {fault.kind}" for slot in world.slots for fault in slot.line.struck)
+    figures["worlds"] = 1
+    figures["lives of nodes"] = sum(slot.lives for slot in world.slots)
+    figures["effects"] = len(world.ledger.entries)
+    figures["runs"] = len(world.runs)
+    return figures
 
 
 async def _happen(world: World) -> list[str]:
@@ -103,9 +117,10 @@ def seed(number: int, *, kept: int | None = 60) -> Report:
     return run(draw(number), kept=kept)
 
 
-def checked(number: int) -> tuple[int, tuple[str, ...]]:
-    """Give a seed and its violations, from whatever process."""
-    return number, seed(number).violations
+def checked(number: int) -> tuple[int, tuple[str, ...], dict[str, int]]:
+    """Give a seed, its violations and its figures, from whatever process."""
+    report = seed(number)
+    return number, report.violations, report.figures | {"seconds simulated": round(report.seconds)}
 
 
 def settle() -> None:

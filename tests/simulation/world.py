@@ -33,7 +33,7 @@ from simulation.watch import Watch
 
 _JULIAN_EPOCH: Final = 2440587.5  # 1970, in the days that the statements count where nobody tells them the time
 _AGAIN_SECONDS: Final = 0.5  # before a node that could not come tries again
-_RACE_SECONDS: Final = 0.03  # in which a node that has claimed a run loads it and commits
+_RACE_SECONDS: Final = 0.01  # in which a node that has claimed a run loads it and commits
 os.environ.setdefault(VARIABLE, "a-key-that-is-no-secret-since-it-only-signs-simulated-tokens")
 
 
@@ -134,7 +134,7 @@ class Slot:
 
     def crash(self, fault: Fault) -> None:
         actor = self.actor
-        if actor is None or self.world.is_ending:
+        if actor is None:
             return
         self.world.trace.tell(actor, f"is killed, for {fault.seconds:.3f} s")
         self.world.killed(actor)
@@ -279,6 +279,11 @@ class World:
             slot.line.heal()
         while [slot for slot in self.slots if slot.leave()]:  # each is asked
             await asyncio.sleep(0.5)
+
+    @property
+    def runs(self) -> list[str]:
+        """The ids of all runs, children too."""
+        return [id for (id,) in self.rows("SELECT id FROM runs")]
 
     def end(self) -> None:
         """Close the database: it keeps the function that tells it the time, and thereby the world."""
