@@ -17,8 +17,8 @@ from typing import Final, Protocol
 
 from interlock import telemetry
 
-_SLACKENING: Final = 1.5  # a minute's silence, and a loop that looked every second looks every ten
-RESTING_SECONDS: Final = 10.0
+_SLACKENING: Final = 1.5  # a minute's silence, and a loop that looked every second looks every fifteen
+RESTING_SECONDS: Final = 15.0
 """How far apart the looks of those lie at last who are woken when there is something: what a lost wake-up may cost."""
 
 

@@ -32,7 +32,7 @@ QUEUES = 1_000
 WAITERS = 10_000
 MOST_CPU_PERCENT = 1.0
 MOST_QUERIES = 2.0
-_SETTLING_SECONDS = 40.0  # until those who look every ten seconds at rest do
+_SETTLING_SECONDS = 40.0  # until those who look every fifteen seconds at rest do
 _SAMPLE_SECONDS = 2.0
 _AT_ONCE = 200
 

@@ -2,7 +2,7 @@
 
 Level-triggered: each round looks at what the store says and makes it so. It gives back what the node cannot execute,
 goes on with runs that the node owns without knowing (the reply to a claim was lost), and claims what nobody owns. A round
-that fails is made again; a wake-up that is lost costs a second, ten in a store at rest.
+that fails is made again; a wake-up that is lost costs a second, fifteen in a store at rest.
 """
 
 from __future__ import annotations
