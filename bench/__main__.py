@@ -29,7 +29,14 @@ def main(arguments: Sequence[str]) -> int:
     except ValueError as error:
         _tell(str(error))
         return 2
-    plan = driver.Plan(cases=cases, subjects=subjects, rounds=asked.rounds, scale=asked.scale, seed=asked.seed)
+    plan = driver.Plan(
+        cases=cases,
+        subjects=subjects,
+        rounds=asked.rounds,
+        scale=asked.scale,
+        seed=asked.seed,
+        event_loop=asked.event_loop,
+    )
     folder = Path(asked.out)
     folder.mkdir(parents=True, exist_ok=True)
 
@@ -62,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--scale", type=Scale, choices=list(Scale), default=Scale.FULL)
     parser.add_argument("--quick", dest="scale", action="store_const", const=Scale.QUICK)
     parser.add_argument("--seed", type=int, default=1, help="of the order within a round")
+    parser.add_argument("--event-loop", choices=["asyncio", "uvloop"], default="asyncio", help="of Interlock")
     parser.add_argument("--out", default=".bench", help="the folder to write to")
     return parser
 

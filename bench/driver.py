@@ -43,6 +43,8 @@ class Plan:
     rounds: int
     scale: Scale
     seed: int
+    event_loop: str = "asyncio"
+    """What Interlock's processes that are measured run on, `asyncio` or `uvloop`; peers choose for themselves."""
 
     def steps(self) -> Iterator[tuple[int, str, Product]]:
         """Give what is measured one after the other: round, case, product."""
@@ -62,14 +64,25 @@ def measure(plan: Plan, tell: Callable[[str], None], keep: Callable[[dict[str, A
         postgresql = stack.enter_context(servers.postgresql()) if Kind.POSTGRESQL in kinds else None
         known: dict[str, Any] = {
             "machine": machine.describe(postgresql.version if postgresql else None),
-            "plan": {"cases": list(plan.cases), "rounds": plan.rounds, "scale": plan.scale, "seed": plan.seed},
+            "plan": {
+                "cases": list(plan.cases),
+                "rounds": plan.rounds,
+                "scale": plan.scale,
+                "seed": plan.seed,
+                "event_loop": plan.event_loop,
+            },
             "products": {product.subject: _described(product) for product in plan.subjects},
             "measurements": [],
         }
         tell(machine.sentence(known["machine"]))
+        absent: set[tuple[str, str]] = set()
         for number, case, product in plan.steps():
-            found = _measured(product, case, plan.scale, postgresql)
+            if (product.subject, case) in absent:
+                continue
+            found = _measured(plan, product, case, postgresql)
             known["measurements"].append({"round": number, **found})
+            if "absent" in found:
+                absent.add((product.subject, case))  # the other rounds would say the same
             tell(f"round {number}  {case:6} {product.subject:22} {_told(found)}")
             keep(known)
     return known
@@ -84,12 +97,14 @@ def _described(product: Product) -> dict[str, Any]:
     }
 
 
-def _measured(product: Product, case: str, scale: Scale, postgresql: servers.PostgreSQL | None) -> dict[str, Any]:
+def _measured(plan: Plan, product: Product, case: str, postgresql: servers.PostgreSQL | None) -> dict[str, Any]:
     """Measure one case of one product in a process; whatever goes wrong there is what is found."""
     known = {"subject": product.subject, "case": case}
     if product.version() is None:
         return {**known, "error": f"not installed: {product.distribution}"}
-    command = [sys.executable, "-m", "bench.subject", product.subject, case, "--scale", scale]
+    command = [sys.executable, "-m", "bench.subject", product.subject, case, "--scale", plan.scale]
+    if product.distribution == products.OWN:
+        command += ["--event-loop", plan.event_loop]
     seconds = _LONG_SECONDS if case in LONG_CASES else _SECONDS
     with contextlib.ExitStack() as stack:
         if product.kind is Kind.POSTGRESQL:

@@ -59,8 +59,12 @@ ROWS: Final = (
         case="W5", figure="wall_seconds", title="20 branches of a step of 0.1 s, joined", unit="s", targets=_target(0.115)
     ),
     Row(
-        case="W6", figure="enqueue_per_second", title="10,000 runs of a step stored by a process without a node", unit="/s",
+        case="W6", figure="enqueue_per_second", title="10,000 runs of a step stored in bulk, without a node", unit="/s",
         is_rate=True, targets=_target(50_000),
+    ),
+    Row(
+        case="W6", figure="enqueue_singly_per_second", title="the same stored by a call each, all at once", unit="/s",
+        is_rate=True,
     ),
     Row(
         case="W6", figure="drain_per_second", title="the same done by one worker process", unit="/s", is_rate=True,

@@ -29,7 +29,7 @@ def main(arguments: Sequence[str]) -> int:
     product = products.PRODUCTS[asked.subject]
     answer: dict[str, Any] = {"subject": product.subject, "case": asked.case, "version": product.version()}
     try:
-        answer["figures"] = measured(product, asked.case, Scale(asked.scale), asked.url)
+        answer["figures"] = measured(product, asked.case, Scale(asked.scale), asked.url, asked.event_loop)
     except NotImplementedError as error:
         answer["absent"] = str(error)
     except Exception as error:  # noqa: BLE001 (whatever a product raises is its result; the table names it)
@@ -39,8 +39,13 @@ def main(arguments: Sequence[str]) -> int:
     return 1 if "error" in answer else 0
 
 
-def measured(product: Product, case: str, scale: Scale, url: str | None = None) -> dict[str, float]:
-    """Give the figures of one case, measured now. Raises NotImplementedError: the product has no such case."""
+def measured(
+    product: Product, case: str, scale: Scale, url: str | None = None, event_loop: str = "asyncio"
+) -> dict[str, float]:
+    """Give the figures of one case, measured now. Raises NotImplementedError: the product has no such case.
+
+    `event_loop`: the module whose loop it runs on, `asyncio` or `uvloop`.
+    """
     cases: dict[str, Case] = importlib.import_module(product.module).CASES
     if case not in cases:
         raise NotImplementedError(f"{product.subject} has no case {case}")
@@ -48,7 +53,8 @@ def measured(product: Product, case: str, scale: Scale, url: str | None = None) 
         folder = Path(name)
         with stored(product, folder, url) as place:
             given = Given(subject=product.subject, url=place, folder=folder, sizes=sizes.of(scale))
-            return asyncio.run(cases[case](given))
+            with asyncio.Runner(loop_factory=importlib.import_module(event_loop).new_event_loop) as runner:
+                return runner.run(cases[case](given))
 
 
 @contextlib.contextmanager
@@ -74,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("case")
     parser.add_argument("--scale", choices=list(Scale), default=Scale.FULL, help="how much it does")
     parser.add_argument("--quick", dest="scale", action="store_const", const=Scale.QUICK)
+    parser.add_argument("--event-loop", choices=["asyncio", "uvloop"], default="asyncio")
     parser.add_argument("--url", help="an empty store, instead of one of its own")
     return parser
 

@@ -149,8 +149,9 @@ def _against_alike(line: Line) -> float | None:
 def _method(known: Mapping[str, Any]) -> str:
     plan = known["plan"]
     return (
-        f"Scale `{plan['scale']}`, {plan['rounds']} rounds, interleaved in an order from seed {plan['seed']}. A figure is the"
-        " median of the rounds, in brackets the lowest and the highest. *Of the target* and *against* say how many times"
+        f"Scale `{plan['scale']}`, {plan['rounds']} rounds, interleaved in an order from seed {plan['seed']};"
+        f" Interlock on the event loop of {plan.get('event_loop', 'asyncio')}. A figure is the median of the rounds,"
+        " in brackets the lowest and the highest. *Of the target* and *against* say how many times"
         " better Interlock is: 2.0x is half the time, or twice the rate. DBOS is compared on the same kind of store, at its"
         " best (SQLite in WAL mode); the best peer may do less, and keep less, as the second table says."
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from bench import driver, page, products, rows, statements, table
 from bench.own import cases
 from bench.products import Kind
@@ -116,6 +117,17 @@ def test_results_measured_apart_replace_their_cases() -> None:
 
     assert [measured["figures"] for measured in joined["measurements"]] == [{"p50_ms": 1.0}, {"runs_per_second": 2.0}]
     assert "W2 measured apart (5 rounds, scale `full`)" in page.page(joined, "{{table}}")
+
+
+def test_results_of_some_cases_leave_the_others_and_results_of_all_replace_them() -> None:
+    before = known(found("interlock-sqlite", "W1", p50_ms=1.0), found("interlock-sqlite", "W2", runs_per_second=1.0))
+    some = known(found("interlock-sqlite", "W2", runs_per_second=2.0)) | {"plan": {**PLAN, "cases": ["W2"]}}
+
+    assert page.kept(before, [some]) == [before, some]
+    assert page.kept(before, [before]) == [before]
+    assert page.kept(before | {"plan": {**PLAN, "scale": "smoke"}}, [some]) == [some], "another scale"
+    twice = page.merged([before, some, some])
+    assert [other["plan"]["cases"] for other in twice["apart"]] == [["W2"]]
 
 
 def test_page_is_what_its_figures_and_notes_make() -> None:

@@ -72,11 +72,12 @@ Behind a pooler in transaction mode changes are looked for four times a second, 
 _REPEAT = """## Repeat it
 
 ```text
-make chaos          the storms of continuous integration, exhaustion, clocks, takeover, restarts: minutes
-make storm          the storms above, on both stores: about 40 minutes
-make soak           24 hours; SOAK_MINUTES=20 for less
-make rest           20 minutes each: both stores, with and without waiters
-make reliability    this page, from what those have left
+make storm                 two short storms, and what runs out: minutes
+make storm FULL=1          the storms above: about an hour
+make chaos                 all of tests/chaos: also takeover, crashes of the server, clocks, schema changes under load
+make soak SOAK_MINUTES=20  24 hours without SOAK_MINUTES
+make idle                  20 minutes each: both stores, with and without waiters
+make reliability           this page, from what the full ones have left in reliability.json (`--record`)
 ```
 
 Not tested: several machines, a network that loses packets, a disk that lies about what it has written.

@@ -222,6 +222,24 @@ async def test_listing_is_newest_first_filtered_and_paged(store: Store) -> None:
     assert [row.id for row in await store.views.runs("default", [], None, "r3", 9)] == ["r2", "r1", "r0"]
     assert [row.id for row in await store.views.runs("default", ["faulted"], None, None, 9)] == ["r3", "r1"]
     assert [row.id for row in await store.views.runs(None, [], "v", None, 9)] == ["r9"]
+    assert [row.id for row in await store.views.runs("default", ["running"], None, "r4", 1)] == ["r2"]
+    assert [row.id for row in await store.views.runs("default", ["faulted", "running"], None, None, 3)] == [
+        "r4",
+        "r3",
+        "r2",
+    ]
+
+
+async def test_listing_by_status_finds_owned_unowned_and_ended_runs_each_once(store: Store) -> None:
+    every = list(RunStatus)
+    for number, status in enumerate(every):
+        await store.journal.commit(accepting(f"owned{number}", status=status))
+        await store.journal.commit(accepting(f"unowned{number}", status=status, new={"owner": None}))
+    for number, status in enumerate(every):
+        found = [row.id for row in await store.views.runs("default", [status], None, None, 9)]
+        assert sorted(found) == [f"owned{number}", f"unowned{number}"]
+    wanted = [status for status in every if status is not RunStatus.COMPLETED]
+    assert len(await store.views.runs("default", wanted, None, None, 99)) == 2 * len(wanted)
 
 
 async def test_unowned_runs_are_claimed_once_with_a_new_epoch(store: Store) -> None:

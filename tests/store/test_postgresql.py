@@ -163,7 +163,7 @@ async def test_store_that_needs_a_migration_of_a_newer_version_is_refused(
 ) -> None:
     await connection.execute("INSERT INTO migrations VALUES ('9999_later', 0)")
     await (await open_store(postgres_url)).close()
-    await connection.execute("INSERT INTO meta VALUES ('needs', '9999_later')")
+    await connection.execute("UPDATE meta SET value = '9999_later' WHERE name = 'needs'")
     with pytest.raises(errors.StoreCorrupt, match="newer Interlock"):
         await open_store(postgres_url)
 

@@ -41,6 +41,30 @@ async def test_look_tells_of_a_run_and_of_an_attempt_whose_holder_is_gone(store:
     assert ([each.node for each in live], must_recover) == (["n2"], True)
 
 
+async def test_attempt_in_a_node_dies_with_it_and_frees_its_limit_and_a_process_of_its_own_may_live_on(
+    store: Store,
+) -> None:
+    for name in ("n1", "n2"):
+        await store.nodes.join(node(name), _NODE_SECONDS)
+    await store.graphs.limit("l", 1)
+    await store.journal.commit(accepting("r1", new={"owner": "n1"}))
+    pools = {"t1": "in-process", "t2": "in-process", "t3": "local"}
+    limits = {"t1": ("l",), "t2": ("l",), "t3": ()}
+    tasks = [
+        new_task(task, "r1", number, pool=pool, limits=limits[task])
+        for number, (task, pool) in enumerate(pools.items(), 1)
+    ]
+    await store.journal.commit(batch("r1", seq=1, tasks=tasks))
+    first = await store.queue.claim("n1", "in-process", 4, 4, _ATTEMPT_SECONDS, 100.0, own=True)
+    await store.queue.claim("n1", "local", 4, 4, _ATTEMPT_SECONDS, 100.0, own=True)
+    assert len(first) == 1
+    await store.nodes.bury("n1", 101.0)
+    assert [orphan.task.task for orphan in await store.queue.orphans(9)] == ["t3"]
+    await store.nodes.claim_runs("n2", 9)
+    then = await store.queue.claim("n2", "in-process", 4, 4, _ATTEMPT_SECONDS, 102.0, own=True)
+    assert {task.task for task in (*first, *then)} == {"t1", "t2"}
+
+
 async def test_look_tells_of_an_attempt_whose_own_lease_ran_out(store: Store) -> None:
     await store.nodes.join(node("n1"), 1_000.0)
     await store.journal.commit(accepting("r1", new={"owner": "n1"}))

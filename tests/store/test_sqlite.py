@@ -78,6 +78,7 @@ HOT = {
     "runs_unattended": "runs_free",
     "runs_undispatched": "tasks_ready",
     "runs_ended_page": "runs_ended",
+    "run_list_unfinished": "runs_unsuccessful",
     "nodes_forget": "nodes_left",
     "undos_page": "memos_undo",
     "run_list_of_attribute": "attributes_found",
@@ -115,6 +116,18 @@ def test_statement_is_planned_with_an_index(name: str) -> None:
     assert not [step for step in grown if step not in using_index], plan
     if name in HOT:
         assert any(HOT[name] in step for step in plan), plan
+
+
+async def test_list_of_what_has_not_completed_leaves_out_the_completed_ones() -> None:
+    sql = statements.load("sqlite")["run_list_unfinished"]
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    sqlite.migrate(connection)
+    parameters = dict.fromkeys(re.findall(r":([a-z_]+)", sql), 1)
+    plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", parameters)]
+    connection.close()
+
+    read = {step.split("INDEX ")[1].split(" ")[0] for step in plan if "INDEX" in step}
+    assert read == {"runs_free", "runs_owned", "runs_unsuccessful"}, plan
 
 
 async def test_concurrent_commits_share_transactions(tmp_path: Path) -> None:
@@ -171,7 +184,7 @@ async def test_damaged_foreign_and_newer_files_are_refused_untouched(tmp_path: P
     connection.close()
     await (await open_store(f"sqlite:///{newer}")).close()  # what it does not know does not concern it
     with contextlib.closing(sqlite3.connect(newer)) as connection, connection:
-        connection.execute("INSERT INTO meta VALUES ('needs', '9999_later')")
+        connection.execute("INSERT OR REPLACE INTO meta VALUES ('needs', '9999_later')")
     connection.close()
     with pytest.raises(errors.StoreCorrupt, match="newer Interlock"):
         await open_store(f"sqlite:///{newer}")

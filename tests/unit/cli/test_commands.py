@@ -711,7 +711,7 @@ def broken_stores(typed: Typed) -> dict[str, str]:
     (folder / "newer.db").write_bytes(good)
     with contextlib.closing(sqlite3.connect(folder / "newer.db")) as newer, newer:
         newer.execute("INSERT INTO migrations VALUES ('9999_future', 0)")
-        newer.execute("INSERT INTO meta VALUES ('needs', '9999_future')")
+        newer.execute("INSERT OR REPLACE INTO meta VALUES ('needs', '9999_future')")
     newer.close()
     return {
         "sqlite:///folder": "cannot open the store folder",

@@ -66,7 +66,7 @@ class Nodes(Protocol):
 
     async def bury(self, node: str, now: float | None) -> int:
         """Give up a dead node: its runs become free; gives how many. Its attempts are lost when it was pinned; those of
-        others may outlive it and wait for `Queue.adopt` or for the end of their leases."""
+        others that are processes of their own may outlive it and wait for `Queue.adopt` or for the end of their leases."""
         ...
 
     async def look(self, now: float | None) -> Looked:

@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from interlock.flow.python.options import IN_PROCESS
 from interlock.store.ports import Claimed, Looked, NodeRow, NodeState
 from interlock.store.sql import queue
 from interlock.store.sql.transaction import Database, Row, Transaction
@@ -167,14 +168,16 @@ async def renew(transaction: Transaction, node: str, node_ttl: float, attempt_tt
 async def _end(transaction: Transaction, node: str, now: float | None, *, losing: bool) -> int:
     """End a node's lease: its runs are free and, `losing`, its attempts lost, all in one transaction.
 
+    Those that ran in the node itself are lost with it whatever it was: nobody can adopt them, and until their own lease ran
+    out they would keep the places of their limits from others.
+
     Runs before attempts, as in a commit, so that the two wait for each other in one order.
     """
     await transaction.run("lease_end", {"kind": NODE, "name": node})
     await transaction.run("node_leave", {"node": node, "now": now})
     freed = await transaction.run("runs_free_of", {"node": node, "now": now})
-    if losing:
-        attempts = await transaction.rows("leases_end_of_holder", {"holder": node, "kind": queue.ATTEMPT})
-        await queue.lose(transaction, attempts, now)
+    held = {"holder": node, "kind": queue.ATTEMPT, "place": None if losing else IN_PROCESS}
+    await queue.lose(transaction, await transaction.rows("leases_end_of_holder", held), now)
     return freed
 
 

@@ -59,7 +59,8 @@ class SqlViews:
             "limit": limit,
         }
 
-        statement = "run_list"
+        # Few of many: going through the completed ones would take a second for each million.
+        statement = "run_list_unfinished" if status and RunStatus.COMPLETED not in status else "run_list"
         if attributes:
             statement = "run_list_of_attribute_anywhere" if namespace is None else "run_list_of_attribute"
             (name, value), *others = ((name, commit.attribute_text(value)) for name, value in attributes.items())

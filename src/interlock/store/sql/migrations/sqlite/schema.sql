@@ -191,6 +191,9 @@ CREATE INDEX nodes_left ON nodes (left_at) WHERE left_at IS NOT NULL;
 -- For retention, oldest first. Written once, by the commit that ends the run.
 CREATE INDEX runs_ended ON runs (ended_at) WHERE ended_at IS NOT NULL;
 
+-- What people look for among millions that went well. A run that completes is never in it, so the usual one pays nothing.
+CREATE INDEX runs_unsuccessful ON runs (run) WHERE status IN ('faulted', 'cancelled');
+
 -- Runs that are removed already, whose other rows are still to be deleted, in pieces.
 CREATE TABLE removals (
   run TEXT PRIMARY KEY
