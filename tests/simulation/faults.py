@@ -53,7 +53,7 @@ class Fault:
 _WEIGHTS: Final = {
     Kind.CRASH: 6,
     Kind.PAUSE: 3,
-    Kind.STALL: 4,
+    Kind.STALL: 6,
     Kind.OUTAGE: 1,
     Kind.REFUSED: 3,
     Kind.LOST_REPLY: 6,
@@ -74,9 +74,17 @@ _SECONDS: Final = {
     Kind.ECHO: (0.5, 10.0),
     Kind.DRAIN: (0.0, 5.0),
 }
-_CALLS: Final = {"": 400, "journal.commit": 40, "queue.settle": 10, "queue.claim": 10, "nodes.claim_runs": 4}
+_CALLS: Final = {"": 400, "journal.commit": 25, "queue.settle": 10, "queue.claim": 10, "nodes.claim_runs": 4}
 """Among how many calls, by method, faults strike; "" stands for all."""
 _METHODS: Final = ("", "", *_CALLS)
+_STALLED: Final = (
+    "journal.commit",
+    "journal.commit",
+    "journal.commit",
+    "queue.settle",
+    "queue.claim",
+    "nodes.claim_runs",
+)
 _TURNS: Final = 4_000
 _TIME_SECONDS: Final = 10.0
 
@@ -93,7 +101,7 @@ def _one(chance: random.Random, nodes: int) -> Fault:
     method = ""
     place: dict[str, float] = {}
     if kind in AT_CALLS and not (kind in AT_TURNS and chance.random() < 0.3):
-        method = chance.choice(_METHODS[1:] if kind is Kind.STALL else _METHODS)
+        method = chance.choice(_STALLED if kind is Kind.STALL else _METHODS)
         place["call"] = 1 + int(_CALLS[method] * chance.random() ** 2)
     elif kind in AT_TURNS:
         place["turn"] = 1 + int(_TURNS * chance.random() ** 2)
@@ -103,7 +111,7 @@ def _one(chance: random.Random, nodes: int) -> Fault:
         kind=kind,
         node=chance.randrange(nodes),
         method=method,
-        after=chance.random() < 0.5,
+        after=chance.random() < (0.25 if kind is Kind.STALL else 0.5),
         seconds=low + (high - low) * chance.random() ** 3,
         **place,  # type: ignore[arg-type]  # numbers of either kind
     )
