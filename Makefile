@@ -54,7 +54,7 @@ chaos: $(STAMP)  ## kill, stop and restart nodes and servers under load; takes m
 # Bounded: make storm. At full scale: make storm FULL=1, which takes hours and fills in docs/explanation/reliability.json.
 storm: $(STAMP)  ## let kills, stops, restarts and shortages rage over real nodes and servers
 ifdef FULL
-	PYTHONPATH=src:tests $(BIN)/python -m chaos.storm
+	PYTHONPATH=src:tests $(BIN)/python -m chaos.storm --record
 else
 	$(BIN)/python -m pytest tests/chaos/test_storm.py tests/chaos/test_exhaustion.py -m chaos -n 0 -s
 endif
