@@ -35,7 +35,7 @@ def test_wrong_input_exits_2_and_broken_store_4(shell: Shell) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signal_without_a_terminal_leaves_the_run_and_exits_130(shell: Shell, number: signal.Signals) -> None:
-    shell.write("waiting.yaml", WAITING.replace("seconds: 5", "milliseconds: 1500"))
+    shell.write("waiting.yaml", WAITING.replace("seconds: 5", "milliseconds: 3000"))
     with shell.started("run", "waiting.yaml", "--id", "left") as process:
         until(lambda: _waits(shell))
         process.send_signal(number)
