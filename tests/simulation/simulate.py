@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import sys
 import warnings
 from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
+from interlock.secrets.key import VARIABLE
 from simulation import invariants, ledger, patches
 from simulation.client import Client
 from simulation.ledger import Ledger
 from simulation.loop import SimulatedLoop, Stuck
 from simulation.plan import Plan, draw
 from simulation.trace import Trace
-from simulation.world import World
+from simulation.world import KEY, World
 
 _SECONDS: Final = 700.0  # of the world, in which every plan comes to its end
 _TURNS: Final = 300_000
@@ -44,6 +46,8 @@ def run(plan: Plan, *, kept: int | None = 60) -> Report:
     to that. It is collected at the end, when nothing that it does counts; it complains that there is no loop any more.
     """
     was_enabled, threshold, hook = gc.isenabled(), gc.get_threshold(), sys.unraisablehook
+    key = os.environ.get(VARIABLE)
+    os.environ[VARIABLE] = KEY  # for as long as the world lasts: other tests make keys of their own
     gc.disable()
     sys.unraisablehook = _unheard
     try:
@@ -52,6 +56,9 @@ def run(plan: Plan, *, kept: int | None = 60) -> Report:
             report = _run(plan, kept)
             gc.collect()
     finally:
+        del os.environ[VARIABLE]
+        if key is not None:
+            os.environ[VARIABLE] = key
         sys.unraisablehook = hook
         gc.set_threshold(*threshold)  # which every node changes while it lives
         if was_enabled:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final
@@ -18,7 +17,6 @@ from interlock.config import Settings
 from interlock.engine.membership import BEAT_SECONDS, Beats, Membership
 from interlock.pool.in_process import InProcessPool
 from interlock.pool.launcher import Launch, Launcher
-from interlock.secrets.key import VARIABLE
 from interlock.store.ports import Pulse
 from interlock.store.sql.store import SqliteStore
 from simulation.clock import EPOCH, SimulatedClock
@@ -34,7 +32,7 @@ from simulation.watch import Watch
 _JULIAN_EPOCH: Final = 2440587.5  # 1970, in the days that the statements count where nobody tells them the time
 _AGAIN_SECONDS: Final = 0.5  # before a node that could not come tries again
 _RACE_SECONDS: Final = 0.01  # in which a node that has claimed a run loads it and commits
-os.environ.setdefault(VARIABLE, "a-key-that-is-no-secret-since-it-only-signs-simulated-tokens")
+KEY = "a-key-that-is-no-secret-since-it-only-signs-simulated-tokens"
 
 
 class Slot:
