@@ -13,9 +13,10 @@ anywhere: async ones on that loop, sync ones in threads.
 from __future__ import annotations
 
 import asyncio
+import builtins
 import concurrent.futures
 import threading
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -205,6 +206,19 @@ class Interlock:
     ) -> Run[Any]:
         run = self._call(lambda app: app.start(workflow, *args, conn=_joined(conn), **kwargs))
         return Run(self._entered, run)
+
+    def start_many(
+        self,
+        workflow: Workflow[..., R],
+        arguments: Iterable[tuple[Any, ...] | Mapping[str, Any]],
+        /,
+        *,
+        ids: Iterable[str] | None = None,
+        namespace: str | None = None,
+        detach: bool = False,
+    ) -> builtins.list[Run[R]]:
+        runs = self._call(lambda app: app.start_many(workflow, arguments, ids=ids, namespace=namespace, detach=detach))
+        return [Run(self._entered, run) for run in runs]
 
     def start_definition(
         self, definition: str | Path, input: Json = None, *, id: str | None = None, namespace: str | None = None

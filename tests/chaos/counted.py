@@ -1,6 +1,6 @@
 """`interlock` with a count of the statements that it gives SQLite, in the file that STATEMENTS names.
 
-STATEMENTS=/tmp/count python -m chaos.counted node
+STATEMENTS=statements.count python -m chaos.counted node
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ _PRUNE_SECONDS = 20.0
 _SAMPLE_SECONDS = 5.0
 _WARM_UP = 0.3  # of the time: caches fill, and the allocator gets what it keeps
 _MOST_DESCRIPTORS = 8  # that come and go
-_ROOM = 4.0  # of what histories may hold: what ended since the last removal, and what a busy machine has not come to
+_ROOM = 2.0  # of what histories may hold: what ended since the last removal, and what it has not come to
 _LARGEST_WAL_BYTES = 64 * 2**20
 
 _COUNTS = {

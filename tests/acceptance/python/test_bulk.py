@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from interlock import Interlock, errors, step, workflow
+from interlock import Interlock, errors, step, sync, workflow
 
 
 @step
@@ -73,3 +73,10 @@ async def test_only_workflows_are_started(tmp_path: Path) -> None:
         with pytest.raises(errors.Invalid, match="decorate it with @workflow"):
             await app.start_many(len, [(1,)])  # type: ignore[arg-type]
         assert await app.start_many(double, []) == []
+
+
+def test_programs_without_a_loop_start_many_too(tmp_path: Path) -> None:
+    with sync.Interlock(f"sqlite:///{tmp_path}/s.db") as app:
+        runs = app.start_many(double, [(1,), {"number": 2}], ids=["a", "b"])
+        assert [run.result() for run in runs] == [2, 4]
+        assert [run.fresh for run in app.start_many(double, [(1,)], ids=["a"])] == [False]
