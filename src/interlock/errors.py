@@ -7,7 +7,9 @@
     │   └── Misfit              a Python value does not fit its annotation, or cannot be stored
     ├── NotFound           the named thing does not exist                  exit 2
     ├── Conflict           another writer was first, or the state forbids it   exit 2
-    │   └── StaleEpoch          the run moved on; stop at once
+    │   ├── StaleEpoch          the run moved on; stop at once
+    │   ├── LockError           a lock is not the caller's; `code` says why
+    │   └── WorkerError         a worker's registration is refused, or its place was given to another one
     ├── Environment        the machine or the store stands in the way      exit 4
     │   ├── StoreUnavailable    cannot be reached or locked in time; may be tried again
     │   ├── StoreCorrupt        the file is not a store or is damaged
@@ -77,6 +79,31 @@ class Conflict(InterlockError):
 
 class StaleEpoch(Conflict):
     """The run belongs to another node by now: drop it and write nothing more."""
+
+
+class LockError(Conflict):
+    """A lock is not the caller's to release or to write under, or waiting for it would never end.
+
+    `code`: "invalid-owner" (another one holds it), "not-found" (nobody does), "lock-expired" (the grant is over, or another
+    one came after it), "deadlock" (whoever holds it waits, directly or not, for the caller).
+    """
+
+    def __init__(self, message: str, code: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class WorkerError(Conflict):
+    """A worker cannot be registered, or the present process is not it any more. `worker` is its id.
+
+    `code`: "worker-taken" (a live process has the id), "too-many-workers", "worker-gone" (it was given up or replaced),
+    "worker-state" (its state forbids the change).
+    """
+
+    def __init__(self, message: str, worker: str, code: str) -> None:
+        super().__init__(message)
+        self.worker = worker
+        self.code = code
 
 
 DESCRIPTORS: Final = "descriptors"

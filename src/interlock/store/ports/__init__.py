@@ -4,6 +4,9 @@
     Queue     at-least-once, leased, fenced
     Tokens    completed once, in the transaction that tells the run
     Nodes     leases of nodes, and the runs and tasks of the dead
+    Locks     leases on names, each grant with a fence
+    Cells     shared memory: compare-and-set, and changes that are read without a gap
+    Workers   the registry of who takes tasks, and the slots that they hold
     Bell      wake-ups only; may be lost or doubled
     Upkeep    what keeps a store small and safe: removal of what is old, copies, restoring
     Views     read-only, may be stale
@@ -15,6 +18,7 @@ StoreUnavailable; nothing of it was applied, or (a lost reply) repeating it chan
 
 from __future__ import annotations
 
+from interlock.store.ports.cells import CellChange, CellRow, Cells, CellWrite, Changes, WriteResult, Written
 from interlock.store.ports.graphs import DUE_AT_ONCE, GraphTask, TaskGraphs
 from interlock.store.ports.journal import (
     Attribute,
@@ -35,12 +39,35 @@ from interlock.store.ports.journal import (
     Post,
     StoredRun,
 )
+from interlock.store.ports.locks import (
+    LockMode,
+    LockRequest,
+    LockRow,
+    Locks,
+    Released,
+    Renewals,
+    Renewed,
+    Taken,
+    Taking,
+    Wait,
+)
 from interlock.store.ports.nodes import Claimed, Looked, NodeRow, Nodes, NodeState, Pulse
 from interlock.store.ports.queue import ClaimedTask, LogLine, Orphan, Queue, TaskRow
 from interlock.store.ports.store import TRANSACTION_SECONDS, Bell, Joined, Store
 from interlock.store.ports.tokens import Completion, NewToken, TokenRow, Tokens, TokenState
 from interlock.store.ports.upkeep import EndedRun, Upkeep
 from interlock.store.ports.views import EventRow, RunRow, Views
+from interlock.store.ports.workers import (
+    Choice,
+    NewWorker,
+    Recovered,
+    Registered,
+    SlotRow,
+    WorkerEvent,
+    WorkerRow,
+    Workers,
+    WorkerState,
+)
 
 __all__ = [
     "DUE_AT_ONCE",
@@ -48,6 +75,12 @@ __all__ = [
     "Attribute",
     "Batch",
     "Bell",
+    "CellChange",
+    "CellRow",
+    "CellWrite",
+    "Cells",
+    "Changes",
+    "Choice",
     "Claimed",
     "ClaimedTask",
     "Committed",
@@ -61,6 +94,10 @@ __all__ = [
     "Joined",
     "Journal",
     "LimitSet",
+    "LockMode",
+    "LockRequest",
+    "LockRow",
+    "Locks",
     "LogLine",
     "Looked",
     "MemoRow",
@@ -71,6 +108,7 @@ __all__ = [
     "NewSubscription",
     "NewTask",
     "NewToken",
+    "NewWorker",
     "NodeRow",
     "NodeState",
     "Nodes",
@@ -78,9 +116,17 @@ __all__ = [
     "Post",
     "Pulse",
     "Queue",
+    "Recovered",
+    "Registered",
+    "Released",
+    "Renewals",
+    "Renewed",
     "RunRow",
+    "SlotRow",
     "Store",
     "StoredRun",
+    "Taken",
+    "Taking",
     "TaskGraphs",
     "TaskRow",
     "TokenRow",
@@ -88,4 +134,11 @@ __all__ = [
     "Tokens",
     "Upkeep",
     "Views",
+    "Wait",
+    "WorkerEvent",
+    "WorkerRow",
+    "WorkerState",
+    "Workers",
+    "WriteResult",
+    "Written",
 ]

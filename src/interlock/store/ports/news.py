@@ -20,7 +20,13 @@ RUNS: Final = 8
 """A run has no owner."""
 ENDS: Final = 16
 """A run has ended."""
-ANYTHING: Final = 31
+LOCKS: Final = 32
+"""A lock is free, or was taken away."""
+CELLS: Final = 64
+"""A cell of shared memory has changed."""
+WORKERS: Final = 128
+"""A worker came, went or has room."""
+ANYTHING: Final = 255
 
 
 def of(batch: Batch) -> int:

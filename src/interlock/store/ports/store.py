@@ -7,14 +7,17 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, Protocol
 
 from interlock.model.json import Json
+from interlock.store.ports.cells import Cells
 from interlock.store.ports.graphs import TaskGraphs
 from interlock.store.ports.journal import Journal
+from interlock.store.ports.locks import Locks, Renewals
 from interlock.store.ports.news import ANYTHING
 from interlock.store.ports.nodes import Nodes, Pulse
 from interlock.store.ports.queue import Queue
 from interlock.store.ports.tokens import Tokens
 from interlock.store.ports.upkeep import Upkeep
 from interlock.store.ports.views import Views
+from interlock.store.ports.workers import Workers
 
 TRANSACTION_SECONDS: Final = 5.0
 """How long a caller's transaction may take: on SQLite everybody else's writes wait for it, and a node whose lease is not
@@ -75,6 +78,15 @@ class Store(Protocol):
     def tokens(self) -> Tokens: ...
 
     @property
+    def locks(self) -> Locks: ...
+
+    @property
+    def cells(self) -> Cells: ...
+
+    @property
+    def workers(self) -> Workers: ...
+
+    @property
     def upkeep(self) -> Upkeep: ...
 
     @property
@@ -100,6 +112,10 @@ class Store(Protocol):
 
     def pulse(self, node: str) -> Pulse | None:
         """Give a connection for renewals; None where nothing outlives this process."""
+        ...
+
+    def renewals(self) -> Renewals | None:
+        """Give a connection for the renewal of locks; None where nothing outlives this process."""
         ...
 
     async def figures(self) -> dict[str, Json]:

@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any, Final, NoReturn, Protocol, Self, TypeVar
 
 from interlock import errors
-from interlock.store.ports import Batch, Committed, Store
+from interlock.store.ports import Batch, Committed, Store, news
 from interlock.store.sql.transaction import Transaction
 
 T = TypeVar("T")
@@ -205,7 +205,14 @@ class JoinedDatabase:
     def __init__(self, joined: JoinedTransaction) -> None:
         self._joined = joined
 
-    async def write(self, work: Callable[[Transaction], Awaitable[T]], *, counted: bool = True) -> T:
+    async def write(
+        self,
+        work: Callable[[Transaction], Awaitable[T]],
+        *,
+        counted: bool = True,
+        tells: int = news.ANYTHING,
+        once: bool = False,
+    ) -> T:
         return await self._joined.run(lambda connection: connection.work(work))
 
     async def commit(self, batch: Batch) -> Committed:

@@ -10,6 +10,7 @@ from interlock.store.ports import Bell
 from interlock.store.sql.graphs import SqlGraphs
 from interlock.store.sql.joined import JoinedDatabase
 from interlock.store.sql.journal import SqlJournal
+from interlock.store.sql.locks import SqlLocks
 from interlock.store.sql.nodes import SqlNodes
 from interlock.store.sql.queue import SqlQueue
 from interlock.store.sql.tokens import SqlTokens
@@ -28,6 +29,7 @@ class JoinedStore:
         self.graphs = SqlGraphs(database)
         self.tokens = SqlTokens(database)
         self.nodes = SqlNodes(database)
+        self.locks = SqlLocks(database)
         self.views = SqlViews(database)
         self.upkeep = SqlUpkeep(database)
 
@@ -41,6 +43,9 @@ class JoinedStore:
         raise _refused("prepare the store")
 
     def pulse(self, node: str) -> NoReturn:
+        raise _refused("renew leases")
+
+    def renewals(self) -> NoReturn:
         raise _refused("renew leases")
 
     async def figures(self) -> dict[str, Json]:

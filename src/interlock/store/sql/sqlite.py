@@ -181,7 +181,12 @@ class SqliteDatabase:
     # -- writing -------------------------------------------------------------------------------------------------
 
     async def write(
-        self, work: Callable[[Transaction], Awaitable[T]], *, counted: bool = True, tells: int = news.ANYTHING
+        self,
+        work: Callable[[Transaction], Awaitable[T]],
+        *,
+        counted: bool = True,
+        tells: int = news.ANYTHING,
+        once: bool = False,
     ) -> T:
         self.joined.refuse_inside("write from outside of it")
         if self._memory:

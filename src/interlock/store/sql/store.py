@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from typing import Final
 
 from interlock.model.json import Json
-from interlock.store.ports import TRANSACTION_SECONDS
-from interlock.store.sql import nodes
+from interlock.store.ports import TRANSACTION_SECONDS, Renewed
+from interlock.store.sql import locks, nodes
 from interlock.store.sql.bell import LocalBell
 from interlock.store.sql.graphs import SqlGraphs
 from interlock.store.sql.joined import JoinedDatabase, JoinedTransaction
 from interlock.store.sql.joined_store import JoinedStore
 from interlock.store.sql.journal import SqlJournal
+from interlock.store.sql.locks import SqlLocks
 from interlock.store.sql.nodes import SqlNodes
 from interlock.store.sql.queue import SqlQueue
 from interlock.store.sql.sqlite import SqliteDatabase, SqlitePulse
@@ -42,6 +43,22 @@ class SqlitePulseOfNode:
         self._pulse.close()
 
 
+class SqliteRenewals:
+    """Renews locks from a thread of its own; see ports.Renewals."""
+
+    def __init__(self, path: str) -> None:
+        self._pulse = SqlitePulse(path)
+
+    def renew(self, held: Sequence[Renewed], now: float | None) -> list[Renewed]:
+        async def work(transaction: Transaction) -> list[Renewed]:
+            return await locks.renew(transaction, held, now)
+
+        return self._pulse.write(work)
+
+    def close(self) -> None:
+        self._pulse.close()
+
+
 class SqliteStore:
     """A store in one SQLite file, or in memory."""
 
@@ -54,6 +71,7 @@ class SqliteStore:
         self.graphs = SqlGraphs(self.database)
         self.tokens = SqlTokens(self.database)
         self.nodes = SqlNodes(self.database)
+        self.locks = SqlLocks(self.database)
         self.views = SqlViews(self.database)
         self.upkeep = SqlUpkeep(self.database)
 
@@ -79,6 +97,9 @@ class SqliteStore:
     def pulse(self, node: str) -> SqlitePulseOfNode | None:
         """Give the node's renewal connection; None in memory, where nothing can outlive this process."""
         return None if self.path == ":memory:" else SqlitePulseOfNode(self.path, node)
+
+    def renewals(self) -> SqliteRenewals | None:
+        return None if self.path == ":memory:" else SqliteRenewals(self.path)
 
     async def figures(self) -> dict[str, Json]:
         return await costs(self.database) | {"worst_lock_wait_ms": self.database.worst_wait_seconds * 1000}

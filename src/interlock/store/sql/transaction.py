@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
-from interlock.store.ports import Batch, Committed
+from interlock.store.ports import Batch, Committed, news
 
 T = TypeVar("T")
 Row = Sequence[Any]
@@ -33,11 +33,19 @@ class Database(Protocol):
         """Apply batches that accept a run each in one transaction; gives the runs that are stored."""
         ...
 
-    async def write(self, work: Callable[[Transaction], Awaitable[T]], *, counted: bool = True) -> T:
+    async def write(
+        self,
+        work: Callable[[Transaction], Awaitable[T]],
+        *,
+        counted: bool = True,
+        tells: int = news.ANYTHING,
+        once: bool = False,
+    ) -> T:
         """Run `work` in a write transaction, possibly shared with others; durable when it returns.
 
         `work` must not change anything when it raises or returns a refusal; one that raises fails alone. `counted` False
-        keeps the transaction apart from the group and from the count of INTERLOCK_FAULT.
+        keeps the transaction apart from the group and from the count of INTERLOCK_FAULT. `tells`: what the change concerns,
+        see `news`; 0 for nothing that anybody waits for. `once`: it is a single statement, which is a transaction by itself.
         """
         ...
 

@@ -86,9 +86,18 @@ class PostgresDatabase:
 
     # -- writing -------------------------------------------------------------------------------------------------
 
-    async def write(self, work: Callable[[Transaction], Awaitable[T]], *, counted: bool = True) -> T:
+    async def write(
+        self,
+        work: Callable[[Transaction], Awaitable[T]],
+        *,
+        counted: bool = True,
+        tells: int = news.ANYTHING,
+        once: bool = False,
+    ) -> T:
         # A caller that is cancelled must not learn less than the truth: the transaction goes on without it.
-        return await asyncio.shield(self._started(self._repeat(lambda: self._write(work, counted))))
+        alone = once and not counted and not self.server.pooled
+        writing = self._write_alone(work, tells) if alone else self._repeat(lambda: self._write(work, counted, tells))
+        return await asyncio.shield(self._started(writing))
 
     async def commit(self, batch: Batch) -> Committed:
         if self._pool is None:
@@ -121,7 +130,19 @@ class PostgresDatabase:
                     raise
             await asyncio.sleep(attempt * _REPEAT_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311 (jitter, not a secret)
 
-    async def _write(self, work: Callable[[Transaction], Awaitable[T]], counted: bool) -> T:
+    async def _write_alone(self, work: Callable[[Transaction], Awaitable[T]], tells: int) -> T:
+        """Run a single statement, which is a transaction by itself: one round trip."""
+
+        async def send() -> T:
+            async with self._connection() as connection:
+                return await work(PostgresTransaction(connection))
+
+        result = await self._repeat(send)
+        if tells:
+            self._changed(tells)
+        return result
+
+    async def _write(self, work: Callable[[Transaction], Awaitable[T]], counted: bool, tells: int) -> T:
         async with self._connection() as connection:
             async with self._transaction(connection, self.server.begin):
                 result = await work(PostgresTransaction(connection))
@@ -131,7 +152,8 @@ class PostgresDatabase:
                     self._crash.die_if_told(number, after=False)
             if counted:
                 self._crash.die_if_told(number, after=True)
-        self._changed(news.ANYTHING)
+        if tells:
+            self._changed(tells)
         return result
 
     async def _apply(self, batches: Sequence[Batch]) -> set[str]:

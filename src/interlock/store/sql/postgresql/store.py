@@ -15,13 +15,14 @@ from interlock.store.sql.graphs import SqlGraphs
 from interlock.store.sql.joined import JoinedDatabase, JoinedTransaction, Transactions
 from interlock.store.sql.joined_store import JoinedStore
 from interlock.store.sql.journal import SqlJournal
+from interlock.store.sql.locks import SqlLocks
 from interlock.store.sql.nodes import SqlNodes
 from interlock.store.sql.postgresql import partitions, schema, server
 from interlock.store.sql.postgresql.bell import PostgresBell
 from interlock.store.sql.postgresql.database import PostgresDatabase
 from interlock.store.sql.postgresql.failures import translated
 from interlock.store.sql.postgresql.joined import JoinedConnection
-from interlock.store.sql.postgresql.pulse import PostgresPulse
+from interlock.store.sql.postgresql.pulse import PostgresPulse, PostgresRenewals
 from interlock.store.sql.postgresql.server import Connection, Server
 from interlock.store.sql.queue import SqlQueue
 from interlock.store.sql.store import costs
@@ -56,6 +57,7 @@ class PostgresStore:
         self.graphs = SqlGraphs(self.database)
         self.tokens = SqlTokens(self.database)
         self.nodes = SqlNodes(self.database)
+        self.locks = SqlLocks(self.database)
         self.views = SqlViews(self.database)
         self.upkeep = PostgresUpkeep(self.database, self._drop_weeks)
         self._joined = Transactions(found.place, lambda: self.bell.changed(ANYTHING))
@@ -107,6 +109,9 @@ class PostgresStore:
 
     def pulse(self, node: str) -> PostgresPulse:
         return PostgresPulse(self.server, node)
+
+    def renewals(self) -> PostgresRenewals:
+        return PostgresRenewals(self.server)
 
     async def figures(self) -> dict[str, Json]:
         return await costs(self.database) | await self._server_figures()

@@ -1,0 +1,187 @@
+"""Workers: processes that take tasks, known to each other by their rows and their leases.
+
+Stored are registered, draining, offline and removed. Active, busy and stale follow from the worker's lease and from what it
+holds: a worker is stale when nothing was heard of it for longer than it may be silent, busy when it has no free slot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Protocol
+
+from interlock.store.ports.row import Row
+
+
+class WorkerState(StrEnum):
+    """As it is stored."""
+
+    REGISTERED = "registered"
+    DRAINING = "draining"
+    OFFLINE = "offline"
+    REMOVED = "removed"
+
+
+class NewWorker(Row, frozen=True, kw_only=True):
+    """A process that joins. `session`: an id that no process had before. `silent_seconds`: after which it is stale.
+    `capabilities`, `metadata`, `metrics`: JSON."""
+
+    worker: str
+    session: str
+    host: str
+    pid: int
+    capacity: int
+    silent_seconds: float
+    capabilities: bytes = b"{}"
+    metadata: bytes = b"{}"
+    metrics: bytes = b"{}"
+
+
+class WorkerRow(Row, frozen=True, kw_only=True):
+    """A worker as it is. `heard_at`: of its last heartbeat, None when its lease is gone; `silent_seconds`: since then, by the
+    store's clock; `may_be_silent_seconds`: after which it is stale. `active`: slots and attempts that it holds. `assigned`:
+    tasks that it was ever given; `busy_seconds`: that they took in sum."""
+
+    worker: str
+    session: str
+    state: WorkerState
+    host: str
+    pid: int
+    capacity: int
+    active: int
+    capabilities: bytes
+    metadata: bytes
+    metrics: bytes
+    fence: int
+    registered_at: float
+    ended_at: float | None
+    heard_at: float | None
+    silent_seconds: float | None
+    may_be_silent_seconds: float
+    assigned: int
+    assigned_at: float | None
+    succeeded: int
+    failed: int
+    busy_seconds: float
+    failed_at: float | None
+
+    @property
+    def is_stale(self) -> bool:
+        return self.silent_seconds is None or self.silent_seconds > self.may_be_silent_seconds
+
+
+class Registered(StrEnum):
+    REGISTERED = "registered"
+    TAKEN = "taken"
+    """Another process has this id and is alive."""
+    FULL = "full"
+    """As many workers as there may be are registered."""
+
+
+class SlotRow(Row, frozen=True, kw_only=True):
+    """A task that a worker holds. `started`: it is at work on it, so it cannot be moved."""
+
+    task: str
+    worker: str
+    fence: int
+    started: bool
+    reserved_at: float
+
+
+class Recovered(Row, frozen=True, kw_only=True):
+    """What was done about a stale worker: how many of its locks were released, and the tasks that others are to take."""
+
+    worker: str
+    session: str
+    locks: int
+    tasks: Sequence[str]
+
+
+class WorkerEvent(Row, frozen=True, kw_only=True):
+    number: int
+    at: float
+    worker: str
+    kind: str
+    detail: bytes | None
+
+
+class Choice(Row, frozen=True, kw_only=True):
+    """A recorded decision. `body`: JSON with the candidates, their scores and the reason."""
+
+    number: int
+    at: float
+    kind: str
+    subject: str
+    chosen: str | None
+    body: bytes
+
+
+class Workers(Protocol):
+    async def register(self, new: NewWorker, most: int, now: float | None) -> Registered:
+        """Register a process. One that has the id and is stale is recovered first and replaced; a live one keeps it."""
+        ...
+
+    async def beat(self, worker: str, session: str, metrics: bytes, now: float | None) -> bool:
+        """Note that a worker lives, and how it is. False: it was recovered, or replaced; it must stop at once.
+
+        A stale worker that nobody recovered yet is active again."""
+        ...
+
+    async def change(
+        self,
+        worker: str,
+        session: str,
+        *,
+        state: WorkerState | None = None,
+        capacity: int | None = None,
+        now: float | None = None,
+    ) -> bool:
+        """Change the state (registered -> draining and back) or the capacity. False: it is gone, or the change is not legal."""
+        ...
+
+    async def leave(self, worker: str, session: str, now: float | None) -> bool:
+        """Remove a worker: its locks and slots are free. False: it was gone before."""
+        ...
+
+    async def get(self, worker: str, now: float | None) -> WorkerRow | None: ...
+
+    async def list(self, states: Sequence[WorkerState], now: float | None) -> list[WorkerRow]:
+        """Give the workers that are stored as one of `states`, by their ids."""
+        ...
+
+    async def recover(self, worker: str, session: str, now: float | None) -> Recovered | None:
+        """Give a stale worker up: it is offline, its locks are free, its tasks are for others, in one transaction that makes
+        sure again that it is stale. None: it is not, or another one has done it."""
+        ...
+
+    async def forget(self, before: float) -> int:
+        """Delete the rows of workers that are offline or removed since before a moment; gives how many."""
+        ...
+
+    async def reserve(self, worker: str, session: str, task: str, now: float | None) -> SlotRow | None:
+        """Give a task to a worker. None: it has no free slot, takes no tasks, is stale or gone, or the task has a holder."""
+        ...
+
+    async def started(self, task: str, fence: int) -> bool:
+        """Note that a worker is at work on a task. False: it was moved, or recovered."""
+        ...
+
+    async def finish(self, task: str, fence: int, *, succeeded: bool | None, seconds: float, now: float | None) -> bool:
+        """Free the slot of a task and count its outcome (None: neither). False: it is not this worker's any more."""
+        ...
+
+    async def move(self, task: str, fence: int, to: str, session: str, now: float | None) -> SlotRow | None:
+        """Give a task that was not started to another worker. None: it was started, has ended, or the other has no slot."""
+        ...
+
+    async def slots(self, worker: str | None, now: float | None) -> list[SlotRow]: ...
+
+    async def events(self, after: int, limit: int) -> list[WorkerEvent]: ...
+
+    async def note(self, kind: str, subject: str, chosen: str | None, body: bytes, now: float | None) -> None:
+        """Record a decision."""
+        ...
+
+    async def choices(self, kind: str, subject: str | None, limit: int) -> list[Choice]:
+        """Give recorded decisions, the newest first."""
+        ...

@@ -1,0 +1,12 @@
+DROP TABLE cell_changes;
+DROP TABLE cells;
+DROP TABLE decisions;
+DROP TABLE worker_events;
+DROP TABLE workers;
+DROP SEQUENCE cell_change_numbers, decision_numbers, worker_event_numbers;
+DELETE FROM leases WHERE kind NOT IN ('node', 'attempt');
+DROP INDEX leases_targeted;
+ALTER TABLE leases DROP COLUMN target;
+ALTER TABLE leases DROP COLUMN detail;
+ALTER TABLE leases DROP COLUMN granted_at;
+ALTER TABLE leases DROP COLUMN ttl;

@@ -1,0 +1,87 @@
+-- Additive: processes of the version before go on with a store that has it.
+
+-- How long a lease lasts from one renewal to the next (NULL: as its holder's node says), since when there is this grant, what people
+-- are told of it, and the lock that a share, or a place in a queue, belongs to.
+ALTER TABLE leases ADD COLUMN ttl REAL;
+ALTER TABLE leases ADD COLUMN granted_at REAL;
+ALTER TABLE leases ADD COLUMN detail BLOB;
+ALTER TABLE leases ADD COLUMN target TEXT;
+CREATE INDEX leases_targeted ON leases (target, kind, fence) WHERE target IS NOT NULL;
+
+-- Processes that take work. Whether one lives, and since when nobody heard of it, is told by its lease of the kind `worker`; how
+-- much it has to do by those that it holds. `session`: which process it is; `assigned`: a number that grows with every task.
+CREATE TABLE workers (
+  worker TEXT PRIMARY KEY,
+  session TEXT NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('registered', 'draining', 'offline', 'removed')),
+  host TEXT NOT NULL,
+  pid INTEGER NOT NULL,
+  capacity INTEGER NOT NULL,
+  capabilities BLOB NOT NULL,
+  metadata BLOB NOT NULL,
+  registered_at REAL NOT NULL,
+  ended_at REAL,
+  assigned INTEGER NOT NULL DEFAULT 0,
+  assigned_at REAL,
+  succeeded INTEGER NOT NULL DEFAULT 0,
+  failed INTEGER NOT NULL DEFAULT 0,
+  busy_seconds REAL NOT NULL DEFAULT 0,
+  failed_at REAL
+) WITHOUT ROWID;
+CREATE INDEX workers_present ON workers (state, worker) WHERE state IN ('registered', 'draining');
+
+-- What became of workers, in the order in which it was done.
+CREATE TABLE worker_events (
+  number INTEGER PRIMARY KEY AUTOINCREMENT,
+  at REAL NOT NULL,
+  worker TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  detail BLOB
+);
+CREATE INDEX worker_events_at ON worker_events (at);
+
+-- Choices, each with its candidates, their scores and the reason.
+CREATE TABLE decisions (
+  number INTEGER PRIMARY KEY AUTOINCREMENT,
+  at REAL NOT NULL,
+  kind TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  chosen TEXT,
+  body BLOB NOT NULL
+);
+CREATE INDEX decisions_of_subject ON decisions (kind, subject, number);
+CREATE INDEX decisions_at ON decisions (at);
+
+-- Shared memory: the present value of each key. `version` changes with every write and is never used twice for a key; `stamp`:
+-- microseconds since 1970, by which the last writer wins. A deleted cell stays for a while, or an older write would bring it back.
+CREATE TABLE cells (
+  namespace TEXT NOT NULL,
+  space TEXT NOT NULL,
+  key TEXT NOT NULL,
+  value BLOB,
+  version INTEGER NOT NULL,
+  stamp INTEGER NOT NULL,
+  writer TEXT NOT NULL,
+  deleted INTEGER NOT NULL,
+  expires_at REAL,
+  changed_at REAL NOT NULL,
+  PRIMARY KEY (namespace, space, key)
+) WITHOUT ROWID;
+CREATE INDEX cells_expiring ON cells (expires_at) WHERE expires_at IS NOT NULL;
+CREATE INDEX cells_deleted ON cells (changed_at) WHERE deleted = 1;
+
+-- Every change of a cell, for who watches; kept for a day. Numbers become visible in their order, since there is one writer.
+CREATE TABLE cell_changes (
+  number INTEGER PRIMARY KEY AUTOINCREMENT,
+  namespace TEXT NOT NULL,
+  space TEXT NOT NULL,
+  key TEXT NOT NULL,
+  value BLOB,
+  version INTEGER NOT NULL,
+  stamp INTEGER NOT NULL,
+  writer TEXT NOT NULL,
+  deleted INTEGER NOT NULL,
+  at REAL NOT NULL
+);
+CREATE INDEX cell_changes_of_space ON cell_changes (namespace, space, number);
+CREATE INDEX cell_changes_at ON cell_changes (at);

@@ -1,0 +1,2 @@
+-- Primary key.
+DELETE FROM leases WHERE kind = 'wait' AND name = :name::text AND fence = :ticket::bigint

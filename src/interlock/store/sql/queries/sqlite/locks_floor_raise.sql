@@ -1,0 +1,4 @@
+-- Once an hour, the free locks, by the index leases_expiring.
+INSERT INTO meta (name, value)
+SELECT 'fence_floor', max(fence) FROM leases WHERE kind = 'lock' AND expires_at = 0 AND place <> 'shared' HAVING max(fence) > (SELECT coalesce(max(CAST(value AS INTEGER)), 0) FROM meta WHERE meta.name = 'fence_floor')
+ON CONFLICT (name) DO UPDATE SET value = excluded.value

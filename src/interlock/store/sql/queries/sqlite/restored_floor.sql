@@ -1,0 +1,5 @@
+-- Whole table, once: fences that were granted since the backup stay behind the next ones.
+INSERT INTO meta (name, value)
+SELECT 'fence_floor', coalesce(max(fence), 0) + (SELECT coalesce(max(CAST(value AS INTEGER)), 0) FROM meta WHERE meta.name = 'fence_floor') + :step FROM leases
+WHERE kind IN ('lock', 'worker')
+ON CONFLICT (name) DO UPDATE SET value = excluded.value
