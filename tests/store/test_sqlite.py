@@ -89,6 +89,7 @@ HOT = {
     "limits_waited_for": "tasks_held",
     "cell_changes_page": "cell_changes_of_namespace",
     "cell_changes_sweep": "cell_changes_at",
+    "cell_sent": "cell_changes_sent",
     "cells_expire": "cells_expiring",
     "cells_forget": "cells_deleted",
 }

@@ -171,7 +171,7 @@ async def _try(transaction: Transaction, namespace: str, write: CellWrite, now: 
 
 
 async def _sent(transaction: Transaction, namespace: str, write: CellWrite) -> CellRow | None:
-    given = _key(namespace, write.space, write.key, None) | {"nonce": write.nonce, "base": write.base}
+    given = _key(namespace, write.space, write.key, None) | {"nonce": write.nonce}
     rows = await transaction.rows("cell_sent", given)
     return _cell(write.space, write.key, rows[0]) if rows else None
 

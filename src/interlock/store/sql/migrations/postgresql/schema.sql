@@ -430,6 +430,7 @@ CREATE TABLE cell_changes (
 );
 CREATE INDEX cell_changes_of_namespace ON cell_changes (namespace, writing, number);
 CREATE INDEX cell_changes_at ON cell_changes (at);
+CREATE INDEX cell_changes_sent ON cell_changes (nonce) WHERE nonce <> '';
 
 -- A change is told by the statement that makes it, whichever it is. A value whose time was over before the next one came ended as
 -- one version more.
