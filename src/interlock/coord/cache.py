@@ -68,10 +68,17 @@ class Cache:
             self._entries.popitem(last=False)
 
     def forget(self, *keys: Key) -> None:
-        """Cells were changed."""
+        """Cells were written, or may have been."""
         self.round += 1
         for key in keys:
             self._entries.pop(key, None)
+
+    def changed(self, key: Key, version: int) -> None:
+        """Somebody changed a cell, perhaps this process: what is known of it may be that version, or a later one."""
+        self.round += 1
+        entry = self._entries.get(key)
+        if entry is not None and (entry.row is None or entry.row.version < version):
+            del self._entries[key]
 
     def clear(self, space: str | None = None) -> int:
         """Forget the cells of a space, or all; gives how many."""
@@ -80,7 +87,7 @@ class Cache:
         return len(found)
 
     def synced(self, at: float) -> None:
-        """Every change of before `at`, by the monotonic clock, was told to `forget`."""
+        """Every change of before `at`, by the monotonic clock, was told to `changed`."""
         self._fresh_until = at + self._sync_seconds
 
     def _is_fresh(self, entry: Entry) -> bool:
@@ -119,8 +126,9 @@ class Sync(Loop):
         page = await self._store.cells.changes(self._namespace, None, self._cursor, _PAGE)
         if page.is_cut or self._cursor is None:
             self._cache.clear()
-        elif page.changes:
-            self._cache.forget(*((change.space, change.key) for change in page.changes))
+        else:
+            for change in page.changes:
+                self._cache.changed((change.space, change.key), change.version)
         self._cursor = page.cursor
         if len(page.changes) == _PAGE:
             return True
