@@ -84,7 +84,9 @@ class Watch:
         )[0][0]
         self.problems += [f"{count} leases name the limit {name} of {most}" for name, count, most in over]
         if something and held > self._slots[pool]:
-            self.problems.append(f"a claim gave the node {node} {held} attempts of {self._slots[pool]} in the pool {pool}")
+            self.problems.append(
+                f"a claim gave the node {node} {held} attempts of {self._slots[pool]} in the pool {pool}"
+            )
 
     def _rows(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
         return self._connection.execute(sql, parameters).fetchall()
