@@ -1,8 +1,8 @@
 """Coordination alone: locks, workers, shared memory, load balancing and heartbeats over one store, without workflows.
 
-    async with Coordination("postgresql://…") as coord:
-        async with coord.locks.hold("deploy/eu", ttl="5m") as lock:
-            await deploy(fence=lock.fence)
+async with Coordination("postgresql://…") as coord:
+    async with coord.locks.hold("deploy/eu", ttl="5m") as lock:
+        await deploy(fence=lock.fence)
 """
 
 from __future__ import annotations
