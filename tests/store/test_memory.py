@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -177,7 +178,7 @@ async def test_a_deleted_key_is_not_brought_back_by_an_older_write(opened: Open)
     assert await memory.get("k") == 3
 
 
-@pytest.mark.parametrize("ttl", [60, "60s", "1m", "PT1M", {"minutes": 1}, "60"])
+@pytest.mark.parametrize("ttl", [60, "60s", "1m", "PT1M", {"minutes": 1}, "60", timedelta(minutes=1)])
 async def test_a_value_lasts_as_long_as_it_was_told(opened: Open, ttl: Any) -> None:
     """MS-11"""
     clock = SetClock()

@@ -414,9 +414,7 @@ class LockManager:
             ttl_seconds=self._ttl if ttl is None else _seconds("ttl", ttl),
             mode=mode,
             limit=limit,
-            metadata=json.encode(
-                {"hostname": os.uname().nodename, "pid": os.getpid(), **self._metadata, **(metadata or {})}
-            ),
+            metadata=json.encode({"hostname": os.uname().nodename, "pid": os.getpid(), **self._metadata, **(metadata or {})}),
             taking=_TAKING.get(strategy, Taking.RESPECT),
             nonce=self._clock.uuid(),
         )
@@ -463,6 +461,4 @@ def _not_released(name: str, fence: int, released: Released) -> errors.LockError
         return errors.LockError(f"nobody holds the lock {name!r}", "not-found")
     if released is Released.EXPIRED:
         return errors.LockError(f"the time of the lock {name!r} under the number {fence} is over", "lock-expired")
-    return errors.LockError(
-        f"the lock {name!r} is another one's by now, or was never held under {fence}", "invalid-owner"
-    )
+    return errors.LockError(f"the lock {name!r} is another one's by now, or was never held under {fence}", "invalid-owner")

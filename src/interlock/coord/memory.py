@@ -16,9 +16,10 @@ after `sync_seconds` at the latest.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Final, Protocol, Self, TypeAlias
 
 import msgspec
 
@@ -34,6 +35,9 @@ from interlock.model import duration, json
 from interlock.model.json import Json
 from interlock.service import Clock, Service
 from interlock.store.ports import CellRow, CellWrite, Store, WriteResult, Written
+
+Duration: TypeAlias = str | float | timedelta | Mapping[str, float]
+"""A time span: "30s", "5m", "PT5M", a number of seconds, a timedelta, {"minutes": 5}."""
 
 LARGEST_VALUE: Final = 1024 * 1024
 """Bytes of JSON. Every watcher of the space reads every change."""
@@ -175,7 +179,7 @@ class MemorySyncManager(Service):
         value: Json,
         space: str = DEFAULT_SPACE,
         *,
-        ttl: object = None,
+        ttl: Duration | None = None,
         base: int | None = None,
         resolver: str | Resolve | None = None,
         stamp: int | None = None,
@@ -184,8 +188,8 @@ class MemorySyncManager(Service):
     ) -> Outcome:
         """Set a value, and say what became of it; it is durable then.
 
-        `ttl`: how long it lasts, as a duration. `base`: the version that was read; another one that is there now refuses the
-        write, or, with a `resolver`, is resolved with it. 0: no value may be there. A resolver without a base resolves with
+        `ttl`: how long it lasts, for ever if not told. `base`: the version that was read; another one that is there now refuses
+        the write, or, with a `resolver`, is resolved with it. 0: no value may be there. A resolver without a base resolves with
         whatever is there. `stamp`: microseconds since 1970, for a write that was made elsewhere and then. `under`: a lock
         that has to be held. `wait` False: written within a tenth of a second, in order, with others; a failure is repeated.
 
@@ -349,11 +353,11 @@ def _encoded(key: str, value: Json) -> bytes:
     return encoded
 
 
-def _seconds(ttl: object) -> float | None:
+def _seconds(ttl: Duration | None) -> float | None:
     if ttl is None:
         return None
     try:
-        seconds = duration.parse(ttl)
+        seconds = duration.parse(ttl.total_seconds() if isinstance(ttl, timedelta) else ttl)
     except ValueError as error:
         raise errors.Invalid(f"ttl: {error}") from None
     if seconds < _SHORTEST_TTL:

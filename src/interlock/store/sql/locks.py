@@ -98,9 +98,7 @@ class SqlLocks:
             grant = await _grant(transaction, request, stolen, now)
             if request.ticket is not None:
                 await transaction.run("lock_leave", {"name": _place(request), "ticket": request.ticket})
-            stale = request.taking is Taking.STALE or any(
-                _has_missed(each.expires_at, each.ttl, each.now) for each in stolen
-            )
+            stale = request.taking is Taking.STALE or any(_has_missed(each.expires_at, each.ttl, each.now) for each in stolen)
             return Taken(grant=grant, was_stale=state.is_over or (bool(stolen) and stale))
 
         return await self._database.write(work, counted=False, tells=news.LOCKS)
@@ -339,9 +337,7 @@ def _conflicts(request: LockRequest, state: _State) -> tuple[list[_Lease], list[
                 text = f"the lock {request.name!r} is held with the limit {limit}, not {request.limit}"
                 raise errors.Invalid(f"{text}; all who use it have to name the same")
         if len(alike) >= request.limit:
-            return unlike + alike, unlike + sorted(alike, key=lambda lease: lease.fence)[
-                : len(alike) - request.limit + 1
-            ]
+            return unlike + alike, unlike + sorted(alike, key=lambda lease: lease.fence)[: len(alike) - request.limit + 1]
     return unlike, unlike
 
 
