@@ -337,7 +337,7 @@ async def test_the_end_of_a_values_time_is_told_once_when_it_is_swept_or_overwri
 
 
 async def test_a_cursor_is_refused_when_it_is_none(store: Store) -> None:
-    for wrong in ("", "12", "1.x", "1.2.3", "-1.2"):
+    for wrong in ("", "12", "1.x", "1.2.3", "-1.2", "9" * 19 + ".0"):
         with pytest.raises(errors.Invalid, match="is no cursor of changes"):
             await store.cells.changes("default", None, wrong, 1)
 

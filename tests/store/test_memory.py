@@ -80,8 +80,9 @@ async def opened(store: Store) -> AsyncIterator[Open]:
 
     def open_one(writer: str = "w1", clock: SystemClock | None = None, **more: Any) -> MemorySyncManager:
         over = more.pop("over", store)
-        made.append(MemorySyncManager(over, clock or SystemClock(), "default", writer, **more))
-        return made[-1]
+        memory = MemorySyncManager(over, clock or SystemClock(), "default", writer, **more)
+        made.append(memory)
+        return memory
 
     yield open_one
     for each in made:
@@ -218,6 +219,9 @@ async def test_wrong_input_is_refused_with_what_to_do(opened: Open) -> None:
         (memory.cell("k", "a b"), "cannot be a space"),
         (memory.delete("a//b"), "empty segment"),
         (memory.list("a", "a b"), "cannot be a space"),
+        (memory.list("a\0"), "no key begins with"),
+        (memory.set("k", 1, base=-1), "base: -1 is none that a cell can have"),
+        (memory.set("k", 1, stamp=2**63), "stamp: 9223372036854775808 is none"),
         (memory.sync("a b"), "cannot be a space"),
         (memory.set("k", 1, resolver="no"), "there is no resolver 'no'"),
         (memory.set("k", 1, wait=False), "wait=False needs a memory that was started"),
@@ -227,6 +231,8 @@ async def test_wrong_input_is_refused_with_what_to_do(opened: Open) -> None:
             await call
     with pytest.raises(errors.Invalid, match="cannot be a pattern"):
         memory.watch("task-*")
+    with pytest.raises(errors.Invalid, match="cannot be the name of a writer"):
+        opened("")
     assert await memory.list() == []
     await memory.set("k", "x" * (LARGEST_VALUE - 2))
 

@@ -49,6 +49,7 @@ _ROUNDS: Final = 32  # of a resolver against others who write the same cell; eac
 _CONTENTION_SECONDS: Final = 0.005
 _REPEAT_SECONDS: Final = (0.05, 0.5, 2.0)  # after answers that were lost
 _SHORTEST_TTL: Final = 0.001
+_END: Final = 2**63  # of what a store can hold
 
 
 class Grant(Protocol):
@@ -82,7 +83,7 @@ class MemorySyncManager(Service):
         self._store = store
         self._clock = clock
         self._namespace = namespace
-        self._writer = writer
+        self._writer = patterns.check_writer(writer)
         self._cache = Cache(cache, sync_seconds, clock)
         self._is_cached = cache > 0
         self._sync = Sync(self._cache, store, clock, namespace, sync_seconds)
@@ -142,6 +143,7 @@ class MemorySyncManager(Service):
     async def cells(self, prefix: str = "", space: str = DEFAULT_SPACE) -> Sequence[Cell]:
         """Give the cells whose keys begin with a prefix, or match a pattern, by their keys; those that have a value."""
         is_wanted = patterns.matcher(prefix) if patterns.is_pattern(prefix) else None
+        patterns.check_prefix(prefix)
         _space(space)
         await self.flush()
         self._reads += 1
@@ -188,8 +190,8 @@ class MemorySyncManager(Service):
     ) -> Outcome:
         """Set a value, and say what became of it; it is durable then.
 
-        `ttl`: how long it lasts, for ever if not told. `base`: the version that was read; another one that is there now refuses
-        the write, or, with a `resolver`, is resolved with it. 0: no value may be there. A resolver without a base resolves with
+        `ttl`: how long it lasts, for ever if not told. `base`: the version that was read; another one that is there now
+        refuses the write, or, with a `resolver`, is resolved with it. 0: no value may be there. A resolver without a base resolves with
         whatever is there. `stamp`: microseconds since 1970, for a write that was made elsewhere and then. `under`: a lock
         that has to be held. `wait` False: written within a tenth of a second, in order, with others; a failure is repeated.
 
@@ -322,8 +324,8 @@ class MemorySyncManager(Service):
             key=key,
             value=value,
             writer=self._writer,
-            base=base,
-            stamp=stamp,
+            base=_whole("base", base),
+            stamp=_whole("stamp", stamp),
             ttl_seconds=ttl,
             nonce=self._clock.uuid(),
         )
@@ -363,6 +365,12 @@ def _seconds(ttl: Duration | None) -> float | None:
     if seconds < _SHORTEST_TTL:
         raise errors.Invalid(f"ttl: {ttl!r} is no time to last; leave it out for ever, or delete the key")
     return seconds
+
+
+def _whole(name: str, value: int | None) -> int | None:
+    if value is not None and not 0 <= value < _END:
+        raise errors.Invalid(f"{name}: {value} is none that a cell can have; they are whole numbers from 0 up")
+    return value
 
 
 def _under(grant: Grant | tuple[str, int] | None) -> tuple[str, int] | None:

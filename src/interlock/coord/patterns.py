@@ -38,6 +38,22 @@ def check_key(key: str) -> str:
     return key
 
 
+def check_prefix(prefix: str) -> str:
+    """Give what keys may begin with. Raises Invalid when none can."""
+    if found := _CONTROL.search(prefix):
+        raise errors.Invalid(f"no key begins with {_short(prefix)}: keys do not have the character {found[0]!r}")
+    return prefix
+
+
+def check_writer(writer: str) -> str:
+    """Give the name of a writer. Raises Invalid when it cannot be one."""
+    if not writer or _CONTROL.search(writer):
+        raise errors.Invalid(
+            f"{_short(writer)} cannot be the name of a writer: it is empty, or has a control character"
+        )
+    return writer
+
+
 def is_pattern(text: str) -> bool:
     return "*" in text
 

@@ -37,7 +37,7 @@ AHEAD_SECONDS: Final = 5.0
 _LOOKS: Final = 4  # at a cell that comes and goes while it is looked at; nobody meets that twice
 _SWEPT_AT_ONCE: Final = 1_000
 _LAST: Final = "\U0010ffff"  # after every key that has a prefix
-_CURSOR: Final = re.compile(r"(\d{1,19})\.(\d{1,19})")
+_CURSOR: Final = re.compile(r"(\d{1,18})\.(\d{1,18})")
 
 _encode = msgspec.json.Encoder().encode
 
