@@ -201,6 +201,38 @@ async def test_writes_of_one_call_apply_in_their_order_each_if_it_may_be(store: 
     assert told(await changes(store, after)) == [("b", b"1"), ("a", b"1"), ("b", b"2"), ("b", None)]
 
 
+async def test_many_values_are_set_together_as_each_alone(store: Store) -> None:
+    """MS-10"""
+    after = await end(store)
+    await put(store, "over", ttl_seconds=1.0)
+    gone = await put(store, "gone")
+    await put(store, "gone", None)
+    later = int((NOW + 14) * 1e6)
+    ahead = await put(store, "ahead", stamp=later, now=NOW + 10)
+    keys = ["é", "gone", "over", "ahead", *(f"k{number}" for number in range(5)), "é"]
+    given = [write(key, f'"{key} \\u0000 {place}"'.encode(), nonce=f"n{place}") for place, key in enumerate(keys)]
+    given[4] = msgspec.structs.replace(given[4], ttl_seconds=7.5, space="swarm")
+    written = await store.cells.write("default", given, NOW + 10)
+    assert {each.result for each in written} == {WriteResult.APPLIED}
+    assert [each.cell and each.cell.value for each in written] == [each.value for each in given]
+    for each, wanted in zip(written[1:], given[1:], strict=True):
+        assert each.cell == await store.cells.read("default", wanted.space, wanted.key, NOW + 10)
+    cells = {each.cell.key: each.cell for each in written if each.cell}
+    assert cells["k0"].expires_at == NOW + 17.5
+    assert cells["ahead"].stamp == later + 1
+    assert ahead.cell is not None
+    assert gone.cell is not None
+    assert cells["ahead"].version > ahead.cell.version
+    assert cells["gone"].version > gone.cell.version + 1
+    found = await changes(store, after, None)
+    assert [each.key for each in found[4:]] == ["é", "gone", "over", "over", *keys[3:]]
+    again = msgspec.structs.replace(given[0], again=True)
+    assert (await store.cells.write("default", [again, *given[1:3]], NOW + 10))[0] == Written(
+        result=WriteResult.APPLIED,
+        cell=msgspec.structs.replace(written[0].cell, expires_at=None) if written[0].cell else None,
+    )
+
+
 async def test_a_write_that_is_sent_again_is_applied_once(store: Store) -> None:
     """MS-10"""
     base = (await put(store)).cell

@@ -191,9 +191,10 @@ class MemorySyncManager(Service):
         """Set a value, and say what became of it; it is durable then.
 
         `ttl`: how long it lasts, for ever if not told. `base`: the version that was read; another one that is there now
-        refuses the write, or, with a `resolver`, is resolved with it. 0: no value may be there. A resolver without a base resolves with
-        whatever is there. `stamp`: microseconds since 1970, for a write that was made elsewhere and then. `under`: a lock
-        that has to be held. `wait` False: written within a tenth of a second, in order, with others; a failure is repeated.
+        refuses the write, or, with a `resolver`, is resolved with it. 0: no value may be there. A resolver without a base
+        resolves with whatever is there. `stamp`: microseconds since 1970, for a write that was made elsewhere and then.
+        `under`: a lock that has to be held. `wait` False: written within a tenth of a second, in order, with others;
+        a failure is repeated.
 
         Raises Invalid, LockError, Misfit, StoreUnavailable.
         """

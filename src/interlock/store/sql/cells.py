@@ -4,6 +4,7 @@ A write is one statement, which says itself whether it may be; why it was refuse
 
     cell_put: no base, or nothing may be there -> set
     cell_swap: the base must be there, or something is to be deleted -> changed
+    cells_put: many at once, whatever was there -> set
 
 A change can be read when no transaction is at work that began before it: numbers, and on PostgreSQL transactions, become
 visible out of order, and a reader that went on behind one of them would never see it. So a place among the changes is
@@ -144,7 +145,43 @@ async def apply(
     if len(writes) > 1:
         keys = _encode([(write.space, write.key) for write in writes]).decode()
         await transaction.rows("cells_lock", {"namespace": namespace, "keys": keys})
-    return [await _apply(transaction, namespace, write, now) for write in writes]
+    written: list[Written] = []
+    for part in _parts(writes):
+        if len(part) > 1:
+            written += await _put(transaction, namespace, part, now)
+        else:
+            written.append(await _apply(transaction, namespace, part[0], now))
+    return written
+
+
+async def _put(
+    transaction: Transaction, namespace: str, writes: Sequence[CellWrite], now: float | None
+) -> list[Written]:
+    """Set different cells whatever is there, in one statement."""
+    listed = _encode(
+        [
+            (write.space, write.key, (write.value or b"").decode(), write.writer, write.nonce, write.ttl_seconds)
+            for write in writes
+        ]
+    ).decode()
+    rows = await transaction.rows("cells_put", {"namespace": namespace, "writes": listed, "now": now})
+    cells = {(space, key): _cell(space, key, row) for space, key, *row in rows}
+    return [Written(result=WriteResult.APPLIED, cell=cells[write.space, write.key]) for write in writes]
+
+
+def _parts(writes: Sequence[CellWrite]) -> list[list[CellWrite]]:
+    """Give writes in their order, together those that one statement may do: different cells, set whatever is there."""
+    parts: list[list[CellWrite]] = [[]]
+    seen: set[tuple[str, str]] = set()
+    for write in writes:
+        is_plain = write.value is not None and write.base is None and write.stamp is None and not write.again
+        if parts[-1] and (not is_plain or not seen or (write.space, write.key) in seen):
+            parts.append([])
+            seen.clear()
+        parts[-1].append(write)
+        if is_plain:
+            seen.add((write.space, write.key))
+    return parts
 
 
 async def _apply(transaction: Transaction, namespace: str, write: CellWrite, now: float | None) -> Written:
