@@ -20,6 +20,7 @@ RESERVED: Final = frozenset(
         *("TESTING", "FAULT", "REQUIRE", "OWS"),  # read by the tests and by crash injection
         *("KEY", "TOKEN", "URL"),  # secrets and addresses that a command uses for one call
         *("TASK", "RUN", "STEP", "ATTEMPT", "IDEMPOTENCY_KEY"),  # what a runner finds in its environment
+        *("LOCK", "LOCK_FENCE"),  # what `interlock locks run` tells its command
     )
 )
 """Variables of the environment that start like settings and are none."""

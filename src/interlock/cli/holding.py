@@ -1,0 +1,221 @@
+"""Performs the commands about locks."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import AsyncIterator, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from interlock import errors
+from interlock.app.session import Session
+from interlock.cli import context
+from interlock.cli.options import options
+from interlock.cli.output import answer, note
+from interlock.coord.lock import Held, Lock
+from interlock.coord.locks import LockManager
+from interlock.model import duration, json
+from interlock.model.json import Json
+from interlock.store.ports import LockMode
+
+_DEFAULT_NAMESPACE: Final = "default"
+_NOT_EXECUTABLE, _NOT_FOUND = 126, 127  # as shells leave
+_END_SECONDS: Final = 10.0  # that a command is given to end when its lock is lost, before it is killed
+_SIGNALLED: Final = 128
+
+
+async def listed(worker: str | None, *, expired: bool, as_json: bool) -> int:
+    """List the locks that are held."""
+    async with context.existing() as app:
+        manager = _locks(app)
+        held = await manager.list_locks(worker=worker, include_expired=expired)
+    if as_json:
+        answer(json.encode([_told(each) for each in held]).decode())
+        return 0
+    for each in held:
+        left = each.expires_at - app.clock.now()
+        time = f"{duration.text(left)} left" if left > 0 else "over"
+        answer(f"{each.name}  {each.mode}  {each.holder}  number {each.fence}  {time}")
+    if not held:
+        note("no locks are held" if worker is None else f"the worker {worker} holds no locks")
+    return 0
+
+
+async def shown(name: str, *, as_json: bool) -> int:
+    """Say who holds a lock and who waits for it."""
+    async with context.existing() as app:
+        manager = _locks(app)
+        held = await manager.holders(name)
+        waits = await app.store.locks.waits(manager.namespace, app.clock.stamp())
+    waiting = sorted({(wait.ticket, wait.session) for wait in waits if wait.name == name})
+    if as_json:
+        found = {"name": name, "holders": [_told(each) for each in held], "waiting": [who for _, who in waiting]}
+        answer(json.encode(found).decode())
+        return 0
+    if not held:
+        answer(f"{name} is free")
+    for each in held:
+        answer(f"{name}  {each.mode}, held by {each.holder} under the number {each.fence}")
+        answer(f"  since {_moment(each.acquired_at)}, until {_moment(each.expires_at)} unless it is renewed")
+        told = "  ".join(f"{key}: {value}" for key, value in each.metadata.items())
+        answer(f"  {told}")
+    for place, (_, who) in enumerate(waiting, 1):
+        answer(f"  {place}. in its queue: {who}")
+    return 0
+
+
+async def run(
+    name: str, command: Sequence[str], *, ttl: str, timeout: str | None, shared: bool, limit: int | None
+) -> int:
+    """Run a command under a lock and give its exit code. Raises LeaseLost when the lock was lost meanwhile."""
+    if shared and limit is not None:
+        raise errors.Invalid("--shared and --limit exclude each other: readers share without a limit")
+    mode = LockMode.READ if shared else LockMode.COUNTED if limit is not None else LockMode.EXCLUSIVE
+    async with context.opened() as app, _started(app) as manager:
+        lock = await manager.wait(
+            name, timeout=timeout, ttl=ttl, mode=mode, limit=limit or 1, metadata={"command": " ".join(command)}
+        )
+        if lock is None:
+            raise errors.Conflict(await _still_held(manager, name, timeout))
+        try:
+            return await _under(lock, command)
+        finally:
+            if lock.is_held:
+                with contextlib.suppress(errors.LockError):  # lost in this moment: there is nothing to free
+                    await lock.release()
+
+
+async def _still_held(manager: LockManager, name: str, timeout: str | None) -> str:
+    held = await manager.get_lock(name)
+    if held is None:
+        return f"the lock {name!r} was not free within {timeout}; it is now"
+    return f"the lock {name!r} was not free within {timeout}: {held.holder} holds it under the number {held.fence}"
+
+
+async def _under(lock: Lock, command: Sequence[str]) -> int:
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command, env={**os.environ, "INTERLOCK_LOCK": lock.name, "INTERLOCK_LOCK_FENCE": str(lock.fence)}
+        )
+    except FileNotFoundError:
+        note(f"interlock: there is no program {command[0]!r}")
+        return _NOT_FOUND
+    except OSError as error:
+        note(f"interlock: cannot run {command[0]!r}: {error.strerror}")
+        return _NOT_EXECUTABLE
+    lock.executing()
+    ended, lost = asyncio.create_task(process.wait()), asyncio.create_task(lock.wait_lost())
+    try:
+        with _passed_on(process):
+            await asyncio.wait([ended, lost], return_when=asyncio.FIRST_COMPLETED)
+            if not ended.done():
+                await _end(process, ended)
+                raise errors.LeaseLost(
+                    f"the lock {lock.name!r} was lost under the number {lock.fence}; {command[0]} was ended"
+                )
+    finally:
+        lost.cancel()
+        if not ended.done():
+            await _end(process, ended)
+    code = ended.result()
+    return code if code >= 0 else _SIGNALLED - code
+
+
+@contextlib.contextmanager
+def _passed_on(process: asyncio.subprocess.Process) -> Iterator[None]:
+    """Pass SIGTERM on to a command, so that it ends as its caller asks."""
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, lambda: process.returncode is None and process.terminate())
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)
+
+
+async def _end(process: asyncio.subprocess.Process, ended: asyncio.Task[int]) -> None:
+    """End a command: asked first, killed after a while."""
+    with contextlib.suppress(ProcessLookupError):
+        process.terminate()
+    done, _ = await asyncio.wait([ended], timeout=_END_SECONDS)
+    if not done:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await asyncio.wait([ended])
+
+
+async def freed(name: str | None, fence: int | None, worker: str | None, *, as_json: bool) -> int:
+    """Free a lock by the number of its grant, or all locks of a worker."""
+    if (name is None) == (worker is None):
+        raise errors.Invalid("name a lock or --worker, one of them")
+    async with context.existing() as app:
+        manager = _locks(app)
+        if worker is not None:
+            count = await manager.release_worker_locks(worker)
+        else:
+            assert name is not None
+            await _free(app, manager, name, fence)
+            count = 1
+    if as_json:
+        answer(json.encode({"released": count}).decode())
+    else:
+        answer(f"{count} released")
+    return 0
+
+
+async def _free(app: Session, manager: LockManager, name: str, fence: int | None) -> None:
+    held = await manager.holders(name)
+    if not held:
+        raise errors.NotFound(f"nobody holds the lock {name!r}; `interlock locks list` shows what is held")
+    numbers = ", ".join(f"{each.fence} ({each.holder})" for each in held)
+    if fence is None:
+        raise errors.Invalid(f"say which grant of {name!r} is to be freed: --fence with one of {numbers}")
+    found = next((each for each in held if each.fence == fence), None)
+    if found is None:
+        raise errors.Conflict(f"the lock {name!r} is not held under the number {fence}, but under {numbers}")
+    await app.store.locks.release(manager.namespace, name, found.holder, fence, app.clock.stamp())
+
+
+async def cleared(*, as_json: bool) -> int:
+    """Forget grants whose time is over."""
+    async with context.existing() as app:
+        count = await _locks(app).cleanup_stale_locks()
+    if as_json:
+        answer(json.encode({"cleared": count}).decode())
+    else:
+        answer(f"{count} cleared")
+    return 0
+
+
+def _locks(app: Session) -> LockManager:
+    """Give the locks of the namespace that was asked for, under a name of this process's own."""
+    worker = f"{os.uname().nodename}-{os.getpid()}"
+    return LockManager(app.store, app.clock, worker, namespace=options.namespace or _DEFAULT_NAMESPACE)
+
+
+@contextlib.asynccontextmanager
+async def _started(app: Session) -> AsyncIterator[LockManager]:
+    manager = _locks(app)
+    await manager.start()
+    try:
+        yield manager
+    finally:
+        await manager.stop()
+
+
+def _told(held: Held) -> Json:
+    return {
+        "name": held.name,
+        "holder": held.holder,
+        "mode": str(held.mode),
+        "fence": held.fence,
+        "acquired_at": held.acquired_at,
+        "expires_at": held.expires_at,
+        "metadata": dict(held.metadata),
+    }
+
+
+def _moment(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
