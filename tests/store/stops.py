@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import asyncpg
 
-from interlock.store.ports import Batch, Committed
+from interlock.store.ports import Batch, Committed, news
 from interlock.store.sql.postgresql import commits, parameters
 from interlock.store.sql.postgresql.store import PostgresStore
 from interlock.store.sql.transaction import Database, Row, Transaction
@@ -58,8 +58,17 @@ class StoppedDatabase:
         self._database = database
         self._stop = stop
 
-    async def write(self, work: Callable[[Transaction], Awaitable[T]], *, counted: bool = True) -> T:
-        return await self._database.write(lambda inner: work(StoppedTransaction(inner, self._stop)), counted=counted)
+    async def write(
+        self,
+        work: Callable[[Transaction], Awaitable[T]],
+        *,
+        counted: bool = True,
+        tells: int = news.ANYTHING,
+        once: bool = False,
+    ) -> T:
+        return await self._database.write(
+            lambda inner: work(StoppedTransaction(inner, self._stop)), counted=counted, tells=tells, once=once
+        )
 
     async def read(self, work: Callable[[Transaction], Awaitable[T]], *, once: bool = False) -> T:
         return await self._database.read(work, once=once)

@@ -79,10 +79,14 @@ class Registered(StrEnum):
 
 
 class SlotRow(Row, frozen=True, kw_only=True):
-    """A task that a worker holds. `started`: it is at work on it, so it cannot be moved."""
+    """A task that a worker holds. `started`: it is at work on it, so it cannot be moved.
+
+    `fence` grows with every task of its worker, so it means something together with the session only.
+    """
 
     task: str
     worker: str
+    session: str
     fence: int
     started: bool
     reserved_at: float
@@ -136,7 +140,7 @@ class Workers(Protocol):
         capacity: int | None = None,
         now: float | None = None,
     ) -> bool:
-        """Change the state (registered -> draining and back) or the capacity. False: it is gone, or the change is not legal."""
+        """Change the state (registered -> draining and back) or the capacity. False: it is gone, or that is not legal."""
         ...
 
     async def leave(self, worker: str, session: str, now: float | None) -> bool:
@@ -145,36 +149,40 @@ class Workers(Protocol):
 
     async def get(self, worker: str, now: float | None) -> WorkerRow | None: ...
 
-    async def list(self, states: Sequence[WorkerState], now: float | None) -> list[WorkerRow]:
-        """Give the workers that are stored as one of `states`, by their ids."""
-        ...
-
     async def recover(self, worker: str, session: str, now: float | None) -> Recovered | None:
         """Give a stale worker up: it is offline, its locks are free, its tasks are for others, in one transaction that makes
         sure again that it is stale. None: it is not, or another one has done it."""
         ...
 
     async def forget(self, before: float) -> int:
-        """Delete the rows of workers that are offline or removed since before a moment; gives how many."""
+        """Delete workers that are offline or removed since before a moment, and events and decisions from before it.
+
+        Gives how many workers."""
         ...
 
-    async def reserve(self, worker: str, session: str, task: str, now: float | None) -> SlotRow | None:
-        """Give a task to a worker. None: it has no free slot, takes no tasks, is stale or gone, or the task has a holder."""
+    async def reserve(
+        self, worker: str, session: str, task: str, now: float | None, *, assigned: int | None = None
+    ) -> SlotRow | None:
+        """Give a task to a worker. None: it has no free slot, takes no tasks, is stale or gone, or the task has a holder.
+
+        `assigned`: only if it was given this many tasks so far, for who takes turns."""
         ...
 
-    async def started(self, task: str, fence: int) -> bool:
+    async def started(self, slot: SlotRow) -> bool:
         """Note that a worker is at work on a task. False: it was moved, or recovered."""
         ...
 
-    async def finish(self, task: str, fence: int, *, succeeded: bool | None, seconds: float, now: float | None) -> bool:
+    async def finish(self, slot: SlotRow, *, succeeded: bool | None, seconds: float, now: float | None) -> bool:
         """Free the slot of a task and count its outcome (None: neither). False: it is not this worker's any more."""
         ...
 
-    async def move(self, task: str, fence: int, to: str, session: str, now: float | None) -> SlotRow | None:
+    async def move(self, slot: SlotRow, to: str, session: str, now: float | None) -> SlotRow | None:
         """Give a task that was not started to another worker. None: it was started, has ended, or the other has no slot."""
         ...
 
-    async def slots(self, worker: str | None, now: float | None) -> list[SlotRow]: ...
+    async def slots(self, worker: str | None) -> list[SlotRow]:
+        """Give the tasks that a worker holds, or all do, by their names."""
+        ...
 
     async def events(self, after: int, limit: int) -> list[WorkerEvent]: ...
 
@@ -184,4 +192,16 @@ class Workers(Protocol):
 
     async def choices(self, kind: str, subject: str | None, limit: int) -> list[Choice]:
         """Give recorded decisions, the newest first."""
+        ...
+
+    async def weights(self) -> dict[str, float]:
+        """Give what was learned of each strategy that chooses."""
+        ...
+
+    async def learn(self, name: str, factor: float, *, prior: float, low: float, high: float) -> None:
+        """Multiply the weight of a strategy, `prior` at first, within bounds. What several processes learn adds up."""
+        ...
+
+    async def list(self, states: Sequence[WorkerState], now: float | None) -> list[WorkerRow]:
+        """Give the workers that are stored as one of `states`, by their ids."""
         ...
