@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any, Final
+from weakref import WeakValueDictionary
 
 from interlock import errors
 from interlock.app import graphs
@@ -39,6 +41,8 @@ class Definitions:
         self._known_since = clock.monotonic()
         self._programs: dict[str, Definition] = {}
         self._programs_since = clock.monotonic()
+        self._storing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        """Held by whoever stores a definition, so that those who ask for it at the same time wait and do not store it too."""
 
     async def publish(self, text: str, file: str | None) -> Definition:
         """Fix a document's `name:version` to its text. Raises InvalidDefinition, Conflict when another text has it."""
@@ -79,19 +83,24 @@ class Definitions:
 
         The last ones are remembered, but for those with resources: these are fetched at each start.
         """
-        known = self._known.get(text)
         if self._clock.monotonic() - self._known_since > _DEFINED_SECONDS:
-            self._known_since, known = self._clock.monotonic(), None
+            self._known_since = self._clock.monotonic()
             self._known.clear()
-        if known is None:
-            loaded = self._executable(text, file, but=_SCHEDULE)
-            stored = await self._pinned(text, loaded, folder)
-            await self._store.journal.define(stored)
-            known = stored, self._graphs.add(stored, loaded), loaded.required().schedule is not None
-            if stored.resources is None:
-                self._known[text] = known
-            while len(self._known) > _REMEMBERED:
-                self._known.popitem(last=False)
+        known = self._known.get(text)
+        if known is not None:
+            return known
+        async with self._storing.setdefault(text, asyncio.Lock()):
+            return self._known.get(text) or await self._define(text, file, folder)
+
+    async def _define(self, text: str, file: str | None, folder: Path) -> tuple[Definition, Graph, bool]:
+        loaded = self._executable(text, file, but=_SCHEDULE)
+        stored = await self._pinned(text, loaded, folder)
+        await self._store.journal.define(stored)
+        known = stored, self._graphs.add(stored, loaded), loaded.required().schedule is not None
+        if stored.resources is None:
+            self._known[text] = known
+        while len(self._known) > _REMEMBERED:
+            self._known.popitem(last=False)
         return known
 
     async def program(self, workflow: Workflow[Any, Any], within: Store | None = None) -> tuple[Definition, Graph]:
@@ -100,12 +109,22 @@ class Definitions:
             self._programs_since = self._clock.monotonic()
             self._programs.clear()
         stored = self._programs.get(workflow.source)
-        if stored is None:
+        if stored is None and within is not None:
             stored = self._graphs.program(workflow)
-            await (within or self._store).journal.define(stored)
-            if within is None:  # a transaction may still be rolled back
-                self._programs[workflow.source] = stored
+            await within.journal.define(stored)  # not remembered: the transaction may still be rolled back
+        if stored is None:
+            stored = await self._stored(workflow)
         return stored, await self._graphs.graph(stored.digest)
+
+    async def _stored(self, workflow: Workflow[Any, Any]) -> Definition:
+        """Store a Python workflow, once for all who ask for it at the same time."""
+        async with self._storing.setdefault(workflow.source, asyncio.Lock()):
+            stored = self._programs.get(workflow.source)
+            if stored is None:
+                stored = self._graphs.program(workflow)
+                await self._store.journal.define(stored)
+                self._programs[workflow.source] = stored
+            return stored
 
     async def _pinned(self, text: str, loaded: Loaded, folder: Path) -> Definition:
         """Give a document with the resources it needs: those that it was published with, else fetched now."""

@@ -246,15 +246,21 @@ class Engine(Service):
 
     async def adopt(self, claimed: Claimed) -> None:
         """Go on with a run that this node now owns."""
-        live = LiveRun(run=claimed.run, epoch=claimed.epoch)
-        self._runs[claimed.run] = live
+        live = self._anew(claimed.run, claimed.epoch)
         self._deliver(live, Recover() if claimed.was_live else Start(), 0)
 
     async def adopt_reopened(self, run: str, epoch: int) -> None:
         """Go on with a faulted run that was given to this node; its `reopen` waits in the inbox."""
-        live = LiveRun(run=run, epoch=epoch)
-        self._runs[run] = live
-        self._deliver(live, Continue(), 0)
+        self._deliver(self._anew(run, epoch), Continue(), 0)
+
+    def _anew(self, run: str, epoch: int) -> LiveRun:
+        """Give a run of the store a place here. This node may have it from before: it was given up for dead, and took the run
+        again before it learnt that. What was under way then counts no more."""
+        before = self._runs.get(run)
+        if before is not None:
+            self._give_up(before, errors.StaleEpoch(f"the run {run} was taken from this node, which has it again"))
+        live = self._runs[run] = LiveRun(run=run, epoch=epoch)
+        return live
 
     async def wait(self, run: str) -> None:
         """Wait until this node has nothing more to do with a run. Raises what made it give up, if anything did."""
@@ -504,10 +510,13 @@ class Engine(Service):
 
     def _drop(self, live: LiveRun) -> list[asyncio.Task[None]]:
         """Forget a run and give the tasks that still work for it."""
-        self._runs.pop(live.run, None)
-        self._timers.forget(live.run)
-        self._resting.end(live.run)
-        self._inbox.forget(live.run)
+        conclusion = None
+        if self._runs.get(live.run) is live:
+            del self._runs[live.run]
+            self._timers.forget(live.run)
+            self._resting.end(live.run)
+            self._inbox.forget(live.run)
+            conclusion = self._conclusions.pop(live.run, None)
         leave(live, "the run is over here")
         if live.accepted is not None and not live.accepted.done():
             live.accepted.set_exception(_stops(live.run))
@@ -517,7 +526,6 @@ class Engine(Service):
             tasks.append(live.driver)
         if live.gone is not None:
             live.gone.set()
-        conclusion = self._conclusions.pop(live.run, None)
         if conclusion is not None:
             if live.state is None or live.error is not None:
                 conclusion.tell(None, None)

@@ -27,6 +27,7 @@ from typing import Any, Final, TypeVar
 from interlock import errors
 from interlock.store.ports import Batch, Committed, news
 from interlock.store.sql import commit, crash
+from interlock.store.sql.admission import Admission
 from interlock.store.sql.joined import Transactions
 from interlock.store.sql.sqlite_file import OsLock, SqliteTransaction, connect, drive, translated
 from interlock.store.sql.sqlite_joined import JoinedFile, JoinedMemory
@@ -70,7 +71,7 @@ class SqliteDatabase:
         self._condition = threading.Condition()
         self._sleeps = False
         """Whether the writer waits to be woken, or is about to."""
-        self._room = asyncio.Event()
+        self._admission = Admission(_QUEUED_MEMBERS)
         self._closing = False
         self._thread: threading.Thread | None = None
         self._readers: ThreadPoolExecutor | None = None
@@ -192,11 +193,9 @@ class SqliteDatabase:
         if self._memory:
             async with self._gate:
                 return await self._write_in_memory(work, counted, tells)
+        await self._admission.enter(len(self._queue))
         if self._connection is None or self._closing:
             raise errors.StoreUnavailable(f"the store {self._path} is closed")
-        while len(self._queue) >= _QUEUED_MEMBERS:
-            self._room.clear()
-            await self._room.wait()
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._queue.append(_Member(work, future, counted, tells))
         if self._sleeps:  # else it looks at the queue before it does
@@ -357,7 +356,7 @@ class SqliteDatabase:
                     member.future.set_exception(member.error)
                 else:
                     member.future.set_result(member.result)
-            self._room.set()
+            self._admission.left(len(self._queue))
             if tells:
                 self._ring(tells)
 

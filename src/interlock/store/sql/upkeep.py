@@ -11,11 +11,14 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
+import msgspec
+
 from interlock.model.states import RunStatus
 from interlock.store.ports import EndedRun
 from interlock.store.sql import commit, queue
 from interlock.store.sql.transaction import Database, Transaction
 
+_encode = msgspec.json.Encoder().encode
 _PIECES: Final = {
     "removal_history": 200, "removal_memos": 200, "removal_logs": 100, "removal_scopes": 200, "removal_edges": 200,
     "removal_task_limits": 200, "removal_tasks": 200, "removal_inbox": 200, "removal_log_writers": 200,
@@ -56,11 +59,10 @@ class SqlUpkeep:
             piece = runs[first : first + _RUNS_AT_ONCE]
 
             async def work(transaction: Transaction, piece: Sequence[str] = piece) -> int:
-                begun = 0
-                for run in piece:
-                    if await transaction.run("removal_begin", {"run": run, "before": before}):
-                        begun += await transaction.run("removal_run", {"run": run})
-                return begun
+                runs = {"runs": _encode(piece).decode()}
+                if not await transaction.run("removal_begin", {**runs, "before": before}):
+                    return 0
+                return await transaction.run("removal_run", runs)
 
             removed += await self._database.write(work, counted=False)
         return removed
@@ -78,10 +80,8 @@ class SqlUpkeep:
 
         async def work(transaction: Transaction) -> None:
             end = time.monotonic() + _WRITER_SECONDS  # what is bounded is real time that others wait
-            for row in await transaction.rows("removals_pending", {"limit": _RUNS_AT_ONCE}):
-                while not await _delete_piece(transaction, row[0]):
-                    if time.monotonic() > end:
-                        return
+            while rows := await transaction.rows("removals_pending", {"limit": _RUNS_AT_ONCE}):
+                await _delete_piece(transaction, [row[0] for row in rows])
                 if time.monotonic() > end:
                     return
 
@@ -160,11 +160,11 @@ async def raise_fences(transaction: Transaction, step: int, now: float) -> int:
     return live
 
 
-async def _delete_piece(transaction: Transaction, run: str) -> bool:
-    """Delete some rows of a removed run. True: nothing of it is left."""
+async def _delete_piece(transaction: Transaction, runs: Sequence[str]) -> None:
+    """Delete some rows of removed runs; those of which nothing is left are done with."""
+    chosen = {"runs": _encode(runs).decode()}
     whole = True
     for statement, limit in _PIECES.items():
-        whole = await transaction.run(statement, {"run": run, "limit": limit}) < limit and whole
+        whole = await transaction.run(statement, {**chosen, "limit": limit}) < limit and whole
     if whole:
-        await transaction.run("removal_end", {"run": run})
-    return whole
+        await transaction.run("removal_end", chosen)

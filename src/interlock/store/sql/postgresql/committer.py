@@ -15,6 +15,7 @@ from typing import Final
 
 from interlock import errors
 from interlock.store.ports import Batch, Committed
+from interlock.store.sql.admission import Admission
 from interlock.store.sql.postgresql import commits
 
 _GROUP_MEMBERS: Final = (
@@ -38,16 +39,14 @@ class Committer:
     def __init__(self, apply: Callable[[Sequence[Batch]], Awaitable[set[str]]]) -> None:
         self._apply = apply
         self._queue: deque[_Member] = deque()
-        self._room = asyncio.Event()
+        self._admission = Admission(_QUEUED_MEMBERS)
         self._flights: set[asyncio.Task[None]] = set()
         self._flying: set[str] = set()
         self._departure: asyncio.Handle | None = None
 
     async def commit(self, batch: Batch) -> Committed:
         bytes_ = commits.size(batch)
-        while len(self._queue) >= _QUEUED_MEMBERS:
-            self._room.clear()
-            await self._room.wait()
+        await self._admission.enter(len(self._queue))
         loop = asyncio.get_running_loop()
         member = _Member(batch, bytes_, loop.create_future())
         self._queue.append(member)
@@ -88,7 +87,7 @@ class Committer:
             bytes_ += member.bytes
             group.append(member)
         self._queue.extendleft(reversed(waiting))
-        self._room.set()
+        self._admission.left(len(self._queue))
         return group
 
     async def _fly(self, group: list[_Member]) -> None:

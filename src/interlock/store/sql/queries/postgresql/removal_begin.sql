@@ -1,6 +1,7 @@
--- Primary keys. Nothing is at work for the run, and nobody reopens it: the row is locked until it is gone.
+-- Primary keys; OFFSET keeps the tasks from being joined as a whole. Nothing is at work for the run, and nobody reopens it: the row is locked until it is gone. `runs`: a JSON list.
 INSERT INTO removals (run)
 SELECT run FROM runs
-WHERE run = :run AND ended_at <= :before
-  AND NOT EXISTS (SELECT 1 FROM tasks WHERE tasks.run = runs.run AND tasks.state = 'running')
-FOR UPDATE OF runs
+WHERE run = ANY (ARRAY(SELECT jsonb_array_elements_text(:runs::text::jsonb))) AND ended_at <= :before
+  AND NOT EXISTS (SELECT 1 FROM tasks WHERE tasks.run = runs.run AND tasks.state = 'running'
+                  OFFSET 0)
+ORDER BY run FOR UPDATE OF runs

@@ -1,2 +1,4 @@
--- Primary key, prefix.
-DELETE FROM history WHERE run = :run AND seq IN (SELECT seq FROM history WHERE run = :run LIMIT :limit)
+-- Primary key, prefix. `runs`: a JSON list.
+DELETE FROM history
+WHERE run = ANY (ARRAY(SELECT jsonb_array_elements_text(:runs::text::jsonb)))
+  AND (run, seq) IN (SELECT run, seq FROM history WHERE run = ANY (ARRAY(SELECT jsonb_array_elements_text(:runs::text::jsonb))) LIMIT :limit)

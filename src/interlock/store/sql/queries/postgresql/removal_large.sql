@@ -1,3 +1,4 @@
--- Primary key, prefix.
+-- Primary key, prefix. `runs`: a JSON list.
 DELETE FROM large_values
-WHERE run = :run AND (digest, part) IN (SELECT digest, part FROM large_values WHERE run = :run LIMIT :limit)
+WHERE run = ANY (ARRAY(SELECT jsonb_array_elements_text(:runs::text::jsonb)))
+  AND (run, digest, part) IN (SELECT run, digest, part FROM large_values WHERE run = ANY (ARRAY(SELECT jsonb_array_elements_text(:runs::text::jsonb))) LIMIT :limit)

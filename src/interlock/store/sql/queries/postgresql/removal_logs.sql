@@ -1,2 +1,4 @@
--- Index logs_of_run.
-DELETE FROM logs WHERE run = :run AND number IN (SELECT number FROM logs WHERE run = :run LIMIT :limit)
+-- Index logs_of_run. `runs`: a JSON list.
+DELETE FROM logs
+WHERE run = ANY (ARRAY(SELECT jsonb_array_elements_text(:runs::text::jsonb)))
+  AND (run, number) IN (SELECT run, number FROM logs WHERE run = ANY (ARRAY(SELECT jsonb_array_elements_text(:runs::text::jsonb))) LIMIT :limit)

@@ -1,3 +1,4 @@
--- Unique (run, effect) of tasks, prefix, then the primary key, prefix.
+-- Unique (run, effect) of tasks, prefix, then the primary key, prefix. `runs`: a JSON list.
 DELETE FROM task_limits WHERE (task, name) IN (
-  SELECT l.task, l.name FROM tasks AS t JOIN task_limits AS l ON l.task = t.task WHERE t.run = :run LIMIT :limit)
+  SELECT l.task, l.name FROM tasks AS t JOIN task_limits AS l ON l.task = t.task
+  WHERE t.run = ANY (ARRAY(SELECT jsonb_array_elements_text(:runs::text::jsonb))) LIMIT :limit)

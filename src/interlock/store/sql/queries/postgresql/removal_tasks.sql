@@ -1,5 +1,5 @@
--- Unique (run, effect), prefix; a task stays until its edges and its limits are gone, by which they are found.
-DELETE FROM tasks WHERE run = :run AND task IN (
-  SELECT task FROM tasks AS t WHERE run = :run
+-- Unique (run, effect), prefix; a task stays until its edges and its limits are gone, by which they are found. `runs`: a JSON list.
+DELETE FROM tasks WHERE run = ANY (ARRAY(SELECT jsonb_array_elements_text(:runs::text::jsonb))) AND task IN (
+  SELECT task FROM tasks AS t WHERE run = ANY (ARRAY(SELECT jsonb_array_elements_text(:runs::text::jsonb)))
     AND NOT EXISTS (SELECT 1 FROM task_edges AS e WHERE e.predecessor = t.task)
     AND NOT EXISTS (SELECT 1 FROM task_limits AS l WHERE l.task = t.task) LIMIT :limit)

@@ -1,2 +1,4 @@
--- Index tokens_of_run.
-DELETE FROM tokens WHERE run = :run AND token IN (SELECT token FROM tokens WHERE run = :run LIMIT :limit)
+-- Index tokens_of_run. `runs`: a JSON list.
+DELETE FROM tokens
+WHERE run = ANY (ARRAY(SELECT jsonb_array_elements_text(:runs::text::jsonb)))
+  AND (run, token) IN (SELECT run, token FROM tokens WHERE run = ANY (ARRAY(SELECT jsonb_array_elements_text(:runs::text::jsonb))) LIMIT :limit)

@@ -1,5 +1,5 @@
--- Primary keys. Nothing is at work for the run, and nobody reopened it.
+-- Primary keys. Nothing is at work for the run, and nobody reopened it. `runs`: a JSON list.
 INSERT INTO removals (run)
 SELECT run FROM runs
-WHERE run = :run AND ended_at <= :before
+WHERE run IN (SELECT value FROM json_each(:runs)) AND ended_at <= :before
   AND NOT EXISTS (SELECT 1 FROM tasks WHERE tasks.run = runs.run AND tasks.state = 'running')

@@ -1,2 +1,4 @@
--- Primary key, prefix.
-DELETE FROM memos WHERE run = :run AND number IN (SELECT number FROM memos WHERE run = :run LIMIT :limit)
+-- Primary key, prefix. `runs`: a JSON list.
+DELETE FROM memos
+WHERE run IN (SELECT value FROM json_each(:runs))
+  AND (run, number) IN (SELECT run, number FROM memos WHERE run IN (SELECT value FROM json_each(:runs)) LIMIT :limit)

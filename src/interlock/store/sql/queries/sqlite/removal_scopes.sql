@@ -1,2 +1,4 @@
--- Primary key, prefix.
-DELETE FROM scopes WHERE run = :run AND scope IN (SELECT scope FROM scopes WHERE run = :run LIMIT :limit)
+-- Primary key, prefix. `runs`: a JSON list.
+DELETE FROM scopes
+WHERE run IN (SELECT value FROM json_each(:runs))
+  AND (run, scope) IN (SELECT run, scope FROM scopes WHERE run IN (SELECT value FROM json_each(:runs)) LIMIT :limit)

@@ -1,2 +1,4 @@
--- Index tokens_of_run.
-DELETE FROM tokens WHERE run = :run AND token IN (SELECT token FROM tokens WHERE run = :run LIMIT :limit)
+-- Index tokens_of_run. `runs`: a JSON list.
+DELETE FROM tokens
+WHERE run IN (SELECT value FROM json_each(:runs))
+  AND (run, token) IN (SELECT run, token FROM tokens WHERE run IN (SELECT value FROM json_each(:runs)) LIMIT :limit)
