@@ -327,7 +327,7 @@ async def test_only_what_was_not_started_is_moved(store: Store) -> None:
     assert (await _of(store, "t1")).started
     assert await store.workers.move(one, "w2", "s2", T) is None
     moved = await store.workers.move(two, "w2", "s2", T)
-    assert moved == SlotRow(task="t2", worker="w2", session="s2", fence=1, started=False, reserved_at=T)
+    assert moved == SlotRow(task="t2", worker="w2", session="s2", fence=1, started=False, reserved_at=T, detail=b"{}")
     assert not await store.workers.started(two)
     assert not await store.workers.finish(two, succeeded=True, seconds=1.0, now=T)
     assert await store.workers.move(two, "w2", "s2", T) is None

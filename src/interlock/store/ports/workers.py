@@ -10,16 +10,8 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import Protocol
 
+from interlock.model.worker import WorkerState as WorkerState
 from interlock.store.ports.row import Row
-
-
-class WorkerState(StrEnum):
-    """As it is stored."""
-
-    REGISTERED = "registered"
-    DRAINING = "draining"
-    OFFLINE = "offline"
-    REMOVED = "removed"
 
 
 class NewWorker(Row, frozen=True, kw_only=True):
@@ -81,7 +73,8 @@ class Registered(StrEnum):
 class SlotRow(Row, frozen=True, kw_only=True):
     """A task that a worker holds. `started`: it is at work on it, so it cannot be moved.
 
-    `fence` grows with every task of its worker, so it means something together with the session only.
+    `fence` grows with every task of its worker, so it means something together with the session only. `detail`: what whoever
+    gave it told of the task, JSON.
     """
 
     task: str
@@ -90,6 +83,7 @@ class SlotRow(Row, frozen=True, kw_only=True):
     fence: int
     started: bool
     reserved_at: float
+    detail: bytes
 
 
 class Recovered(Row, frozen=True, kw_only=True):
@@ -161,11 +155,20 @@ class Workers(Protocol):
         ...
 
     async def reserve(
-        self, worker: str, session: str, task: str, now: float | None, *, assigned: int | None = None
+        self,
+        worker: str,
+        session: str,
+        task: str,
+        now: float | None,
+        *,
+        detail: bytes = b"{}",
+        assigned: int | None = None,
+        choice: bytes | None = None,
     ) -> SlotRow | None:
         """Give a task to a worker. None: it has no free slot, takes no tasks, is stale or gone, or the task has a holder.
 
-        `assigned`: only if it was given this many tasks so far, for who takes turns."""
+        `detail`: to be kept with the slot. `assigned`: only if it was given this many tasks so far, for who takes turns.
+        `choice`: why it was chosen, JSON, recorded in the same transaction as a choice of the kind `worker`."""
         ...
 
     async def started(self, slot: SlotRow) -> bool:

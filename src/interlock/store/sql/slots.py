@@ -15,6 +15,7 @@ from interlock.store.ports import SlotRow, WorkerState, news
 from interlock.store.sql.transaction import Database, Row, Transaction
 
 SLOT: Final = "slot"
+CHOICE: Final = "worker"
 _STARTED: Final = "started"
 _OUTCOMES: Final[dict[bool | None, int]] = {True: 1, False: 0, None: -1}
 
@@ -35,7 +36,15 @@ class SqlSlots:
         self._database = database
 
     async def reserve(
-        self, worker: str, session: str, task: str, now: float | None, *, assigned: int | None = None
+        self,
+        worker: str,
+        session: str,
+        task: str,
+        now: float | None,
+        *,
+        detail: bytes = b"{}",
+        assigned: int | None = None,
+        choice: bytes | None = None,
     ) -> SlotRow | None:
         async def work(transaction: Transaction) -> SlotRow | None:
             row = await lock(transaction, worker)
@@ -44,12 +53,15 @@ class SqlSlots:
             if not await _has_room(transaction, worker, session, row, now):
                 return None
             fence = row.assigned + 1
-            slot = {"worker": worker, "session": session, "task": task, "fence": fence, "now": now}
+            slot = {"worker": worker, "session": session, "task": task, "fence": fence, "detail": detail, "now": now}
             added = await transaction.rows("slot_add", slot)
             if not added:
                 return None
             await transaction.run("worker_assigned", {"worker": worker, "now": now})
-            return _reserved(task, worker, session, fence, added[0][0])
+            if choice is not None:
+                why = {"kind": CHOICE, "subject": task, "chosen": worker, "body": choice, "now": now}
+                await transaction.run("decision_add", why)
+            return _reserved(task, worker, session, fence, added[0][0], detail)
 
         return await self._database.write(work, counted=False, tells=news.WORKERS)
 
@@ -83,7 +95,7 @@ class SqlSlots:
             if not moved:
                 return None
             await transaction.run("worker_assigned", {"worker": to, "now": now})
-            return _reserved(slot.task, to, session, fence, moved[0][0])
+            return _reserved(slot.task, to, session, fence, moved[0][0], slot.detail)
 
         return await self._database.write(work, counted=False, tells=news.WORKERS)
 
@@ -114,12 +126,20 @@ def _named(slot: SlotRow) -> dict[str, object]:
     return {"task": slot.task, "session": slot.session, "fence": slot.fence}
 
 
-def _reserved(task: str, worker: str, session: str, fence: int, reserved_at: float) -> SlotRow:
-    return SlotRow(task=task, worker=worker, session=session, fence=fence, started=False, reserved_at=reserved_at)
+def _reserved(task: str, worker: str, session: str, fence: int, reserved_at: float, detail: bytes) -> SlotRow:
+    return SlotRow(
+        task=task, worker=worker, session=session, fence=fence, started=False, reserved_at=reserved_at, detail=detail
+    )
 
 
 def _slot(row: Row) -> SlotRow:
-    task, worker, session, fence, place, reserved_at = row
+    task, worker, session, fence, place, reserved_at, detail = row
     return SlotRow(
-        task=task, worker=worker, session=session, fence=fence, started=place == _STARTED, reserved_at=reserved_at
+        task=task,
+        worker=worker,
+        session=session,
+        fence=fence,
+        started=place == _STARTED,
+        reserved_at=reserved_at,
+        detail=detail,
     )

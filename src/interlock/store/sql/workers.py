@@ -17,7 +17,8 @@ from typing import Final, NamedTuple
 import msgspec
 
 from interlock.model.json import Json
-from interlock.store.ports import NewWorker, Recovered, Registered, WorkerEvent, WorkerRow, WorkerState, news
+from interlock.model.worker import WorkerState
+from interlock.store.ports import NewWorker, Recovered, Registered, WorkerEvent, WorkerRow, news
 from interlock.store.sql import locks, queue, slots
 from interlock.store.sql.choices import SqlChoices
 from interlock.store.sql.slots import SqlSlots

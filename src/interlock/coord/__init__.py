@@ -1,0 +1,1 @@
+"""Coordination: locks, workers, shared memory, load balancing and heartbeats; usable alone."""

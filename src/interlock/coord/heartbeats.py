@@ -1,0 +1,243 @@
+"""Heartbeats: a worker says that it lives, and everybody looks for those that say it no more.
+
+    sent --the store took it--> waits for the next one
+         --refused: given up, or replaced--> lost, told once, and nothing is sent any more
+         --the store is away--> again, 3 times 5 s apart, then with the next one; alert at the third failure in a row
+    silent for as long as it may be, but for a margin --> lost too: others may take its work from then on
+
+Looking: a worker that is stale is recovered in one transaction that makes sure again that it is; several that look at once
+recover it once. That a look failed says nothing about workers: nobody is recovered, and one alert is given.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Final
+
+from interlock import errors, telemetry
+from interlock.coord.timing import BALANCED, Timing
+from interlock.coord.vitals import Vitals
+from interlock.coord.workers import WorkerRegistry, device_body
+from interlock.model.worker import Device, Worker
+from interlock.service import Clock, Loop, Service
+from interlock.store.ports import Recovered, Store
+
+ALERT_AFTER: Final = 3
+"""Failures in a row, after which somebody is told."""
+_MARGIN_SECONDS: Final = 2.0  # before others may take its work, a worker stops by itself
+_MARGIN_SHARE: Final = 0.1  # of the silence, where that is less
+_SEND_SECONDS: Final = 10.0  # a store that does not answer for so long has not taken a heartbeat
+_FAILURES: Final = (errors.Environment, TimeoutError)
+
+Lost = Callable[[str], None]
+"""Called with the id of a worker that is not this process any more: it has to stop what it does."""
+Found = Callable[[Recovered], None]
+"""Called with a worker that this process recovered, once: its tasks are for others."""
+
+
+class HeartbeatMonitor(Service):
+    """Sends the heartbeats of this process's worker, if it has one, and looks for workers that are stale.
+
+    `start(worker)` begins both, `start()` only the looking; `stop` sends a last heartbeat and deregisters the worker.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        timing: Timing = BALANCED,
+        *,
+        lost: Lost | None = None,
+        recovered: Found | None = None,
+        sample: Callable[[], Device] | None = None,
+    ) -> None:
+        """`sample`: gives how the machine is, as a heartbeat tells it; `vitals` when None."""
+        self._store = store
+        self._clock = clock
+        self._timing = timing
+        self._registry = WorkerRegistry(store, clock)
+        self._lost = lost
+        self._recovered = recovered
+        self._sample = sample or Vitals().sample
+        self._scan = _Scan(self, timing.scan_seconds)
+        self._sender: _Sender | None = None
+        self._is_away = False
+
+    @property
+    def timing(self) -> Timing:
+        return self._timing
+
+    @property
+    def failures(self) -> int:
+        """Heartbeats in a row that the store did not take."""
+        return 0 if self._sender is None else self._sender.failures
+
+    # -- life ----------------------------------------------------------------------------------------------------
+
+    async def start(self, worker: Worker | None = None) -> None:
+        """Begin. `worker`: as it was registered; its first heartbeat is sent at once.
+
+        Raises Invalid when it may not be silent for as long as two heartbeats take.
+        """
+        if worker is not None:
+            if worker.may_be_silent_seconds < 2 * self._timing.beat_seconds:
+                raise errors.Invalid(
+                    f"the worker {worker.id!r} may be silent for {worker.may_be_silent_seconds:g} s, but is to be heard every "
+                    f"{self._timing.beat_seconds:g} s only; register it with silent_seconds of {self._timing.stale_seconds:g}"
+                )
+            self._sender = _Sender(self._store, self._clock, self._timing, worker, self._sample, self._lost)
+            await self._sender.start()
+        await self._scan.start()
+
+    async def stop(self, *, leave: bool = True) -> None:
+        """Send a last heartbeat, which says that no more tasks are taken, then deregister the worker and free its locks.
+
+        Not `leave`: the worker stays as it is, such as for a process that takes its place with the same session.
+        """
+        await self._scan.stop()
+        sender, self._sender = self._sender, None
+        if sender is None:
+            return
+        await sender.stop()
+        if leave and not sender.is_lost:
+            with contextlib.suppress(*_FAILURES):  # the store is away: the worker will be found stale
+                async with asyncio.timeout(_SEND_SECONDS):
+                    await sender.last()
+
+    # -- sending -------------------------------------------------------------------------------------------------
+
+    async def send_heartbeat(self, worker: Worker, device: Device | None = None) -> bool:
+        """Send one heartbeat. False: the worker was given up, or its place was taken. Raises StoreUnavailable."""
+        body = device_body(device or self._sample())
+        return await self._store.workers.beat(worker.id, worker.session, body, self._clock.stamp())
+
+    # -- looking -------------------------------------------------------------------------------------------------
+
+    async def check_stale_workers(self) -> list[str]:
+        """Give the ids of the workers that are stale. Raises StoreUnavailable: then nothing is known of any."""
+        return await self._registry.mark_stale()
+
+    async def recover_stale_locks(self, worker: str) -> int:
+        """Recover a worker if it is stale; gives how many locks that freed, 0 when it lives or another one was first."""
+        found = await self.recover(worker)
+        return 0 if found is None else found.locks
+
+    async def recover(self, worker: str) -> Recovered | None:
+        """Recover a worker if it is stale, and tell of it. None: it lives, or another one was first."""
+        found = await self._registry.recover(worker)
+        if found is not None:
+            telemetry.emit("worker.recovered", worker=found.worker, locks=found.locks, tasks=list(found.tasks))
+            if self._recovered is not None:
+                self._recovered(found)
+        return found
+
+    async def scan(self) -> list[str]:
+        """Look once and recover whoever is stale; gives the ids that this process recovered. Never raises for the store."""
+        recovered: list[str] = []
+        try:
+            for worker in await self.check_stale_workers():
+                if await self.recover(worker) is not None:
+                    recovered.append(worker)
+        except _FAILURES as error:
+            if not self._is_away:
+                telemetry.emit("worker.scan_failed", error=error)
+            self._is_away = True
+        else:
+            self._is_away = False
+        return recovered
+
+
+class _Scan(Loop):
+    def __init__(self, monitor: HeartbeatMonitor, seconds: float) -> None:
+        super().__init__("worker-scan", seconds)
+        self._monitor = monitor
+
+    async def round(self) -> bool:
+        await self._monitor.scan()
+        return False
+
+
+class _Sender(Loop):
+    """Sends the heartbeats of one worker."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        timing: Timing,
+        worker: Worker,
+        sample: Callable[[], Device],
+        lost: Lost | None,
+    ) -> None:
+        super().__init__(f"heartbeat-{worker.id}", timing.beat_seconds)
+        self._store = store
+        self._clock = clock
+        self._timing = timing
+        self._worker = worker
+        self._sample = sample
+        self._lost = lost
+        self._deadline: asyncio.TimerHandle | None = None
+        self.failures = 0
+        self.is_lost = False
+
+    async def start(self) -> None:
+        self._heard(asyncio.get_running_loop().time())
+        await super().start()
+
+    async def stop(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        await super().stop()
+
+    async def round(self) -> bool:
+        """Send one heartbeat, again when it fails."""
+        for attempt in range(self._timing.retries + 1):
+            if self.is_lost or await self._send():
+                break
+            if attempt < self._timing.retries:
+                await asyncio.sleep(self._timing.retry_seconds)
+        return False
+
+    async def last(self) -> None:
+        """Say that no more tasks are taken, and go."""
+        worker, now = self._worker, self._clock.stamp()
+        await self._store.workers.beat(worker.id, worker.session, device_body(Device(accepts=False)), now)
+        await self._store.workers.leave(worker.id, worker.session, now)
+
+    async def _send(self) -> bool:
+        """Send once. True: there is no need to send it again."""
+        sent_at = asyncio.get_running_loop().time()
+        body = device_body(self._sample())
+        try:
+            async with asyncio.timeout(_SEND_SECONDS):
+                alive = await self._store.workers.beat(self._worker.id, self._worker.session, body, self._clock.stamp())
+        except _FAILURES as error:
+            self.failures += 1
+            if self.failures == ALERT_AFTER:
+                telemetry.emit("worker.unheard", worker=self._worker.id, failures=self.failures, error=error)
+            return False
+        self.failures = 0
+        if alive:
+            self._heard(sent_at)
+        else:
+            self._lose("given up")
+        return True
+
+    def _heard(self, sent_at: float) -> None:
+        """Count the silence that is allowed from when the heartbeat was sent: nobody can have heard it earlier."""
+        if self._deadline is not None:
+            self._deadline.cancel()
+        silence = self._worker.may_be_silent_seconds
+        margin = min(_MARGIN_SECONDS, silence * _MARGIN_SHARE)
+        loop = asyncio.get_running_loop()
+        self._deadline = loop.call_at(sent_at + silence - margin, self._lose, "unheard")
+
+    def _lose(self, why: str) -> None:
+        if self.is_lost:
+            return
+        self.is_lost = True
+        telemetry.emit("worker.lost", worker=self._worker.id, why=why)
+        if self._lost is not None:
+            self._lost(self._worker.id)
