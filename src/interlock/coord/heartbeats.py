@@ -3,10 +3,12 @@
     sent --the store took it--> waits for the next one
          --refused: given up, or replaced--> lost, told once, and nothing is sent any more
          --the store is away--> again, 3 times 5 s apart, then with the next one; alert at the third failure in a row
-    silent for as long as it may be, but for a margin --> lost too: others may take its work from then on
+    silent for as long as it may be, but for a margin --> unheard, told once: others may take its work from then on
+    unheard --the store took one--> heard again: nobody had taken its work
 
 Looking: a worker that is stale is recovered in one transaction that makes sure again that it is; several that look at once
-recover it once. That a look failed says nothing about workers: nobody is recovered, and one alert is given.
+recover it once. That a look failed says nothing about workers: nobody is recovered, and one alert is given. Nobody could be
+heard either while the store was away, so nobody is recovered before all had the time to be heard again.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ _SEND_SECONDS: Final = 10.0  # a store that does not answer for so long has not 
 _FAILURES: Final = (errors.Environment, TimeoutError)
 
 Lost = Callable[[str], None]
-"""Called with the id of a worker that is not this process any more: it has to stop what it does."""
+"""Called with the id of a worker that is not this process any more, or that others may believe dead: it stops what it does."""
 Found = Callable[[Recovered], None]
 """Called with a worker that this process recovered, once: its tasks are for others."""
 
@@ -50,20 +52,25 @@ class HeartbeatMonitor(Service):
         timing: Timing = BALANCED,
         *,
         lost: Lost | None = None,
+        unheard: Lost | None = None,
         recovered: Found | None = None,
         sample: Callable[[], Device] | None = None,
     ) -> None:
-        """`sample`: gives how the machine is, as a heartbeat tells it; `vitals` when None."""
+        """`lost`: called once, when the worker has to be registered again. `unheard`: called when the store has taken no
+        heartbeat for almost as long as the worker may be silent. `sample`: gives how the machine is; `vitals` when None.
+        """
         self._store = store
         self._clock = clock
         self._timing = timing
         self._registry = WorkerRegistry(store, clock)
         self._lost = lost
+        self._unheard = unheard
         self._recovered = recovered
         self._sample = sample or Vitals().sample
         self._scan = _Scan(self, timing.scan_seconds)
         self._sender: _Sender | None = None
         self._is_away = False
+        self._trust_at = 0.0
 
     @property
     def timing(self) -> Timing:
@@ -83,11 +90,13 @@ class HeartbeatMonitor(Service):
         """
         if worker is not None:
             if worker.may_be_silent_seconds < 2 * self._timing.beat_seconds:
+                silence, beat = worker.may_be_silent_seconds, self._timing.beat_seconds
                 raise errors.Invalid(
-                    f"the worker {worker.id!r} may be silent for {worker.may_be_silent_seconds:g} s, but is to be heard every "
-                    f"{self._timing.beat_seconds:g} s only; register it with silent_seconds of {self._timing.stale_seconds:g}"
+                    f"the worker {worker.id!r} may be silent for {silence:g} s and is heard every {beat:g} s only; register "
+                    f"it with silent_seconds of {self._timing.stale_seconds:g}"
                 )
-            self._sender = _Sender(self._store, self._clock, self._timing, worker, self._sample, self._lost)
+            self._sender = _Sender(self._store, self._clock, self._timing, worker, self._sample)
+            self._sender.lost, self._sender.unheard = self._lost, self._unheard
             await self._sender.start()
         await self._scan.start()
 
@@ -137,16 +146,25 @@ class HeartbeatMonitor(Service):
         """Look once and recover whoever is stale; gives the ids that this process recovered. Never raises for the store."""
         recovered: list[str] = []
         try:
-            for worker in await self.check_stale_workers():
-                if await self.recover(worker) is not None:
-                    recovered.append(worker)
+            stale = await self.check_stale_workers()
+            if self._may_trust():
+                for worker in stale:
+                    if await self.recover(worker) is not None:
+                        recovered.append(worker)
         except _FAILURES as error:
             if not self._is_away:
                 telemetry.emit("worker.scan_failed", error=error)
             self._is_away = True
-        else:
-            self._is_away = False
         return recovered
+
+    def _may_trust(self) -> bool:
+        """Say whether silence means something: the store can be reached for long enough that the living were heard."""
+        now = self._clock.monotonic()
+        if self._is_away:
+            self._is_away = False
+            self._trust_at = now + self._timing.beat_seconds + self._timing.retry_seconds
+            telemetry.emit("worker.scan_works", recovers_in_seconds=self._trust_at - now)
+        return now >= self._trust_at
 
 
 class _Scan(Loop):
@@ -169,7 +187,6 @@ class _Sender(Loop):
         timing: Timing,
         worker: Worker,
         sample: Callable[[], Device],
-        lost: Lost | None,
     ) -> None:
         super().__init__(f"heartbeat-{worker.id}", timing.beat_seconds)
         self._store = store
@@ -177,8 +194,9 @@ class _Sender(Loop):
         self._timing = timing
         self._worker = worker
         self._sample = sample
-        self._lost = lost
         self._deadline: asyncio.TimerHandle | None = None
+        self.lost: Lost | None = None
+        self.unheard: Lost | None = None
         self.failures = 0
         self.is_lost = False
 
@@ -216,13 +234,13 @@ class _Sender(Loop):
         except _FAILURES as error:
             self.failures += 1
             if self.failures == ALERT_AFTER:
-                telemetry.emit("worker.unheard", worker=self._worker.id, failures=self.failures, error=error)
+                telemetry.emit("worker.heartbeat_failed", worker=self._worker.id, failures=self.failures, error=error)
             return False
         self.failures = 0
         if alive:
             self._heard(sent_at)
         else:
-            self._lose("given up")
+            self._lose()
         return True
 
     def _heard(self, sent_at: float) -> None:
@@ -231,13 +249,17 @@ class _Sender(Loop):
             self._deadline.cancel()
         silence = self._worker.may_be_silent_seconds
         margin = min(_MARGIN_SECONDS, silence * _MARGIN_SHARE)
-        loop = asyncio.get_running_loop()
-        self._deadline = loop.call_at(sent_at + silence - margin, self._lose, "unheard")
+        self._deadline = asyncio.get_running_loop().call_at(sent_at + silence - margin, self._tell_unheard)
 
-    def _lose(self, why: str) -> None:
-        if self.is_lost:
-            return
+    def _tell_unheard(self) -> None:
+        telemetry.emit("worker.unheard", worker=self._worker.id, failures=self.failures)
+        if self.unheard is not None:
+            self.unheard(self._worker.id)
+
+    def _lose(self) -> None:
         self.is_lost = True
-        telemetry.emit("worker.lost", worker=self._worker.id, why=why)
-        if self._lost is not None:
-            self._lost(self._worker.id)
+        if self._deadline is not None:
+            self._deadline.cancel()
+        telemetry.emit("worker.lost", worker=self._worker.id)
+        if self.lost is not None:
+            self.lost(self._worker.id)

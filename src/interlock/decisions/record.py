@@ -26,10 +26,10 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A choice, explained. `voters`: the strategies that would have chosen the same, which learn from what becomes of it.
 
-    `left_out`: candidates that the record has no room for.
+    `left_out`: candidates that the record has no room for. `strategy` None: the worker asked for it.
     """
 
-    strategy: Strategy
+    strategy: Strategy | None
     chosen: str | None
     reason: str
     candidates: Sequence[Candidate] = ()
@@ -52,6 +52,13 @@ def decision(
         voters=() if chosen is None else ranking.voters.get(chosen.id, ()),
         left_out=max(0, len(candidates) - MOST_CANDIDATES),
     )
+
+
+def pulled(worker: Worker, urgency: float, waiting: int) -> Decision:
+    """Explain why a worker that asked for work got this task."""
+    reason = f"the most urgent of {waiting} that it can have: {urgency:.3g}, with its age"
+    candidate = Candidate(worker=worker.id, score=urgency)
+    return Decision(strategy=None, chosen=worker.id, reason=reason, candidates=[candidate])
 
 
 def _reason(strategy: Strategy, ranking: Ranking, chosen: Worker | None) -> str:
