@@ -34,7 +34,7 @@ _SEND_SECONDS: Final = 10.0  # a store that does not answer for so long has not 
 _FAILURES: Final = (errors.Environment, TimeoutError)
 
 Lost = Callable[[str], None]
-"""Called with the id of a worker that is not this process any more, or that others may believe dead: it stops what it does."""
+"""Called with the id of a worker that is this process no more, or that others may believe dead: it stops what it does."""
 Found = Callable[[Recovered], None]
 """Called with a worker that this process recovered, once: its tasks are for others."""
 
