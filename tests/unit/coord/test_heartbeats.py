@@ -381,10 +381,11 @@ def test_store_that_cannot_be_read_recovers_nobody_and_alerts_once(told: list[st
             found: list[Any] = []
             beating, watching = monitor(store, recovered=found.append), monitor(store, recovered=found.append)
             await beating.start(await joined(store))
+            await asyncio.sleep(10)
             await watching.start()
-            await asyncio.sleep(70)
+            await asyncio.sleep(60)
             store.workers.away = {"list", "get", "beat", "recover"}
-            await asyncio.sleep(600)
+            await asyncio.sleep(625)  # so that who looks comes back before the worker is heard again
             assert told.count("worker.scan_failed") == 2  # one by each who looks
             store.workers.away = set()
             await asyncio.sleep(600)
