@@ -55,7 +55,7 @@ class Watch:
             case "journal.commit" if given is Committed.APPLIED:
                 self._committed(args[0])
             case "queue.claim":
-                self._claimed()
+                self._claimed(args[0], args[1], bool(given))
 
     def all(self) -> list[str]:
         """Give all problems that were seen."""
@@ -70,19 +70,23 @@ class Watch:
             if epoch != batch.epoch
         ]
 
-    def _claimed(self) -> None:
-        """Nothing is leased above its limit."""
+    def _claimed(self, node: str, pool: str, something: bool) -> None:
+        """Nothing is leased above its limit, and no claim gives a node more attempts than it has slots.
+
+        It may hold more: those that it adopted on top run already, and it starts none before there is room again.
+        """
         over = self._rows(
             "SELECT name, count(*), capacity FROM lease_limits JOIN limits USING (name)"
             " WHERE capacity IS NOT NULL GROUP BY name HAVING count(*) > capacity"
         )
-        held = self._rows("SELECT place, holder, count(*) FROM leases WHERE kind = 'attempt' GROUP BY place, holder")
+        held = self._rows(
+            "SELECT count(*) FROM leases WHERE kind = 'attempt' AND holder = ? AND place = ?", node, pool
+        )[0][0]
         self.problems += [f"{count} leases name the limit {name} of {most}" for name, count, most in over]
-        self.problems += [
-            f"the node {node} holds {count} attempts of the pool {pool}, and has {self._slots[pool]} slots"
-            for pool, node, count in held
-            if count > self._slots[pool]
-        ]
+        if something and held > self._slots[pool]:
+            self.problems.append(
+                f"a claim gave the node {node} {held} attempts of {self._slots[pool]} in the pool {pool}"
+            )
 
     def _rows(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
         return self._connection.execute(sql, parameters).fetchall()

@@ -10,6 +10,7 @@ from typing import Final
 
 from interlock import errors
 from interlock.app.graphs import Graphs
+from interlock.app.heap import Trim
 from interlock.app.performer import Performer
 from interlock.app.probes import NONE, Probes
 from interlock.app.readiness import Readiness
@@ -203,7 +204,7 @@ class Node(Service):
             services.append(self._dispatcher)
         services.append(self._recovery)
         if not self._pinned:
-            services += [self._standing, self._housekeeping]
+            services += [self._standing, self._housekeeping, Trim()]
             if ENGINE in self._roles:
                 services.append(self._claims)
         return services

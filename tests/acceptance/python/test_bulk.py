@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,23 @@ async def test_runs_are_started_in_order_and_give_their_results(tmp_path: Path) 
         runs = await app.start_many(double, [(1,), {"number": 2, "plus": 10}, *[(number,) for number in range(3, 700)]])
         assert all(run.fresh for run in runs)
         assert [await run.result() for run in runs] == [2, 14, *[number * 2 for number in range(3, 700)]]
+
+
+async def test_definition_of_many_starts_is_stored_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten thousand calls at once stored it ten thousand times, one transaction after the other."""
+    async with Interlock(f"sqlite:///{tmp_path}/s.db", roles=[]) as client:
+        journal, stored = client.session.store.journal, []
+        define = journal.define
+
+        async def counted(definition: Any) -> None:
+            stored.append(definition.digest)
+            await define(definition)
+
+        monkeypatch.setattr(journal, "define", counted)
+        await asyncio.gather(*[client.start(double, number) for number in range(300)])
+        text = "document: {dsl: 1.0.3, namespace: n, name: y, version: 1.0.0}\ndo: [{a: {set: {b: 1}}}]\n"
+        await asyncio.gather(*[client.session.start(text, detach=True) for _ in range(20)])
+        assert len(stored) == len(set(stored)) == 2
 
 
 async def test_runs_of_others_are_stored_for_whoever_comes(tmp_path: Path) -> None:

@@ -98,7 +98,8 @@ class SqlLocks:
             grant = await _grant(transaction, request, stolen, now)
             if request.ticket is not None:
                 await transaction.run("lock_leave", {"name": _place(request), "ticket": request.ticket})
-            return Taken(grant=grant, was_stale=bool(stolen) or state.is_over)
+            stale = request.taking is Taking.STALE or any(_has_missed(each.expires_at, each.ttl, each.now) for each in stolen)
+            return Taken(grant=grant, was_stale=state.is_over or (bool(stolen) and stale))
 
         return await self._database.write(work, counted=False, tells=news.LOCKS)
 

@@ -1,0 +1,107 @@
+"""Coordination alone: locks, workers, shared memory, load balancing and heartbeats over one store, without workflows.
+
+    async with Coordination("postgresql://…") as coord:
+        async with coord.locks.hold("deploy/eu", ttl="5m") as lock:
+            await deploy(fence=lock.fence)
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Any, Final
+
+from interlock import errors
+from interlock.coord.locks import TTL_SECONDS, Duration, LockManager
+from interlock.model.json import Json
+from interlock.service import Clock, SystemClock
+from interlock.store.open import open_store
+from interlock.store.ports import Store
+
+
+class Coordination:
+    """One process that coordinates with others over a store. It is opened by `async with`, or by `Coordination.open`."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        worker: str | None = None,
+        namespace: str = "default",
+        lock_ttl: Duration = TTL_SECONDS,
+        metadata: Mapping[str, Json] | None = None,
+        connections: int = 4,
+        clock: Clock | None = None,
+    ) -> None:
+        """Raises Invalid.
+
+        `url`: of the store, such as sqlite:///fleet.db or postgresql://…. `worker`: the name under which this process holds
+        locks and is registered; two processes need two, so the default is made of the host and a number of its own.
+        `namespace`: the tenant whose locks and memory these are. `lock_ttl`: of locks that name none. `metadata`: told with
+        every lock. `connections`: to a PostgreSQL store. `clock`: for tests.
+        """
+        self.url: Final = url
+        self.namespace: Final = namespace
+        self._clock = clock or SystemClock()
+        self.worker: Final = worker or f"{os.uname().nodename}-{self._clock.uuid()}"
+        self._lock_ttl = lock_ttl
+        self._metadata = metadata
+        self._connections = connections
+        self._stack = AsyncExitStack()
+        self._store: Store | None = None
+        self._locks: LockManager | None = None
+
+    @classmethod
+    async def open(cls, url: str, **options: Any) -> Coordination:
+        """Give the same opened; `close` ends it."""
+        return await cls(url, **options).__aenter__()
+
+    async def __aenter__(self) -> Coordination:
+        if self._store is not None:
+            raise errors.Invalid("this Coordination is open already; make another one")
+        try:
+            await self._begin()
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def _begin(self) -> None:
+        self._store = store = await open_store(self.url, connections=self._connections)
+        self._stack.push_async_callback(store.close)
+        self._locks = LockManager(
+            store,
+            self._clock,
+            self.worker,
+            namespace=self.namespace,
+            ttl=self._lock_ttl,
+            metadata=self._metadata,
+        )
+        await self._locks.start()
+        self._stack.push_async_callback(self._locks.stop)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Release what is held and close the store; safe to call twice."""
+        self._store = self._locks = None
+        await self._stack.aclose()
+
+    @property
+    def locks(self) -> LockManager:
+        """Locks: leases with a number that grows with every grant."""
+        return self._open(self._locks)
+
+    @property
+    def store(self) -> Store:
+        return self._open(self._store)
+
+    def _open(self, part: Any) -> Any:
+        if part is None:
+            raise errors.Invalid(f"the Coordination of {self.url} is not open; use `async with Coordination(...)`")
+        return part
