@@ -21,7 +21,7 @@ from typing import Final
 from interlock import errors, telemetry
 from interlock.coord.timing import BALANCED, Timing
 from interlock.coord.vitals import Vitals
-from interlock.coord.workers import WorkerRegistry, device_body
+from interlock.coord.workers import KEPT_SECONDS, WorkerRegistry, device_body
 from interlock.model.worker import Device, Worker
 from interlock.service import Clock, Loop, Service
 from interlock.store.ports import Recovered, Store
@@ -31,6 +31,7 @@ ALERT_AFTER: Final = 3
 _MARGIN_SECONDS: Final = 2.0  # before others may take its work, a worker stops by itself
 _MARGIN_SHARE: Final = 0.1  # of the silence, where that is less
 _SEND_SECONDS: Final = 10.0  # a store that does not answer for so long has not taken a heartbeat
+_TIDY_SECONDS: Final = 3600.0
 _FAILURES: Final = (errors.Environment, TimeoutError)
 
 Lost = Callable[[str], None]
@@ -71,6 +72,7 @@ class HeartbeatMonitor(Service):
         self._sender: _Sender | None = None
         self._is_away = False
         self._trust_at = 0.0
+        self._tidy_at = clock.monotonic() + _TIDY_SECONDS
 
     @property
     def timing(self) -> Timing:
@@ -151,11 +153,18 @@ class HeartbeatMonitor(Service):
                 for worker in stale:
                     if await self.recover(worker) is not None:
                         recovered.append(worker)
+                await self._tidy()
         except _FAILURES as error:
             if not self._is_away:
                 telemetry.emit("worker.scan_failed", error=error)
             self._is_away = True
         return recovered
+
+    async def _tidy(self) -> None:
+        """Forget, once an hour, who is gone for a day, and what was told and decided before."""
+        if self._clock.monotonic() >= self._tidy_at:
+            self._tidy_at = self._clock.monotonic() + _TIDY_SECONDS
+            await self._store.workers.forget(self._clock.now() - KEPT_SECONDS)
 
     def _may_trust(self) -> bool:
         """Say whether silence means something: the store can be reached for long enough that the living were heard."""

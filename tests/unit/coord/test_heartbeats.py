@@ -400,3 +400,21 @@ def test_store_that_cannot_be_read_recovers_nobody_and_alerts_once(told: list[st
             await survivor.stop()
 
     run(main())
+
+
+def test_who_looks_forgets_in_the_end() -> None:
+    async def main() -> None:
+        async with scripted(now) as store:
+            registry = WorkerRegistry(store, LoopClock())
+            looking = monitor(store)
+            await looking.start()
+            await joined(store)
+            await registry.deregister("w1")
+            await asyncio.sleep(86_000)
+            assert len(await registry.list_workers(WorkerStatus)) == 1
+            await asyncio.sleep(5_000)
+            assert await registry.list_workers(WorkerStatus) == []
+            assert await registry.events() == []
+            await looking.stop()
+
+    run(main())
