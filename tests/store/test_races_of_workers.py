@@ -13,7 +13,7 @@ from interlock.store.ports import Registered, SlotRow, WorkerState
 from interlock.store.sql.postgresql import parameters
 from interlock.store.sql.postgresql.store import PostgresStore
 from store.stops import is_blocked, stopped
-from store.test_workers import T, join, new, reserve, row
+from store.test_workers import T, hold, join, new, reserve, row
 
 Two = tuple[PostgresStore, PostgresStore]
 
@@ -240,3 +240,19 @@ async def test_worker_that_is_forgotten_while_it_registers_gets_a_larger_fence(t
     assert forgotten == 1
     assert registered is Registered.REGISTERED
     assert (await row(other, at=T + 2)).fence == 2
+
+
+async def test_floor_of_the_fences_never_goes_down(two: Two, postgres_url: str) -> None:
+    """A worker with a large fence is forgotten while a lock with a small one is swept."""
+    one, other = two
+    for number in range(5):
+        await join(one, session=f"s{number}")
+        assert await one.workers.leave("w1", f"s{number}", T)
+    await hold(one, "deploy", "someone")
+    taken = (await one.locks.holders("default", "deploy", T))[0]
+    await one.locks.release("default", "deploy", "someone", taken.fence, T)
+    stop = stopped(one, one.workers, "worker_forget_floor")
+    forgotten, _ = await _meet(one.workers.forget(T + 1), stop, other.locks.sweep(), postgres_url)
+    assert forgotten == 1
+    await join(one, session="late")
+    assert (await row(one)).fence == 6

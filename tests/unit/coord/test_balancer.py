@@ -479,3 +479,36 @@ async def test_slot_of_somebody_else_is_a_task_without_needs(world: World) -> No
     assert worker is not None
     slot = await world.store.workers.reserve("w1", worker.session, "theirs", world.clock.now())
     assert task_of(slot) == Task(id="theirs")
+
+
+async def test_turn_that_is_always_taken_by_others_becomes_any_slot(world: World) -> None:
+    """LB-05: whoever loses its turn again and again is not left without a worker."""
+    world.balancer.set_strategy("round_robin")
+    await world.join("w1", 99)
+    worker = await world.registry.get_worker("w1")
+    assert worker is not None
+    taken = 0
+
+    async def take() -> None:
+        nonlocal taken
+        taken += 1
+        assert await world.store.workers.reserve("w1", worker.session, f"other{taken}", world.clock.now())
+        if taken < 9:
+            world.store.workers.after["list"] = take
+
+    world.store.workers.after["list"] = take
+    assert await world.placed() == "w1"
+    assert taken == 5
+
+
+async def test_last_slot_that_is_taken_after_each_look_leaves_nothing(world: World) -> None:
+    await world.join("w1", 1)
+    worker = await world.registry.get_worker("w1")
+    assert worker is not None
+
+    async def take() -> None:
+        assert await world.store.workers.reserve("w1", worker.session, "other", world.clock.now())
+
+    world.store.workers.after["list"] = take
+    assert await world.placed() is None
+    assert [slot.task for slot in await world.store.workers.slots(None)] == ["other"]

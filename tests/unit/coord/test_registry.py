@@ -227,3 +227,26 @@ async def test_events_tell_what_became_of_workers(world: World) -> None:
     assert [each.kind for each in first] == ["registered"]
     later = await world.registry.events(first[0].number)
     assert [each.kind for each in later] == ["locks-released", "removed"]
+
+
+async def test_worker_that_is_replaced_as_it_registers_is_told(world: World) -> None:
+    async def replace() -> None:
+        world.passes(121)
+        await WorkerRegistry(world.store, world.clock).register("w1", session="quicker")
+
+    world.store.workers.after["register"] = replace
+    with pytest.raises(errors.WorkerError, match="its place was taken") as gone:
+        await world.registry.register("w1")
+    assert gone.value.code == "worker-gone"
+
+
+async def test_worker_that_is_forgotten_as_it_changes_is_told(world: World) -> None:
+    worker = await world.registry.register("w1")
+
+    async def forget() -> None:
+        await world.store.workers.leave("w1", worker.session, world.clock.now())
+        await world.store.workers.forget(world.clock.now() + 1)
+
+    world.store.workers.after["change"] = forget
+    with pytest.raises(errors.WorkerError, match="register it again"):
+        await world.registry.update_status("w1", W.DRAINING)
