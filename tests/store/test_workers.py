@@ -6,7 +6,9 @@ import asyncio
 from typing import Any
 
 import msgspec
+import pytest
 
+from interlock.store.open import open_store
 from interlock.store.ports import (
     LockMode,
     LockRequest,
@@ -18,6 +20,7 @@ from interlock.store.ports import (
     Taking,
     WorkerRow,
     WorkerState,
+    news,
 )
 from store.rows import accepting, new_task
 
@@ -391,3 +394,52 @@ async def test_what_several_learn_at_once_adds_up_within_bounds(store: Store) ->
         await store.workers.learn("a", 0.5, **learn)
         await store.workers.learn("b", 2.0, **learn)
     assert await store.workers.weights() == {"a": 0.1, "b": 0.9}
+
+
+# -- news and transactions -------------------------------------------------------------------------------------------
+
+
+async def test_room_is_told_and_a_heartbeat_is_not(store: Store) -> None:
+    """Else a thousand workers would wake everybody thirty times a second."""
+    await join(store)
+    rung = asyncio.Event()
+    end = store.bell.listen(rung.set, news.WORKERS)
+    slot = await reserve(store, "t1")
+    for act in (
+        store.workers.finish(slot, succeeded=True, seconds=1.0, now=T),
+        store.workers.change("w1", "s1", capacity=3, now=T),
+        store.workers.leave("w1", "s1", T),
+    ):
+        rung.clear()
+        await act
+        async with asyncio.timeout(10):
+            await rung.wait()
+    end()
+
+
+async def test_heartbeats_wake_nobody() -> None:
+    opened = await open_store("sqlite:///:memory:")
+    await join(opened)
+    rung: list[int] = []
+    opened.bell.listen(lambda: rung.append(1))
+    for number in range(10):
+        assert await opened.workers.beat("w1", "s1", b"{}", T + number)
+    await asyncio.sleep(0)
+    assert rung == []
+    await opened.close()
+
+
+async def test_slot_of_a_transaction_that_is_rolled_back_is_free(store: Store) -> None:
+    await join(store, capacity=1)
+
+    async def failing() -> None:
+        async with store.transaction() as transaction:
+            assert await transaction.store.workers.reserve("w1", "s1", "t1", T) is not None
+            raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError, match="no"):
+        await failing()
+    assert (await row(store)).active == 0
+    async with store.transaction() as transaction:
+        assert await transaction.store.workers.reserve("w1", "s1", "t1", T) is not None
+    assert (await row(store)).active == 1

@@ -175,8 +175,11 @@ class LoadBalancer:
         slots = await self._store.workers.slots(None)
         moved = 0
         for move in plan(workers, [slot for slot in slots if not slot.started]):
-            to = move.to
-            moved += await self._store.workers.move(move.slot, to.id, to.session, self._clock.stamp()) is not None
+            to, now = move.to, self._clock.stamp()
+            if await self._store.workers.move(move.slot, to.id, to.session, now) is not None:
+                moved += 1
+                why = record.encode(record.moved(move.slot.worker, to))
+                await self._store.workers.note(CHOICE, move.slot.task, to.id, why, now)
         after = distribution(await self._workers(None)) if moved else before
         return Rebalanced(tasks_moved=moved, before=before, after=after)
 

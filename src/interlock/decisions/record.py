@@ -26,7 +26,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A choice, explained. `voters`: the strategies that would have chosen the same, which learn from what becomes of it.
 
-    `left_out`: candidates that the record has no room for. `strategy` None: the worker asked for it.
+    `left_out`: candidates that the record has no room for. `strategy` None: the worker asked for it, or it was moved there.
     """
 
     strategy: Strategy | None
@@ -59,6 +59,12 @@ def pulled(worker: Worker, urgency: float, waiting: int) -> Decision:
     reason = f"the most urgent of {waiting} that it can have: {urgency:.3g}, with its age"
     candidate = Candidate(worker=worker.id, score=urgency)
     return Decision(strategy=None, chosen=worker.id, reason=reason, candidates=[candidate])
+
+
+def moved(source: str, target: Worker) -> Decision:
+    """Explain why a task that was not started has another worker now."""
+    reason = f"moved from {source}, which had too many: {target.active} of {target.capacity} slots were taken here"
+    return Decision(strategy=None, chosen=target.id, reason=reason)
 
 
 def _reason(strategy: Strategy, ranking: Ranking, chosen: Worker | None) -> str:

@@ -426,7 +426,9 @@ async def test_rebalancing_moves_what_was_not_started(world: World) -> None:
     assert task_of(moved).id == moved.task
     before = next(each.slot for each in given if each and each.slot.task == moved.task)
     assert not await world.balancer.started(before)
+    assert (await world.balancer.decisions(moved.task))[0].reason.startswith("moved from w1, which had too many: ")
     assert await world.balancer.finish(moved, succeeded=True)
+    assert await world.store.workers.weights() == {}  # nobody chose it: it was moved
     assert (await world.balancer.rebalance()).tasks_moved == 0
 
 

@@ -114,7 +114,66 @@ class Choice(Row, frozen=True, kw_only=True):
     body: bytes
 
 
-class Workers(Protocol):
+class Slots(Protocol):
+    """What workers hold. A slot is a lease: a worker has as many tasks as it has leases, and never more than slots."""
+
+    async def reserve(
+        self,
+        worker: str,
+        session: str,
+        task: str,
+        now: float | None,
+        *,
+        detail: bytes = b"{}",
+        assigned: int | None = None,
+        choice: bytes | None = None,
+    ) -> SlotRow | None:
+        """Give a task to a worker. None: it has no free slot, takes no tasks, is stale or gone, or the task has a holder.
+
+        `detail`: to be kept with the slot. `assigned`: only if it was given this many tasks so far, for who takes turns.
+        `choice`: why it was chosen, JSON, recorded in the same transaction as a choice of the kind `worker`."""
+        ...
+
+    async def started(self, slot: SlotRow) -> bool:
+        """Note that a worker is at work on a task. False: it was moved, or recovered."""
+        ...
+
+    async def finish(self, slot: SlotRow, *, succeeded: bool | None, seconds: float, now: float | None) -> bool:
+        """Free the slot of a task and count its outcome (None: neither). False: it is not this worker's any more."""
+        ...
+
+    async def move(self, slot: SlotRow, to: str, session: str, now: float | None) -> SlotRow | None:
+        """Give a task that was not started to another worker. None: it was started, has ended, or the other has no slot."""
+        ...
+
+    async def slots(self, worker: str | None) -> list[SlotRow]:
+        """Give the tasks that a worker holds, or all do, by their names."""
+        ...
+
+
+class Choices(Protocol):
+    """What was chosen and why, and what the strategies that choose have learned from the outcomes."""
+
+    async def note(self, kind: str, subject: str, chosen: str | None, body: bytes, now: float | None) -> None:
+        """Record a decision."""
+        ...
+
+    async def choices(self, kind: str, subject: str | None, limit: int) -> list[Choice]:
+        """Give recorded decisions, the newest first."""
+        ...
+
+    async def weights(self) -> dict[str, float]:
+        """Give what was learned of each strategy that chooses."""
+        ...
+
+    async def learn(self, name: str, factor: float, *, prior: float, low: float, high: float) -> None:
+        """Multiply the weight of a strategy, `prior` at first, within bounds. What several processes learn adds up."""
+        ...
+
+
+class Workers(Slots, Choices, Protocol):
+    """Who takes tasks, and lives."""
+
     async def register(self, new: NewWorker, most: int, now: float | None) -> Registered:
         """Register a process. One that has the id and is stale is recovered first and replaced; a live one keeps it."""
         ...
@@ -154,56 +213,7 @@ class Workers(Protocol):
         Gives how many workers."""
         ...
 
-    async def reserve(
-        self,
-        worker: str,
-        session: str,
-        task: str,
-        now: float | None,
-        *,
-        detail: bytes = b"{}",
-        assigned: int | None = None,
-        choice: bytes | None = None,
-    ) -> SlotRow | None:
-        """Give a task to a worker. None: it has no free slot, takes no tasks, is stale or gone, or the task has a holder.
-
-        `detail`: to be kept with the slot. `assigned`: only if it was given this many tasks so far, for who takes turns.
-        `choice`: why it was chosen, JSON, recorded in the same transaction as a choice of the kind `worker`."""
-        ...
-
-    async def started(self, slot: SlotRow) -> bool:
-        """Note that a worker is at work on a task. False: it was moved, or recovered."""
-        ...
-
-    async def finish(self, slot: SlotRow, *, succeeded: bool | None, seconds: float, now: float | None) -> bool:
-        """Free the slot of a task and count its outcome (None: neither). False: it is not this worker's any more."""
-        ...
-
-    async def move(self, slot: SlotRow, to: str, session: str, now: float | None) -> SlotRow | None:
-        """Give a task that was not started to another worker. None: it was started, has ended, or the other has no slot."""
-        ...
-
-    async def slots(self, worker: str | None) -> list[SlotRow]:
-        """Give the tasks that a worker holds, or all do, by their names."""
-        ...
-
     async def events(self, after: int, limit: int) -> list[WorkerEvent]: ...
-
-    async def note(self, kind: str, subject: str, chosen: str | None, body: bytes, now: float | None) -> None:
-        """Record a decision."""
-        ...
-
-    async def choices(self, kind: str, subject: str | None, limit: int) -> list[Choice]:
-        """Give recorded decisions, the newest first."""
-        ...
-
-    async def weights(self) -> dict[str, float]:
-        """Give what was learned of each strategy that chooses."""
-        ...
-
-    async def learn(self, name: str, factor: float, *, prior: float, low: float, high: float) -> None:
-        """Multiply the weight of a strategy, `prior` at first, within bounds. What several processes learn adds up."""
-        ...
 
     async def list(self, states: Sequence[WorkerState], now: float | None) -> list[WorkerRow]:
         """Give the workers that are stored as one of `states`, by their ids."""

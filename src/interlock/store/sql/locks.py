@@ -337,9 +337,7 @@ def _conflicts(request: LockRequest, state: _State) -> tuple[list[_Lease], list[
                 text = f"the lock {request.name!r} is held with the limit {limit}, not {request.limit}"
                 raise errors.Invalid(f"{text}; all who use it have to name the same")
         if len(alike) >= request.limit:
-            return unlike + alike, unlike + sorted(alike, key=lambda lease: lease.fence)[
-                : len(alike) - request.limit + 1
-            ]
+            return unlike + alike, unlike + sorted(alike, key=lambda lease: lease.fence)[: len(alike) - request.limit + 1]
     return unlike, unlike
 
 
