@@ -10,6 +10,7 @@ import pytest
 
 from interlock.store.open import open_store
 from interlock.store.ports import (
+    Lesson,
     LockMode,
     LockRequest,
     NewWorker,
@@ -387,12 +388,20 @@ async def test_decisions_are_kept_with_their_reason(store: Store) -> None:
 
 async def test_what_several_learn_at_once_adds_up_within_bounds(store: Store) -> None:
     """LB-10"""
-    learn = {"prior": 0.4, "low": 0.1, "high": 0.9}
-    await asyncio.gather(*(store.workers.learn("a", 0.9, **learn) for _ in range(4)))
+    await join(store, capacity=99)
+
+    async def learn(task: str, **factors: float) -> None:
+        lessons = [
+            Lesson(strategy=name, factor=factor, prior=0.4, low=0.1, high=0.9) for name, factor in factors.items()
+        ]
+        slot = await reserve(store, task)
+        assert await store.workers.finish(slot, succeeded=True, seconds=1.0, lessons=lessons, now=T)
+        assert not await store.workers.finish(slot, succeeded=True, seconds=1.0, lessons=lessons, now=T)
+
+    await asyncio.gather(*(learn(f"t{number}", a=0.9) for number in range(4)))
     assert abs((await store.workers.weights())["a"] - 0.4 * 0.9**4) < 1e-12
-    for _ in range(20):
-        await store.workers.learn("a", 0.5, **learn)
-        await store.workers.learn("b", 2.0, **learn)
+    for number in range(4):
+        await learn(f"u{number}", b=2.0, a=0.5)
     assert await store.workers.weights() == {"a": 0.1, "b": 0.9}
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from interlock import errors, telemetry
-from interlock.coord.loads import LoadDistribution, Rebalanced, distribution, plan
+from interlock.coord.loads import Given, LoadDistribution, Rebalanced, distribution, given, plan
 from interlock.coord.workers import seen
 from interlock.decisions import record, strategies
 from interlock.decisions import task as tasks
@@ -23,7 +23,7 @@ from interlock.decisions.strategies import VOTES, Options, Question, Ranking, St
 from interlock.decisions.task import Task
 from interlock.model.worker import Worker, WorkerStatus
 from interlock.service import Clock
-from interlock.store.ports import SlotRow, Store, WorkerState
+from interlock.store.ports import Lesson, SlotRow, Store, WorkerState
 
 CHOICE: Final = "worker"
 """The kind of decisions that say which worker has a task."""
@@ -93,8 +93,8 @@ class LoadBalancer:
             in_turn = self._strategy is Strategy.ROUND_ROBIN and look + 1 < _LOOKS
             for worker, _ in ranking.order[: 1 if in_turn else None]:
                 why = record.decision(self._strategy, task, ranking, worker, workers)
-                if given := await self._reserve(task, worker, why, in_turn=in_turn):
-                    return given
+                if found := await self._reserve(task, worker, why, in_turn=in_turn):
+                    return found
             if await self._has_holder(task.id):
                 break
         telemetry.emit("balancer.unplaced", task=task.id, decision=decision)
@@ -109,12 +109,12 @@ class LoadBalancer:
         row = await self._store.workers.get(worker, self._clock.stamp())
         if row is None:
             raise errors.NotFound(f"there is no worker {worker!r}; `interlock workers list` shows those there are")
-        found = seen(row, now)
+        puller = seen(row, now)
         for task in self.in_order(waiting, now):
-            if tasks.refusal(task, found) is None:
-                why = record.pulled(found, tasks.urgency(task, now, self._ageing_seconds), len(waiting))
-                if given := await self._reserve(task, found, why, in_turn=False):
-                    return given
+            if tasks.refusal(task, puller) is None:
+                why = record.pulled(puller, tasks.urgency(task, now, self._ageing_seconds), len(waiting))
+                if found := await self._reserve(task, puller, why, in_turn=False):
+                    return found
         return None
 
     def in_order(self, waiting: Sequence[Task], now: float) -> list[Task]:
@@ -141,19 +141,14 @@ class LoadBalancer:
         return await self._store.workers.started(slot)
 
     async def finish(self, slot: SlotRow, *, succeeded: bool | None, seconds: float = 0.0) -> bool:
-        """Free the slot of a task, count its outcome (None: neither) and let the strategies that chose it learn from it.
+        """Free the slot of a task, count its outcome (None: neither) and let those that voted for this worker learn from it.
 
         False: the task is not this worker's any more, and its outcome must not be used.
         """
-        stamp = self._clock.stamp()
-        if not await self._store.workers.finish(slot, succeeded=succeeded, seconds=seconds, now=stamp):
-            return False
-        if succeeded is not None:
-            for voter in await self._voters(slot):
-                prior = VOTES[voter]
-                factor = _REWARD if succeeded else 1 / _REWARD
-                await self._store.workers.learn(voter, factor, prior=prior, low=prior * _LEAST, high=prior * _MOST)
-        return True
+        lessons = [] if succeeded is None else _lessons(slot, succeeded=succeeded)
+        return await self._store.workers.finish(
+            slot, succeeded=succeeded, seconds=seconds, lessons=lessons, now=self._clock.stamp()
+        )
 
     async def weights(self) -> Mapping[Strategy, float]:
         """Give what the voters of `adaptive` count for now, in sum 1."""
@@ -208,12 +203,13 @@ class LoadBalancer:
         return strategies.rank(self._strategy, question)
 
     async def _reserve(self, task: Task, worker: Worker, decision: Decision, *, in_turn: bool) -> Assignment | None:
+        voters = decision.voters if decision.strategy is Strategy.ADAPTIVE else ()
         slot = await self._store.workers.reserve(
             worker.id,
             worker.session,
             task.id,
             self._clock.stamp(),
-            detail=tasks.encode(task),
+            detail=tasks.encode(Given(task=task, worker=worker.id, voters=voters)),
             assigned=worker.assigned if in_turn else None,
             choice=record.encode(decision),
         )
@@ -224,9 +220,13 @@ class LoadBalancer:
     async def _has_holder(self, task: str) -> bool:
         return any(slot.task == task for slot in await self._store.workers.slots(None))
 
-    async def _voters(self, slot: SlotRow) -> list[Strategy]:
-        """Give the strategies that chose this worker for the task; none when it was moved there."""
-        for row in await self._store.workers.choices(CHOICE, slot.task, 1):
-            if row.chosen == slot.worker:
-                return [voter for voter in record.decode(row.body).voters if voter in VOTES]
-        return []
+
+def _lessons(slot: SlotRow, *, succeeded: bool) -> list[Lesson]:
+    """Give what the voters that chose this worker learn; nothing when the task was moved there, or nobody voted."""
+    chosen = given(slot)
+    factor = _REWARD if succeeded else 1 / _REWARD
+    return [
+        Lesson(strategy=voter, factor=factor, prior=prior, low=prior * _LEAST, high=prior * _MOST)
+        for voter, prior in VOTES.items()
+        if voter in chosen.voters and slot.worker == chosen.worker
+    ]

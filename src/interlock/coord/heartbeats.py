@@ -97,8 +97,8 @@ class HeartbeatMonitor(Service):
                     f"the worker {worker.id!r} may be silent for {silence:g} s and is heard every {beat:g} s only; register "
                     f"it with silent_seconds of {self._timing.stale_seconds:g}"
                 )
-            self._sender = _Sender(self._store, self._clock, self._timing, worker, self._sample)
-            self._sender.lost, self._sender.unheard = self._lost, self._unheard
+            told = (self._lost, self._unheard)
+            self._sender = _Sender(self._store, self._clock, self._timing, worker, self._sample, *told)
             await self._sender.start()
         await self._scan.start()
 
@@ -196,6 +196,8 @@ class _Sender(Loop):
         timing: Timing,
         worker: Worker,
         sample: Callable[[], Device],
+        lost: Lost | None,
+        unheard: Lost | None,
     ) -> None:
         super().__init__(f"heartbeat-{worker.id}", timing.beat_seconds)
         self._store = store
@@ -204,8 +206,8 @@ class _Sender(Loop):
         self._worker = worker
         self._sample = sample
         self._deadline: asyncio.TimerHandle | None = None
-        self.lost: Lost | None = None
-        self.unheard: Lost | None = None
+        self._lost = lost
+        self._unheard = unheard
         self.failures = 0
         self.is_lost = False
 
@@ -262,13 +264,13 @@ class _Sender(Loop):
 
     def _tell_unheard(self) -> None:
         telemetry.emit("worker.unheard", worker=self._worker.id, failures=self.failures)
-        if self.unheard is not None:
-            self.unheard(self._worker.id)
+        if self._unheard is not None:
+            self._unheard(self._worker.id)
 
     def _lose(self) -> None:
         self.is_lost = True
         if self._deadline is not None:
             self._deadline.cancel()
         telemetry.emit("worker.lost", worker=self._worker.id)
-        if self.lost is not None:
-            self.lost(self._worker.id)
+        if self._lost is not None:
+            self._lost(self._worker.id)

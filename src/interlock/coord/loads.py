@@ -10,12 +10,26 @@ import msgspec
 
 from interlock.decisions import scores
 from interlock.decisions import task as tasks
+from interlock.decisions.strategies import Strategy
 from interlock.decisions.task import Task
 from interlock.model.worker import Worker, WorkerStatus
 from interlock.store.ports import SlotRow
 
 _WORKING: Final = (WorkerStatus.ACTIVE, WorkerStatus.BUSY)
 _NOTHING: Final = 1e-9  # below the smallest difference that one slot of a million makes
+
+
+class Given(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is kept with a slot: the task, and the strategies whose vote chose `worker` for it, which learn from the
+    outcome.
+    """
+
+    task: Task
+    worker: str = ""
+    voters: Sequence[Strategy] = ()
+
+
+_given: Final = msgspec.json.Decoder(Given)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,9 +156,14 @@ def _unevenness(now: Mapping[str, Worker]) -> float:
     return sum((load - mean) ** 2 for load in loads)
 
 
-def task_of(slot: SlotRow) -> Task:
-    """Give the task that a slot was reserved for, as the balancer was told of it."""
+def given(slot: SlotRow) -> Given:
+    """Give what a slot was reserved for, as the balancer was told of it."""
     try:
-        return tasks.decode(slot.detail)
+        return _given.decode(slot.detail)
     except msgspec.ValidationError:
-        return Task(id=slot.task)  # reserved by somebody who told nothing of it
+        return Given(task=Task(id=slot.task))  # reserved by somebody who told nothing of it
+
+
+def task_of(slot: SlotRow) -> Task:
+    """Give the task that a slot was reserved for."""
+    return given(slot).task

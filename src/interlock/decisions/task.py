@@ -77,4 +77,3 @@ def _names(found: Set[str]) -> frozenset[str]:
 
 
 encode: Final = msgspec.json.Encoder().encode
-decode: Final = msgspec.json.Decoder(Task).decode

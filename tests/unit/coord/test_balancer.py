@@ -7,13 +7,14 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from interlock import errors, telemetry
 from interlock.coord.balancer import Assignment, LoadBalancer
-from interlock.coord.loads import task_of
+from interlock.coord.loads import Given, task_of
 from interlock.coord.workers import WorkerRegistry
 from interlock.decisions.strategies import VOTES, Options, Strategy
 from interlock.decisions.task import Task
@@ -252,15 +253,18 @@ async def test_explaining_reserves_nothing(world: World) -> None:
 async def test_weights_follow_what_became_of_the_tasks(world: World, voter: Strategy) -> None:
     """LB-10: 100 failures of one strategy lower its weight, 100 successes raise it; never to nothing; all processes share it."""
     await world.join("w1", 1)
+    worker = await world.registry.get_worker("w1")
+    assert worker is not None
     before = await world.balancer.weights()
     assert before == pytest.approx(VOTES)
-    other = LoadBalancer(world.store, world.clock, voter)
     for outcome in (False, True):
         for number in range(100):
-            found = await other.select_worker(Task(id=f"{outcome}-{number}"))
-            assert found is not None
-            assert await other.finish(found.slot, succeeded=outcome, seconds=1.0)
-        after = await world.balancer.weights()
+            task = f"{outcome}-{number}"
+            detail = msgspec.json.encode(Given(task=Task(id=task), worker="w1", voters=[voter]))
+            now = world.clock.now()
+            slot = await world.store.workers.reserve("w1", worker.session, task, now, detail=detail)
+            assert await world.balancer.finish(slot, succeeded=outcome, seconds=1.0)
+        after = await LoadBalancer(world.store, world.clock).weights()
         assert (after[voter] > before[voter]) is outcome
         assert after[voter] > 0.005
         before = after
@@ -281,6 +285,11 @@ async def test_vote_learns_from_its_outcomes(world: World) -> None:
     assert await world.balancer.finish(again.slot, succeeded=None)
     assert await world.store.workers.weights() == learned
     assert not await world.balancer.finish(again.slot, succeeded=True)
+    world.balancer.set_strategy("round_robin")
+    alone = await world.place()
+    assert alone is not None
+    assert await world.balancer.finish(alone.slot, succeeded=True)
+    assert await world.store.workers.weights() == learned  # nobody voted
 
 
 # -- the next task ---------------------------------------------------------------------------------------------------
@@ -413,6 +422,7 @@ async def test_thirty_points_apart_is_still_balanced(world: World) -> None:
 
 async def test_rebalancing_moves_what_was_not_started(world: World) -> None:
     """LB-12"""
+    world.balancer.set_strategy("adaptive")
     await world.join("w1", 10, 2)
     given = [await world.place(id=f"t{number}") for number in range(6)]
     await world.join("w2", 10)

@@ -86,6 +86,19 @@ class SlotRow(Row, frozen=True, kw_only=True):
     detail: bytes
 
 
+class Lesson(Row, frozen=True, kw_only=True):
+    """What an outcome teaches: the weight of a strategy, `prior` at first, is multiplied by a factor, within bounds.
+
+    What several processes learn at once adds up.
+    """
+
+    strategy: str
+    factor: float
+    prior: float
+    low: float
+    high: float
+
+
 class Recovered(Row, frozen=True, kw_only=True):
     """What was done about a stale worker: how many of its locks were released, and the tasks that others are to take."""
 
@@ -138,8 +151,18 @@ class Slots(Protocol):
         """Note that a worker is at work on a task. False: it was moved, or recovered."""
         ...
 
-    async def finish(self, slot: SlotRow, *, succeeded: bool | None, seconds: float, now: float | None) -> bool:
-        """Free the slot of a task and count its outcome (None: neither). False: it is not this worker's any more."""
+    async def finish(
+        self,
+        slot: SlotRow,
+        *,
+        succeeded: bool | None,
+        seconds: float,
+        lessons: Sequence[Lesson] = (),
+        now: float | None,
+    ) -> bool:
+        """Free the slot of a task, count its outcome (None: neither) and learn from it, in one transaction.
+
+        False: it is not this worker's any more; nothing is counted and nothing learned."""
         ...
 
     async def move(self, slot: SlotRow, to: str, session: str, now: float | None) -> SlotRow | None:
@@ -164,10 +187,6 @@ class Choices(Protocol):
 
     async def weights(self) -> dict[str, float]:
         """Give what was learned of each strategy that chooses."""
-        ...
-
-    async def learn(self, name: str, factor: float, *, prior: float, low: float, high: float) -> None:
-        """Multiply the weight of a strategy, `prior` at first, within bounds. What several processes learn adds up."""
         ...
 
 

@@ -37,11 +37,3 @@ class SqlChoices:
             return {row[0]: row[1] for row in await transaction.rows("weights_list", {})}
 
         return await self._database.read(work, once=True)
-
-    async def learn(self, name: str, factor: float, *, prior: float, low: float, high: float) -> None:
-        row = {"name": name, "factor": factor, "prior": prior, "low": low, "high": high}
-
-        async def work(transaction: Transaction) -> None:
-            await transaction.run("weight_learn", row)
-
-        await self._database.write(work, counted=False, tells=0, once=True)

@@ -9,9 +9,12 @@ whose task was moved away can start or finish it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from interlock.store.ports import SlotRow, WorkerState, news
+import msgspec
+
+from interlock.store.ports import Lesson, SlotRow, WorkerState, news
 from interlock.store.sql.transaction import Database, Row, Transaction
 
 SLOT: Final = "slot"
@@ -71,14 +74,24 @@ class SqlSlots:
 
         return await self._database.write(work, counted=False, tells=0, once=True)
 
-    async def finish(self, slot: SlotRow, *, succeeded: bool | None, seconds: float, now: float | None) -> bool:
+    async def finish(
+        self,
+        slot: SlotRow,
+        *,
+        succeeded: bool | None,
+        seconds: float,
+        lessons: Sequence[Lesson] = (),
+        now: float | None,
+    ) -> bool:
         counted = {"worker": slot.worker, "outcome": _OUTCOMES[succeeded], "seconds": seconds, "now": now}
+        learned = [msgspec.structs.asdict(each) for each in sorted(lessons, key=lambda each: each.strategy)]
 
         async def work(transaction: Transaction) -> bool:
             await lock(transaction, slot.worker)
             if not await transaction.run("slot_end", _named(slot)):
                 return False
             await transaction.run("worker_counted", counted)
+            await transaction.many("weight_learn", learned)
             return True
 
         return await self._database.write(work, counted=False, tells=news.WORKERS)
