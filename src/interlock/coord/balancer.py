@@ -106,15 +106,16 @@ class LoadBalancer:
         Age counts as urgency, so that with time everything has its turn. None: there is none, or the worker has no slot.
         """
         now = self._clock.now()
-        row = await self._store.workers.get(worker, self._clock.stamp())
-        if row is None:
-            raise errors.NotFound(f"there is no worker {worker!r}; `interlock workers list` shows those there are")
-        puller = seen(row, now)
+        puller, held = await self._worker(worker, now), frozenset[str]()
         for task in self.in_order(waiting, now):
-            if tasks.refusal(task, puller) is None:
-                why = record.pulled(puller, tasks.urgency(task, now, self._ageing_seconds), len(waiting))
-                if found := await self._reserve(task, puller, why, in_turn=False):
-                    return found
+            if task.id in held or tasks.refusal(task, puller) is not None:
+                continue
+            why = record.pulled(puller, tasks.urgency(task, now, self._ageing_seconds), len(waiting))
+            if found := await self._reserve(task, puller, why, in_turn=False):
+                return found
+            # Others choose at the same time: look again, instead of trying whatever they have by now.
+            puller = await self._worker(worker, now)
+            held = frozenset(slot.task for slot in await self._store.workers.slots(None))
         return None
 
     def in_order(self, waiting: Sequence[Task], now: float) -> list[Task]:
@@ -179,6 +180,12 @@ class LoadBalancer:
         return Rebalanced(tasks_moved=moved, before=before, after=after)
 
     # -- steps ---------------------------------------------------------------------------------------------------
+
+    async def _worker(self, id: str, now: float) -> Worker:
+        row = await self._store.workers.get(id, self._clock.stamp())
+        if row is None:
+            raise errors.NotFound(f"there is no worker {id!r}; `interlock workers list` shows those there are")
+        return seen(row, now)
 
     async def _workers(self, among: frozenset[str] | None) -> list[Worker]:
         rows = await self._store.workers.list([WorkerState.REGISTERED, WorkerState.DRAINING], self._clock.stamp())

@@ -322,6 +322,34 @@ async def test_task_that_another_one_has_is_passed_over(world: World) -> None:
     assert [each and each.task.id for each in found] == ["a", "b", None]
 
 
+async def test_worker_that_meets_others_looks_again_instead_of_trying_all(world: World) -> None:
+    """LB-13: fifty tasks that others have by now cost two reservations, and those that are left are found."""
+    await world.join("w1", 99)
+    await world.join("w2", 99)
+    waiting = [Task(id=f"t{number:02}") for number in range(50)]
+    for task in waiting[:49]:
+        assert await world.balancer.select_worker(task, among=["w2"])
+    world.store.workers.calls.clear()
+    found = await world.balancer.get_next_task("w1", waiting)
+    assert found is not None
+    assert found.task.id == "t49"
+    assert len(world.store.workers.times("reserve")) == 2
+
+
+async def test_worker_whose_last_slot_was_taken_meanwhile_has_nothing(world: World) -> None:
+    await world.join("w1", 1)
+    worker = await world.registry.get_worker("w1")
+    assert worker is not None
+
+    async def take() -> None:
+        assert await world.store.workers.reserve("w1", worker.session, "other", world.clock.now())
+
+    world.store.workers.after["get"] = take
+    world.store.workers.calls.clear()
+    assert await world.balancer.get_next_task("w1", [Task(id=f"t{number}") for number in range(9)]) is None
+    assert len(world.store.workers.times("reserve")) == 2
+
+
 TASKS = some.lists(
     some.builds(
         dict,
