@@ -251,6 +251,22 @@ async def test_leaving_frees_what_the_worker_holds_without_an_alert(store: Store
     assert await store.locks.holders("default", "deploy", T) == []
 
 
+async def test_lock_is_stale_when_its_holder_is_given_up_and_not_when_it_deregistered(store: Store) -> None:
+    """What a process takes under its name after it deregistered is its own."""
+    await join(store)
+    await join(store, "w2", "s2")
+    await hold(store, "one", "w1")
+    assert await store.workers.leave("w2", "s2", T)
+    await hold(store, "two", "w2")
+    found = {}
+    for name in ("one", "two"):
+        request = LockRequest(
+            namespace="default", name=name, holder="w3", session="s3", ttl_seconds=300.0, taking=Taking.STALE
+        )
+        found[name] = (await store.locks.take(request, T + 121)).grant is not None
+    assert found == {"one": True, "two": False}
+
+
 async def test_worker_without_a_life_is_recovered(store: Store) -> None:
     """After a restore no lease is left: whoever is stored as registered is nobody any more."""
     await join(store)
