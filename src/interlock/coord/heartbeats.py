@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Callable
 from typing import Final
 
@@ -22,7 +23,7 @@ from interlock import errors, telemetry
 from interlock.coord.timing import BALANCED, Timing
 from interlock.coord.vitals import Vitals
 from interlock.coord.workers import KEPT_SECONDS, WorkerRegistry, device_body
-from interlock.model.worker import Device, Worker
+from interlock.model.worker import Device, Worker, WorkerStatus
 from interlock.service import Clock, Loop, Service
 from interlock.store.ports import Recovered, Store
 
@@ -71,7 +72,7 @@ class HeartbeatMonitor(Service):
         self._scan = _Scan(self, timing.scan_seconds)
         self._sender: _Sender | None = None
         self._is_away = False
-        self._trust_at = 0.0
+        self._back_at = -math.inf
         self._tidy_at = clock.monotonic() + _TIDY_SECONDS
 
     @property
@@ -148,12 +149,12 @@ class HeartbeatMonitor(Service):
         """Look once and recover whoever is stale; gives the ids that this process recovered. Never raises for the store."""
         recovered: list[str] = []
         try:
-            stale = await self.check_stale_workers()
-            if self._may_trust():
-                for worker in stale:
-                    if await self.recover(worker) is not None:
-                        recovered.append(worker)
-                await self._tidy()
+            stale = await self._registry.list_workers({WorkerStatus.STALE})
+            self._note_that_it_works()
+            for worker in stale:
+                if self._may_trust(worker) and await self.recover(worker.id) is not None:
+                    recovered.append(worker.id)
+            await self._tidy()
         except _FAILURES as error:
             if not self._is_away:
                 telemetry.emit("worker.scan_failed", error=error)
@@ -166,14 +167,18 @@ class HeartbeatMonitor(Service):
             self._tidy_at = self._clock.monotonic() + _TIDY_SECONDS
             await self._store.workers.forget(self._clock.now() - KEPT_SECONDS)
 
-    def _may_trust(self) -> bool:
-        """Say whether silence means something: the store can be reached for long enough that the living were heard."""
-        now = self._clock.monotonic()
+    def _note_that_it_works(self) -> None:
         if self._is_away:
             self._is_away = False
-            self._trust_at = now + self._timing.beat_seconds + self._timing.retry_seconds
-            telemetry.emit("worker.scan_works", recovers_in_seconds=self._trust_at - now)
-        return now >= self._trust_at
+            self._back_at = self._clock.monotonic()
+            telemetry.emit("worker.scan_works")
+
+    def _may_trust(self, worker: Worker) -> bool:
+        """Say whether a silence means something: since the store is back, the worker had the time to be heard.
+
+        It is heard at least twice in the time that it may be silent; see `Timing`.
+        """
+        return self._clock.monotonic() - self._back_at >= worker.may_be_silent_seconds / 2
 
 
 class _Scan(Loop):
