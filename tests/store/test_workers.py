@@ -444,13 +444,26 @@ async def test_room_is_told_and_a_heartbeat_is_not(store: Store) -> None:
 
 async def test_heartbeats_wake_nobody() -> None:
     opened = await open_store("sqlite:///:memory:")
+    joined = asyncio.Event()
+    end = opened.bell.listen(joined.set)
     await join(opened)
+    async with asyncio.timeout(10):
+        await joined.wait()
+    end()
     rung: list[int] = []
-    opened.bell.listen(lambda: rung.append(1))
+    left = asyncio.Event()
+
+    def ring() -> None:
+        rung.append(1)
+        left.set()
+
+    opened.bell.listen(ring)
     for number in range(10):
         assert await opened.workers.beat("w1", "s1", b"{}", T + number)
-    await asyncio.sleep(0)
-    assert rung == []
+    assert await opened.workers.leave("w1", "s1", T + 10)
+    async with asyncio.timeout(10):
+        await left.wait()
+    assert rung == [1]  # by the one that left, after ten heartbeats
     await opened.close()
 
 

@@ -179,9 +179,7 @@ class WorkerRegistry:
         return [worker for worker, seconds in silent if seconds is None or seconds > threshold_seconds]
 
     async def recover(self, worker: str) -> Recovered | None:
-        """Give a worker up if it is still stale: its locks and tasks are for others. None: it is not, or it was done
-        before.
-        """
+        """Give a worker up if it is still stale: its locks and tasks are for others. None: it is not, or another one did."""
         row = await self._store.workers.get(worker, self._clock.stamp())
         if row is None or not row.is_stale:
             return None

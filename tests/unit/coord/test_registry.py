@@ -250,3 +250,13 @@ async def test_worker_that_is_forgotten_as_it_changes_is_told(world: World) -> N
     world.store.workers.after["change"] = forget
     with pytest.raises(errors.WorkerError, match="register it again"):
         await world.registry.update_status("w1", W.DRAINING)
+
+
+async def test_worker_that_lives_is_not_recovered(world: World) -> None:
+    assert await world.registry.recover("nobody") is None
+    await world.registry.register("w1")
+    assert await world.registry.recover("w1") is None
+    world.passes(121)
+    recovered = await world.registry.recover("w1")
+    assert recovered is not None
+    assert recovered.worker == "w1"
