@@ -9,7 +9,8 @@
     ├── Conflict           another writer was first, or the state forbids it   exit 2
     │   ├── StaleEpoch          the run moved on; stop at once
     │   ├── LockError           a lock is not the caller's; `code` says why
-    │   └── WorkerError         a worker's registration is refused, or its place was given to another one
+    │   ├── WorkerError         a worker's registration is refused, or its place was given to another one
+    │   └── SyncError           changes of shared memory were removed before a watch had seen them
     ├── Environment        the machine or the store stands in the way      exit 4
     │   ├── StoreUnavailable    cannot be reached or locked in time; may be tried again
     │   ├── StoreCorrupt        the file is not a store or is damaged
@@ -104,6 +105,18 @@ class WorkerError(Conflict):
         super().__init__(message)
         self.worker = worker
         self.code = code
+
+
+class SyncError(Conflict):
+    """Changes of shared memory were removed, or undone by a restore, before a watch had seen them: read anew what matters.
+
+    `space` is where, `cursor` where watching can go on: nothing that is written after this error is missed from there.
+    """
+
+    def __init__(self, message: str, space: str, cursor: str) -> None:
+        super().__init__(message)
+        self.space = space
+        self.cursor = cursor
 
 
 DESCRIPTORS: Final = "descriptors"

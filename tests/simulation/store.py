@@ -17,6 +17,7 @@ from typing import Any, Final, cast
 from interlock import errors
 from interlock.store.ports import (
     TRANSACTION_SECONDS,
+    Cells,
     Joined,
     Journal,
     Nodes,
@@ -200,6 +201,7 @@ class SimulatedStore:
         self.journal: Final = cast("Journal", _Port("journal", store.journal, line))
         self.queue: Final = cast("Queue", _Port("queue", store.queue, line))
         self.graphs: Final = cast("TaskGraphs", _Port("graphs", store.graphs, line))
+        self.cells: Final = cast("Cells", _Port("cells", store.cells, line))
         self.nodes: Final = cast("Nodes", _Port("nodes", store.nodes, line))
         self.tokens: Final = cast("Tokens", _Port("tokens", store.tokens, line))
         self.upkeep: Final = cast("Upkeep", _Port("upkeep", store.upkeep, line))

@@ -183,7 +183,7 @@ async def test_tables_of_others_are_left_alone(postgres_server: postgres.Server)
 
 WHOLE = {
     "counts", "inbox_sweep", "inbox_oldest", "definitions_unused", "restored_tasks", "restored_running", "restored_runs",
-    "restored_leases",
+    "restored_leases", "restored_cells", "restored_changes",
 }  # fmt: skip
 """Statements that read whole tables, and say so."""
 
@@ -238,7 +238,7 @@ async def test_commit_finds_its_runs_by_key_however_few_there_are_when_it_is_pla
 
 
 _GROWN = re.compile(
-    r"(runs|run_keys|history|memos|tasks|logs|scopes|large_values|leases|inbox|attributes|tokens|cached)(_other|_2\d+)?$"
+    r"(runs|run_keys|history|memos|tasks|logs|scopes|large_values|leases|inbox|attributes|tokens|cached|cells|cell_changes)(_other|_2\d+)?$"
 )
 
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any, TypeAlias
 import typer
 
 from interlock import errors
-from interlock.cli import operations
+from interlock.cli import memory, operations
 from interlock.cli.options import options
 from interlock.cli.output import answer, note
 from interlock.version import VERSION
@@ -395,3 +395,4 @@ def demo(
 
 
 operations.register(app)
+memory.register(app)

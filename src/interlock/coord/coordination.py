@@ -1,8 +1,8 @@
 """Coordination alone: locks, workers, shared memory, load balancing and heartbeats over one store, without workflows.
 
-    async with Coordination("postgresql://…") as coord:
-        async with coord.locks.hold("deploy/eu", ttl="5m") as lock:
-            await deploy(fence=lock.fence)
+async with Coordination("postgresql://…") as coord:
+    async with coord.locks.hold("deploy/eu", ttl="5m") as lock:
+        await deploy(fence=lock.fence)
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from interlock import errors
 from interlock.coord.locks import TTL_SECONDS, Duration, LockManager
+from interlock.coord.memory import MemorySyncManager
 from interlock.model.json import Json
 from interlock.service import Clock, SystemClock
 from interlock.store.open import open_store
@@ -32,6 +33,7 @@ class Coordination:
         namespace: str = "default",
         lock_ttl: Duration = TTL_SECONDS,
         metadata: Mapping[str, Json] | None = None,
+        memory_cache: int = 0,
         connections: int = 4,
         clock: Clock | None = None,
     ) -> None:
@@ -40,7 +42,8 @@ class Coordination:
         `url`: of the store, such as sqlite:///fleet.db or postgresql://…. `worker`: the name under which this process holds
         locks and is registered; two processes need two, so the default is made of the host and a number of its own.
         `namespace`: the tenant whose locks and memory these are. `lock_ttl`: of locks that name none. `metadata`: told with
-        every lock. `connections`: to a PostgreSQL store. `clock`: for tests.
+        every lock. `memory_cache`: how many cells of shared memory are kept here, see MemorySyncManager.
+        `connections`: to a PostgreSQL store. `clock`: for tests.
         """
         self.url: Final = url
         self.namespace: Final = namespace
@@ -48,10 +51,12 @@ class Coordination:
         self.worker: Final = worker or f"{os.uname().nodename}-{self._clock.uuid()}"
         self._lock_ttl = lock_ttl
         self._metadata = metadata
+        self._memory_cache = memory_cache
         self._connections = connections
         self._stack = AsyncExitStack()
         self._store: Store | None = None
         self._locks: LockManager | None = None
+        self._memory: MemorySyncManager | None = None
 
     @classmethod
     async def open(cls, url: str, **options: Any) -> Coordination:
@@ -81,6 +86,9 @@ class Coordination:
         )
         await self._locks.start()
         self._stack.push_async_callback(self._locks.stop)
+        self._memory = MemorySyncManager(store, self._clock, self.namespace, self.worker, cache=self._memory_cache)
+        await self._memory.start()
+        self._stack.push_async_callback(self._memory.stop)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -89,13 +97,19 @@ class Coordination:
 
     async def close(self) -> None:
         """Release what is held and close the store; safe to call twice."""
-        self._store = self._locks = None
+        self._store = self._locks = self._memory = None
         await self._stack.aclose()
 
     @property
     def locks(self) -> LockManager:
         """Locks: leases with a number that grows with every grant."""
         return self._open(self._locks)
+
+    @property
+    def memory(self) -> MemorySyncManager:
+        """Shared memory: values by space and key, and their changes in one order."""
+        found: MemorySyncManager = self._open(self._memory)
+        return found
 
     @property
     def store(self) -> Store:

@@ -19,6 +19,7 @@ from interlock import errors
 from interlock.store.ports import (
     TRANSACTION_SECONDS,
     Bell,
+    Cells,
     Joined,
     Journal,
     Nodes,
@@ -107,6 +108,7 @@ class GatedStore:
         self.journal: Final = cast("Journal", _Port("journal", store.journal, gate))
         self.queue: Final = cast("Queue", _Port("queue", store.queue, gate))
         self.graphs: Final = cast("TaskGraphs", _Port("graphs", store.graphs, gate))
+        self.cells: Final = cast("Cells", _Port("cells", store.cells, gate))
         self.nodes: Final = cast("Nodes", _Port("nodes", store.nodes, gate))
         self.tokens: Final = cast("Tokens", _Port("tokens", store.tokens, gate))
         self.upkeep: Final = cast("Upkeep", _Port("upkeep", store.upkeep, gate))

@@ -1,7 +1,14 @@
 """Shared memory: cells with compare-and-set, and the changes of them in an order that loses nothing.
 
-A cell is read by (namespace, space, key). Its `version` is another one after every write; a deleted or expired cell has a
-version too, and None for its value. Stamps are microseconds since 1970, by which the last writer wins, then the larger writer.
+    absent --set--> present --set--> present --delete, or its time is over--> deleted --set--> present
+                                                                              deleted --a day later--> absent
+
+A cell is read by (namespace, space, key). Its `version` is a larger one after every write, and never one that the key had
+before; a deleted or expired cell has a version too, and None for its value. The end of a value's time is a change like
+a deletion, from that moment on, though it is told of only when the cell is swept or written.
+
+Stamps are microseconds since 1970, by which the last writer wins, then the larger writer. Times are UTC seconds; `now` None
+is the store's own clock.
 """
 
 from __future__ import annotations
@@ -27,8 +34,10 @@ class CellRow(Row, frozen=True, kw_only=True):
 
 
 class CellWrite(Row, frozen=True, kw_only=True):
-    """A change. `value`: None deletes. `base`: the version that must be present (0: none was ever written), None for any.
-    `stamp`: the writer's own, None for the store's. `ttl_seconds`: how long the value lasts, None for ever."""
+    """A change. `value`: None deletes. `base`: the version that must be present (0: no value is), None for any.
+    `stamp`: the writer's own, None for the store's, which is later than the one before. `ttl_seconds`: how long the value
+    lasts, None for ever. `nonce`: of this write. `again`: it was sent before and the answer was lost; if it was applied then
+    it is not again."""
 
     space: str
     key: str
@@ -37,6 +46,8 @@ class CellWrite(Row, frozen=True, kw_only=True):
     base: int | None = None
     stamp: int | None = None
     ttl_seconds: float | None = None
+    nonce: str = ""
+    again: bool = False
 
 
 class WriteResult(StrEnum):
@@ -52,7 +63,8 @@ class WriteResult(StrEnum):
 
 
 class Written(Row, frozen=True, kw_only=True):
-    """What became of a write, and the cell as it is after it; None when there is none."""
+    """What became of a write, and the cell as it is after it; None when there is none. A write that was sent again and had
+    been applied gives the cell as it was after that."""
 
     result: WriteResult
     cell: CellRow | None
@@ -72,11 +84,16 @@ class CellChange(Row, frozen=True, kw_only=True):
 
 
 class Changes(Row, frozen=True, kw_only=True):
-    """Changes in their order, the cursor after them, and whether changes after the given cursor were removed meanwhile."""
+    """Changes in their order, and the cursor after them.
+
+    `is_cut`: changes after the given cursor may have been removed meanwhile. `is_held`: there are changes that come only when
+    transactions that began before them have ended, which nobody tells: look again soon.
+    """
 
     changes: Sequence[CellChange]
     cursor: str
     is_cut: bool = False
+    is_held: bool = False
 
 
 class Cells(Protocol):
@@ -84,8 +101,18 @@ class Cells(Protocol):
         """Give a cell, also a deleted one; None: it was never written, or is forgotten."""
         ...
 
-    async def write(self, namespace: str, writes: Sequence[CellWrite], now: float | None) -> list[Written]:
-        """Apply changes in their order, each if it may be, in one transaction."""
+    async def write(
+        self,
+        namespace: str,
+        writes: Sequence[CellWrite],
+        now: float | None,
+        *,
+        under: tuple[str, int] | None = None,
+    ) -> list[Written]:
+        """Apply changes in their order, each if it may be, in one transaction.
+
+        `under`: the name and the fence of a lock. Raises LockError, and applies nothing, when that grant is not in force.
+        """
         ...
 
     async def list(
@@ -96,7 +123,9 @@ class Cells(Protocol):
 
     async def changes(self, namespace: str, space: str | None, after: str | None, limit: int) -> Changes:
         """Give changes after a cursor; None: where the changes end now. Every change is given once to who goes on from the
-        cursor that it was given, in whichever process; changes of one cell come in the order of their versions."""
+        cursor that it was given, in whichever process; changes of one cell come in the order of their versions.
+
+        Raises Invalid for what is no cursor."""
         ...
 
     async def sweep(self, now: float, kept_seconds: float) -> int:

@@ -7,6 +7,7 @@ from typing import NoReturn
 from interlock import errors
 from interlock.model.json import Json
 from interlock.store.ports import Bell
+from interlock.store.sql.cells import SqlCells
 from interlock.store.sql.graphs import SqlGraphs
 from interlock.store.sql.joined import JoinedDatabase
 from interlock.store.sql.journal import SqlJournal
@@ -31,6 +32,7 @@ class JoinedStore:
         self.tokens = SqlTokens(database)
         self.nodes = SqlNodes(database)
         self.locks = SqlLocks(database)
+        self.cells = SqlCells(database)
         self.workers = SqlWorkers(database)
         self.views = SqlViews(database)
         self.upkeep = SqlUpkeep(database)

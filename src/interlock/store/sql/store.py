@@ -10,6 +10,7 @@ from interlock.model.json import Json
 from interlock.store.ports import TRANSACTION_SECONDS, Renewed
 from interlock.store.sql import locks, nodes
 from interlock.store.sql.bell import LocalBell
+from interlock.store.sql.cells import SqlCells
 from interlock.store.sql.graphs import SqlGraphs
 from interlock.store.sql.joined import JoinedDatabase, JoinedTransaction
 from interlock.store.sql.joined_store import JoinedStore
@@ -73,6 +74,7 @@ class SqliteStore:
         self.tokens = SqlTokens(self.database)
         self.nodes = SqlNodes(self.database)
         self.locks = SqlLocks(self.database)
+        self.cells = SqlCells(self.database)
         self.workers = SqlWorkers(self.database)
         self.views = SqlViews(self.database)
         self.upkeep = SqlUpkeep(self.database)

@@ -155,6 +155,9 @@ async def raise_fences(transaction: Transaction, step: int, now: float) -> int:
     await transaction.run("restored_leases", {})
     await transaction.run("restored_nodes", {"at": now})
     await transaction.run("restored_numbers", {"step": step})
+    await transaction.run("restored_cells", {"step": step})
+    await transaction.run("restored_changes", {})
+    await transaction.run("restored_cells_floor", {})
     counts = await transaction.rows("counts", {})
     live: int = counts[0][1]
     return live

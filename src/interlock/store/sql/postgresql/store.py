@@ -11,6 +11,7 @@ from typing import Final
 from interlock.model.json import Json
 from interlock.store.ports import TRANSACTION_SECONDS
 from interlock.store.ports.news import ANYTHING
+from interlock.store.sql.cells import SqlCells
 from interlock.store.sql.graphs import SqlGraphs
 from interlock.store.sql.joined import JoinedDatabase, JoinedTransaction, Transactions
 from interlock.store.sql.joined_store import JoinedStore
@@ -59,6 +60,7 @@ class PostgresStore:
         self.tokens = SqlTokens(self.database)
         self.nodes = SqlNodes(self.database)
         self.locks = SqlLocks(self.database)
+        self.cells = SqlCells(self.database)
         self.workers = SqlWorkers(self.database)
         self.views = SqlViews(self.database)
         self.upkeep = PostgresUpkeep(self.database, self._drop_weeks)

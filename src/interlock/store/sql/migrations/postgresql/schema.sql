@@ -408,16 +408,19 @@ CREATE TABLE cells (
   version bigint NOT NULL,
   stamp bigint NOT NULL,
   writer text COLLATE "C" NOT NULL,
+  nonce text COLLATE "C" NOT NULL,
   deleted smallint NOT NULL,
   expires_at double precision,
   changed_at double precision NOT NULL,
+  writing xid8 NOT NULL,
   PRIMARY KEY (namespace, space, key)
 );
 CREATE INDEX cells_expiring ON cells (expires_at) WHERE expires_at IS NOT NULL;
 CREATE INDEX cells_deleted ON cells (changed_at) WHERE deleted = 1;
 
 -- Every change of a cell, for who watches; kept for a day. Numbers become visible out of order: who reads on from a cursor reads by
--- `writing`, the transaction that wrote, and only those before which none is at work any more.
+-- `writing`, and only below the oldest transaction that is at work. It is the transaction that wrote, or the one that wrote the cell
+-- before if that began later: so the changes of a cell come in their order.
 CREATE SEQUENCE cell_change_numbers;
 CREATE TABLE cell_changes (
   number bigint PRIMARY KEY DEFAULT nextval('cell_change_numbers'),
@@ -428,9 +431,31 @@ CREATE TABLE cell_changes (
   version bigint NOT NULL,
   stamp bigint NOT NULL,
   writer text COLLATE "C" NOT NULL,
+  nonce text COLLATE "C" NOT NULL,
   deleted smallint NOT NULL,
   at double precision NOT NULL,
-  writing xid8 NOT NULL DEFAULT pg_current_xact_id()
+  writing xid8 NOT NULL
 );
-CREATE INDEX cell_changes_of_space ON cell_changes (namespace, space, writing, number);
+CREATE INDEX cell_changes_of_namespace ON cell_changes (namespace, writing, number);
 CREATE INDEX cell_changes_at ON cell_changes (at);
+CREATE INDEX cell_changes_sent ON cell_changes (nonce) WHERE nonce <> '';
+
+-- A change is told by the statement that makes it, whichever it is. A value whose time was over before the next one came ended as
+-- one version more.
+CREATE FUNCTION cell_changed() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF TG_OP = 'UPDATE' THEN
+    IF OLD.version = NEW.version THEN
+      RETURN NULL;
+    END IF;
+    IF OLD.expires_at <= NEW.changed_at AND NEW.deleted = 0 THEN
+      INSERT INTO cell_changes (namespace, space, key, value, version, stamp, writer, nonce, deleted, at, writing)
+      VALUES (NEW.namespace, NEW.space, NEW.key, NULL, OLD.version + 1, OLD.stamp, OLD.writer, '', 1, NEW.changed_at, NEW.writing);
+    END IF;
+  END IF;
+  INSERT INTO cell_changes (namespace, space, key, value, version, stamp, writer, nonce, deleted, at, writing)
+  VALUES (NEW.namespace, NEW.space, NEW.key, NEW.value, NEW.version, NEW.stamp, NEW.writer, NEW.nonce, NEW.deleted, NEW.changed_at, NEW.writing);
+  RETURN NULL;
+END
+$$;
+CREATE TRIGGER cell_changed AFTER INSERT OR UPDATE ON cells FOR EACH ROW EXECUTE FUNCTION cell_changed();

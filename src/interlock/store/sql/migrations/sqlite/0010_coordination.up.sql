@@ -70,6 +70,7 @@ CREATE TABLE cells (
   version INTEGER NOT NULL,
   stamp INTEGER NOT NULL,
   writer TEXT NOT NULL,
+  nonce TEXT NOT NULL,
   deleted INTEGER NOT NULL,
   expires_at REAL,
   changed_at REAL NOT NULL,
@@ -88,8 +89,21 @@ CREATE TABLE cell_changes (
   version INTEGER NOT NULL,
   stamp INTEGER NOT NULL,
   writer TEXT NOT NULL,
+  nonce TEXT NOT NULL,
   deleted INTEGER NOT NULL,
   at REAL NOT NULL
 );
-CREATE INDEX cell_changes_of_space ON cell_changes (namespace, space, number);
+CREATE INDEX cell_changes_of_namespace ON cell_changes (namespace, number);
 CREATE INDEX cell_changes_at ON cell_changes (at);
+CREATE INDEX cell_changes_sent ON cell_changes (nonce) WHERE nonce <> '';
+
+-- A change is told by the statement that makes it, whichever it is. A value whose time was over before the next one came ended as
+-- one version more. (No line of a trigger ends in a semicolon: scripts are cut there.)
+CREATE TRIGGER cell_added AFTER INSERT ON cells BEGIN
+INSERT INTO cell_changes (namespace, space, key, value, version, stamp, writer, nonce, deleted, at)
+VALUES (new.namespace, new.space, new.key, new.value, new.version, new.stamp, new.writer, new.nonce, new.deleted, new.changed_at); END;
+CREATE TRIGGER cell_changed AFTER UPDATE ON cells WHEN new.version <> old.version BEGIN
+INSERT INTO cell_changes (namespace, space, key, value, version, stamp, writer, nonce, deleted, at)
+SELECT new.namespace, new.space, new.key, NULL, old.version + 1, old.stamp, old.writer, '', 1, new.changed_at
+WHERE old.expires_at <= new.changed_at AND new.deleted = 0; INSERT INTO cell_changes (namespace, space, key, value, version, stamp, writer, nonce, deleted, at)
+VALUES (new.namespace, new.space, new.key, new.value, new.version, new.stamp, new.writer, new.nonce, new.deleted, new.changed_at); END;

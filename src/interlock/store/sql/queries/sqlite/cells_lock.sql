@@ -1,0 +1,2 @@
+-- Nothing to do: there is one writer.
+SELECT :namespace, :keys
