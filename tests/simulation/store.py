@@ -26,6 +26,7 @@ from interlock.store.ports import (
     Tokens,
     Upkeep,
     Views,
+    Workers,
 )
 from interlock.store.ports.news import ANYTHING
 from interlock.store.sql import nodes as sql_nodes
@@ -205,6 +206,7 @@ class SimulatedStore:
         self.tokens: Final = cast("Tokens", _Port("tokens", store.tokens, line))
         self.upkeep: Final = cast("Upkeep", _Port("upkeep", store.upkeep, line))
         self.views: Final = cast("Views", _Port("views", store.views, line))
+        self.workers: Final = cast("Workers", _Port("workers", store.workers, line))
 
     @property
     def url(self) -> str:

@@ -8,6 +8,8 @@ from typing import Annotated, Any, TypeAlias
 
 import typer
 
+from interlock.cli.workers import workers
+
 nodes = typer.Typer(help="List and drain the nodes of the store.", rich_markup_mode=None)
 
 
@@ -15,6 +17,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands of this module to the program."""
     app.command()(node)
     app.add_typer(nodes, name="nodes")
+    app.add_typer(workers, name="workers")
     app.command("check-deploy")(check_deploy)
     app.command()(prune)
     app.command()(backup)

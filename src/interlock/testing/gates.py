@@ -30,6 +30,7 @@ from interlock.store.ports import (
     Tokens,
     Upkeep,
     Views,
+    Workers,
 )
 
 T = TypeVar("T")
@@ -112,6 +113,7 @@ class GatedStore:
         self.tokens: Final = cast("Tokens", _Port("tokens", store.tokens, gate))
         self.upkeep: Final = cast("Upkeep", _Port("upkeep", store.upkeep, gate))
         self.views: Final = cast("Views", _Port("views", store.views, gate))
+        self.workers: Final = cast("Workers", _Port("workers", store.workers, gate))
 
     @property
     def url(self) -> str:

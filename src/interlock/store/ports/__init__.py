@@ -59,6 +59,7 @@ from interlock.store.ports.upkeep import EndedRun, Upkeep
 from interlock.store.ports.views import EventRow, RunRow, Views
 from interlock.store.ports.workers import (
     Choice,
+    Lesson,
     NewWorker,
     Recovered,
     Registered,
@@ -93,6 +94,7 @@ __all__ = [
     "InboxRow",
     "Joined",
     "Journal",
+    "Lesson",
     "LimitSet",
     "LockMode",
     "LockRequest",

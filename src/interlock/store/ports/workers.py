@@ -10,16 +10,8 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import Protocol
 
+from interlock.model.worker import WorkerState as WorkerState
 from interlock.store.ports.row import Row
-
-
-class WorkerState(StrEnum):
-    """As it is stored."""
-
-    REGISTERED = "registered"
-    DRAINING = "draining"
-    OFFLINE = "offline"
-    REMOVED = "removed"
 
 
 class NewWorker(Row, frozen=True, kw_only=True):
@@ -79,13 +71,32 @@ class Registered(StrEnum):
 
 
 class SlotRow(Row, frozen=True, kw_only=True):
-    """A task that a worker holds. `started`: it is at work on it, so it cannot be moved."""
+    """A task that a worker holds. `started`: it is at work on it, so it cannot be moved.
+
+    `fence` grows with every task of its worker, so it means something together with the session only. `detail`: what whoever
+    gave it told of the task, JSON.
+    """
 
     task: str
     worker: str
+    session: str
     fence: int
     started: bool
     reserved_at: float
+    detail: bytes
+
+
+class Lesson(Row, frozen=True, kw_only=True):
+    """What an outcome teaches: the weight of a strategy, `prior` at first, is multiplied by a factor, within bounds.
+
+    What several processes learn at once adds up.
+    """
+
+    strategy: str
+    factor: float
+    prior: float
+    low: float
+    high: float
 
 
 class Recovered(Row, frozen=True, kw_only=True):
@@ -116,7 +127,72 @@ class Choice(Row, frozen=True, kw_only=True):
     body: bytes
 
 
-class Workers(Protocol):
+class Slots(Protocol):
+    """What workers hold. A slot is a lease: a worker has as many tasks as it has leases, and never more than slots."""
+
+    async def reserve(
+        self,
+        worker: str,
+        session: str,
+        task: str,
+        now: float | None,
+        *,
+        detail: bytes = b"{}",
+        assigned: int | None = None,
+        choice: bytes | None = None,
+    ) -> SlotRow | None:
+        """Give a task to a worker. None: it has no free slot, takes no tasks, is stale or gone, or the task has a holder.
+
+        `detail`: to be kept with the slot. `assigned`: only if it was given this many tasks so far, for who takes turns.
+        `choice`: why it was chosen, JSON, recorded in the same transaction as a choice of the kind `worker`."""
+        ...
+
+    async def started(self, slot: SlotRow) -> bool:
+        """Note that a worker is at work on a task. False: it was moved, or recovered."""
+        ...
+
+    async def finish(
+        self,
+        slot: SlotRow,
+        *,
+        succeeded: bool | None,
+        seconds: float,
+        lessons: Sequence[Lesson] = (),
+        now: float | None,
+    ) -> bool:
+        """Free the slot of a task, count its outcome (None: neither) and learn from it, in one transaction.
+
+        False: it is not this worker's any more; nothing is counted and nothing learned."""
+        ...
+
+    async def move(self, slot: SlotRow, to: str, session: str, now: float | None) -> SlotRow | None:
+        """Give a task that was not started to another worker. None: it was started, has ended, or the other has no slot."""
+        ...
+
+    async def slots(self, worker: str | None) -> list[SlotRow]:
+        """Give the tasks that a worker holds, or all do, by their names."""
+        ...
+
+
+class Choices(Protocol):
+    """What was chosen and why, and what the strategies that choose have learned from the outcomes."""
+
+    async def note(self, kind: str, subject: str, chosen: str | None, body: bytes, now: float | None) -> None:
+        """Record a decision."""
+        ...
+
+    async def choices(self, kind: str, subject: str | None, limit: int) -> list[Choice]:
+        """Give recorded decisions, the newest first."""
+        ...
+
+    async def weights(self) -> dict[str, float]:
+        """Give what was learned of each strategy that chooses."""
+        ...
+
+
+class Workers(Slots, Choices, Protocol):
+    """Who takes tasks, and lives."""
+
     async def register(self, new: NewWorker, most: int, now: float | None) -> Registered:
         """Register a process. One that has the id and is stale is recovered first and replaced; a live one keeps it."""
         ...
@@ -136,7 +212,7 @@ class Workers(Protocol):
         capacity: int | None = None,
         now: float | None = None,
     ) -> bool:
-        """Change the state (registered -> draining and back) or the capacity. False: it is gone, or the change is not legal."""
+        """Change the state (registered -> draining and back) or the capacity. False: it is gone, or that is not legal."""
         ...
 
     async def leave(self, worker: str, session: str, now: float | None) -> bool:
@@ -145,43 +221,19 @@ class Workers(Protocol):
 
     async def get(self, worker: str, now: float | None) -> WorkerRow | None: ...
 
-    async def list(self, states: Sequence[WorkerState], now: float | None) -> list[WorkerRow]:
-        """Give the workers that are stored as one of `states`, by their ids."""
-        ...
-
     async def recover(self, worker: str, session: str, now: float | None) -> Recovered | None:
         """Give a stale worker up: it is offline, its locks are free, its tasks are for others, in one transaction that makes
         sure again that it is stale. None: it is not, or another one has done it."""
         ...
 
     async def forget(self, before: float) -> int:
-        """Delete the rows of workers that are offline or removed since before a moment; gives how many."""
-        ...
+        """Delete workers that are offline or removed since before a moment, and events and decisions from before it.
 
-    async def reserve(self, worker: str, session: str, task: str, now: float | None) -> SlotRow | None:
-        """Give a task to a worker. None: it has no free slot, takes no tasks, is stale or gone, or the task has a holder."""
+        Gives how many workers."""
         ...
-
-    async def started(self, task: str, fence: int) -> bool:
-        """Note that a worker is at work on a task. False: it was moved, or recovered."""
-        ...
-
-    async def finish(self, task: str, fence: int, *, succeeded: bool | None, seconds: float, now: float | None) -> bool:
-        """Free the slot of a task and count its outcome (None: neither). False: it is not this worker's any more."""
-        ...
-
-    async def move(self, task: str, fence: int, to: str, session: str, now: float | None) -> SlotRow | None:
-        """Give a task that was not started to another worker. None: it was started, has ended, or the other has no slot."""
-        ...
-
-    async def slots(self, worker: str | None, now: float | None) -> list[SlotRow]: ...
 
     async def events(self, after: int, limit: int) -> list[WorkerEvent]: ...
 
-    async def note(self, kind: str, subject: str, chosen: str | None, body: bytes, now: float | None) -> None:
-        """Record a decision."""
-        ...
-
-    async def choices(self, kind: str, subject: str | None, limit: int) -> list[Choice]:
-        """Give recorded decisions, the newest first."""
+    async def list(self, states: Sequence[WorkerState], now: float | None) -> list[WorkerRow]:
+        """Give the workers that are stored as one of `states`, by their ids."""
         ...

@@ -17,6 +17,7 @@ from interlock.store.sql.queue import SqlQueue
 from interlock.store.sql.tokens import SqlTokens
 from interlock.store.sql.upkeep import SqlUpkeep
 from interlock.store.sql.views import SqlViews
+from interlock.store.sql.workers import SqlWorkers
 
 
 class JoinedStore:
@@ -32,6 +33,7 @@ class JoinedStore:
         self.nodes = SqlNodes(database)
         self.locks = SqlLocks(database)
         self.cells = SqlCells(database)
+        self.workers = SqlWorkers(database)
         self.views = SqlViews(database)
         self.upkeep = SqlUpkeep(database)
 

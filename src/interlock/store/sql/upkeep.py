@@ -151,6 +151,7 @@ async def raise_fences(transaction: Transaction, step: int, now: float) -> int:
     await transaction.run("restored_tasks", {"step": step})
     running = await transaction.rows("restored_running", {})
     await queue.lose(transaction, [(task, "before the restore", fence) for task, fence in running], now)
+    await transaction.run("restored_floor", {"step": step})
     await transaction.run("restored_leases", {})
     await transaction.run("restored_nodes", {"at": now})
     await transaction.run("restored_numbers", {"step": step})

@@ -31,6 +31,7 @@ from interlock.store.sql.tokens import SqlTokens
 from interlock.store.sql.transaction import Database
 from interlock.store.sql.upkeep import SqlUpkeep
 from interlock.store.sql.views import SqlViews
+from interlock.store.sql.workers import SqlWorkers
 
 CONNECTIONS: Final = 8
 
@@ -60,6 +61,7 @@ class PostgresStore:
         self.nodes = SqlNodes(self.database)
         self.locks = SqlLocks(self.database)
         self.cells = SqlCells(self.database)
+        self.workers = SqlWorkers(self.database)
         self.views = SqlViews(self.database)
         self.upkeep = PostgresUpkeep(self.database, self._drop_weeks)
         self._joined = Transactions(found.place, lambda: self.bell.changed(ANYTHING))

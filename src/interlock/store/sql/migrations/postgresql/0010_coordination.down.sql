@@ -1,6 +1,7 @@
 DROP TABLE cell_changes;
 DROP TABLE cells;
 DROP FUNCTION cell_changed;
+DROP TABLE weights;
 DROP TABLE decisions;
 DROP TABLE worker_events;
 DROP TABLE workers;

@@ -17,6 +17,7 @@ CREATE TABLE workers (
   host text NOT NULL,
   pid bigint NOT NULL,
   capacity bigint NOT NULL,
+  silent_seconds double precision NOT NULL,
   capabilities bytea NOT NULL,
   metadata bytea NOT NULL,
   registered_at double precision NOT NULL,
@@ -28,7 +29,7 @@ CREATE TABLE workers (
   busy_seconds double precision NOT NULL DEFAULT 0,
   failed_at double precision
 );
-CREATE INDEX workers_present ON workers (state, worker) WHERE state IN ('registered', 'draining');
+CREATE INDEX workers_of_state ON workers (state, worker);
 
 -- What became of workers, in the order in which it was done.
 CREATE SEQUENCE worker_event_numbers;
@@ -52,7 +53,14 @@ CREATE TABLE decisions (
   body bytea NOT NULL
 );
 CREATE INDEX decisions_of_subject ON decisions (kind, subject, number);
+CREATE INDEX decisions_of_kind ON decisions (kind, number);
 CREATE INDEX decisions_at ON decisions (at);
+
+-- What each strategy of the balancer counts for, as it was learned from outcomes.
+CREATE TABLE weights (
+  name text COLLATE "C" PRIMARY KEY,
+  weight double precision NOT NULL
+);
 
 -- Shared memory: the present value of each key. `version` changes with every write and is never used twice for a key; `stamp`:
 -- microseconds since 1970, by which the last writer wins. A deleted cell stays for a while, or an older write would bring it back.

@@ -1,5 +1,6 @@
 DROP TABLE cell_changes;
 DROP TABLE cells;
+DROP TABLE weights;
 DROP TABLE decisions;
 DROP TABLE worker_events;
 DROP TABLE workers;

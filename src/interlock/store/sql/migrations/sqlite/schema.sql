@@ -304,6 +304,7 @@ CREATE TABLE workers (
   host TEXT NOT NULL,
   pid INTEGER NOT NULL,
   capacity INTEGER NOT NULL,
+  silent_seconds REAL NOT NULL,
   capabilities BLOB NOT NULL,
   metadata BLOB NOT NULL,
   registered_at REAL NOT NULL,
@@ -315,7 +316,7 @@ CREATE TABLE workers (
   busy_seconds REAL NOT NULL DEFAULT 0,
   failed_at REAL
 ) WITHOUT ROWID;
-CREATE INDEX workers_present ON workers (state, worker) WHERE state IN ('registered', 'draining');
+CREATE INDEX workers_of_state ON workers (state, worker);
 
 -- What became of workers, in the order in which it was done.
 CREATE TABLE worker_events (
@@ -337,7 +338,14 @@ CREATE TABLE decisions (
   body BLOB NOT NULL
 );
 CREATE INDEX decisions_of_subject ON decisions (kind, subject, number);
+CREATE INDEX decisions_of_kind ON decisions (kind, number);
 CREATE INDEX decisions_at ON decisions (at);
+
+-- What each strategy of the balancer counts for, as it was learned from outcomes.
+CREATE TABLE weights (
+  name TEXT PRIMARY KEY,
+  weight REAL NOT NULL
+) WITHOUT ROWID;
 
 -- Shared memory: the present value of each key. `version` changes with every write and is never used twice for a key; `stamp`:
 -- microseconds since 1970, by which the last writer wins. A deleted cell stays for a while, or an older write would bring it back.

@@ -1,0 +1,2 @@
+-- Index decisions_of_kind.
+SELECT number, at, kind, subject, chosen, body FROM decisions WHERE kind = :kind::text ORDER BY number DESC LIMIT :limit::bigint

@@ -1,0 +1,2 @@
+-- Index decisions_at.
+DELETE FROM decisions WHERE at < :before::float8

@@ -1,0 +1,2 @@
+-- A handful of rows: one per strategy.
+SELECT name, weight FROM weights

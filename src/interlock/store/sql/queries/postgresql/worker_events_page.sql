@@ -1,0 +1,2 @@
+-- Primary key.
+SELECT number, at, worker, kind, detail FROM worker_events WHERE number > :after::bigint ORDER BY number LIMIT :limit::bigint

@@ -1,0 +1,2 @@
+-- Index worker_events_at.
+DELETE FROM worker_events WHERE at < :before::float8

@@ -1,0 +1,2 @@
+-- Primary key.
+DELETE FROM workers WHERE worker = :worker::text AND state IN ('offline', 'removed')
