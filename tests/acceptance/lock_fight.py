@@ -23,7 +23,7 @@ async def race(locks: LockManager, folder: Path, name: str, count: int) -> None:
         if await locks.acquire(f"task-{number}", strategy="fail_fast") is not None:
             won.append(number)
     (folder / f"{name}.won").write_text(" ".join(map(str, won)))
-    while not (folder / "over").exists():  # what was won is held until everybody has asked  # noqa: ASYNC110 (others make it)
+    while not (folder / "over").exists():  # what was won is held until everybody has asked
         await asyncio.sleep(0.02)
 
 
@@ -47,7 +47,7 @@ async def fight(locks: LockManager, folder: Path, name: str, count: int) -> None
 async def main(url: str, folder: Path, name: str, what: str, count: int) -> None:
     async with Coordination(url, worker=name, connections=2) as coord:
         (folder / f"{name}.ready").touch()
-        while not (folder / "go").exists():  # noqa: ASYNC110 (the test makes it)
+        while not (folder / "go").exists():
             await asyncio.sleep(0.005)
         await (race if what == "race" else fight)(coord.locks, folder, name, count)
 

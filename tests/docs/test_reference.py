@@ -32,7 +32,9 @@ def _generator() -> ModuleType:
 generate = _generator()
 TEXT = (Path(__file__).parents[2] / "docs" / "reference" / "command-line.md").read_text("utf-8")
 ROWS = dict(
-    re.findall(r"^\| `interlock ((?:(?:config|events|memory|nodes|workers) )?[a-z-]+)[^`]*` \| (.+) \|$", TEXT, re.MULTILINE)
+    re.findall(
+        r"^\| `interlock ((?:(?:config|events|memory|nodes|workers) )?[a-z-]+)[^`]*` \| (.+) \|$", TEXT, re.MULTILINE
+    )
 )
 BEFORE = " ".join(re.findall(r"^\| (`-.+) \|", TEXT, re.MULTILINE))
 

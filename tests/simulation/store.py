@@ -20,8 +20,10 @@ from interlock.store.ports import (
     Cells,
     Joined,
     Journal,
+    Locks,
     Nodes,
     Queue,
+    Renewals,
     TaskGraphs,
     Tokens,
     Upkeep,
@@ -202,6 +204,7 @@ class SimulatedStore:
         self.queue: Final = cast("Queue", _Port("queue", store.queue, line))
         self.graphs: Final = cast("TaskGraphs", _Port("graphs", store.graphs, line))
         self.cells: Final = cast("Cells", _Port("cells", store.cells, line))
+        self.locks: Final = cast("Locks", _Port("locks", store.locks, line))
         self.nodes: Final = cast("Nodes", _Port("nodes", store.nodes, line))
         self.tokens: Final = cast("Tokens", _Port("tokens", store.tokens, line))
         self.upkeep: Final = cast("Upkeep", _Port("upkeep", store.upkeep, line))
@@ -225,6 +228,9 @@ class SimulatedStore:
 
     def pulse(self, node: str) -> SimulatedPulse:
         return SimulatedPulse(self._store, node, self._line)
+
+    def renewals(self) -> Renewals | None:
+        return self._store.renewals()
 
     async def figures(self) -> dict[str, Any]:
         return await self._store.figures()

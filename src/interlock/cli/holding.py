@@ -127,8 +127,13 @@ async def _under(lock: Lock, command: Sequence[str]) -> int:
 @contextlib.contextmanager
 def _passed_on(process: asyncio.subprocess.Process) -> Iterator[None]:
     """Pass SIGTERM on to a command, so that it ends as its caller asks."""
+
+    def terminate() -> None:
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, lambda: process.returncode is None and process.terminate())
+    loop.add_signal_handler(signal.SIGTERM, terminate)
     try:
         yield
     finally:

@@ -55,9 +55,12 @@ def run(
     timeout: Annotated[
         str | None, typer.Option("--timeout", metavar="DURATION", help="How long to wait for it; for ever without.")
     ] = None,
-    shared: Annotated[bool, typer.Option("--shared", help="Share it with others that share it: a lock for readers.")] = False,
+    shared: Annotated[
+        bool, typer.Option("--shared", help="Share it with others that share it: a lock for readers.")
+    ] = False,
     limit: Annotated[
-        int | None, typer.Option("--limit", metavar="N", min=1, help="Let up to N hold it at once; all name the same N.")
+        int | None,
+        typer.Option("--limit", metavar="N", min=1, help="Let up to N hold it at once; all name the same N."),
     ] = None,
 ) -> int:
     """Run a command under a lock, and leave with its exit code.
@@ -73,7 +76,8 @@ def run(
 def release(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="The lock.")] = None,
     fence: Annotated[
-        int | None, typer.Option("--fence", metavar="N", min=1, help="The number of the grant, as `locks show` tells it.")
+        int | None,
+        typer.Option("--fence", metavar="N", min=1, help="The number of the grant, as `locks show` tells it."),
     ] = None,
     worker: Annotated[str | None, typer.Option("--worker", metavar="ID", help="All locks of this worker.")] = None,
     as_json: JsonOption = False,

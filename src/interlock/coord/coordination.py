@@ -11,15 +11,22 @@ import os
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from interlock import errors
+from interlock.coord.balancer import LoadBalancer
+from interlock.coord.heartbeats import HeartbeatMonitor
 from interlock.coord.locks import TTL_SECONDS, Duration, LockManager
 from interlock.coord.memory import MemorySyncManager
+from interlock.coord.timing import BALANCED, Timing
+from interlock.coord.workers import MOST_WORKERS, WorkerRegistry
+from interlock.decisions.strategies import Strategy
 from interlock.model.json import Json
 from interlock.service import Clock, SystemClock
 from interlock.store.open import open_store
 from interlock.store.ports import Store
+
+T = TypeVar("T")
 
 
 class Coordination:
@@ -34,6 +41,9 @@ class Coordination:
         lock_ttl: Duration = TTL_SECONDS,
         metadata: Mapping[str, Json] | None = None,
         memory_cache: int = 0,
+        timing: Timing = BALANCED,
+        most_workers: int = MOST_WORKERS,
+        strategy: Strategy | str = Strategy.LEAST_LOADED,
         connections: int = 4,
         clock: Clock | None = None,
     ) -> None:
@@ -42,7 +52,8 @@ class Coordination:
         `url`: of the store, such as sqlite:///fleet.db or postgresql://…. `worker`: the name under which this process holds
         locks and is registered; two processes need two, so the default is made of the host and a number of its own.
         `namespace`: the tenant whose locks and memory these are. `lock_ttl`: of locks that name none. `metadata`: told with
-        every lock. `memory_cache`: how many cells of shared memory are kept here, see MemorySyncManager.
+        every lock. `memory_cache`: how many cells of shared memory are kept here, see MemorySyncManager. `timing`:
+        of heartbeats, see `interlock.coord.timing`. `most_workers`: that may be registered. `strategy`: of the load balancer.
         `connections`: to a PostgreSQL store. `clock`: for tests.
         """
         self.url: Final = url
@@ -52,11 +63,17 @@ class Coordination:
         self._lock_ttl = lock_ttl
         self._metadata = metadata
         self._memory_cache = memory_cache
+        self._timing = timing
+        self._most_workers = most_workers
+        self._strategy = strategy
         self._connections = connections
         self._stack = AsyncExitStack()
         self._store: Store | None = None
         self._locks: LockManager | None = None
         self._memory: MemorySyncManager | None = None
+        self._workers: WorkerRegistry | None = None
+        self._balancer: LoadBalancer | None = None
+        self._heartbeats: HeartbeatMonitor | None = None
 
     @classmethod
     async def open(cls, url: str, **options: Any) -> Coordination:
@@ -89,6 +106,10 @@ class Coordination:
         self._memory = MemorySyncManager(store, self._clock, self.namespace, self.worker, cache=self._memory_cache)
         await self._memory.start()
         self._stack.push_async_callback(self._memory.stop)
+        self._workers = WorkerRegistry(store, self._clock, most=self._most_workers)
+        self._balancer = LoadBalancer(store, self._clock, self._strategy)
+        self._heartbeats = HeartbeatMonitor(store, self._clock, self._timing)
+        self._stack.push_async_callback(self._heartbeats.stop)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -98,24 +119,39 @@ class Coordination:
     async def close(self) -> None:
         """Release what is held and close the store; safe to call twice."""
         self._store = self._locks = self._memory = None
+        self._workers = self._balancer = self._heartbeats = None
         await self._stack.aclose()
 
     @property
     def locks(self) -> LockManager:
         """Locks: leases with a number that grows with every grant."""
-        return self._open(self._locks)
+        return self._opened(self._locks)
 
     @property
     def memory(self) -> MemorySyncManager:
         """Shared memory: values by space and key, and their changes in one order."""
-        found: MemorySyncManager = self._open(self._memory)
-        return found
+        return self._opened(self._memory)
+
+    @property
+    def workers(self) -> WorkerRegistry:
+        """Who takes tasks, and how much of it."""
+        return self._opened(self._workers)
+
+    @property
+    def balancer(self) -> LoadBalancer:
+        """Chooses a worker for a task, or a task for a worker, and reserves it."""
+        return self._opened(self._balancer)
+
+    @property
+    def heartbeats(self) -> HeartbeatMonitor:
+        """Sends the heartbeats of a worker, and finds those that have stopped sending theirs."""
+        return self._opened(self._heartbeats)
 
     @property
     def store(self) -> Store:
-        return self._open(self._store)
+        return self._opened(self._store)
 
-    def _open(self, part: Any) -> Any:
+    def _opened(self, part: T | None) -> T:
         if part is None:
             raise errors.Invalid(f"the Coordination of {self.url} is not open; use `async with Coordination(...)`")
         return part

@@ -79,8 +79,11 @@ class LockManager:
         metadata: Mapping[str, Json] | None = None,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """Raises Invalid. `worker`: who holds what is acquired here; two processes have two. `metadata`: told with every lock.
-        `pause`: waits between attempts, for tests."""
+        """Raises Invalid.
+
+        `worker`: who holds what is acquired here; two processes have two. `metadata`: told with every lock. `pause`: waits
+        between attempts, for tests.
+        """
         self.worker: Final = worker
         self.namespace: Final = namespace
         self.metrics: Final = LockMetrics()
@@ -414,7 +417,9 @@ class LockManager:
             ttl_seconds=self._ttl if ttl is None else _seconds("ttl", ttl),
             mode=mode,
             limit=limit,
-            metadata=json.encode({"hostname": os.uname().nodename, "pid": os.getpid(), **self._metadata, **(metadata or {})}),
+            metadata=json.encode(
+                {"hostname": os.uname().nodename, "pid": os.getpid(), **self._metadata, **(metadata or {})}
+            ),
             taking=_TAKING.get(strategy, Taking.RESPECT),
             nonce=self._clock.uuid(),
         )
@@ -461,4 +466,6 @@ def _not_released(name: str, fence: int, released: Released) -> errors.LockError
         return errors.LockError(f"nobody holds the lock {name!r}", "not-found")
     if released is Released.EXPIRED:
         return errors.LockError(f"the time of the lock {name!r} under the number {fence} is over", "lock-expired")
-    return errors.LockError(f"the lock {name!r} is another one's by now, or was never held under {fence}", "invalid-owner")
+    return errors.LockError(
+        f"the lock {name!r} is another one's by now, or was never held under {fence}", "invalid-owner"
+    )

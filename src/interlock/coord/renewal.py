@@ -131,13 +131,10 @@ class Renewal(Service):
 
     def _renew_for_ever(self, renewals: Renewals) -> None:
         try:
-            while True:
+            while not self._stopping:
                 with self._changed:
-                    if self._stopping:
-                        return
-                    self._changed.wait(self._pause())
-                    if self._stopping:
-                        return
+                    if not self._stopping:  # else `stop` has notified before this thread waits
+                        self._changed.wait(self._pause())
                 if due := self._due():
                     self._attempt(due, lambda held: renewals.renew(held, self._clock.stamp()))
                 self._give_up()

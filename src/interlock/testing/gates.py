@@ -22,9 +22,11 @@ from interlock.store.ports import (
     Cells,
     Joined,
     Journal,
+    Locks,
     Nodes,
     Pulse,
     Queue,
+    Renewals,
     Store,
     TaskGraphs,
     Tokens,
@@ -109,6 +111,7 @@ class GatedStore:
         self.queue: Final = cast("Queue", _Port("queue", store.queue, gate))
         self.graphs: Final = cast("TaskGraphs", _Port("graphs", store.graphs, gate))
         self.cells: Final = cast("Cells", _Port("cells", store.cells, gate))
+        self.locks: Final = cast("Locks", _Port("locks", store.locks, gate))
         self.nodes: Final = cast("Nodes", _Port("nodes", store.nodes, gate))
         self.tokens: Final = cast("Tokens", _Port("tokens", store.tokens, gate))
         self.upkeep: Final = cast("Upkeep", _Port("upkeep", store.upkeep, gate))
@@ -137,6 +140,9 @@ class GatedStore:
 
     def pulse(self, node: str) -> Pulse | None:
         return self._store.pulse(node)
+
+    def renewals(self) -> Renewals | None:
+        return self._store.renewals()
 
     async def figures(self) -> dict[str, Any]:
         return await self._gate.through(self._store.figures)

@@ -330,7 +330,7 @@ def test_waiting_ends_in_time_and_says_who_holds_it() -> None:
 
 def test_lock_of_a_process_that_is_gone_comes_free_by_itself() -> None:
     async def work(store: Store, clock: Clock) -> None:
-        async with managers(store, clock, 3) as (one, two, dead):
+        async with managers(store, clock, 3) as (_, two, dead):
             await acquired(dead, ttl=30)
             await dead._renewal.stop()
             dead._held.clear()

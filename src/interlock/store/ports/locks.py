@@ -34,9 +34,9 @@ class Taking(StrEnum):
 
 
 class LockRequest(Row, frozen=True, kw_only=True):
-    """What is asked for. `session`: who among the tasks of the holder asks, for the search of deadlocks. `limit`: how many may
-    hold a counted lock. `ticket`: the place in the queue that the request has.
-    `nonce`: of this request; one that is made again, since the answer was lost, gets the grant of before."""
+    """What is asked for. `session`: who among the tasks of the holder asks, for the search of deadlocks. `limit`: how many
+    may hold a counted lock. `ticket`: the place in the queue that the request has. `nonce`: of this request; one that is made
+    again, since the answer was lost, gets the grant of before."""
 
     namespace: str
     name: str
@@ -91,7 +91,7 @@ class Released(StrEnum):
 
 
 class Wait(Row, frozen=True, kw_only=True):
-    """One who waits: `session` of `holder` waits for a session of another one, which holds the lock or is ahead in its queue."""
+    """One who waits: `session` waits for the session `other`, which holds the lock or is ahead in its queue."""
 
     name: str
     ticket: int
@@ -138,20 +138,6 @@ class Locks(Protocol):
         """Give those who hold a lock now, the longest first."""
         ...
 
-    async def list(
-        self,
-        namespace: str,
-        *,
-        holder: str | None,
-        expired: bool,
-        after: tuple[str, int] | None,
-        limit: int,
-        now: float | None,
-    ) -> list[LockRow]:
-        """Give grants by the names of their locks and their fences, those after `after`. `expired`: also those whose time is
-        over, that nobody took or cleared since."""
-        ...
-
     async def clear(self, namespace: str | None, now: float | None) -> int:
         """Forget grants whose time is over; gives how many."""
         ...
@@ -174,6 +160,20 @@ class Locks(Protocol):
 
     async def check(self, namespace: str, name: str, fence: int, now: float | None) -> bool:
         """Say whether a grant is in force: nothing was granted after it, and its time is not over."""
+        ...
+
+    async def list(
+        self,
+        namespace: str,
+        *,
+        holder: str | None,
+        expired: bool,
+        after: tuple[str, int] | None,
+        limit: int,
+        now: float | None,
+    ) -> list[LockRow]:
+        """Give grants by the names of their locks and their fences, those after `after`. `expired`: also those whose time is
+        over, that nobody took or cleared since."""
         ...
 
 

@@ -98,7 +98,9 @@ class SqlLocks:
             grant = await _grant(transaction, request, stolen, now)
             if request.ticket is not None:
                 await transaction.run("lock_leave", {"name": _place(request), "ticket": request.ticket})
-            stale = request.taking is Taking.STALE or any(_has_missed(each.expires_at, each.ttl, each.now) for each in stolen)
+            stale = request.taking is Taking.STALE or any(
+                _has_missed(each.expires_at, each.ttl, each.now) for each in stolen
+            )
             return Taken(grant=grant, was_stale=state.is_over or (bool(stolen) and stale))
 
         return await self._database.write(work, counted=False, tells=news.LOCKS)
@@ -212,6 +214,19 @@ class SqlLocks:
 
         return await self._database.read(work, once=True)
 
+    async def waits(self, namespace: str, now: float | None) -> list[Wait]:
+        async def work(transaction: Transaction) -> list[Wait]:
+            rows = await transaction.rows("locks_waits", _bounds(namespace) | {"now": now})
+            return _edges(namespace, rows)
+
+        return await self._database.read(work, once=True)
+
+    async def check(self, namespace: str, name: str, fence: int, now: float | None) -> bool:
+        async def work(transaction: Transaction) -> bool:
+            return await is_in_force(transaction, namespace, name, fence, now)
+
+        return await self._database.read(work, once=True)
+
     async def list(
         self,
         namespace: str,
@@ -236,19 +251,6 @@ class SqlLocks:
                 lease = _Lease("lock", who, number, mode, expires_at, ttl, granted_at, detail, 0.0)
                 found.append(_row(namespace, key[len(namespace) + 1 :], lease))
             return found
-
-        return await self._database.read(work, once=True)
-
-    async def waits(self, namespace: str, now: float | None) -> list[Wait]:
-        async def work(transaction: Transaction) -> list[Wait]:
-            rows = await transaction.rows("locks_waits", _bounds(namespace) | {"now": now})
-            return _edges(namespace, rows)
-
-        return await self._database.read(work, once=True)
-
-    async def check(self, namespace: str, name: str, fence: int, now: float | None) -> bool:
-        async def work(transaction: Transaction) -> bool:
-            return await is_in_force(transaction, namespace, name, fence, now)
 
         return await self._database.read(work, once=True)
 
@@ -337,7 +339,9 @@ def _conflicts(request: LockRequest, state: _State) -> tuple[list[_Lease], list[
                 text = f"the lock {request.name!r} is held with the limit {limit}, not {request.limit}"
                 raise errors.Invalid(f"{text}; all who use it have to name the same")
         if len(alike) >= request.limit:
-            return unlike + alike, unlike + sorted(alike, key=lambda lease: lease.fence)[: len(alike) - request.limit + 1]
+            return unlike + alike, unlike + sorted(alike, key=lambda lease: lease.fence)[
+                : len(alike) - request.limit + 1
+            ]
     return unlike, unlike
 
 
