@@ -105,7 +105,10 @@ class MemorySyncManager(Service):
                 await self._sync.start()
 
     async def stop(self) -> None:
-        """End the watches, flush what waits, and stop; safe to call twice. Raises StoreUnavailable when that cannot be stored."""
+        """End the watches, flush what waits, and stop; safe to call twice.
+
+        Raises StoreUnavailable when something could not be stored.
+        """
         for watch in tuple(self._watches):
             await watch.aclose()
         if self._is_started:
