@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
@@ -447,6 +448,26 @@ async def test_a_watch_waits_and_another_task_ends_it(opened: Open) -> None:
     async with asyncio.timeout(SECONDS):
         await following
     assert found == [0, 1, 2]
+
+
+async def test_a_watch_ends_with_its_memory_and_is_not_heard_of_when_it_was_dropped(opened: Open, store: Store) -> None:
+    """MS-07"""
+    memory = opened()
+    before = len(store.bell._listeners)  # type: ignore[attr-defined]  # every bell's
+    async with memory:
+        async with memory.watch("**", after="0.0") as watch:
+            following = asyncio.create_task(anext(watch, None))
+            await asyncio.sleep(0)
+        await memory.set("k", 1)
+        async for _ in memory.watch("**", after="0.0"):
+            break
+        gc.collect()
+        assert len(store.bell._listeners) == before  # type: ignore[attr-defined]  # every bell's
+        open_one = asyncio.create_task(anext(memory.watch("**"), None))
+        await asyncio.sleep(0)
+    async with asyncio.timeout(SECONDS):
+        assert await following is None
+        assert await open_one is None
 
 
 async def test_a_watch_goes_on_where_another_one_ended(opened: Open) -> None:

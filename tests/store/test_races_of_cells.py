@@ -113,7 +113,7 @@ async def test_the_stores_stamps_grow_also_for_a_write_that_had_to_wait(two: Two
     """MS-02: who began first and had to wait for the other one is the later writer."""
     one, other = two
     stop = stopped(one, one.cells, "cell_put")
-    first = asyncio.create_task(put(one, write(), write("other")))
+    first = asyncio.create_task(put(one, write(base=0), write("other")))
     await stop.reached.wait()
     second = asyncio.create_task(put(other, write(value=b"2")))
     await is_blocked(postgres_url)
@@ -144,7 +144,7 @@ async def test_the_end_of_a_time_that_meets_a_write_is_told_once(two: Two, postg
     cursor = await end(one)
     await one.cells.write("default", [write(ttl_seconds=1.0)], 100.0)
     stop = stopped(one, one.cells, "cell_put")
-    first = asyncio.create_task(one.cells.write("default", [write(value=b"2"), write("other")], 200.0))
+    first = asyncio.create_task(one.cells.write("default", [write(value=b"2", base=0), write("other")], 200.0))
     await stop.reached.wait()
     assert await other.cells.sweep(200.0, 1_000.0) == 0
     stop.go_on.set()
@@ -162,7 +162,7 @@ async def test_a_change_whose_number_is_smaller_and_that_commits_later_is_not_lo
     one, other = two
     cursor = await end(other)
     stop = stopped(one, one.cells, "cell_put")
-    late = asyncio.create_task(put(one, write("slow"), write("slow2")))
+    late = asyncio.create_task(put(one, write("slow", base=0), write("slow2")))
     await stop.reached.wait()
     await put(other, write("fast"))
     looked = await other.cells.changes("default", "global", cursor, 9)
@@ -179,7 +179,7 @@ async def test_changes_of_a_cell_come_in_order_whoever_began_first(two: Two, pos
     one, other = two
     cursor = await end(other)
     stop = stopped(one, one.cells, "cell_put")
-    early = asyncio.create_task(put(one, write("first"), write(value=b"2")))
+    early = asyncio.create_task(put(one, write("first", base=0), write(value=b"2")))
     await stop.reached.wait()
     async with working(postgres_url):
         await put(other, write(value=b"1"))

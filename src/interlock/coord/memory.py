@@ -16,6 +16,7 @@ after `sync_seconds` at the latest.
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from types import TracebackType
@@ -89,6 +90,7 @@ class MemorySyncManager(Service):
         self._sync = Sync(self._cache, store, clock, namespace, sync_seconds)
         self._behind = WriteBehind(self._send, flush_seconds)
         self._is_started = False
+        self._watches: weakref.WeakSet[Watch] = weakref.WeakSet()
         self._reads = 0
         self._writes = 0
         self._conflicts = 0
@@ -103,7 +105,12 @@ class MemorySyncManager(Service):
                 await self._sync.start()
 
     async def stop(self) -> None:
-        """Flush what waits, and stop. Raises StoreUnavailable when that cannot be stored. Safe to call twice."""
+        """End the watches, flush what waits, and stop; safe to call twice.
+
+        Raises StoreUnavailable when something could not be stored.
+        """
+        for watch in tuple(self._watches):
+            await watch.aclose()
         if self._is_started:
             self._is_started = False
             await self._sync.stop()
@@ -249,7 +256,9 @@ class MemorySyncManager(Service):
 
         Raises Invalid. See Watch for how it begins and ends, and for SyncError.
         """
-        return Watch(self._store, self._namespace, _space(space), pattern, after)
+        watch = Watch(self._store, self._namespace, _space(space), pattern, after)
+        self._watches.add(watch)
+        return watch
 
     @property
     def metrics(self) -> MemoryMetrics:

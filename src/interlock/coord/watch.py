@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import weakref
 from collections import deque
 from types import TracebackType
 from typing import Final, Self
@@ -43,7 +44,8 @@ class Watch:
         self._ready: deque[CellChange] = deque()
         self._page_end = ""
         self._woken = asyncio.Event()
-        self._unlisten = store.bell.listen(self._woken.set, news.CELLS)
+        # Also when somebody breaks out of its loop and drops it: the bell knows the event, not the watch.
+        self._unlisten = weakref.finalize(self, store.bell.listen(self._woken.set, news.CELLS))
         self._is_closed = False
         self._pauses = 0
 
