@@ -95,7 +95,7 @@ class Cluster:
     def troubles(self) -> list[str]:
         """Give the lines that tell of something that must not happen, whatever fails around the nodes."""
         lines = [line for node in self.nodes for line in node.log_file.read_text().splitlines()]
-        never = ("Traceback", "run.dropped", "attempt.broken", "unexpected", "never retrieved")
+        never = ("Traceback", "run.dropped", "attempt.broken", "interlock: unexpected", "never retrieved")
         return [line for line in lines if any(word in line for word in never)]
 
     def end(self) -> None:

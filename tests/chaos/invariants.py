@@ -175,7 +175,11 @@ def _nothing_again(
         if _is_just_awake(mark, stops):
             found.excused += 1
         else:
-            found.wrong.append(f"{mark.run}: {mark.step} was begun again after it was finished")
+            later = mark.at - at[mark.run, mark.step]
+            found.wrong.append(
+                f"{mark.run}: {mark.step} was begun again {later:.3f} s after it was finished, as attempt {mark.attempt}"
+                f" in process {mark.pid}: {_told_of(mark, written)}"
+            )
 
 
 def _undone_in_reverse(id: str, steps: Sequence[Finished], begun: Sequence[Mark], found: Found) -> None:
@@ -206,6 +210,15 @@ def _within_limits(written: Sequence[Mark], stops: Sequence[Stopped], found: Fou
             most = max(most, at_work)
         if most > errands.PER_SHELF:
             found.wrong.append(f"{most} at once at the {shelf}, where {errands.PER_SHELF} may be")
+
+
+def _told_of(mark: Mark, written: Sequence[Mark]) -> str:
+    """Give all that the ledger has of a visit of a step, with seconds from the mark in question."""
+    return ", ".join(
+        f"{each.what} {each.attempt} of {each.pid} at {each.at - mark.at:+.3f} s"
+        for each in written
+        if each.key == mark.key
+    )
 
 
 def _is_just_awake(mark: Mark, stops: Sequence[Stopped]) -> bool:

@@ -45,6 +45,20 @@ after the server has done what was asked and before its reply. The work: YAML wi
 commands; Python workflows with steps in the node, in other processes and under limits, tokens, sleeps and undos.
 """
 
+_FOUND = """## What storms, soaks and jumping clocks have found
+
+- One step of 21,665 was begun by a node after another one had finished it, though its lease was beyond doubt when the step was
+  asked for: it had waited, for its module or for a thread, for longer than the two seconds by which a node stops early. The node
+  asks again now, as the last thing before the function is called.
+- A node that was given up for dead claimed the runs that were taken from it before its next beat told it. What it had of them in
+  memory was forgotten half done, and later it forgot the run itself.
+- A node on PostgreSQL grew by 26 to 35 MB an hour with the same objects in it: what glibc keeps between those. It is asked once a
+  minute to give that back.
+- Removal of ended runs on PostgreSQL went run by run, and fell behind 20 runs a second: 6,106 were kept where 3,200 may be.
+- Not explained: a storm on SQLite that shared two cores with three test suites (load 15 to 20) left thirty runs without a live node
+  for 45 to 60 s, where 15 are promised. Nothing was lost. Repeated at a load of 10, it did not.
+"""
+
 _EXHAUSTION = """## What runs out
 
 `tests/chaos/test_exhaustion.py` takes from a node at work, on both stores: every file descriptor, its memory (`RLIMIT_AS`), the
@@ -72,11 +86,11 @@ Behind a pooler in transaction mode changes are looked for four times a second, 
 _REPEAT = """## Repeat it
 
 ```text
-make storm                 two short storms, and what runs out: minutes
+make storm                 two short storms, clocks that jump, and what runs out: minutes
 make storm FULL=1          the storms above: about an hour
 make chaos                 all of tests/chaos: also takeover, crashes of the server, clocks, schema changes under load
-make soak SOAK_MINUTES=20  24 hours without SOAK_MINUTES
-make idle                  20 minutes each: both stores, with and without waiters
+make soak SOAK_MINUTES=20  24 hours without SOAK_MINUTES; 20 minutes are part of continuous integration
+make idle                  20 minutes: both stores, with and without waiters, side by side
 make reliability           this page, from what the full ones have left in reliability.json (`--record`)
 ```
 
@@ -91,6 +105,7 @@ def page() -> str:
         _INTRODUCTION,
         _STORMS,
         _table("storms", kept, _STORM_ROWS),
+        _FOUND,
         _simulation(),
         _EXHAUSTION,
         _SOAK,

@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import os
 import random
+import shutil
 import signal
 import sys
 import tempfile
@@ -334,6 +335,10 @@ async def _main(arguments: argparse.Namespace) -> int:
         with tempfile.TemporaryDirectory(prefix="interlock-storm-") as folder:
             async with prepared(chosen, Path(folder)) as raging:
                 report = await raging.rage()
+            if report.found.wrong or report.told:
+                kept = tempfile.mkdtemp(prefix="interlock-storm-wrong-")
+                shutil.copytree(folder, kept, dirs_exist_ok=True, ignore_dangling_symlinks=True)
+                print(f"logs and ledger are kept in {kept}", flush=True)
         print(report, flush=True)
         for line in [*report.found.wrong, *report.told][:100]:
             print(f"  wrong: {line}", flush=True)

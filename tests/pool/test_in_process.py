@@ -9,13 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from interlock.model.task import Cancelled, Done, Failed, FailureClass, PythonTarget
+from interlock.model.task import Cancelled, Done, Failed, FailureClass, PythonTarget, Snoozed
 from interlock.pool.in_process import InProcessPool
 from interlock.pool.launcher import Running
 from pool.conformance import Attempts, FunctionConformance, attempts
 from pool.conftest import until
 
 __all__ = ["attempts"]
+
+WAITING = [("linger", {"seconds": 0}), ("later", {"value": 1})]
 
 
 @pytest.fixture
@@ -81,6 +83,18 @@ class TestInProcessPool(FunctionConformance):
         await running.cancel()
         assert await waiting == await running.outcome() == Cancelled(abandoned=True)
         assert time.monotonic() - before < 1.5
+
+    async def test_function_is_not_called_once_the_node_is_in_doubt(
+        self, attempts: Attempts, launcher: InProcessPool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It waited for a thread, or for its module, and somebody else may be at work for the same call by now."""
+        for nth in (1, 2):
+            await self.lingering(attempts, 0.4, nth)
+        waiting = [await attempts.start(self.call(name, **given)) for name, given in WAITING]
+        monkeypatch.setattr(launcher, "_may_begin", lambda: False)
+        for running in waiting:
+            assert isinstance(await running.outcome(), Snoozed)
+        assert started(attempts) == 2
 
     async def test_module_of_another_folder_is_not_taken_for_ones_own(self, attempts: Attempts) -> None:
         assert await attempts.run(self.call("add", a=1)) == Done({"sum": 2})

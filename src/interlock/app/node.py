@@ -89,7 +89,7 @@ class Node(Service):
         )
         self._logbook = Logbook(store, clock, settings.logs.max_bytes, lambda: self._membership.is_certain)
         self._local = LocalPool(slots=settings.node.slots)
-        self._in_process = InProcessPool(threads=settings.node.sync_threads)
+        self._in_process = InProcessPool(settings.node.sync_threads, lambda: self._membership.is_certain)
         local, in_process = probes.launcher(self._local), probes.launcher(self._in_process)
         self._membership = probes.membership(self.row, store, clock, self.lose)
         allow = None if allow_all_python else settings.python.allow

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final
 
@@ -18,11 +18,12 @@ from interlock.flow.python import registry, step_context
 from interlock.flow.python.inside import INSIDE
 from interlock.model import fault
 from interlock.model.fault import Fault
-from interlock.model.task import Cancelled, Failed, FailureClass, Outcome, PythonTarget
+from interlock.model.task import Cancelled, Failed, FailureClass, Outcome, PythonTarget, Snoozed
 from interlock.pool.launcher import Launch, OnOutput, Running
 from interlock.service import Service
 
 THREADS: Final = 16
+_SNOOZE_SECONDS: Final = 0.1  # then the lease is beyond doubt again, or lost
 _STOP_SECONDS: Final = 1.0  # an async function that ignores its cancellation this long is abandoned
 
 _ANYTHING: Final = (Exception, SystemExit, KeyboardInterrupt)
@@ -30,10 +31,14 @@ _ANYTHING: Final = (Exception, SystemExit, KeyboardInterrupt)
 
 
 class InProcessPool(Service):
-    """`threads`: how many sync functions may run at once; the others wait their turn."""
+    """`threads`: how many sync functions may run at once; the others wait their turn. `may_begin`: whether nobody else can be
+    at work for the same call by now; it is asked last, since finding a function and waiting for a thread take their time, and
+    the node may have been given up meanwhile.
+    """
 
-    def __init__(self, threads: int = THREADS) -> None:
+    def __init__(self, threads: int = THREADS, may_begin: Callable[[], bool] = lambda: True) -> None:
         self._threads = threads
+        self._may_begin = may_begin
         self._executor: ThreadPoolExecutor | None = None
 
     async def start(self) -> None:
@@ -57,8 +62,28 @@ class InProcessPool(Service):
         context.run(step_context.set, launch.environment)
         context.run(INSIDE.set, None)  # a workflow's function may have caused this launch; a step is outside of it
         if call.is_async:
-            return _Call(_run_async(call, launch), context)
-        return _ThreadCall(launch, self._executor.submit(context.run, _call, call))
+            return _Call(self._run_async(call, launch), context)
+        return _ThreadCall(launch, self._executor.submit(context.run, self._call, call))
+
+    async def _run_async(self, prepared: functions.Prepared, launch: Launch) -> Outcome:
+        return await _within(launch.timeout_seconds, self._called(prepared))
+
+    async def _called(self, prepared: functions.Prepared) -> Outcome:
+        if not self._may_begin():
+            return Snoozed(_SNOOZE_SECONDS)
+        try:
+            return prepared.result(await prepared.call())
+        except _ANYTHING as error:
+            return prepared.failed(error)
+
+    def _call(self, prepared: functions.Prepared) -> Outcome:
+        """Call a sync function, in its thread."""
+        if not self._may_begin():
+            return Snoozed(_SNOOZE_SECONDS)
+        try:
+            return prepared.result(prepared.call())
+        except _ANYTHING as error:
+            return prepared.failed(error)
 
     async def _prepared(self, target: PythonTarget, folder: str) -> functions.Prepared:
         """Find the function: in a thread, since importing a module may take seconds, unless it is here already."""
@@ -135,26 +160,8 @@ class _ThreadCall(_Call):
             self._coroutine.close()
 
 
-def _call(call: functions.Prepared) -> Outcome:
-    try:
-        return call.result(call.call())
-    except _ANYTHING as error:
-        return call.failed(error)
-
-
 async def _at_once(outcome: Outcome) -> Outcome:
     return outcome
-
-
-async def _run_async(prepared: functions.Prepared, launch: Launch) -> Outcome:
-    return await _within(launch.timeout_seconds, _called(prepared))
-
-
-async def _called(prepared: functions.Prepared) -> Outcome:
-    try:
-        return prepared.result(await prepared.call())
-    except _ANYTHING as error:
-        return prepared.failed(error)
 
 
 async def _within(seconds: float | None, call: Awaitable[Outcome]) -> Outcome:
