@@ -29,7 +29,10 @@ def call(process: str, kind: str, number: int, begin: float, end: float | None, 
         ([call("a", "write", 1, 0, 1), call("b", "read", 0, 2, 3, 0)], False),  # what was written before is not seen
         ([call("a", "write", 1, 0, 3), call("b", "read", 0, 1, 2, 0)], True),  # at the same time: either
         ([call("a", "write", 1, 0, 3), call("b", "read", 0, 1, 2, 1)], True),
-        ([call("a", "write", 1, 0, 9), call("b", "read", 0, 1, 2, 1), call("b", "read", 0, 3, 4, 0)], False),  # and back
+        (
+            [call("a", "write", 1, 0, 9), call("b", "read", 0, 1, 2, 1), call("b", "read", 0, 3, 4, 0)],
+            False,
+        ),  # and back
         ([call("a", "write", 1, 0, None), call("b", "read", 0, 5, 6, 1)], True),  # unanswered, and done
         ([call("a", "write", 1, 0, None), call("b", "read", 0, 5, 6, 0)], True),  # unanswered, and not done, or later
         ([call("a", "write", 1, 4, None), call("b", "read", 0, 1, 2, 1)], False),  # not before it began
