@@ -11,6 +11,8 @@ from simulation.tree import BURNT, MODULUS, Tree, walk
 
 Step = dict[str, Any]
 _BURNT: Final = {"type": "https://simulated.example/burnt", "status": BURNT, "title": "Burnt"}
+_HARDY: Final = {"lost": 10}
+"""Retries of a step whose process died: a world may crash more often than the three times that it survives by default."""
 _RETRY: Final = {"delay": {"milliseconds": 50}, "backoff": {"linear": {}}, "limit": {"attempt": {"count": 4}}}
 
 
@@ -111,15 +113,17 @@ class _Maker:
         label = _label(tree["at"], loops)
         given = {"at": label, "n": "${ .n }", "k": tree["k"], "seconds": tree["seconds"], "fails": tree.get("fails", 0)}
         call: Step = {"call": "python:simulation.programs:made", "with": given}
+        call["metadata"] = {"interlock": {"retry": _HARDY}}
         if self._undo:
             undo = {"call": "python:simulation.programs:unmade", "with": {"at": label, "seconds": tree["seconds"]}}
-            call["metadata"] = {"interlock": {"compensate": undo}}
+            call["metadata"]["interlock"]["compensate"] = undo
         return call
 
     def _shell(self, tree: Tree, loops: tuple[str, ...]) -> Step:
         arguments = [_label(tree["at"], loops), "${ .n | tostring }", str(tree["k"]), str(tree["seconds"])]
         shell = {"command": "simulated", "arguments": arguments}
-        return {"run": {"shell": shell}, "output": {"as": "{n: tonumber}"}}
+        hardy = {"interlock": {"retry": _HARDY}}
+        return {"run": {"shell": shell}, "output": {"as": "{n: tonumber}"}, "metadata": hardy}
 
 
 def _added(k: int) -> str:

@@ -27,7 +27,8 @@ from simulation.tree import BURNT, MODULUS, Burnt, Tree, added, multiplied
 NAMESPACE = "default"
 LIMIT = 2
 """How many of the effects that are limited may run at once, over all runs and nodes."""
-_QUICK = Retries(count=3, delay=0.05, jitter=0.0)
+_HARDY = Retries(lost=10)  # a world may crash more often than the three times that a step survives by default
+_QUICK = Retries(count=3, lost=10, delay=0.05, jitter=0.0)
 
 
 async def performed(at: str, n: int, k: int, seconds: float, fails: int = 0) -> int:
@@ -70,12 +71,12 @@ async def unmade(at: str, seconds: float) -> None:
     await undone(0, at, 0, 0, seconds)
 
 
-@step
+@step(retries=_HARDY)
 async def call(at: str, n: int, k: int, seconds: float) -> int:
     return await performed(at, n, k, seconds)
 
 
-@step(compensate=undone)
+@step(compensate=undone, retries=_HARDY)
 async def undoable(at: str, n: int, k: int, seconds: float) -> int:
     return await performed(at, n, k, seconds)
 
@@ -85,32 +86,32 @@ async def flaky(at: str, n: int, k: int, seconds: float, fails: int) -> int:
     return await performed(at, n, k, seconds, fails)
 
 
-@step(concurrency=Limit(limit=LIMIT, key="simulated"))
+@step(concurrency=Limit(limit=LIMIT, key="simulated"), retries=_HARDY)
 async def limited(at: str, n: int, k: int, seconds: float) -> int:
     return await performed(at, n, k, seconds)
 
 
-@step(rate=Rate(count=4, per="1s", key="simulated"))
+@step(rate=Rate(count=4, per="1s", key="simulated"), retries=_HARDY)
 async def rated(at: str, n: int, k: int, seconds: float) -> int:
     return await performed(at, n, k, seconds)
 
 
-@step(pool="local")
+@step(pool="local", retries=_HARDY)
 async def local(at: str, n: int, k: int, seconds: float) -> int:
     return await performed(at, n, k, seconds)
 
 
-@step
+@step(retries=_HARDY)
 async def brittle(at: str, n: int, k: int, seconds: float, fails: int) -> int:
     return await performed(at, n, k, seconds, fails)
 
 
-@step(timeout=0.5)
+@step(timeout=0.5, retries=_HARDY)
 async def late(at: str, n: int, k: int, seconds: float) -> int:
     return await performed(at, n, k, seconds)
 
 
-@step
+@step(retries=_HARDY)
 async def hand_out(at: str, text: str) -> None:
     """Give a token to whoever is to report for it."""
     ledger = ledgers.current()

@@ -61,11 +61,16 @@ async def saga() -> None:
     await fail()
 
 
+@step
+async def hand_out(text: str) -> None:
+    texts.append(text)
+
+
 @workflow
 async def waits() -> list[object]:
     paid = await wait_for_event("paid", data={"order": 7}, timeout="20s")
     asked = token("approval", expires="1h")
-    texts.append(await asked.text())
+    await hand_out(await asked.text())  # in a step: it begins when the token is in the store
     return [paid["data"], await asked.result(bool)]
 
 
