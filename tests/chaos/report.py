@@ -86,7 +86,7 @@ Behind a pooler in transaction mode changes are looked for four times a second, 
 _REPEAT = """## Repeat it
 
 ```text
-make storm                 two short storms, clocks that jump, and what runs out: minutes
+make storm                 two short storms, and what runs out: minutes
 make storm FULL=1          the storms above: about an hour
 make chaos                 all of tests/chaos: also takeover, crashes of the server, clocks, schema changes under load
 make soak SOAK_MINUTES=20  24 hours without SOAK_MINUTES; 20 minutes are part of continuous integration

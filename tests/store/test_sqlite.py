@@ -434,3 +434,19 @@ async def test_open_store_keeps_the_locks_that_sqlite_holds_on_its_files(tmp_pat
         inode = os.stat(f"{path}-shm").st_ino
         held = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
         assert [f"{os.getpid()}"] == list({line[4] for line in held if line[5].endswith(f":{inode}")})
+
+
+async def test_all_who_wait_for_room_learn_that_the_store_closes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also those for whom there is no room when the last group is answered."""
+    monkeypatch.setattr(sqlite, "_QUEUED_MEMBERS", 2)
+    store = SqliteStore(f"{tmp_path}/s.db")
+    await store.open()
+    commits = [asyncio.create_task(store.journal.commit(accepting(f"r{number}"))) for number in range(40)]
+    await asyncio.sleep(0)
+    async with asyncio.timeout(20):
+        await store.close()
+        ended = await asyncio.gather(*commits, return_exceptions=True)
+    assert {type(each) for each in ended} <= {Committed, errors.StoreUnavailable}
+    assert Committed.APPLIED in ended

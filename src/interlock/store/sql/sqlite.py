@@ -195,6 +195,7 @@ class SqliteDatabase:
                 return await self._write_in_memory(work, counted, tells)
         await self._admission.enter(len(self._queue))
         if self._connection is None or self._closing:
+            self._admission.left(len(self._queue))  # who waits behind this one is to learn it too
             raise errors.StoreUnavailable(f"the store {self._path} is closed")
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._queue.append(_Member(work, future, counted, tells))
