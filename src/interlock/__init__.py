@@ -12,16 +12,21 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from interlock.app.interlock import Interlock
     from interlock.app.run import Run
+    from interlock.coord.coordination import Coordination
     from interlock.errors import (
         Conflict,
         InterlockError,
         Invalid,
+        LeaseLost,
+        LockError,
         NotFound,
         RunCancelled,
         RunFaulted,
         StepFailed,
         StepLost,
         StepTimeout,
+        SyncError,
+        WorkerError,
     )
     from interlock.flow.python.durable import (
         Token,
@@ -50,9 +55,10 @@ from interlock.version import VERSION as __version__
 _WHERE = {
     "interlock.app.interlock": ["Interlock"],
     "interlock.app.run": ["Run"],
+    "interlock.coord.coordination": ["Coordination"],
     "interlock.errors": [
-        "Conflict", "InterlockError", "Invalid", "NotFound", "RunCancelled", "RunFaulted", "StepFailed", "StepLost",
-        "StepTimeout",
+        "Conflict", "InterlockError", "Invalid", "LeaseLost", "LockError", "NotFound", "RunCancelled", "RunFaulted",
+        "StepFailed", "StepLost", "StepTimeout", "SyncError", "WorkerError",
     ],
     "interlock.flow.python.durable": [
         "Token", "continue_as_new", "gather", "now", "patched", "random", "run_workflow", "set_attributes",
@@ -66,9 +72,9 @@ _WHERE = {
 _MODULES = {name: module for module, names in _WHERE.items() for name in names}
 
 __all__ = [
-    "Conflict", "Interlock", "InterlockError", "Invalid", "Limit", "NotFound", "Rate", "Retries", "Run", "RunCancelled",
-    "RunFaulted", "Step", "StepContext", "StepFailed", "StepLost", "StepTimeout", "Token", "Workflow", "__version__",
-    "continue_as_new", "gather", "now", "patched", "random", "run_workflow", "set_attributes", "set_progress",
+    "Conflict", "Coordination", "Interlock", "InterlockError", "Invalid", "LeaseLost", "Limit", "LockError", "NotFound",
+    "Rate", "Retries", "Run", "RunCancelled", "RunFaulted", "Step", "StepContext", "StepFailed", "StepLost", "StepTimeout",
+    "SyncError", "Token", "WorkerError", "Workflow", "__version__", "continue_as_new", "gather", "now", "patched", "random", "run_workflow", "set_attributes", "set_progress",
     "set_status", "sleep", "sleep_until", "step", "step_context", "token", "uuid", "wait_for_event", "workflow",
 ]  # fmt: skip
 
