@@ -46,7 +46,9 @@ class Fleet:
                 [PROGRAM, *arguments], cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
         self.processes[name] = process
-        self.until(lambda: "ready=true" in self.log(name), f"{name} is ready")
+        self.until(lambda: "ready=true" in self.log(name) or process.poll() is not None, f"{name} is ready")
+        if process.poll() is not None:
+            raise SystemExit(f"interlock {' '.join(arguments)} ended: {self.log(name)}")
         return process
 
     def worker(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:

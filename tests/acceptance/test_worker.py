@@ -10,14 +10,14 @@ import sqlite3
 import subprocess
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-import postgres
 from acceptance.shell import Shell, alive, until
+from interlock.cli.main import outcome
 
 HEADER = "document: {dsl: 1.0.3, namespace: default, name: %s, version: 1.0.0}\n"
 QUICK = (
@@ -171,7 +171,7 @@ def test_sigterm_ends_intake_waits_releases_deregisters_and_exits_0(fleet: Fleet
         "import asyncio\nfrom interlock import Coordination\n"
         "async def main():\n"
         "    coord = await Coordination.open('sqlite:///.interlock/interlock.db', worker='w1')\n"
-        "    await coord.locks.acquire_lock('mine', ttl='5m')\n"
+        "    await coord.locks.acquire('mine', ttl='5m')\n"
         "    import os; os._exit(0)\n"
         "asyncio.run(main())\n"
     )
@@ -264,18 +264,14 @@ def test_tasks_are_shared_out_by_load(fleet: Fleet) -> None:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-async def anywhere(request: pytest.FixtureRequest, fleet: Fleet) -> AsyncIterator[Fleet]:
+def anywhere(request: pytest.FixtureRequest, fleet: Fleet) -> Fleet:
     """The same on both stores."""
-    async with contextlib.AsyncExitStack() as stack:
-        if request.param == "postgresql":
-            if not postgres.binaries():
-                pytest.skip("PostgreSQL is not installed")
-            url = await stack.enter_async_context(postgres.database(postgres.shared(postgres.NEWEST)))
-            environment = fleet.shell._environment
-            fleet.shell._environment = (  # type: ignore[method-assign]  # for this store
-                lambda more: environment(more) | {"INTERLOCK_STORE_URL": url}
-            )
-        yield fleet
+    if request.param == "postgresql":
+        url, environment = request.getfixturevalue("postgres_url"), fleet.shell._environment
+        fleet.shell._environment = (  # type: ignore[method-assign]  # for this store
+            lambda more: environment(more) | {"INTERLOCK_STORE_URL": url}
+        )
+    return fleet
 
 
 def supervisors(worker: int) -> list[int]:
@@ -385,12 +381,22 @@ def test_id_of_a_live_worker_is_refused(fleet: Fleet) -> None:
     ],
 )
 def test_wrong_input_is_refused_by_name(
-    shell: Shell, arguments: list[str], env: dict[str, str], complaint: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    arguments: list[str],
+    env: dict[str, str],
+    complaint: str,
 ) -> None:
-    ended = shell.run("worker", *arguments, env=env)
-    assert ended.code == 2
-    assert complaint in ended.err
-    assert "Traceback" not in ended.err
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    assert outcome(["worker", *arguments]) == 2
+    told = capfd.readouterr().err
+    assert complaint in told
+    assert "Traceback" not in told
+    assert not list(tmp_path.iterdir())  # no store was made
 
 
 def test_port_in_use_is_refused(fleet: Fleet) -> None:
