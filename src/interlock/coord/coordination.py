@@ -19,6 +19,7 @@ from interlock.coord.heartbeats import HeartbeatMonitor
 from interlock.coord.locks import TTL_SECONDS, Duration, LockManager
 from interlock.coord.memory import MemorySyncManager
 from interlock.coord.timing import BALANCED, Timing
+from interlock.coord.upkeep import Upkeep
 from interlock.coord.workers import MOST_WORKERS, WorkerRegistry
 from interlock.decisions.strategies import Strategy
 from interlock.model.json import Json
@@ -103,9 +104,13 @@ class Coordination:
         )
         await self._locks.start()
         self._stack.push_async_callback(self._locks.stop)
-        self._memory = MemorySyncManager(store, self._clock, self.namespace, self.worker, cache=self._memory_cache)
-        await self._memory.start()
-        self._stack.push_async_callback(self._memory.stop)
+        memory = MemorySyncManager(store, self._clock, self.namespace, self.worker, cache=self._memory_cache)
+        self._memory = memory
+        await memory.start()
+        self._stack.push_async_callback(memory.stop)
+        upkeep = Upkeep(store, self._clock, lambda: memory.is_watched)
+        await upkeep.start()
+        self._stack.push_async_callback(upkeep.stop)
         self._workers = WorkerRegistry(store, self._clock, most=self._most_workers)
         self._balancer = LoadBalancer(store, self._clock, self._strategy)
         self._heartbeats = HeartbeatMonitor(store, self._clock, self._timing)
