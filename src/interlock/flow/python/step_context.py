@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from interlock import errors
@@ -29,7 +29,7 @@ class StepContext:
     step: str
     attempt: int
     idempotency_key: str
-    memory: StepMemory
+    memory: StepMemory = field(default_factory=StepMemory, compare=False, repr=False)
 
 
 def set(environment: Mapping[str, str] | None) -> None:
@@ -46,15 +46,22 @@ def written() -> tuple[MemoryWrite, ...]:
 
 def step_context() -> StepContext:
     """Give what the step that runs here is. Raises Invalid outside of a step."""
-    environment, memory = _HERE.get(), _MEMORY.get()
+    environment = _HERE.get()
     if environment is None:
         environment = os.environ
-    if "INTERLOCK_STEP" not in environment or memory is None:
+    if "INTERLOCK_STEP" not in environment:
         raise errors.Invalid("`step_context` is for steps; it was used outside of a running step")
     return StepContext(
         run=environment["INTERLOCK_RUN"],
         step=environment["INTERLOCK_STEP"],
         attempt=int(environment["INTERLOCK_ATTEMPT"]),
         idempotency_key=environment["INTERLOCK_IDEMPOTENCY_KEY"],
-        memory=memory,
+        memory=_memory(),
     )
+
+
+def _memory() -> StepMemory:
+    if (memory := _MEMORY.get()) is None:
+        memory = StepMemory()
+        _MEMORY.set(memory)
+    return memory
