@@ -55,11 +55,11 @@ chaos: $(STAMP)  ## kill, stop and restart nodes and servers under load; takes m
 	INTERLOCK_CHAOS=$(INTERLOCK_CHAOS) $(BIN)/python -m pytest tests/chaos -m chaos -n 0 -s
 
 # Bounded: make storm. At full scale: make storm FULL=1, which takes hours and fills in docs/explanation/reliability.json.
-storm: $(STAMP)  ## let kills, stops, restarts and shortages rage over real nodes and servers
+storm: $(STAMP)  ## let kills, stops, restarts, shortages and jumping clocks rage over real nodes and servers
 ifdef FULL
 	PYTHONPATH=src:tests $(BIN)/python -m chaos.storm --record
 else
-	$(BIN)/python -m pytest tests/chaos/test_storm.py tests/chaos/test_exhaustion.py -m chaos -n 0 -s
+	$(BIN)/python -m pytest tests/chaos/test_storm.py tests/chaos/test_exhaustion.py tests/chaos/test_clock.py -m chaos -n 0 -s
 endif
 
 # 24 hours; shorter: make soak SOAK_MINUTES=20
