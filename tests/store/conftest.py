@@ -16,7 +16,6 @@ from interlock.store.open import open_store
 from interlock.store.ports import Store
 from interlock.store.sql.postgresql.store import PostgresStore
 
-
 BACKENDS = [
     "sqlite-file",
     "sqlite-memory",
