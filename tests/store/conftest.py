@@ -16,8 +16,15 @@ from interlock.store.open import open_store
 from interlock.store.ports import Store
 from interlock.store.sql.postgresql.store import PostgresStore
 
+BACKENDS = [
+    "sqlite-file",
+    "sqlite-memory",
+    "postgresql-18",
+    *(pytest.param(name, marks=pytest.mark.engines) for name in ("postgresql-15", "pgbouncer-18")),
+]
 
-@pytest.fixture(params=["sqlite-file", "sqlite-memory", "postgresql-18", "postgresql-15", "pgbouncer-18"])
+
+@pytest.fixture(params=BACKENDS)
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
     async with contextlib.AsyncExitStack() as stack:
         opened = await open_store(await _url(request.param, tmp_path, stack))
