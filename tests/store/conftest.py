@@ -42,10 +42,17 @@ async def _url(backend: str, folder: Path, stack: contextlib.AsyncExitStack) -> 
     if kind == "pgbouncer" and required.may_skip("pgbouncer", pooler.is_there()):
         pytest.skip("PgBouncer is not installed")
     server = await asyncio.to_thread(postgres.shared, detail)
-    url = await stack.enter_async_context(postgres.database(server))
     if kind == "pgbouncer":
+        url = await stack.enter_async_context(postgres.database(server))
         return url.replace(f":{server.port}/", f":{await asyncio.to_thread(postgres.pooled, detail)}/")
-    return url
+    return await stack.enter_async_context(postgres.lent(server))
+
+
+@pytest.fixture
+async def postgres_url(postgres_server: postgres.Server) -> AsyncIterator[str]:
+    """A migrated database of the test's own on the newest server, which others had before."""
+    async with postgres.lent(postgres_server) as url:
+        yield url
 
 
 @pytest.fixture
