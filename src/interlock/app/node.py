@@ -43,6 +43,7 @@ from interlock.store.ports import NodeRow, Store
 ENGINE: Final = "engine"
 DISPATCHER: Final = "dispatcher"
 ROLES: Final = (ENGINE, DISPATCHER)
+ASKED_BY: Final = "`interlock nodes drain`"
 
 _DRAIN_SECONDS: Final = 5.0
 _STALLED_SECONDS: Final = 2.0  # a thread that comes to run so late was kept from it
@@ -78,6 +79,7 @@ class Node(Service):
         self.failed = asyncio.Event()
         self.failure: errors.Environment | None = None
         self.asked_to_drain = asyncio.Event()
+        self.asked_by = ASKED_BY
         node = self.row.node
         self._pinned = pinned
         self._shortages = shortages

@@ -84,6 +84,7 @@ class Batches:
             attempt=request.attempt,
             any_exit_code=request.result in ("code", "all"),
             limits=[limit.name for limit in request.limits],
+            requires=request.requires,
         )
 
 

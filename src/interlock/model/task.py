@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from interlock.model.call import LimitOf
+from interlock.model.call import LimitOf, Requirements
 from interlock.model.fault import Fault
 from interlock.model.json import Json
 
@@ -168,7 +168,7 @@ class EffectRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     `attempt` counts executions of the step from 1. `queued`: through the queue, not in the node. `result` is OWS `return`
     for processes, "" for others. `has_secrets`: the target may hold markers of secrets. `pool`: where it goes through the
-    queue to; `limits`: what its attempts count against there.
+    queue to; `limits`: what its attempts count against there; `requires`: of the worker that takes them.
     """
 
     effect: int
@@ -183,6 +183,7 @@ class EffectRequest(msgspec.Struct, frozen=True, kw_only=True):
     pool: str = ""
     priority: int = 0
     limits: tuple[LimitOf, ...] = ()
+    requires: Requirements | None = None
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):

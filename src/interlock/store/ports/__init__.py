@@ -53,7 +53,7 @@ from interlock.store.ports.locks import (
     Wait,
 )
 from interlock.store.ports.nodes import Claimed, Looked, NodeRow, Nodes, NodeState, Pulse
-from interlock.store.ports.queue import ClaimedTask, LogLine, Orphan, Queue, TaskRow
+from interlock.store.ports.queue import Able, ClaimedTask, LogLine, Orphan, Queue, TaskRow, WaitingTask
 from interlock.store.ports.store import TRANSACTION_SECONDS, Bell, Joined, Store
 from interlock.store.ports.tokens import Completion, NewToken, TokenRow, Tokens, TokenState
 from interlock.store.ports.upkeep import EndedRun, Upkeep
@@ -65,6 +65,7 @@ from interlock.store.ports.workers import (
     Recovered,
     Registered,
     SlotRow,
+    Tally,
     WorkerEvent,
     WorkerRow,
     Workers,
@@ -74,6 +75,7 @@ from interlock.store.ports.workers import (
 __all__ = [
     "DUE_AT_ONCE",
     "TRANSACTION_SECONDS",
+    "Able",
     "Attribute",
     "Batch",
     "Bell",
@@ -131,6 +133,7 @@ __all__ = [
     "StoredRun",
     "Taken",
     "Taking",
+    "Tally",
     "TaskGraphs",
     "TaskRow",
     "TokenRow",
@@ -139,6 +142,7 @@ __all__ = [
     "Upkeep",
     "Views",
     "Wait",
+    "WaitingTask",
     "WorkerEvent",
     "WorkerRow",
     "WorkerState",

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Protocol, TypeAlias
 
+from interlock.model.call import Requirements
 from interlock.model.states import RunStatus
 from interlock.model.task import Target
 from interlock.store.ports.cells import CellWrite
@@ -72,7 +73,7 @@ class Post(Row, frozen=True, kw_only=True):
 
 class NewTask(Row, frozen=True, kw_only=True):
     """A queued effect: everything that a pool needs to perform it. `limits`: the names of those that its lease counts
-    against; one that was never set is none."""
+    against; one that was never set is none. `requires`: what the worker that claims it must have."""
 
     task: str
     run: str
@@ -86,6 +87,7 @@ class NewTask(Row, frozen=True, kw_only=True):
     attempt: int
     any_exit_code: bool
     limits: Sequence[str] = ()
+    requires: Requirements | None = None
 
 
 class LimitSet(Row, frozen=True, kw_only=True):

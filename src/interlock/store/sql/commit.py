@@ -216,6 +216,7 @@ def task_row(task: NewTask, at: float) -> dict[str, object]:
         "idempotency_key": task.idempotency_key,
         "any_exit_code": int(task.any_exit_code),
         "linked": int(bool(task.limits)),
+        "needs": None if task.requires is None else _encode(task.requires).decode(),
         "at": at,
     }
 
