@@ -75,8 +75,8 @@ __all__ = [
     "Conflict", "Coordination", "Interlock", "InterlockError", "Invalid", "LeaseLost", "Limit", "LockError", "NotFound",
     "Rate", "Retries", "Run", "RunCancelled", "RunFaulted", "Step", "StepContext", "StepFailed", "StepLost", "StepTimeout",
     "SyncError", "Token", "WorkerError", "Workflow", "__version__", "continue_as_new", "gather", "now", "patched",
-    "random", "run_workflow", "set_attributes", "set_progress",
-    "set_status", "sleep", "sleep_until", "step", "step_context", "token", "uuid", "wait_for_event", "workflow",
+    "random", "run_workflow", "set_attributes", "set_progress", "set_status", "sleep", "sleep_until", "step",
+    "step_context", "token", "uuid", "wait_for_event", "workflow",
 ]  # fmt: skip
 
 

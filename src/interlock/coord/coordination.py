@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 
 from interlock import errors
 from interlock.coord.balancer import LoadBalancer
-from interlock.coord.heartbeats import HeartbeatMonitor
+from interlock.coord.heartbeats import Found, HeartbeatMonitor, Lost
 from interlock.coord.locks import TTL_SECONDS, Duration, LockManager
 from interlock.coord.memory import MemorySyncManager
 from interlock.coord.timing import BALANCED, Timing
@@ -45,6 +45,9 @@ class Coordination:
         timing: Timing = BALANCED,
         most_workers: int = MOST_WORKERS,
         strategy: Strategy | str = Strategy.LEAST_LOADED,
+        lost: Lost | None = None,
+        unheard: Lost | None = None,
+        recovered: Found | None = None,
         connections: int = 4,
         clock: Clock | None = None,
     ) -> None:
@@ -55,7 +58,9 @@ class Coordination:
         `namespace`: the tenant whose locks and memory these are. `lock_ttl`: of locks that name none. `metadata`: told with
         every lock. `memory_cache`: how many cells of shared memory are kept here, see MemorySyncManager. `timing`:
         of heartbeats, see `interlock.coord.timing`. `most_workers`: that may be registered. `strategy`: of the load balancer.
-        `connections`: to a PostgreSQL store. `clock`: for tests.
+        `lost`: called with the id of this process's worker when another one has its place, or it was given up. `unheard`:
+        called with it shortly before others may believe it dead. `recovered`: called with each worker that this process gave
+        up. `connections`: to a PostgreSQL store. `clock`: for tests.
         """
         self.url: Final = url
         self.namespace: Final = namespace
@@ -67,6 +72,7 @@ class Coordination:
         self._timing = timing
         self._most_workers = most_workers
         self._strategy = strategy
+        self._told = (lost, unheard, recovered)
         self._connections = connections
         self._stack = AsyncExitStack()
         self._store: Store | None = None
@@ -113,7 +119,10 @@ class Coordination:
         self._stack.push_async_callback(upkeep.stop)
         self._workers = WorkerRegistry(store, self._clock, most=self._most_workers)
         self._balancer = LoadBalancer(store, self._clock, self._strategy)
-        self._heartbeats = HeartbeatMonitor(store, self._clock, self._timing)
+        lost, unheard, recovered = self._told
+        self._heartbeats = HeartbeatMonitor(
+            store, self._clock, self._timing, lost=lost, unheard=unheard, recovered=recovered
+        )
         self._stack.push_async_callback(self._heartbeats.stop)
 
     async def __aexit__(
