@@ -394,7 +394,7 @@ async def test_old_changes_are_swept_and_whoever_missed_them_is_told(store: Stor
     await put(store, "old", b"2")
     middle = (await changes(store, start))[-1].cursor
     await put(store, "new", now=NOW + 100)
-    assert await store.cells.sweep(NOW + 50) == 2
+    assert await store.cells.sweep(NOW + 100, 50.0) == 2
     assert (await store.cells.changes("default", "global", start, 9)).is_cut
     assert told(await changes(store, middle)) == [("new", b"1")]
     assert await value(store, "old", NOW + 100) == b"2"
@@ -418,9 +418,9 @@ async def test_a_deleted_cell_is_forgotten_after_a_while_and_its_versions_do_not
             cell = (await put(store, value=body)).cell
             assert cell is not None
             versions.append(cell.version)
-        assert await store.cells.sweep(NOW - 1) == 0
+        assert await store.cells.sweep(NOW + 49, 50.0) == 0
         assert await read(store) is not None
-        await store.cells.sweep(NOW)
+        await store.cells.sweep(NOW + 50, 50.0)
         assert await read(store) is None
         assert (await put(store, value=b"3", base=versions[-1])) == Written(result=WriteResult.DIFFERS, cell=None)
     assert versions == sorted(set(versions))
@@ -430,7 +430,7 @@ async def test_more_is_swept_than_one_transaction_takes(store: Store, monkeypatc
     monkeypatch.setattr("interlock.store.sql.cells._SWEPT_AT_ONCE", 3)
     await store.cells.write("default", [write(f"k{number}", ttl_seconds=1.0) for number in range(7)], NOW)
     assert await store.cells.expire(NOW + 1) == 7
-    assert await store.cells.sweep(NOW + 2) == 7 + 14
+    assert await store.cells.sweep(NOW + 2, 0.0) == 7 + 14
 
 
 async def test_after_a_restore_bases_differ_and_watchers_read_anew(store: Store) -> None:

@@ -502,7 +502,7 @@ async def test_a_watch_whose_changes_were_removed_says_so_and_can_go_on(opened: 
     async with memory.watch("**") as watch:
         await memory.set("k", 1)
         clock.at += 100
-        await store.cells.sweep(clock.at - 50.0)
+        await store.cells.sweep(clock.at, 50.0)
         with pytest.raises(errors.SyncError, match="Read what matters anew") as cut:
             await next_of(watch, 1)
         assert (cut.value.space, cut.value.cursor) == ("global", watch.cursor)

@@ -146,10 +146,10 @@ async def test_the_end_of_a_time_that_meets_a_write_is_told_once(two: Two, postg
     stop = stopped(one, one.cells, "cell_put")
     first = asyncio.create_task(one.cells.write("default", [write(value=b"2", base=0), write("other")], 200.0))
     await stop.reached.wait()
-    assert await other.cells.expire(200.0) == 0
+    assert await other.cells.sweep(200.0, 1_000.0) == 0
     stop.go_on.set()
     await first
-    assert await other.cells.expire(200.0) == 0
+    assert await other.cells.sweep(200.0, 1_000.0) == 0
     found = await follow(other, cursor, 4)
     assert [each.value for each in found if each.key == "k"] == [b"1", None, b"2"]
 
@@ -235,9 +235,9 @@ async def test_a_change_that_was_swept_before_it_could_be_read_is_not_swept(two:
     cursor = await end(other)
     async with working(postgres_url):
         await one.cells.write("default", [write()], 100.0)
-        assert await one.cells.sweep(9_950.0) == 0
+        assert await one.cells.sweep(10_000.0, 50.0) == 0
     assert [each.key for each in await follow(other, cursor, 1)] == ["k"]
-    assert await one.cells.sweep(9_950.0) == 1
+    assert await one.cells.sweep(10_000.0, 50.0) == 1
 
 
 async def test_nothing_is_lost_or_given_twice_among_many_writers(two: Two, postgres_url: str) -> None:

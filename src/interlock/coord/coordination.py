@@ -15,11 +15,11 @@ from typing import Any, Final, TypeVar
 
 from interlock import errors
 from interlock.coord.balancer import LoadBalancer
+from interlock.coord.expiry import Expiry
 from interlock.coord.heartbeats import Found, HeartbeatMonitor, Lost
 from interlock.coord.locks import TTL_SECONDS, Duration, LockManager
 from interlock.coord.memory import MemorySyncManager
 from interlock.coord.timing import BALANCED, Timing
-from interlock.coord.upkeep import Upkeep
 from interlock.coord.workers import MOST_WORKERS, WorkerRegistry
 from interlock.decisions.strategies import Strategy
 from interlock.model.json import Json
@@ -114,9 +114,9 @@ class Coordination:
         self._memory = memory
         await memory.start()
         self._stack.push_async_callback(memory.stop)
-        upkeep = Upkeep(store, self._clock, lambda: memory.is_watched)
-        await upkeep.start()
-        self._stack.push_async_callback(upkeep.stop)
+        expiry = Expiry(store, self._clock, lambda: memory.is_watched)
+        await expiry.start()
+        self._stack.push_async_callback(expiry.stop)
         self._workers = WorkerRegistry(store, self._clock, most=self._most_workers)
         self._balancer = LoadBalancer(store, self._clock, self._strategy)
         lost, unheard, recovered = self._told

@@ -84,15 +84,16 @@ class SqlCells:
             return 0
         return await self._sweep("cells_expire", {"now": now, "limit": _SWEPT_AT_ONCE}, news.CELLS)
 
-    async def sweep(self, before: float) -> int:
-        gone: dict[str, object] = {"before": before, "limit": _SWEPT_AT_ONCE}
-        forgotten = await self._sweep("cells_forget", gone)
+    async def sweep(self, now: float, kept_seconds: float) -> int:
+        before: dict[str, object] = {"before": now - kept_seconds, "limit": _SWEPT_AT_ONCE}
+        ended = await self.expire(now)
+        forgotten = await self._sweep("cells_forget", before)
 
         async def raise_floor(transaction: Transaction) -> None:
-            await transaction.run("cell_changes_floor", gone)
+            await transaction.run("cell_changes_floor", before)
 
         await self._database.write(raise_floor, counted=False, tells=0, once=True)
-        return forgotten + await self._sweep("cell_changes_sweep", gone)
+        return ended + forgotten + await self._sweep("cell_changes_sweep", before)
 
     async def _sweep(self, statement: str, given: dict[str, object], tells: int = 0) -> int:
         """Run a statement that does a part until nothing is left, each time in a transaction of its own."""
