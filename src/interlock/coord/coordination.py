@@ -18,6 +18,7 @@ from interlock.coord.balancer import LoadBalancer
 from interlock.coord.heartbeats import HeartbeatMonitor
 from interlock.coord.locks import TTL_SECONDS, Duration, LockManager
 from interlock.coord.memory import MemorySyncManager
+from interlock.coord.tidying import Tidying
 from interlock.coord.timing import BALANCED, Timing
 from interlock.coord.workers import MOST_WORKERS, WorkerRegistry
 from interlock.decisions.strategies import Strategy
@@ -108,8 +109,12 @@ class Coordination:
         self._stack.push_async_callback(self._memory.stop)
         self._workers = WorkerRegistry(store, self._clock, most=self._most_workers)
         self._balancer = LoadBalancer(store, self._clock, self._strategy)
+        self._stack.push_async_callback(self._balancer.stop)
         self._heartbeats = HeartbeatMonitor(store, self._clock, self._timing)
         self._stack.push_async_callback(self._heartbeats.stop)
+        tidying = Tidying(store, self._clock)
+        self._stack.push_async_callback(tidying.stop)
+        await tidying.start()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -128,6 +128,6 @@ class Cells(Protocol):
         Raises Invalid for what is no cursor."""
         ...
 
-    async def sweep(self, now: float, kept_seconds: float) -> int:
+    async def sweep(self, now: float | None, kept_seconds: float) -> int:
         """Delete cells whose time is over, and forget deleted ones and changes that are older than `kept_seconds`."""
         ...
