@@ -19,6 +19,7 @@ from interlock.coord.expiry import Expiry
 from interlock.coord.heartbeats import Found, HeartbeatMonitor, Lost
 from interlock.coord.locks import TTL_SECONDS, Duration, LockManager
 from interlock.coord.memory import MemorySyncManager
+from interlock.coord.tidying import Tidying
 from interlock.coord.timing import BALANCED, Timing
 from interlock.coord.workers import MOST_WORKERS, WorkerRegistry
 from interlock.decisions.strategies import Strategy
@@ -119,11 +120,15 @@ class Coordination:
         self._stack.push_async_callback(expiry.stop)
         self._workers = WorkerRegistry(store, self._clock, most=self._most_workers)
         self._balancer = LoadBalancer(store, self._clock, self._strategy)
+        self._stack.push_async_callback(self._balancer.stop)
         lost, unheard, recovered = self._told
         self._heartbeats = HeartbeatMonitor(
             store, self._clock, self._timing, lost=lost, unheard=unheard, recovered=recovered
         )
         self._stack.push_async_callback(self._heartbeats.stop)
+        tidying = Tidying(store, self._clock)
+        self._stack.push_async_callback(tidying.stop)
+        await tidying.start()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

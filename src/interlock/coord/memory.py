@@ -26,6 +26,7 @@ import msgspec
 
 from interlock import errors
 from interlock.coord import patterns, resolvers
+from interlock.coord.answers import answered
 from interlock.coord.behind import WriteBehind
 from interlock.coord.cache import Cache, Sync
 from interlock.coord.cell import Cell, MemoryMetrics, Outcome, cell_of
@@ -47,7 +48,6 @@ FLUSH_SECONDS: Final = 0.1
 _PAGE: Final = 500
 _ROUNDS: Final = 32  # of a resolver against others who write the same cell; each round one of them succeeds
 _CONTENTION_SECONDS: Final = 0.005
-_REPEAT_SECONDS: Final = (0.05, 0.5, 2.0)  # after answers that were lost
 _SHORTEST_TTL: Final = 0.001
 _END: Final = 2**63  # of what a store can hold
 
@@ -303,20 +303,18 @@ class MemorySyncManager(Service):
 
     async def _write(self, write: CellWrite, under: tuple[str, int] | None) -> Written:
         """Write one cell. An answer that was lost is asked for again: it may tell of this very write."""
-        for pause in (*_REPEAT_SECONDS, None):
+
+        async def send(again: bool) -> Written:
+            sent = msgspec.structs.replace(write, again=again)
             try:
-                [written] = await self._store.cells.write(self._namespace, [write], self._clock.stamp(), under=under)
-            except errors.StoreUnavailable:
-                if pause is None:
-                    raise
-                write = msgspec.structs.replace(write, again=True)
-            else:
-                self._count(written)
-                return written
+                [written] = await self._store.cells.write(self._namespace, [sent], self._clock.stamp(), under=under)
             finally:
                 self._cache.forget((write.space, write.key))
-            await asyncio.sleep(pause)
-        raise AssertionError("unreachable")
+            return written
+
+        written = await answered(send)
+        self._count(written)
+        return written
 
     async def _send(self, writes: Sequence[CellWrite]) -> None:
         try:
