@@ -19,6 +19,7 @@ from interlock.app.shortages import Shortages
 from interlock.app.standing import Standing
 from interlock.app.workflows import Workflows
 from interlock.config import Settings
+from interlock.coord.expiry import Expiry
 from interlock.dispatch.dispatcher import Dispatcher
 from interlock.dispatch.logbook import Logbook
 from interlock.effects.openapi.documents import Documents
@@ -174,6 +175,7 @@ class Node(Service):
             node, store, readiness or Readiness(lambda reasons: None), self._claims.refusals, self.asked_to_drain.set
         )
         self._housekeeping = Housekeeping(store, clock, settings.retention)
+        self._expiry = Expiry(store, clock)
         self._stack = AsyncExitStack()
         self._started = False
 
@@ -206,7 +208,7 @@ class Node(Service):
             services.append(self._dispatcher)
         services.append(self._recovery)
         if not self._pinned:
-            services += [self._standing, self._housekeeping, Trim()]
+            services += [self._standing, self._housekeeping, self._expiry, Trim()]
             if ENGINE in self._roles:
                 services.append(self._claims)
         return services

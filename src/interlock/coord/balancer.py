@@ -15,6 +15,7 @@ from typing import Final
 
 from interlock import errors, telemetry
 from interlock.coord import allotment
+from interlock.coord.answers import Undoing, answered
 from interlock.coord.loads import Given, LoadDistribution, Rebalanced, distribution, given, plan
 from interlock.coord.workers import seen
 from interlock.decisions import record, strategies
@@ -66,6 +67,11 @@ class LoadBalancer:
         self._options = options or Options()
         self._ageing_seconds = ageing_seconds
         self._strategy = strategies.strategy(strategy)
+        self._undoing = Undoing()
+
+    async def stop(self) -> None:
+        """Wait until no slot is left reserved for a caller that was cancelled."""
+        await self._undoing.stop()
 
     @property
     def strategy(self) -> Strategy:
@@ -204,19 +210,29 @@ class LoadBalancer:
         return strategies.rank(self._strategy, question)
 
     async def _reserve(self, task: Task, worker: Worker, decision: Decision, *, in_turn: bool) -> Assignment | None:
+        """Reserve a slot, once: also when the answer is lost, or the caller is cancelled before it comes."""
         voters = decision.voters if decision.strategy is Strategy.ADAPTIVE else ()
-        slot = await self._store.workers.reserve(
-            worker.id,
-            worker.session,
-            task.id,
-            self._clock.stamp(),
-            detail=tasks.encode(Given(task=task, worker=worker.id, voters=voters)),
-            assigned=worker.assigned if in_turn else None,
-            choice=record.encode(decision),
+        detail = tasks.encode(Given(task=task, worker=worker.id, voters=voters, nonce=self._clock.uuid()))
+        reserving = answered(
+            lambda again: self._store.workers.reserve(
+                worker.id,
+                worker.session,
+                task.id,
+                self._clock.stamp(),
+                detail=detail,
+                assigned=worker.assigned if in_turn else None,
+                choice=record.encode(decision),
+                again=again,
+            )
         )
+        slot = await self._undoing.shielded(reserving, self._give_back)
         if slot is None:
             return None
         return Assignment(task=task, worker=worker, slot=slot, decision=decision)
+
+    async def _give_back(self, slot: SlotRow | None) -> None:
+        if slot is not None:
+            await self.finish(slot, succeeded=None)
 
     async def _has_holder(self, task: str) -> bool:
         return any(slot.task == task for slot in await self._store.workers.slots(None))

@@ -28,10 +28,21 @@ class FailureClass(StrEnum):
     INVALID = "invalid"  # the request itself is wrong; trying again cannot help
 
 
-class Done(msgspec.Struct, frozen=True, tag="done"):
-    """The attempt succeeded with this value."""
+class MemoryWrite(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A change of shared memory that belongs to a result. `ttl_seconds`: how long the value lasts, None for ever."""
+
+    key: str
+    space: str
+    value: Json = None
+    deletes: bool = False
+    ttl_seconds: float | None = None
+
+
+class Done(msgspec.Struct, frozen=True, tag="done", omit_defaults=True):
+    """The attempt succeeded with this value. `memory`: what is to be stored in the transaction that stores it."""
 
     value: Json = None
+    memory: tuple[MemoryWrite, ...] = ()
 
 
 class Failed(msgspec.Struct, frozen=True, tag="failed", omit_defaults=True):

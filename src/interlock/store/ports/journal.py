@@ -9,6 +9,7 @@ from typing import Protocol, TypeAlias
 from interlock.model.call import Requirements
 from interlock.model.states import RunStatus
 from interlock.model.task import Target
+from interlock.store.ports.cells import CellWrite
 from interlock.store.ports.row import Row
 from interlock.store.ports.tokens import NewToken
 
@@ -128,6 +129,15 @@ class NewCached(Row, frozen=True, kw_only=True):
     expires_at: float
 
 
+class NewCells(Row, frozen=True, kw_only=True):
+    """Changes of the shared memory of a namespace. They are made whatever is there: a commit is not refused because of them.
+    `now`: the present, None for the store's own clock."""
+
+    namespace: str
+    now: float | None
+    writes: Sequence[CellWrite]
+
+
 class Batch(Row, frozen=True, kw_only=True):
     """One commit of one run: applied whole, or not at all when `epoch` or `seq` is no longer the run's.
 
@@ -178,6 +188,7 @@ class Batch(Row, frozen=True, kw_only=True):
     cached: Sequence[NewCached] = ()
     limits: Sequence[LimitSet] = ()
     """Set before `tasks` are added. What a limit knows of past starts stays."""
+    cells: NewCells | None = None
 
 
 class Committed(StrEnum):

@@ -150,11 +150,13 @@ class Slots(Protocol):
         detail: bytes = b"{}",
         assigned: int | None = None,
         choice: bytes | None = None,
+        again: bool = False,
     ) -> SlotRow | None:
         """Give a task to a worker. None: it has no free slot, takes no tasks, is stale or gone, or the task has a holder.
 
         `detail`: to be kept with the slot. `assigned`: only if it was given this many tasks so far, for who takes turns.
-        `choice`: why it was chosen, JSON, recorded in the same transaction as a choice of the kind `worker`."""
+        `choice`: why it was chosen, JSON, recorded in the same transaction as a choice of the kind `worker`. `again`: it was
+        asked for before, with this very detail, which no other reservation has, and the answer was lost."""
         ...
 
     async def started(self, slot: SlotRow) -> bool:
