@@ -233,6 +233,17 @@ def test_task_goes_only_to_a_worker_that_has_what_it_requires(fleet: Fleet) -> N
     assert shell.ledger()[-1] == "right"
 
 
+def test_run_whose_pool_has_no_worker_says_so(fleet: Fleet) -> None:
+    shell = fleet.shell
+    fleet.node()
+    shell.run("run", "quick.yaml", "--detach", "--id", "r")
+    until(lambda: "its tasks wait for the pool workers" in shell.run("show", "r").out)
+    assert "`interlock worker --pool workers`" in shell.run("show", "r").out
+    fleet.worker("w1")
+    until(lambda: completed(shell, "r"))
+    assert "wait for the pool" not in shell.run("show", "r").out
+
+
 def test_tasks_are_shared_out_by_load(fleet: Fleet) -> None:
     shell = fleet.shell
     shell.write(

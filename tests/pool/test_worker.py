@@ -237,6 +237,12 @@ class TestWorker(ShellConformance, ScriptConformance, EndingConformance, Functio
         assert result["stdout"] == "a\0b�é�"
         assert attempts.printed() == "a\N{SYMBOL FOR NULL}b�é�"
 
+    @pytest.mark.parametrize("name", ["sleep", "sleep_later"])
+    async def test_timeout_of_a_function(self, attempts: Attempts, name: str) -> None:
+        """As in the suite, with the pool warm: what is timed is how the timeout comes, not how an interpreter starts."""
+        assert await attempts.run(self.call("nothing")) == Done(None)
+        await super().test_timeout_of_a_function(attempts, name)
+
     async def test_environment_tells_who_performs_it(self, attempts: Attempts) -> None:
         result = await attempts.shell('echo "$INTERLOCK_WORKER $INTERLOCK_POOL $INTERLOCK_CONTEXT"')
         assert result["stdout"] == "w1 workers \n"

@@ -290,6 +290,16 @@ async def test_task_that_nobody_can_do_holds_up_no_other(store: Store) -> None:
     assert [task.task for task in await store.queue.waiting("gpu", Able(), 1)] == ["u"]
 
 
+async def test_pools_with_a_task_that_is_ready_are_found(store: Store) -> None:
+    assert await store.views.waiting_pools() == []
+    pools = ["gpu", "local", "gpu", "a"]
+    tasks = [new_task(f"t{number}", effect=number, pool=pool) for number, pool in enumerate(pools)]
+    await store.journal.commit(accepting(tasks=tasks))
+    assert await store.views.waiting_pools() == ["a", "gpu", "local"]
+    await store.queue.claim("n1", "a", 1, 1, 60.0, 100.0, own=False)
+    assert await store.views.waiting_pools() == ["gpu", "local"]
+
+
 async def test_named_tasks_are_claimed_and_no_others(store: Store) -> None:
     tasks = [new_task(name, effect=number, pool="gpu") for number, name in enumerate("abcd", 1)]
     await store.journal.commit(accepting(tasks=tasks))

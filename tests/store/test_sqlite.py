@@ -79,6 +79,7 @@ HOT = {
     "run_unowned": "runs_free",
     "runs_unattended": "runs_free",
     "runs_undispatched": "tasks_ready",
+    "pools_waiting": "tasks_ready",
     "runs_ended_page": "runs_ended",
     "run_list_unfinished": "runs_unsuccessful",
     "nodes_forget": "nodes_left",

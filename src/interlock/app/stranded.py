@@ -7,8 +7,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from interlock.app.node import DISPATCHER, ENGINE
+from interlock.coord.workers import WorkerRegistry
+from interlock.dispatch.worker import POOL as SERVES
 from interlock.engine import identity
 from interlock.engine.batches import POOL
+from interlock.flow.python.options import IN_PROCESS
+from interlock.model.worker import WorkerStatus
 from interlock.service import Clock
 from interlock.store.ports import NodeState, RunRow, Store
 
@@ -38,6 +42,7 @@ async def unattended(store: Store, clock: Clock, limit: int) -> list[Stranded]:
     nodes = await servers(store, clock) if rows else []
     found = [explained(row, now - idle_seconds, nodes) for row, idle_seconds in rows]
     found += await _undispatched(store, clock, limit)
+    found += await _without_workers(store, clock, limit)
     return sorted(found, key=lambda each: each.row.run, reverse=True)[:limit]
 
 
@@ -57,6 +62,26 @@ async def _undispatched(store: Store, clock: Clock, limit: int) -> list[Stranded
         )
         for row, idle_seconds in await store.views.undispatched(POOL, clock.stamp(), limit)
         if row.owner in left_alone
+    ]
+
+
+async def _without_workers(store: Store, clock: Clock, limit: int) -> list[Stranded]:
+    """Give the live runs with a task for a pool of workers that has none."""
+    pools = [pool for pool in await store.views.waiting_pools() if pool not in (POOL, IN_PROCESS)]
+    if not pools:
+        return []
+    present = await WorkerRegistry(store, clock).list_workers({WorkerStatus.ACTIVE, WorkerStatus.BUSY})
+    served = {worker.metadata.get(SERVES) for worker in present}
+    return [
+        Stranded(
+            row=row,
+            since=clock.now() - idle_seconds,
+            reason=f"its tasks wait for the pool {pool}: no live worker takes the tasks of that",
+            command=f"`interlock worker --pool {pool}` does",
+        )
+        for pool in pools
+        if pool not in served
+        for row, idle_seconds in await store.views.undispatched(pool, clock.stamp(), limit)
     ]
 
 

@@ -89,6 +89,10 @@ class Views(Protocol):
         """Give live runs, owned by a node, with a task that is ready in a pool, newest first, and for how many seconds."""
         ...
 
+    async def waiting_pools(self) -> list[str]:
+        """Give the pools with a task that is ready, by their names."""
+        ...
+
     async def oldest_inbox(self) -> float | None:
         """Give when the oldest cause that is not applied was posted."""
         ...

@@ -121,6 +121,12 @@ class SqlViews:
 
         return await self._database.read(work)
 
+    async def waiting_pools(self) -> list[str]:
+        async def work(transaction: Transaction) -> list[str]:
+            return [row[0] for row in await transaction.rows("pools_waiting", {})]
+
+        return await self._database.read(work)
+
     async def oldest_inbox(self) -> float | None:
         async def work(transaction: Transaction) -> float | None:
             oldest: float | None = (await transaction.rows("inbox_oldest", {}))[0][0]
