@@ -17,6 +17,8 @@ class Proxy:
         self._tasks: set[asyncio.Task[None]] = set()
         self.port = 0
         self.marker: bytes | None = None
+        self.refuses = False
+        """Whether who comes is turned away."""
         self.cuts = 0
 
     async def start(self) -> None:
@@ -40,6 +42,8 @@ class Proxy:
         assert task is not None
         self._tasks.add(task)
         try:
+            if self.refuses:
+                raise ConnectionRefusedError
             there, back = await asyncio.open_connection("127.0.0.1", self._target)
         except OSError:  # the server is away, and so is the client then
             writer.transport.abort()

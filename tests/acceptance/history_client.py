@@ -1,90 +1,97 @@
 """A process whose calls are written down: python history_client.py URL FOLDER NAME cells|locks SECONDS SEED.
 
-All such processes work on the same key for a fiftieth of a second, then on the next one, so that there are many short histories
-of calls that overlap. A line says that a call begins, before it does; another one what it gave. One that never gave anything,
-since the process was killed or the store was away, was done or not.
+All such processes work on the same key for a fraction of a second, then on the next one, so that there are many short
+histories of calls that overlap. A call that never gave anything, since the process was killed or the store was away, was done
+or not.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import random
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
+from histories import Log
 from interlock import errors
+from interlock.coord.cell import Cell
 from interlock.coord.coordination import Coordination
 
-SLICE_SECONDS = 0.02
-LOCKS = 20
-LOCK_SECONDS = 1.0
-
-
-class Log:
-    def __init__(self, folder: Path, name: str) -> None:
-        self._file = os.open(folder / f"{name}.calls", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-        self._name = f"{name}/{os.getpid()}"
-        self._count = 0
-
-    def begin(self, key: str, what: list[Any]) -> str:
-        self._count += 1
-        call = f"{self._name}/{self._count}"
-        self._write({"call": call, "key": key, "what": what, "at": time.monotonic()})
-        return call
-
-    def end(self, call: str, answer: Any) -> None:
-        self._write({"call": call, "answer": answer, "at": time.monotonic()})
-
-    def _write(self, line: dict[str, Any]) -> None:
-        os.write(self._file, json.dumps(line).encode() + b"\n")
+CELL_SECONDS = 0.02
+LOCK_SECONDS = 0.05
+LOCKS = 2
+"""Beside each other, in each of those times; and as many that are used all the time, so that one that was lost is taken."""
+TTL_SECONDS = 1.0
 
 
 async def cells(coord: Coordination, log: Log, chance: random.Random, until: float) -> None:
-    """Read, set, and set what was read: each value is written once, so it tells which write is seen."""
+    """Read, set, delete, and set what was read: each value is written once, so it tells which write is seen."""
     key, seen = "", (0, 0)
     while (now := time.time()) < until:
-        if key != (present := f"k{int(now / SLICE_SECONDS)}"):
+        if key != (present := f"k{int(now / CELL_SECONDS)}"):
             key, seen = present, (0, 0)
-        kind = chance.choice(["read", "read", "set", "swap", "swap"])
+        kind = chance.choice(["read", "read", "set", "swap", "swap", "delete"])
         value = chance.getrandbits(52) or 1
-        call = log.begin(key, [kind, value, seen[1]])
         with contextlib.suppress(errors.Environment):  # done, or not: nobody knows
             if kind == "read":
-                cell = await coord.memory.cell(key)
-                seen = (0, 0) if cell is None else (cell.version, int(cell.value))  # type: ignore[arg-type]  # a number
+                call = log.begin(key, ["read"])
+                seen = _seen(await coord.memory.cell(key))
                 log.end(call, seen[1])
+            elif kind == "delete":
+                call = log.begin(key, ["delete"])
+                if await coord.memory.delete(key):
+                    log.end(call, [True, 0])
+                    seen = (0, 0)
             else:
+                call = log.begin(key, [kind, value, seen[1]])
                 outcome = await coord.memory.set(key, value, base=seen[0] if kind == "swap" else None)
-                cell = outcome.cell
-                seen = (0, 0) if cell is None else (cell.version, int(cell.value))  # type: ignore[arg-type]  # a number
+                seen = _seen(outcome.cell)
                 log.end(call, [outcome.is_applied, seen[1]])
+
+
+def _seen(cell: Cell | None) -> tuple[int, int]:
+    """Give the version and the value; where there is none, what has to be there for a write that expects none."""
+    if cell is None or cell.is_deleted:
+        return 0, 0
+    assert isinstance(cell.value, int)
+    return cell.version, cell.value
 
 
 async def locks(coord: Coordination, log: Log, chance: random.Random, until: float) -> None:
     """Take a lock, and write its number under it, at once and again after a while."""
-    while time.time() < until:
-        name = f"l{chance.randrange(LOCKS)}"
+    while (now := time.time()) < until:
+        time_ = int(now / LOCK_SECONDS) if chance.random() < 0.7 else "always"
+        name = f"{time_}-{chance.randrange(LOCKS)}"
         call = log.begin(name, ["acquire"])
-        with contextlib.suppress(errors.Environment, errors.LockError):
-            lock = await coord.locks.acquire(name, strategy="fail_fast", ttl=LOCK_SECONDS)
+        with contextlib.suppress(errors.Environment):
+            lock = await coord.locks.acquire(name, strategy="fail_fast", ttl=TTL_SECONDS)
             log.end(call, None if lock is None else lock.fence)
             if lock is None:
                 await asyncio.sleep(0.005)
                 continue
             for _ in range(chance.randrange(1, 4)):
-                write = log.begin(name, ["write", lock.fence])
-                under = None if os.environ.get("BROKEN") else lock
-                outcome = await coord.memory.set(name, lock.fence, space="fenced", under=under)
-                log.end(write, outcome.is_applied)
+                await _write(coord, log, name, lock.fence)
                 await asyncio.sleep(chance.uniform(0, 0.02))
             call = log.begin(name, ["release", lock.fence])
-            await lock.release()
-            log.end(call, True)
+            try:
+                await lock.release()
+            except errors.LockError:  # lost, as this process has to believe by now
+                log.end(call, False)
+            else:
+                log.end(call, True)
+
+
+async def _write(coord: Coordination, log: Log, name: str, fence: int) -> None:
+    call = log.begin(name, ["write", fence])
+    try:
+        await coord.memory.set(name, fence, space="fenced", under=None if os.environ.get("BROKEN") else (name, fence))
+    except errors.LockError:
+        log.end(call, False)
+    else:
+        log.end(call, True)
 
 
 async def main(url: str, folder: Path, name: str, what: str, seconds: float, seed: int) -> None:

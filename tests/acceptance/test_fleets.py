@@ -1,85 +1,51 @@
-"""The examples of how processes coordinate do what they say, on both stores."""
+"""The fleets of `examples` do what they say, in real processes."""
 
 from __future__ import annotations
 
-import re
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from acceptance.shell import SOURCE
-
-FLEETS = Path(__file__).parents[2] / "examples" / "fleets"
-LINES = 100
+EXAMPLES = Path(__file__).parents[2] / "examples"
+FLEETS = ("homogeneous", "heterogeneous", "geographic")
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/fleet.db"
-    found: str = request.getfixturevalue("postgres_url")
-    return found
-
-
-def told(name: str, folder: Path, *arguments: str) -> list[str]:
-    """Run an example to its end and give what it prints."""
+def example(path: str) -> str:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("INTERLOCK_")}
+    environment["PYTHONPATH"] = str(EXAMPLES.parent / "src")
     done = subprocess.run(
-        [sys.executable, str(FLEETS / f"{name}.py"), *arguments],
-        cwd=folder,
-        env={"PYTHONPATH": str(SOURCE), "PATH": "/usr/bin:/bin", "HOME": str(folder), "PYTHONUNBUFFERED": "1"},
-        stdin=subprocess.DEVNULL,
+        [sys.executable, str(EXAMPLES / path)],
+        env=environment,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=110,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (0, ""), done.stdout
-    return done.stdout.splitlines()
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    return done.stdout
 
 
-def test_coordinator_gives_every_task_to_a_worker(url: str, tmp_path: Path) -> None:
-    first, *lines, last = told("coordinator_worker", tmp_path, url)
-
-    assert first == "coordinating: True"
-    found = [re.fullmatch(r"square-(\d+): (\d+), by (small-1|small-2|large)", line) for line in lines]
-    assert all(found)
-    assert sorted((int(each[1]), int(each[2])) for each in found if each) == [(n, n * n) for n in range(1, 13)]
-    assert {each[3] for each in found if each} == {"small-1", "small-2", "large"}
-    assert last == "12 tasks done, in sum 650; workers left: 0"
+def test_tasks_of_a_killed_worker_finish_on_the_others() -> None:
+    told = example("worker_fleet/fleet.py")
+    assert "anna is killed, with 2 tasks" in told
+    assert "all 6 tasks are done: 6 were begun, 6 ended" in told
+    assert "is held" in told
 
 
-def test_peers_do_everything_though_one_is_killed(url: str, tmp_path: Path) -> None:
-    *lines, accident, last = told("peer_to_peer", tmp_path, url)
-
-    found = [re.fullmatch(r"task (\d+): (\d+), by (\w+)", line) for line in lines]
-    assert [(int(each[1]), int(each[2])) for each in found if each] == [(n, n * n) for n in range(1, 10)]
-    killed = re.fullmatch(r"(\w+) was killed at task (\d+); (\w+) did it, 1 number later", accident)
-    assert killed is not None
-    assert {each[3] for each in found if each} <= {"ada", "bob", "cyd"} - {killed[1]}
-    assert lines[int(killed[2]) - 1].endswith(f"by {killed[3]}")
-    assert last == "9 tasks done, 2 peers left"
-
-
-def test_region_whose_lead_is_killed_is_led_by_another_one(url: str, tmp_path: Path) -> None:
-    eu, us, last = told("hierarchical", tmp_path, url)
-
-    leads = re.fullmatch(r"(eu-\d) was killed while it led eu; the sum of all squares is 385", last)
-    assert leads is not None
-    other = {"eu-1": "eu-2", "eu-2": "eu-1"}[leads[1]]
-    assert eu == f"eu: 55, led by {other}"
-    assert re.fullmatch(r"us: 330, led by us-[12]", us)
-
-
-@pytest.mark.parametrize("name", ["coordinator_worker", "peer_to_peer", "hierarchical"])
-def test_example_is_short_and_says_how_it_is_run(name: str) -> None:
-    text = (FLEETS / f"{name}.py").read_text()
-
-    assert len(text.splitlines()) < LINES
-    assert f"python examples/fleets/{name}.py " in text
-
-
-def test_example_needs_no_store_of_its_own(tmp_path: Path) -> None:
-    assert told("peer_to_peer", tmp_path)[-1] == "9 tasks done, 2 peers left"
-    assert list(tmp_path.iterdir()) == []
+@pytest.mark.parametrize("name", FLEETS)
+def test_fleet_is_short_and_does_what_it_says(name: str) -> None:
+    assert len((EXAMPLES / f"fleets/{name}.py").read_text().splitlines()) < 100
+    told = example(f"fleets/{name}.py").splitlines()
+    expected = {
+        "homogeneous": [f"worker-{number} did 2 of 6 tasks" for number in (1, 2, 3)],
+        "heterogeneous": [
+            "io-worker: 20 slots, did io0, io1, io2",
+            "balanced-worker: 15 slots, did balanced0, balanced1, balanced2",
+            "cpu-worker: 5 slots, did cpu0, cpu1, cpu2",
+        ],
+        "geographic": [f"invoice_{region} was done by worker-{region}" for region in ("eu", "us", "asia")],
+    }[name]
+    assert told[: len(expected)] == expected

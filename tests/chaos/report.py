@@ -55,6 +55,9 @@ _FOUND = """## What storms, soaks and jumping clocks have found
 - A node on PostgreSQL grew by 26 to 35 MB an hour with the same objects in it: what glibc keeps between those. It is asked once a
   minute to give that back.
 - Removal of ended runs on PostgreSQL went run by run, and fell behind 20 runs a second: 6,106 were kept where 3,200 may be.
+- Runs were open 90 s after the clock of a node had jumped an hour ahead and back: their waits had begun meanwhile, and a wait is
+  kept as the moment at which it is over. They end when a clock comes to that moment; [Stores](stores.md#time) says so now, and the
+  test puts the clock forward again.
 - Not explained: a storm on SQLite that shared two cores with three test suites (load 15 to 20) left thirty runs without a live node
   for 45 to 60 s, where 15 are promised. Nothing was lost. Repeated at a load of 10, it did not.
 """
@@ -76,6 +79,15 @@ over the time measured. Descriptors, threads and what is kept may not grow, and 
 fall.
 """
 
+_COORDINATION = """## Locks and shared memory
+
+Fifty processes fight for one lock until it was had a thousand times; what each does under it goes into a file that no store
+knows of, where the numbers of the grants have to grow and nobody may be beside another one. And four processes call as fast as
+they can while one is killed, one is stopped for longer than a lock lasts, connections are cut, replies are lost and the server
+is out of reach: every history of calls about a lock or a cell must have an order that explains each answer (linearizability; the
+search is that of Wing and Gong with the memory of Lowe). A call without an answer may have been done or not.
+"""
+
 _REST = """## At rest
 
 One node with nothing to do, and one with 1,000 queues and 10,000 runs that wait for a time, an event or a token. Queries are
@@ -91,6 +103,7 @@ make storm FULL=1          the storms above: about an hour
 make chaos                 all of tests/chaos: also takeover, crashes of the server, clocks, schema changes under load
 make soak SOAK_MINUTES=20  24 hours without SOAK_MINUTES; 20 minutes are part of continuous integration
 make idle                  20 minutes: both stores, with and without waiters, side by side
+python -m chaos.coordination  what is said of locks and shared memory, with PYTHONPATH=src:tests: five minutes
 make reliability           this page, from what the full ones have left in reliability.json (`--record`)
 ```
 
@@ -110,6 +123,8 @@ def page() -> str:
         _EXHAUSTION,
         _SOAK,
         _table("soaks", kept, _SOAK_ROWS),
+        _COORDINATION,
+        _table("coordination", kept, _COORDINATION_ROWS),
         _REST,
         _table("idle", kept, _REST_ROWS),
         _REPEAT,
@@ -169,6 +184,35 @@ _REST_ROWS: Sequence[Row] = (
     ("queries a second (less than 2)", lambda figures: f"{figures['queries_per_second']:.2f}"),
     ("RSS, MB", lambda figures: f"{figures['rss_mb']:.1f}"),
     ("slope, MB/h", lambda figures: f"{figures['slope_mb_per_hour']:+.1f}"),
+)
+
+
+def _within(part: str, name: str) -> Callable[[Mapping[str, Any]], object]:
+    return lambda figures: figures[part][name]
+
+
+def _broken(part: str) -> Callable[[Mapping[str, Any]], object]:
+    return lambda figures: ", ".join(f"{count} {kind}" for kind, count in figures[part]["troubles"].items() if count)
+
+
+_COORDINATION_ROWS: Sequence[Row] = (
+    (
+        "grants to 50 processes, in seconds",
+        lambda figures: f"{figures['fight']['grants']:,} in {figures['fight']['seconds']}",
+    ),
+    ("each process had it", lambda figures: f"{figures['fight']['fewest']} to {figures['fight']['most']} times"),
+    ("longest wait of one process, seconds", _within("fight", "longest_wait_seconds")),
+    *(
+        row
+        for part in ("locks", "cells")
+        for row in (
+            (f"histories of {part}", _within(part, "histories")),
+            ("their calls", _within(part, "calls")),
+            ("calls without an answer", _within(part, "unanswered")),
+            ("what went wrong meanwhile", _broken(part)),
+            ("**histories without an explanation**", lambda figures, part=part: f"**{figures[part]['wrong']}**"),
+        )
+    ),
 )
 
 

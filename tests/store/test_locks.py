@@ -122,11 +122,33 @@ async def test_every_grant_has_a_larger_number(store: Store) -> None:
     row = await granted(store, asking(), NOW + 315)
     fences.append(row.fence)
     await released(store, row, NOW + 315)
-    assert [await store.locks.sweep() for _ in range(3)] == [0, 1, 0]
+    assert [await store.locks.sweep(NOW, 0.0) for _ in range(3)] == [0, 1, 0]
     fences.append((await granted(store, asking(), NOW + 316)).fence)
     fences.append((await granted(store, asking(name="another"), NOW + 316)).fence)
     assert fences[:-1] == sorted(set(fences[:-1]))
     assert fences[-1] > fences[-3]  # no name of before is told from a new one
+
+
+async def test_what_is_over_is_forgotten_and_what_is_not_stays(store: Store) -> None:
+    """Locks of one use each, held alone and shared, by who released them and by who died; and places of dead waiters."""
+    for number in range(3):
+        await released(store, await granted(store, asking(name=f"alone{number}")))
+        reader = await granted(store, asking(name=f"shared{number}", mode=LockMode.READ))
+        if number:
+            await released(store, reader)
+        await granted(store, asking(name=f"dead{number}", ttl_seconds=5.0))
+        await queued(store, asking(name=f"dead{number}", holder="w2"))
+    live = [await granted(store, asking(name="live"), NOW + 90_000)]
+    live.append(await granted(store, asking(name="live2", mode=LockMode.READ), NOW + 90_000))
+    waiting = await queued(store, asking(name="live", holder="w2"), NOW + 90_000)
+    assert [await store.locks.sweep(NOW + 50, 0.0) for _ in range(3)] == [0, 3 + 2 + 3, 0]
+    assert [await store.locks.sweep(NOW + 86_400, 0.0) for _ in range(3)] == [1, 0, 0]
+    assert (await store.locks.turn(waiting, NOW + 90_000)).ahead == 0
+    assert await refused(store, asking(name="live2", holder="w2"), NOW + 90_000) == ["w1"]
+    rows = await store.locks.list("default", holder=None, expired=True, after=None, limit=99, now=NOW)
+    assert rows == live
+    late = await granted(store, asking(name="shared1"), NOW + 90_000)
+    assert late.fence > 1  # the numbers go on
 
 
 async def test_cleaning_takes_what_is_over_and_nothing_else(store: Store) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from interlock.store.ports import Registered, SlotRow, WorkerState
+from interlock.store.ports import LockMode, LockRequest, Registered, SlotRow, WorkerState
 from interlock.store.sql.postgresql import parameters
 from interlock.store.sql.postgresql.store import PostgresStore
 from store.stops import is_blocked, stopped
@@ -252,7 +252,23 @@ async def test_floor_of_the_fences_never_goes_down(two: Two, postgres_url: str) 
     taken = (await one.locks.holders("default", "deploy", T))[0]
     await one.locks.release("default", "deploy", "someone", taken.fence, T)
     stop = stopped(one, one.workers, "worker_forget_floor")
-    forgotten, _ = await _meet(one.workers.forget(T + 1), stop, other.locks.sweep(), postgres_url)
+    forgotten, _ = await _meet(one.workers.forget(T + 1), stop, other.locks.sweep(T, 0.0), postgres_url)
     assert forgotten == 1
     await join(one, session="late")
     assert (await row(one)).fence == 6
+
+
+async def test_lock_that_is_shared_while_it_is_swept_is_not_taken_for_a_free_one(two: Two, postgres_url: str) -> None:
+    """Else who wants it alone would have it beside its reader."""
+    one, other = two
+    request = LockRequest(
+        namespace="default", name="deploy", holder="r1", session="r1/1", ttl_seconds=300.0, mode=LockMode.READ
+    )
+    first = await one.locks.take(request, T)
+    assert first.grant is not None
+    await one.locks.release("default", "deploy", "r1", first.grant.fence, T)
+    stop = stopped(one, one.locks, "lock_share_add")
+    shared, _ = await _meet(one.locks.take(request, T), stop, other.locks.sweep(T, 0.0), postgres_url)
+    assert shared.grant is not None
+    alone = LockRequest(namespace="default", name="deploy", holder="w", session="w/1", ttl_seconds=300.0)
+    assert (await other.locks.take(alone, T)).grant is None

@@ -33,7 +33,7 @@ TWINS: list[tuple[type, type, dict[str, str | None]]] = [
     (MemorySyncManager, sync.MemorySyncManager, {"start": None, "stop": None}),
     (Watch, sync.Watch, {"aclose": "close"}),
     (WorkerRegistry, sync.WorkerRegistry, {}),
-    (LoadBalancer, sync.LoadBalancer, {}),
+    (LoadBalancer, sync.LoadBalancer, {"stop": None}),
     (HeartbeatMonitor, sync.HeartbeatMonitor, {"look": None}),
 ]
 """Async class, sync class, and what is called otherwise there, or is (None) for the parts of Interlock only."""

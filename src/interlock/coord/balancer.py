@@ -9,11 +9,13 @@ tells of workers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from interlock import errors, telemetry
+from interlock.coord import allotment
+from interlock.coord.answers import Undoing, answered
 from interlock.coord.loads import Given, LoadDistribution, Rebalanced, distribution, given, plan
 from interlock.coord.workers import seen
 from interlock.decisions import record, strategies
@@ -67,6 +69,11 @@ class LoadBalancer:
         self._options = options or Options()
         self._ageing_seconds = ageing_seconds
         self._strategy = strategies.strategy(strategy)
+        self._undoing = Undoing()
+
+    async def stop(self) -> None:
+        """Wait until no slot is left reserved for a caller that was cancelled."""
+        await self._undoing.stop()
 
     @property
     def strategy(self) -> Strategy:
@@ -122,14 +129,7 @@ class LoadBalancer:
 
     def in_order(self, waiting: Sequence[Task], now: float) -> list[Task]:
         """Give tasks in the order in which they are to be done."""
-        return sorted(
-            waiting,
-            key=lambda task: (
-                -tasks.urgency(task, now, self._ageing_seconds),
-                now if task.created_at is None else task.created_at,
-                task.id,
-            ),
-        )
+        return allotment.in_order(waiting, now, self._ageing_seconds)
 
     async def explain(self, task: Task, among: Iterable[str] | None = None) -> Decision:
         """Say who would have a task now and why, and why the others cannot; reserves nothing."""
@@ -213,19 +213,29 @@ class LoadBalancer:
         return strategies.rank(self._strategy, question)
 
     async def _reserve(self, task: Task, worker: Worker, decision: Decision, *, in_turn: bool) -> Assignment | None:
+        """Reserve a slot, once: also when the answer is lost, or the caller is cancelled before it comes."""
         voters = decision.voters if decision.strategy is Strategy.ADAPTIVE else ()
-        slot = await self._store.workers.reserve(
-            worker.id,
-            worker.session,
-            task.id,
-            self._clock.stamp(),
-            detail=tasks.encode(Given(task=task, worker=worker.id, voters=voters)),
-            assigned=worker.assigned if in_turn else None,
-            choice=record.encode(decision),
+        detail = tasks.encode(Given(task=task, worker=worker.id, voters=voters, nonce=self._clock.uuid()))
+        reserving = answered(
+            lambda again: self._store.workers.reserve(
+                worker.id,
+                worker.session,
+                task.id,
+                self._clock.stamp(),
+                detail=detail,
+                assigned=worker.assigned if in_turn else None,
+                choice=record.encode(decision),
+                again=again,
+            )
         )
+        slot = await self._undoing.shielded(reserving, self._give_back)
         if slot is None:
             return None
         return Assignment(task=task, worker=worker, slot=slot, decision=decision)
+
+    async def _give_back(self, slot: SlotRow | None) -> None:
+        if slot is not None:
+            await self.finish(slot, succeeded=None)
 
     async def _has_holder(self, task: str) -> bool:
         return any(slot.task == task for slot in await self._store.workers.slots(None))
@@ -234,9 +244,14 @@ class LoadBalancer:
 def _lessons(slot: SlotRow, *, succeeded: bool) -> list[Lesson]:
     """Give what the voters that chose this worker learn; nothing when the task was moved there, or nobody voted."""
     chosen = given(slot)
+    return lessons(chosen.voters, succeeded=succeeded) if slot.worker == chosen.worker else []
+
+
+def lessons(voters: Collection[Strategy], *, succeeded: bool) -> list[Lesson]:
+    """Give what the strategies that voted for a worker learn from what became of its task."""
     factor = _REWARD if succeeded else 1 / _REWARD
     return [
         Lesson(strategy=voter, factor=factor, prior=prior, low=prior * _LEAST, high=prior * _MOST)
         for voter, prior in VOTES.items()
-        if voter in chosen.voters and slot.worker == chosen.worker
+        if voter in voters
     ]

@@ -15,9 +15,11 @@ from typing import Any, Final, TypeVar
 
 from interlock import errors
 from interlock.coord.balancer import LoadBalancer
+from interlock.coord.expiry import Expiry
 from interlock.coord.heartbeats import Found, HeartbeatMonitor, Lost
 from interlock.coord.locks import TTL_SECONDS, Duration, LockManager
 from interlock.coord.memory import MemorySyncManager
+from interlock.coord.tidying import Tidying
 from interlock.coord.timing import BALANCED, Timing
 from interlock.coord.workers import MOST_WORKERS, WorkerRegistry
 from interlock.decisions.strategies import Strategy
@@ -109,16 +111,24 @@ class Coordination:
         )
         await self._locks.start()
         self._stack.push_async_callback(self._locks.stop)
-        self._memory = MemorySyncManager(store, self._clock, self.namespace, self.worker, cache=self._memory_cache)
-        await self._memory.start()
-        self._stack.push_async_callback(self._memory.stop)
+        memory = MemorySyncManager(store, self._clock, self.namespace, self.worker, cache=self._memory_cache)
+        self._memory = memory
+        await memory.start()
+        self._stack.push_async_callback(memory.stop)
+        expiry = Expiry(store, self._clock, lambda: memory.is_watched)
+        await expiry.start()
+        self._stack.push_async_callback(expiry.stop)
         self._workers = WorkerRegistry(store, self._clock, most=self._most_workers)
         self._balancer = LoadBalancer(store, self._clock, self._strategy)
+        self._stack.push_async_callback(self._balancer.stop)
         lost, unheard, recovered = self._told
         self._heartbeats = HeartbeatMonitor(
             store, self._clock, self._timing, lost=lost, unheard=unheard, recovered=recovered
         )
         self._stack.push_async_callback(self._heartbeats.stop)
+        tidying = Tidying(store, self._clock)
+        self._stack.push_async_callback(tidying.stop)
+        await tidying.start()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -21,12 +21,13 @@ _NOTHING: Final = 1e-9  # below the smallest difference that one slot of a milli
 
 class Given(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is kept with a slot: the task, and the strategies whose vote chose `worker` for it, which learn from the
-    outcome.
+    outcome. `nonce`: of the reservation, by which it is found again when its answer was lost.
     """
 
     task: Task
     worker: str = ""
     voters: Sequence[Strategy] = ()
+    nonce: str = ""
 
 
 _given: Final = msgspec.json.Decoder(Given)

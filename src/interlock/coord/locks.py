@@ -11,59 +11,29 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextvars import ContextVar
-from enum import StrEnum
-from typing import Final, TypeAlias
+from typing import Final
 
 import msgspec
 
 from interlock import errors, telemetry
+from interlock.coord.answers import Undoing, answered
 from interlock.coord.deadlock import cycle_of
 from interlock.coord.lock import Held, Lock
 from interlock.coord.lock_metrics import LockMetrics
+from interlock.coord.lock_request import Duration, Requests, Strategy, backoff, checked, seconds_of
 from interlock.coord.renewal import Renewal
-from interlock.model import duration, json
 from interlock.model.json import Json
 from interlock.service import Clock
-from interlock.store.ports import LockMode, LockRequest, Released, Store, Taken, Taking
+from interlock.store.ports import LockMode, LockRequest, Released, Store, Taken
 from interlock.store.ports.news import LOCKS
 
 TTL_SECONDS: Final = 300.0
-_SHORTEST_SECONDS: Final = 1.0
-_BACKOFF_SECONDS: Final = (1.0, 2.0, 4.0, 8.0, 16.0)
-JITTER: Final = 0.1  # of a pause, more or less
 ATTEMPTS: Final = 5
 _STAY_SECONDS: Final = 10.0  # that a place in a queue lasts when nobody keeps it
 _KEEP_SECONDS: Final = 3.0
 _SEARCH_SECONDS: Final = 1.0  # between looks for a ring of those who wait for each other
-_LONGEST_NAME: Final = 200
 _PAGE: Final = 500
-
-Duration: TypeAlias = float | int | str
-
-
-class Strategy(StrEnum):
-    """What `acquire` does about a lock that somebody else holds."""
-
-    RETRY = "retry"
-    """Asks again after 1, 2, 4, 8, 16 seconds, as often as it may."""
-    FAIL_FAST = "fail_fast"
-    """Asks once."""
-    STEAL_STALE = "steal_stale"
-    """Asks once, and takes it from a holder that has missed two renewals or is a worker that was given up."""
-    FORCE_ACQUIRE = "force_acquire"
-    """Takes it. Its holder is told, and what it writes under its fence is refused."""
-
-
-_TAKING: Final = {Strategy.STEAL_STALE: Taking.STALE, Strategy.FORCE_ACQUIRE: Taking.FORCE}
-
-_sessions = itertools.count(1)
-_session: ContextVar[tuple[object, int] | None] = ContextVar("interlock_lock_session", default=None)
-thread: Final[ContextVar[int | None]] = ContextVar("interlock_lock_thread", default=None)
-"""The number of a thread that waits for what it calls on the loop: each of its calls is a task, but it is one who waits."""
 
 
 class LockManager:
@@ -91,26 +61,27 @@ class LockManager:
         self.metrics: Final = LockMetrics()
         self._store = store
         self._clock = clock
-        self._ttl = _seconds("ttl", ttl)
+        self._requests = Requests(clock, worker, namespace, ttl, metadata)
         self._attempts = attempts
-        self._metadata = dict(metadata or {})
         self._renewal = Renewal(store, clock)
         self._held: dict[tuple[str, int], Lock] = {}
-        self._process = f"{worker}/{clock.uuid()}"
         self._pause = pause
-        self._undoing: set[asyncio.Task[None]] = set()
+        self._undoing = Undoing()
 
     async def start(self) -> None:
         await self._renewal.start()
 
     async def stop(self) -> None:
         """Release what is held here."""
-        if self._undoing:
-            await asyncio.wait(self._undoing)
-        for lock in list(self._held.values()):
-            with contextlib.suppress(errors.LockError, errors.Environment):  # (lost, or it runs out by itself)
-                await lock.release()
-        await self._renewal.stop()
+        await self._undoing.stop()
+        try:
+            for lock in list(self._held.values()):
+                with contextlib.suppress(errors.LockError):  # it was lost: there is nothing to release
+                    await lock.release()
+        except errors.Environment:  # the store is away: they run out by themselves
+            self._held.clear()
+        finally:
+            await self._renewal.stop()
 
     # -- acquiring -----------------------------------------------------------------------------------------------
 
@@ -132,13 +103,13 @@ class LockManager:
         exclusive ones only) or counted (by up to `limit` holders at once). `attempts`: in all, of the strategy retry.
         `on_lost`: called when the lock is lost. Raises Invalid, StoreUnavailable.
         """
-        request = self._request(name, ttl, mode, limit, metadata, Strategy(strategy))
+        request = self._requests.made(name, ttl, mode, limit, metadata, Strategy(strategy))
         tries = (attempts or self._attempts) if Strategy(strategy) is Strategy.RETRY else 1
         began = self._clock.monotonic()
         for attempt in range(tries):
             if attempt:
                 self.metrics.retries += 1
-                await self._pause(self._backoff(attempt))
+                await self._pause(backoff(self._clock, attempt))
             lock = await self._try(request, on_lost)
             if lock is not None:
                 self.metrics.acquired(self._clock.monotonic() - began)
@@ -163,8 +134,8 @@ class LockManager:
         First come, first served. Raises LockError ("deadlock") when whoever holds the lock waits, directly or through
         others, for what the present asyncio task holds; of those in such a ring the last one to wait is told.
         """
-        request = self._request(name, ttl, mode, limit, metadata, Strategy.FAIL_FAST)
-        seconds = None if timeout is None else _seconds("timeout", timeout, shortest=0.0)
+        request = self._requests.made(name, ttl, mode, limit, metadata, Strategy.FAIL_FAST)
+        seconds = None if timeout is None else seconds_of("timeout", timeout, shortest=0.0)
         began = self._clock.monotonic()
         lock = await self._try(request, on_lost)
         if lock is None:
@@ -199,15 +170,16 @@ class LockManager:
             raise TimeoutError(f"the lock {name!r} was not free within {timeout} s; {await self._told(name)}")
         task = asyncio.current_task()
         assert task is not None
-        cancelled = False
+        is_inside, cancelled = True, False
 
         def stop(lost: Lock) -> None:
             nonlocal cancelled
-            cancelled = True
-            task.cancel()
+            if is_inside and asyncio.current_task() is not task:  # else the block is told by what it asked for
+                cancelled = True
+                task.cancel()
 
-        lock.on_lost(stop)
         lock.executing()
+        lock.on_lost(stop)
         try:
             yield lock
         except asyncio.CancelledError:
@@ -217,6 +189,7 @@ class LockManager:
                 ) from None
             raise
         finally:
+            is_inside = False
             if lock.is_held:
                 with contextlib.suppress(errors.LockError):  # it was lost in this moment: there is nothing to release
                     await lock.release()
@@ -225,25 +198,15 @@ class LockManager:
             raise errors.LeaseLost(f"the lock {name!r} was lost under the number {lock.fence} while its block ended")
 
     async def _try(self, request: LockRequest, on_lost: Callable[[Lock], None] | None) -> Lock | None:
+        """Ask once. An answer that was lost is asked for again: by its nonce the store knows what it granted before."""
         sent = self._clock.monotonic()
-        taking = asyncio.ensure_future(self._store.locks.take(request, self._clock.stamp()))
-        try:
-            taken = await asyncio.shield(taking)
-        except asyncio.CancelledError:  # the store may grant it nevertheless, and nobody would know
-            undoing = asyncio.create_task(self._undo(taking), name="release-lock")
-            self._undoing.add(undoing)
-            undoing.add_done_callback(self._undoing.discard)
-            raise
-        return self._granted(taken, sent, on_lost)
+        taking = answered(lambda again: self._store.locks.take(request, self._clock.stamp()))
+        return self._granted(await self._undoing.shielded(taking, self._give_back), sent, on_lost)
 
-    async def _undo(self, taking: asyncio.Future[Taken]) -> None:
-        """Release what was granted to a caller that did not wait for it."""
-        with contextlib.suppress(errors.InterlockError):  # it runs out by itself
-            grant = (await taking).grant
-            if grant is not None:
-                await self._store.locks.release(
-                    grant.namespace, grant.name, grant.holder, grant.fence, self._clock.stamp()
-                )
+    async def _give_back(self, taken: Taken) -> None:
+        """Release what was granted to a caller that did not wait for it: nobody else knows of it."""
+        if (grant := taken.grant) is not None:
+            await self._freed(grant.name, grant.fence)
 
     def _granted(self, taken: Taken, sent: float, on_lost: Callable[[Lock], None] | None) -> Lock | None:
         if taken.grant is None:
@@ -266,8 +229,9 @@ class LockManager:
         """Wait in the queue until it is this request's turn."""
         locks, woken = self._store.locks, asyncio.Event()
         listening = self._store.bell.listen(woken.set, LOCKS)
+        lock: Lock | None = None
         try:
-            request = _at(request, await locks.queue(request, _STAY_SECONDS, self._clock.stamp()))
+            request = _at(request, await self._queue(request))
             kept = search_at = self._clock.monotonic()
             while True:
                 woken.clear()
@@ -287,12 +251,17 @@ class LockManager:
                     kept = self._clock.monotonic()
                     if not await locks.stay(request, _STAY_SECONDS, self._clock.stamp()):
                         telemetry.emit("lock.place_lost", lock=request.name, session=request.session)
-                        request = _at(request, await locks.queue(request, _STAY_SECONDS, self._clock.stamp()))
+                        request = _at(request, await self._queue(request))
         finally:
             listening()
-            if request.ticket is not None:
+            if request.ticket is not None and lock is None:  # a grant has ended the place
                 with contextlib.suppress(errors.Environment):  # the place runs out by itself
                     await asyncio.shield(locks.leave(request))
+
+    async def _queue(self, request: LockRequest) -> int:
+        """Stand in the queue; gives the place, which nobody has when the caller was cancelled meanwhile."""
+        queueing = self._store.locks.queue(request, _STAY_SECONDS, self._clock.stamp())
+        return await self._undoing.shielded(queueing, lambda ticket: self._store.locks.leave(_at(request, ticket)))
 
     async def _refuse_deadlock(self, request: LockRequest) -> None:
         """Raise when the request closes a ring of those who wait for each other, and came to it last."""
@@ -308,7 +277,8 @@ class LockManager:
     async def release(self, lock: Lock | str, *, fence: int | None = None) -> None:
         """Free a lock, by itself or by its name and the number of the grant.
 
-        Raises LockError: "not-found", "invalid-owner" (another one holds it), "lock-expired" (the grant is over).
+        Raises LockError: "not-found", "invalid-owner" (another one holds it), "lock-expired" (the grant is over);
+        StoreUnavailable: nobody renews it any more, so it is free when its time is over.
         """
         name, number = (lock.name, lock.fence) if isinstance(lock, Lock) else (lock, fence)
         if number is None:
@@ -316,10 +286,15 @@ class LockManager:
             if len(mine) != 1:
                 raise await self._refused_release(name, mine)
             number = mine[0].fence
-        released = await self._store.locks.release(self.namespace, name, self.worker, number, self._clock.stamp())
         held = self._held.pop((name, number), None)
         if held is not None:
-            self._renewal.forget(held.row)
+            self._renewal.forget(held.row)  # first: a renewal that met the lock just freed would tell of a loss
+        try:
+            released = await self._freed(name, number)
+        except (errors.StoreUnavailable, asyncio.CancelledError):
+            if held is not None:
+                held.released()  # as far as this process goes; the store frees it now, or when its time is over
+            raise
         if released is Released.RELEASED:
             self.metrics.releases += 1
             if held is not None:
@@ -329,6 +304,18 @@ class LockManager:
             held.lost()
             raise held.expired()
         raise _not_released(name, number, released)
+
+    async def _freed(self, name: str, fence: int) -> Released:
+        """Free a grant in the store. One that is not there when it is asked for again was freed by what was asked before."""
+        asked_before = False
+
+        async def release(again: bool) -> Released:
+            nonlocal asked_before
+            asked_before = again
+            return await self._store.locks.release(self.namespace, name, self.worker, fence, self._clock.stamp())
+
+        released = await answered(release)
+        return Released.RELEASED if asked_before and released is not Released.EXPIRED else released
 
     async def _refused_release(self, name: str, mine: list[Lock]) -> errors.LockError:
         if mine:
@@ -369,7 +356,7 @@ class LockManager:
 
     async def holders(self, name: str) -> list[Held]:
         """Give all who hold a lock now."""
-        rows = await self._store.locks.holders(self.namespace, _checked(name), self._clock.stamp())
+        rows = await self._store.locks.holders(self.namespace, checked(name), self._clock.stamp())
         return [Held(row) for row in rows]
 
     async def list_locks(self, *, worker: str | None = None, include_expired: bool = False) -> list[Held]:
@@ -399,72 +386,9 @@ class LockManager:
         held = await self.get_lock(name)
         return "it is free now" if held is None else f"{held.holder!r} holds it under the number {held.fence}"
 
-    # -- requests ------------------------------------------------------------------------------------------------
-
-    def _request(
-        self,
-        name: str,
-        ttl: Duration | None,
-        mode: LockMode | str,
-        limit: int,
-        metadata: Mapping[str, Json] | None,
-        strategy: Strategy,
-    ) -> LockRequest:
-        mode = LockMode(mode)
-        if limit < 1 or (limit > 1 and mode is not LockMode.COUNTED):
-            raise errors.Invalid(f"limit={limit}: at least 1, and more only with mode='counted'")
-        return LockRequest(
-            namespace=self.namespace,
-            name=_checked(name),
-            holder=self.worker,
-            session=self._of_task(),
-            ttl_seconds=self._ttl if ttl is None else _seconds("ttl", ttl),
-            mode=mode,
-            limit=limit,
-            metadata=json.encode(
-                {"hostname": os.uname().nodename, "pid": os.getpid(), **self._metadata, **(metadata or {})}
-            ),
-            taking=_TAKING.get(strategy, Taking.RESPECT),
-            nonce=self._clock.uuid(),
-        )
-
-    def _of_task(self) -> str:
-        """Name the present asyncio task, or the thread it works for: what it holds and waits for makes a deadlock."""
-        if (number := thread.get()) is not None:
-            return f"{self._process}/thread-{number}"
-        task = asyncio.current_task()
-        known = _session.get()
-        if known is None or known[0] is not task:
-            known = (task, next(_sessions))
-            _session.set(known)
-        return f"{self._process}/{known[1]}"
-
-    def _backoff(self, attempt: int) -> float:
-        """Give the seconds before an attempt (1 for the second one)."""
-        seconds = _BACKOFF_SECONDS[min(attempt, len(_BACKOFF_SECONDS)) - 1]
-        return seconds * self._clock.uniform(1 - JITTER, 1 + JITTER)
-
 
 def _at(request: LockRequest, ticket: int) -> LockRequest:
     return msgspec.structs.replace(request, ticket=ticket)
-
-
-def _checked(name: str) -> str:
-    if not name or len(name) > _LONGEST_NAME or not name.isprintable():
-        raise errors.Invalid(
-            f"{name[:50]!r} is no name of a lock: 1 to {_LONGEST_NAME} printable characters, such as 'deploy/eu'"
-        )
-    return name
-
-
-def _seconds(what: str, value: Duration, shortest: float = _SHORTEST_SECONDS) -> float:
-    try:
-        seconds = duration.parse(value)
-    except ValueError as error:
-        raise errors.Invalid(f"{what}={value!r}: {error}") from None
-    if seconds < shortest:
-        raise errors.Invalid(f"{what}={value!r}: at least {shortest:g} s")
-    return seconds
 
 
 def _not_released(name: str, fence: int, released: Released) -> errors.LockError:
@@ -475,3 +399,6 @@ def _not_released(name: str, fence: int, released: Released) -> errors.LockError
     return errors.LockError(
         f"the lock {name!r} is another one's by now, or was never held under {fence}", "invalid-owner"
     )
+
+
+__all__ = ["ATTEMPTS", "TTL_SECONDS", "Duration", "LockManager", "Strategy"]

@@ -26,6 +26,7 @@ import msgspec
 
 from interlock import errors
 from interlock.coord import patterns, resolvers
+from interlock.coord.answers import answered
 from interlock.coord.behind import WriteBehind
 from interlock.coord.cache import Cache, Sync
 from interlock.coord.cell import Cell, MemoryMetrics, Outcome, cell_of
@@ -34,21 +35,19 @@ from interlock.coord.resolvers import Resolve
 from interlock.coord.watch import Watch
 from interlock.model import duration, json
 from interlock.model.json import Json
+from interlock.model.memory_names import LARGEST_VALUE as LARGEST_VALUE
 from interlock.service import Clock, Service
 from interlock.store.ports import CellRow, CellWrite, Store, WriteResult, Written
 
 Duration: TypeAlias = str | float | timedelta | Mapping[str, float]
 """A time span: "30s", "5m", "PT5M", a number of seconds, a timedelta, {"minutes": 5}."""
 
-LARGEST_VALUE: Final = 1024 * 1024
-"""Bytes of JSON. Every watcher of the space reads every change."""
 SYNC_SECONDS: Final = 5.0
 FLUSH_SECONDS: Final = 0.1
 
 _PAGE: Final = 500
 _ROUNDS: Final = 32  # of a resolver against others who write the same cell; each round one of them succeeds
 _CONTENTION_SECONDS: Final = 0.005
-_REPEAT_SECONDS: Final = (0.05, 0.5, 2.0)  # after answers that were lost
 _SHORTEST_TTL: Final = 0.001
 _END: Final = 2**63  # of what a store can hold
 
@@ -261,6 +260,11 @@ class MemorySyncManager(Service):
         return watch
 
     @property
+    def is_watched(self) -> bool:
+        """Whether this process watches something."""
+        return bool(self._watches)
+
+    @property
     def metrics(self) -> MemoryMetrics:
         return MemoryMetrics(
             reads=self._reads,
@@ -299,20 +303,18 @@ class MemorySyncManager(Service):
 
     async def _write(self, write: CellWrite, under: tuple[str, int] | None) -> Written:
         """Write one cell. An answer that was lost is asked for again: it may tell of this very write."""
-        for pause in (*_REPEAT_SECONDS, None):
+
+        async def send(again: bool) -> Written:
+            sent = msgspec.structs.replace(write, again=again)
             try:
-                [written] = await self._store.cells.write(self._namespace, [write], self._clock.stamp(), under=under)
-            except errors.StoreUnavailable:
-                if pause is None:
-                    raise
-                write = msgspec.structs.replace(write, again=True)
-            else:
-                self._count(written)
-                return written
+                [written] = await self._store.cells.write(self._namespace, [sent], self._clock.stamp(), under=under)
             finally:
                 self._cache.forget((write.space, write.key))
-            await asyncio.sleep(pause)
-        raise AssertionError("unreachable")
+            return written
+
+        written = await answered(send)
+        self._count(written)
+        return written
 
     async def _send(self, writes: Sequence[CellWrite]) -> None:
         try:

@@ -92,11 +92,18 @@ class Renewal(Service):
     # -- what is kept --------------------------------------------------------------------------------------------
 
     def keep(self, grant: LockRow, sent: float, lost: Callable[[], None]) -> None:
-        """Renew a grant from now on. `sent`: when it was asked for, on the monotonic clock. `lost` is called on the loop."""
+        """Renew a grant from now on. `sent`: when it was asked for, on the monotonic clock. `lost` is called on the loop.
+
+        Another grant of the same lock, which this process had before, is lost with that.
+        """
         lease = lease_of(grant)
         with self._changed:
+            before = self._kept.get((lease.kind, lease.name))
             self._kept[lease.kind, lease.name] = _Kept(lease, grant.ttl_seconds, sent, sent, lost)
             self._changed.notify()
+        if before is not None:
+            telemetry.emit("lock.lost", lock=lease.name, fence=before.lease.fence, why="this process took it again")
+            before.lost()
         self._woken.set()
         self._begin()
 

@@ -19,6 +19,7 @@ from typing import Final
 import msgspec
 
 from interlock import errors
+from interlock.coord.answers import answered
 from interlock.decisions import scores
 from interlock.model.json import Json
 from interlock.model.worker import PRESENT, WORKER_TRANSITIONS, Capabilities, Device, Worker, WorkerStatus, status
@@ -80,7 +81,8 @@ class WorkerRegistry:
             metadata=_encode(metadata or {}),
             metrics=_encode(device or Device()),
         )
-        match await self._store.workers.register(new, self._most, self._clock.stamp()):
+        register = self._store.workers.register  # by the session it is the same when it is asked again
+        match await answered(lambda again: register(new, self._most, self._clock.stamp())):
             case Registered.TAKEN:
                 text = f"the worker {worker!r} is registered by a process that is alive; stop that one, or choose another id"
                 raise errors.WorkerError(text, worker, "worker-taken")

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from interlock import telemetry
+from interlock.coord.tidying import tidy
 from interlock.engine import identity
 from interlock.service import Clock, Loop
 from interlock.store.ports import Store
@@ -53,6 +54,7 @@ class Recovery(Loop):
             await self._store.prepare(self._clock.now())
             await self._store.journal.sweep(self._clock.now() - _UNREFERRED_SECONDS)
             await self._store.nodes.forget(self._clock.now() - _LEFT_SECONDS)
+            await tidy(self._store, self._clock)
         return False
 
 

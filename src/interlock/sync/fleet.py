@@ -163,6 +163,15 @@ class HeartbeatMonitor:
     def start(self, worker: Worker | None = None) -> None:
         self._portal.call(self._monitor.start(worker))
 
+    @property
+    def silent_seconds(self) -> float | None:
+        """How long ago the last heartbeat was taken that this process sent; None when it sends none."""
+
+        async def asked() -> float | None:  # by the clock of the loop
+            return self._monitor.silent_seconds
+
+        return self._portal.call(asked())
+
     def stop(self, *, leave: bool = True) -> None:
         self._portal.call(self._monitor.stop(leave=leave))
 

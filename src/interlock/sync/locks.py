@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 
 from interlock import errors
 from interlock.coord import lock as asynchronous
-from interlock.coord import locks
+from interlock.coord import lock_request, locks
 from interlock.coord.lock import Held
 from interlock.coord.lock_metrics import LockMetrics
 from interlock.coord.locks import Duration, Strategy
@@ -217,8 +217,8 @@ class LockManager:
         number: int | None = getattr(_thread, "number", None)
         if number is None:
             number = _thread.number = next(_numbers)
-        before = locks.thread.set(number)
+        before = lock_request.thread.set(number)
         try:
             return self._portal.call(work)
         finally:
-            locks.thread.reset(before)
+            lock_request.thread.reset(before)

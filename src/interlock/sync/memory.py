@@ -143,5 +143,10 @@ class MemorySyncManager:
         return self._memory.watch(pattern, space, after=after)
 
     @property
+    def is_watched(self) -> bool:
+        """Whether this process watches something."""
+        return self._memory.is_watched
+
+    @property
     def metrics(self) -> MemoryMetrics:
         return self._memory.metrics

@@ -248,6 +248,23 @@ def test_holder_is_told_of_its_loss_within_one_renewal(how: str) -> None:
     simulated(work)
 
 
+def test_holder_is_told_when_its_own_process_takes_the_lock() -> None:
+    """LK-16: at once, and what renews the second grant does not keep the first one."""
+
+    async def work(store: Store, clock: Clock) -> None:
+        async with managers(store, clock, 1) as (one,):
+            first = await acquired(one)
+            second = await one.acquire("deploy", strategy="force_acquire")
+            assert second is not None
+            assert first.is_lost
+            assert not second.is_lost
+            await asyncio.sleep(1000)
+            assert await second.check()
+            assert one.metrics.lost == 1
+
+    simulated(work)
+
+
 class Away:
     """A store that cannot be reached."""
 

@@ -154,8 +154,11 @@ class Locks(Protocol):
         """Prolong those leases that are still in force, each by its own time; gives them."""
         ...
 
-    async def sweep(self) -> int:
-        """Forget free locks; to be called every hour and not more often. Gives how many. Fences go on above theirs."""
+    async def sweep(self, now: float | None, kept_seconds: float) -> int:
+        """Forget free locks, and what has been over for `kept_seconds`; to be called every hour and not more often.
+
+        Gives how many locks are forgotten. Fences go on above theirs.
+        """
         ...
 
     async def check(self, namespace: str, name: str, fence: int, now: float | None) -> bool:

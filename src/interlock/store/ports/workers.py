@@ -112,6 +112,16 @@ class Lesson(Row, frozen=True, kw_only=True):
     high: float
 
 
+class Tally(Row, frozen=True, kw_only=True):
+    """How many tasks a worker took, how many of its ended how, and how many seconds they took in sum."""
+
+    taken: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    seconds: float = 0.0
+    lessons: Sequence[Lesson] = ()
+
+
 class Recovered(Row, frozen=True, kw_only=True):
     """What was done about a stale worker: how many of its locks were released, and the tasks that others are to take."""
 
@@ -153,11 +163,13 @@ class Slots(Protocol):
         detail: bytes = b"{}",
         assigned: int | None = None,
         choice: bytes | None = None,
+        again: bool = False,
     ) -> SlotRow | None:
         """Give a task to a worker. None: it has no free slot, takes no tasks, is stale or gone, or the task has a holder.
 
         `detail`: to be kept with the slot. `assigned`: only if it was given this many tasks so far, for who takes turns.
-        `choice`: why it was chosen, JSON, recorded in the same transaction as a choice of the kind `worker`."""
+        `choice`: why it was chosen, JSON, recorded in the same transaction as a choice of the kind `worker`. `again`: it was
+        asked for before, with this very detail, which no other reservation has, and the answer was lost."""
         ...
 
     async def started(self, slot: SlotRow) -> bool:
@@ -176,6 +188,10 @@ class Slots(Protocol):
         """Free the slot of a task, count its outcome (None: neither) and learn from it, in one transaction.
 
         False: it is not this worker's any more; nothing is counted and nothing learned."""
+        ...
+
+    async def tally(self, worker: str, session: str, tally: Tally, now: float | None) -> bool:
+        """Count what a worker did that takes its tasks out of the queue, and learn from it. False: it is not this process."""
         ...
 
     async def move(self, slot: SlotRow, to: str, session: str, now: float | None) -> SlotRow | None:

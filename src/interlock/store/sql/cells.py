@@ -30,7 +30,7 @@ from interlock.store.ports import (
     news,
 )
 from interlock.store.sql import locks
-from interlock.store.sql.transaction import Database, Row, Transaction
+from interlock.store.sql.transaction import Database, Row, Transaction, present
 
 AHEAD_SECONDS: Final = 5.0
 """How far in the store's future a writer's own stamp may lie."""
@@ -76,9 +76,18 @@ class SqlCells:
 
         return await self._database.write(work, counted=False, tells=news.CELLS, once=True)
 
-    async def sweep(self, now: float, kept_seconds: float) -> int:
-        before: dict[str, object] = {"before": now - kept_seconds, "limit": _SWEPT_AT_ONCE}
-        ended = await self._sweep("cells_expire", {"now": now, "limit": _SWEPT_AT_ONCE}, news.CELLS)
+    async def expire(self, now: float | None) -> int:
+        async def look(transaction: Transaction) -> bool:
+            return bool(await transaction.rows("cells_expiring", {"now": now}))
+
+        if not await self._database.read(look, once=True):
+            return 0
+        return await self._sweep("cells_expire", {"now": now, "limit": _SWEPT_AT_ONCE}, news.CELLS)
+
+    async def sweep(self, now: float | None, kept_seconds: float) -> int:
+        moment = await self._database.read(lambda transaction: present(transaction, now), once=True)
+        before: dict[str, object] = {"before": moment - kept_seconds, "limit": _SWEPT_AT_ONCE}
+        ended = await self.expire(moment)
         forgotten = await self._sweep("cells_forget", before)
 
         async def raise_floor(transaction: Transaction) -> None:

@@ -29,7 +29,7 @@ from interlock.store.ports import (
     Wait,
     news,
 )
-from interlock.store.sql.transaction import Database, Row, Transaction
+from interlock.store.sql.transaction import Database, Row, Transaction, present
 
 _MARK: Final = "\x1f"  # between a lock and what names its shares and its queue; in no name
 _LOOK_SECONDS: Final = 15.0  # between looks of one who waits, when no lease ends before
@@ -195,9 +195,13 @@ class SqlLocks:
 
         return await self._database.write(work, counted=False, tells=0, once=True)
 
-    async def sweep(self) -> int:
-
+    async def sweep(self, now: float | None, kept_seconds: float) -> int:
         async def work(transaction: Transaction) -> int:
+            over = _bounds(None) | {"now": await present(transaction, now) - kept_seconds}
+            await transaction.run("locks_clear", over)
+            for kind in ("share", "wait"):
+                await transaction.run("locks_clear_kind", over | {"kind": kind})
+            await transaction.run("locks_unshare", {})
             swept = await transaction.run("locks_floor", {})
             await transaction.run("locks_floor_raise", {})
             return swept
@@ -282,11 +286,11 @@ async def release_all(
     """Free the locks of a holder, in one namespace or all; gives how many were in force."""
     bounds = _bounds(namespace)
     freed = 0
-    for kind, name, fence, expires_at, ttl, target, present in await transaction.rows(
+    for kind, name, fence, expires_at, ttl, target, moment in await transaction.rows(
         "locks_of_holder", {"holder": holder, "now": now}
     ):
         lock = target or name
-        if not bounds["low"] <= lock < bounds["high"] or (stale and not _has_missed(expires_at, ttl, present)):
+        if not bounds["low"] <= lock < bounds["high"] or (stale and not _has_missed(expires_at, ttl, moment)):
             continue
         given = {"key": lock, "holder": holder, "fence": fence, "now": now}
         freed += await transaction.run("lock_release" if kind == "lock" else "lock_share_release", given)

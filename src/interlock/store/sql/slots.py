@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from interlock.store.ports import Lesson, SlotRow, WorkerState, news
+from interlock.store.ports import Lesson, SlotRow, Tally, WorkerState, news
 from interlock.store.sql.transaction import Database, Row, Transaction
 
 SLOT: Final = "slot"
@@ -48,9 +48,12 @@ class SqlSlots:
         detail: bytes = b"{}",
         assigned: int | None = None,
         choice: bytes | None = None,
+        again: bool = False,
     ) -> SlotRow | None:
         async def work(transaction: Transaction) -> SlotRow | None:
             row = await lock(transaction, worker)
+            if again and (had := await _had(transaction, worker, task, detail)):
+                return had
             if row is None or (assigned is not None and row.assigned != assigned):
                 return None
             if not await _has_room(transaction, worker, session, row, now):
@@ -96,6 +99,19 @@ class SqlSlots:
 
         return await self._database.write(work, counted=False, tells=news.WORKERS)
 
+    async def tally(self, worker: str, session: str, tally: Tally, now: float | None) -> bool:
+        counted = msgspec.structs.asdict(tally) | {"worker": worker, "session": session, "now": now}
+        del counted["lessons"]
+        learned = [msgspec.structs.asdict(each) for each in sorted(tally.lessons, key=lambda each: each.strategy)]
+
+        async def work(transaction: Transaction) -> bool:
+            if not await transaction.run("worker_tally", counted):
+                return False
+            await transaction.many("weight_learn", learned)
+            return True
+
+        return await self._database.write(work, counted=False, tells=0)
+
     async def move(self, slot: SlotRow, to: str, session: str, now: float | None) -> SlotRow | None:
         async def work(transaction: Transaction) -> SlotRow | None:
             rows = {name: await lock(transaction, name) for name in sorted({slot.worker, to})}
@@ -125,6 +141,12 @@ async def lock(transaction: Transaction, worker: str) -> _Worker | None:
     """Lock the row of a worker until the end of the transaction; None: there is none."""
     rows = await transaction.rows("worker_lock", {"worker": worker})
     return _Worker(*rows[0]) if rows else None
+
+
+async def _had(transaction: Transaction, worker: str, task: str, detail: bytes) -> SlotRow | None:
+    """Give the slot that this very request was given before, if the answer was lost."""
+    slots = [_slot(row) for row in await transaction.rows("slots_of_worker", {"worker": worker})]
+    return next((slot for slot in slots if (slot.task, slot.detail) == (task, detail)), None)
 
 
 async def _has_room(transaction: Transaction, worker: str, session: str, row: _Worker, now: float | None) -> bool:

@@ -59,3 +59,9 @@ class Database(Protocol):
         `once`: it is a single statement, which is consistent by itself.
         """
         ...
+
+
+async def present(transaction: Transaction, now: float | None) -> float:
+    """Give the store's time, or `now` where a test says it."""
+    moment: float = (await transaction.rows("present", {"now": now}))[0][0]
+    return moment
