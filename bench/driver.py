@@ -22,11 +22,13 @@ from bench import machine, products, servers
 from bench.products import Kind, Product
 from bench.sizes import Scale
 
-CASES: Final = ("W1", "W2", "W3", "W4", "W5", "W6", "W7", "W8", "W9", "W10", "W11", "W13", "W14", "PF-01")
+CASES: Final = (
+    "W1", "W2", "W3", "W4", "W5", "W6", "W7", "W8", "W9", "W10", "W11", "W13", "W14", "PF-01", "C1", "C2", "C3",
+)  # fmt: skip
 """What is measured when nothing is said."""
 LONG_CASES: Final = ("W12",)
 """What takes many minutes, and is measured when it is asked for."""
-_ONCE: Final = {"W9", "W12"}
+_ONCE: Final = {"W9", "W12", "C2"}
 """Cases that take minutes and hardly vary: the first round is enough."""
 
 _SECONDS: Final = 240.0

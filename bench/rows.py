@@ -155,4 +155,16 @@ ROWS: Final = (
         case="PF-01", figure="growth_exponent", title="growth from 1,000 to 10,000 tasks: exponent (2 is quadratic)",
         unit="", targets=_target(2),
     ),
+    Row(
+        case="C1", figure="p50_ms", title="a lock that is free, acquired and released, p50", unit="ms",
+        targets=_target(None, 1.0, 2.0),
+    ),
+    Row(case="C1", figure="p99_ms", title="the same, p99", unit="ms"),
+    Row(
+        case="C2", figure="cpu_percent", title="1,000 workers heard every 30 s: share of a core", unit="%",
+        targets=_target(5),
+    ),
+    Row(case="C2", figure="queries_per_second", title="the same: statements", unit="/s", targets=_target(50)),
+    Row(case="C3", figure="p50_ms", title="a value set in one process, seen by a watch in another, p50", unit="ms"),
+    Row(case="C3", figure="p99_ms", title="the same, p99", unit="ms"),
 )  # fmt: skip

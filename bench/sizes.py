@@ -54,6 +54,11 @@ class Sizes:
     floor_tasks: int
     """What PF-01 says: enqueued, dequeued and scheduled in so many seconds."""
     floor_queued: int
+    lock_rounds: int
+    heartbeat_workers: int
+    heartbeat_seconds: float
+    """Between two heartbeats of one worker."""
+    watch_changes: int
 
 
 _SCALES: Final = (Scale.FULL, Scale.QUICK, Scale.SMOKE)
@@ -89,6 +94,10 @@ _SIZES: Final[dict[str, tuple[Any, Any, Any]]] = {
     "node_counts": ((1, 2, 4), (1, 2), (1, 2)),
     "floor_tasks": (1_000, 1_000, 20),
     "floor_queued": (10_000, 2_000, 40),
+    "lock_rounds": (1_000, 200, 4),
+    "heartbeat_workers": (1_000, 200, 5),
+    "heartbeat_seconds": (30.0, 6.0, 0.5),
+    "watch_changes": (500, 100, 4),
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from bench.case import Case
-from bench.own import conditions, crash, floors, growth, local, monitoring, payloads, queues, rest, runs
+from bench.own import conditions, crash, fleet, floors, growth, local, monitoring, payloads, queues, rest, runs
 
 CASES: Final[dict[str, Case]] = {
     "W1": runs.latency,
@@ -23,4 +23,7 @@ CASES: Final[dict[str, Case]] = {
     "W13": local.local,
     "PF-01": floors.floors,
     "W14": queues.scaling,
+    "C1": fleet.lock,
+    "C2": fleet.heartbeats,
+    "C3": fleet.watching,
 }

@@ -17,7 +17,17 @@ import asyncpg
 import msgspec
 import pytest
 
-from interlock.store.ports import CellWrite, Lesson, LockMode, LockRequest, LockRow, Released, Taking, WriteResult
+from interlock.store.ports import (
+    CellWrite,
+    Lesson,
+    LockMode,
+    LockRequest,
+    LockRow,
+    Released,
+    Taking,
+    Tally,
+    WriteResult,
+)
 from interlock.store.sql import statements
 from interlock.store.sql.locks import key_of, lease_of
 from interlock.store.sql.postgresql import parameters
@@ -359,9 +369,9 @@ async def test_number_goes_on_though_its_row_is_swept_meanwhile(two: Two, postgr
     for _ in range(3):
         held = await granted(one, asking(holder="w1"))
         await one.locks.release("default", "deploy", "w1", held.fence, NOW)
-    assert await one.locks.sweep() == 0  # the first one raises the floor
+    assert await one.locks.sweep(NOW, 0.0) == 0  # the first one raises the floor
     stop = stopped(one, one.locks, "locks_floor")
-    swept, taken = await meet(one.locks.sweep(), stop, other.locks.take(asking(holder="w2"), NOW), postgres_url)
+    swept, taken = await meet(one.locks.sweep(NOW, 0.0), stop, other.locks.take(asking(holder="w2"), NOW), postgres_url)
     assert swept == 1
     assert taken.grant.fence == 4
 
@@ -371,9 +381,9 @@ async def test_row_that_is_taken_meanwhile_is_not_swept(two: Two, postgres_url: 
     one, other = two
     held = await granted(one, asking(holder="w1"))
     await one.locks.release("default", "deploy", "w1", held.fence, NOW)
-    await one.locks.sweep()
+    await one.locks.sweep(NOW, 0.0)
     async with uncommitted(postgres_url, "lock_take", **given(asking(holder="w2"))):
-        sweeping = await later(postgres_url, other.locks.sweep())
+        sweeping = await later(postgres_url, other.locks.sweep(NOW, 0.0))
     assert await sweeping == 0
     assert [each.holder for each in await one.locks.holders("default", "deploy", NOW)] == ["w2"]
 
@@ -385,9 +395,30 @@ async def test_two_who_sweep_raise_the_floor_to_the_largest_number(two: Two, pos
             held = await granted(one, asking(name, holder="w1"))
             await one.locks.release("default", name, "w1", held.fence, NOW)
     stop = stopped(one, one.locks, "locks_floor_raise")
-    assert await meet(one.locks.sweep(), stop, other.locks.sweep(), postgres_url) == (0, 0)
-    await one.locks.sweep()
+    assert await meet(one.locks.sweep(NOW, 0.0), stop, other.locks.sweep(NOW, 0.0), postgres_url) == (0, 0)
+    await one.locks.sweep(NOW, 0.0)
     assert (await granted(one, asking("new"))).fence == 6
+
+
+async def test_lock_that_is_shared_while_it_is_swept_stays_shared(two: Two, postgres_url: str) -> None:
+    """The sweep does not see the share that is being added, but that the number of the lock has grown."""
+    one, other = two
+    share = await granted(one, reading("w1"))
+    await one.locks.release("default", "deploy", "w1", share.fence, NOW)
+    stop = stopped(one, one.locks, "lock_share_add")
+    read, swept = await meet(one.locks.take(reading("w2"), NOW), stop, other.locks.sweep(NOW, 0.0), postgres_url)
+    assert (read.grant.fence, swept) == (share.fence + 1, 0)
+    assert (await other.locks.take(asking(holder="w3"), NOW)).grant is None
+
+
+async def test_reader_who_comes_while_the_lock_is_made_a_free_one_shares_it(two: Two, postgres_url: str) -> None:
+    one, other = two
+    share = await granted(one, reading("w1"))
+    await one.locks.release("default", "deploy", "w1", share.fence, NOW)
+    stop = stopped(one, one.locks, "locks_unshare")
+    swept, read = await meet(one.locks.sweep(NOW, 0.0), stop, other.locks.take(reading("w2"), NOW), postgres_url)
+    assert (swept, read.grant.fence) == (0, share.fence + 1)
+    assert (await one.locks.take(asking(holder="w3"), NOW)).grant is None
 
 
 # -- what is written under a lock ------------------------------------------------------------------------------------
@@ -427,6 +458,20 @@ async def test_outcome_that_two_report_counts_once(two: Two, postgres_url: str, 
     )
     assert reports == (True, False)
     assert ((await row(one)).succeeded, (await row(one)).failed) == (1, 0)
+
+
+async def test_tally_that_meets_an_outcome_loses_neither(two: Two, postgres_url: str) -> None:
+    one, other = two
+    await join(one)
+    slot = await reserve(one, "t1")
+    stop = stopped(one, one.workers, "worker_tally")
+    assert await meet(
+        one.workers.tally("w1", "s1", Tally(taken=2, succeeded=2), T),
+        stop,
+        other.workers.finish(slot, succeeded=True, seconds=1.0, now=T),
+        postgres_url,
+    ) == (True, True)
+    assert ((await row(one)).assigned, (await row(one)).succeeded) == (3, 3)
 
 
 async def test_two_who_learn_at_once_are_both_heard(two: Two, postgres_url: str) -> None:

@@ -104,7 +104,7 @@ async def test_heartbeat_that_comes_after_the_second_look_is_refused(two: Two, p
         one.workers.recover("w1", "s1", T + 150), stop, other.workers.beat("w1", "s1", b"{}", T + 150), postgres_url
     )
     assert recovered is not None
-    assert alive is False
+    assert not alive
 
 
 async def test_heartbeat_that_came_before_it_keeps_the_worker(two: Two, postgres_url: str) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from interlock.store.open import open_store
 from interlock.store.ports import (
+    Heard,
     Lesson,
     LockMode,
     LockRequest,
@@ -177,6 +178,21 @@ async def test_heartbeat_tells_how_the_worker_is(store: Store) -> None:
     assert not await store.workers.beat("w1", "another", b"{}", T + 41)
     assert not await store.workers.beat("nobody", "s1", b"{}", T + 41)
     assert not await store.workers.beat("w1", "", b"{}", T + 41)
+
+
+async def test_heartbeat_is_answered_with_how_many_others_are_stale(store: Store) -> None:
+    """HB-03"""
+    for name in ("w1", "w2", "w3", "gone"):
+        await join(store, name, f"s-{name}")
+    assert await store.workers.leave("gone", "s-gone", T)
+    assert await store.workers.beat("w3", "s-w3", b"{}", T + 60) == Heard(alive=True, stale=0)
+    assert (await store.workers.beat("w1", "s-w1", b"{}", T + 120)).stale == 0
+    assert (await store.workers.beat("w1", "s-w1", b"{}", T + 120.001)).stale == 1
+    assert (await store.workers.beat("w2", "s-w2", b"{}", T + 190)).stale == 1  # w3; itself it does not count
+    assert await store.workers.recover("w3", "s-w3", T + 190)
+    assert (await store.workers.beat("w1", "s-w1", b"{}", T + 191)).stale == 0
+    refused = await store.workers.beat("w3", "s-w3", b"{}", T + 191)
+    assert (refused.alive, refused.stale) == (False, 0)
 
 
 async def test_stale_worker_that_nobody_recovered_is_active_again(store: Store) -> None:

@@ -50,6 +50,8 @@ class Assignment:
 
 
 class LoadBalancer:
+    """Chooses who has a task, and reserves the slot for it."""
+
     def __init__(
         self,
         store: Store,
@@ -162,6 +164,7 @@ class LoadBalancer:
     # -- balance -------------------------------------------------------------------------------------------------
 
     async def get_load_distribution(self) -> LoadDistribution:
+        """Give how much of their slots the workers have taken, each and all together."""
         return distribution(await self._workers(None))
 
     async def rebalance(self) -> Rebalanced:

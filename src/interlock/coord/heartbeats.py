@@ -9,6 +9,10 @@
 Looking: a worker that is stale is recovered in one transaction that makes sure again that it is; several that look at once
 recover it once. That a look failed says nothing about workers: nobody is recovered, and one alert is given. Nobody could be
 heard either while the store was away, so nobody is recovered before all had the time to be heard again.
+
+Who sends looks with what it sends: the store answers a heartbeat with the number of those that are stale, and only if there
+are some, or heartbeats fail, are the workers read. A fleet of n workers costs n statements in each interval, and not n reads
+of n workers.
 """
 
 from __future__ import annotations
@@ -33,6 +37,9 @@ _MARGIN_SECONDS: Final = 2.0  # before others may take its work, a worker stops 
 _MARGIN_SHARE: Final = 0.1  # of the silence, where that is less
 _SEND_SECONDS: Final = 10.0  # a store that does not answer for so long has not taken a heartbeat
 _TIDY_SECONDS: Final = 3600.0
+_WHOLE_LOOKS: Final = (
+    10  # one look in so many reads the workers in any case: one without a lease is told by no heartbeat
+)
 _FAILURES: Final = (errors.Environment, TimeoutError)
 
 Lost = Callable[[str], None]
@@ -71,6 +78,7 @@ class HeartbeatMonitor(Service):
         self._sample = sample or Vitals().sample
         self._scan = _Scan(self, timing.scan_seconds)
         self._sender: _Sender | None = None
+        self._looks = 0
         self._is_away = False
         self._back_at = -math.inf
         self._tidy_at = clock.monotonic() + _TIDY_SECONDS
@@ -103,7 +111,7 @@ class HeartbeatMonitor(Service):
                     f"the worker {worker.id!r} may be silent for {silence:g} s and is heard every {beat:g} s only; register "
                     f"it with silent_seconds of {self._timing.stale_seconds:g}"
                 )
-            told = (self._lost, self._unheard)
+            told = (self._lost, self._unheard, self._scan.look)
             self._sender = _Sender(self._store, self._clock, self._timing, worker, self._sample, *told)
             await self._sender.start()
         await self._scan.start()
@@ -128,7 +136,7 @@ class HeartbeatMonitor(Service):
     async def send_heartbeat(self, worker: Worker, device: Device | None = None) -> bool:
         """Send one heartbeat. False: the worker was given up, or its place was taken. Raises StoreUnavailable."""
         body = device_body(device or self._sample())
-        return await self._store.workers.beat(worker.id, worker.session, body, self._clock.stamp())
+        return bool(await self._store.workers.beat(worker.id, worker.session, body, self._clock.stamp()))
 
     # -- looking -------------------------------------------------------------------------------------------------
 
@@ -149,6 +157,13 @@ class HeartbeatMonitor(Service):
             if self._recovered is not None:
                 self._recovered(found)
         return found
+
+    async def look(self, *, asked: bool) -> None:
+        """Look for the stale, unless heartbeats do it. `asked`: they tell of some, or fail."""
+        self._looks += 1
+        covered = self._sender is not None and self._sender.looks and not self._is_away
+        if asked or not covered or self._looks % _WHOLE_LOOKS == 0:
+            await self.scan()
 
     async def scan(self) -> list[str]:
         """Look once and recover whoever is stale; gives the ids that this process recovered. Never raises for the store."""
@@ -190,9 +205,16 @@ class _Scan(Loop):
     def __init__(self, monitor: HeartbeatMonitor, seconds: float) -> None:
         super().__init__("worker-scan", seconds)
         self._monitor = monitor
+        self._asked = False
+
+    def look(self) -> None:
+        """Ask for a look now."""
+        self._asked = True
+        self.wake()
 
     async def round(self) -> bool:
-        await self._monitor.scan()
+        asked, self._asked = self._asked, False
+        await self._monitor.look(asked=asked)
         return False
 
 
@@ -208,6 +230,7 @@ class _Sender(Loop):
         sample: Callable[[], Device],
         lost: Lost | None,
         unheard: Lost | None,
+        look: Callable[[], None],
     ) -> None:
         super().__init__(f"heartbeat-{worker.id}", timing.beat_seconds)
         self._store = store
@@ -218,10 +241,16 @@ class _Sender(Loop):
         self._deadline: asyncio.TimerHandle | None = None
         self._lost = lost
         self._unheard = unheard
+        self._look = look
         self.failures = 0
         self.is_lost = False
         self.heard_at = -math.inf
         """By the clock of the loop."""
+
+    @property
+    def looks(self) -> bool:
+        """Whether what is sent tells of the stale as often as they are looked for."""
+        return self.failures == 0 and not self.is_lost and self._timing.beat_seconds <= self._timing.scan_seconds
 
     async def start(self) -> None:
         self._heard(asyncio.get_running_loop().time())
@@ -253,14 +282,17 @@ class _Sender(Loop):
         body = device_body(self._sample())
         try:
             async with asyncio.timeout(_SEND_SECONDS):
-                alive = await self._store.workers.beat(self._worker.id, self._worker.session, body, self._clock.stamp())
+                heard = await self._store.workers.beat(self._worker.id, self._worker.session, body, self._clock.stamp())
         except _FAILURES as error:
             self.failures += 1
+            self._look()  # what heartbeats do not tell is looked for, as far as the store can be read
             if self.failures == ALERT_AFTER:
                 telemetry.emit("worker.heartbeat_failed", worker=self._worker.id, failures=self.failures, error=error)
             return False
         self.failures = 0
-        if alive:
+        if heard.stale:
+            self._look()
+        if heard.alive:
             self._heard(sent_at)
         else:
             self._lose()

@@ -42,6 +42,8 @@ _metadata: Final = msgspec.json.Decoder(dict[str, Json])
 
 
 class WorkerRegistry:
+    """Who takes tasks, what they can do and how much they have to do."""
+
     def __init__(self, store: Store, clock: Clock, *, most: int = MOST_WORKERS) -> None:
         """`most`: live workers that the store may have."""
         self._store = store
@@ -133,6 +135,7 @@ class WorkerRegistry:
     # -- looking -------------------------------------------------------------------------------------------------
 
     async def get_worker(self, worker: str) -> Worker | None:
+        """Give a worker, also one that is gone; None: there is none of that id, or it was forgotten."""
         row = await self._store.workers.get(worker, self._clock.stamp())
         return None if row is None else seen(row, self._clock.now())
 

@@ -254,6 +254,54 @@ def test_corrected_diagram_finds_the_worker_at_240_seconds() -> None:
     assert run(_detected(GUIDE, 60.0, 0.001)) == pytest.approx(180.001)
 
 
+def test_documented_example_from_its_first_heartbeat_to_the_recovery() -> None:
+    """HB-04: heartbeats at 0 s, 30 s and 60 s, a crash, looks every 60 s: nothing at 120 s and 180 s, recovered at 240 s."""
+
+    async def main() -> None:
+        async with scripted(now) as store:
+            found: list[float] = []
+            looking = monitor(store, GUIDE, recovered=lambda recovered: found.append(now()))
+            registry = WorkerRegistry(store, LoopClock())
+            await looking.start()
+            beating = HeartbeatMonitor(store, LoopClock(), replace(GUIDE, scan_seconds=1e6), sample=lambda: CALM)
+            await beating.start(await joined(store, timing=GUIDE))
+            await asyncio.sleep(75)
+            await beating.stop(leave=False)  # it is dead
+            assert store.workers.times("beat") == [0.0, 30.0, 60.0]
+            silences = []
+            for moment in (120.0, 150.0, 180.0):
+                await asyncio.sleep(moment - now())
+                worker = await registry.get_worker("w1")
+                assert worker is not None
+                silences.append((worker.silent_seconds, worker.status, list(found)))
+            await asyncio.sleep(239.9 - now())
+            assert found == []
+            await asyncio.sleep(0.2)
+            assert found == [240.0]
+            assert silences == [
+                (pytest.approx(silent, abs=1e-6), WorkerStatus.ACTIVE, []) for silent in (60.0, 90.0, 120.0)
+            ]
+            await looking.stop()
+
+    run(main())
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_worker_is_heard_as_often_as_its_preset_says(name: str) -> None:
+    """HB-01"""
+    timing = preset(name)
+
+    async def main() -> None:
+        async with scripted(now) as store:
+            beating = monitor(store, timing)
+            await beating.start(await joined(store, timing=timing))
+            await asyncio.sleep(10.5 * timing.beat_seconds)
+            assert store.workers.times("beat") == [timing.beat_seconds * number for number in range(11)]
+            await beating.stop()
+
+    run(main())
+
+
 @pytest.mark.parametrize("name", PRESETS)
 def test_detection_is_within_its_bound_whatever_the_phase(name: str) -> None:
     """HB-03: later than the threshold, and at the threshold and one interval at the latest, for every preset."""
@@ -314,6 +362,61 @@ def test_times_that_cannot_go_together_are_refused(wrong: dict[str, Any], words:
 def test_unknown_preset_is_refused() -> None:
     with pytest.raises(errors.Invalid, match="there are fast, balanced"):
         preset("quick")
+
+
+def test_who_sends_does_not_read_the_workers_but_now_and_then() -> None:
+    """What the store answers a heartbeat tells of the stale; one look in ten reads the workers in any case."""
+
+    async def main() -> None:
+        async with scripted(now) as store:
+            beating = monitor(store)
+            await beating.start(await joined(store))
+            await asyncio.sleep(899)
+            assert len(store.workers.times("beat")) == 30
+            assert len(store.workers.times("list")) == 3
+            await beating.stop()
+
+    run(main())
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_detection_by_heartbeats_is_within_the_bound_too(name: str) -> None:
+    """HB-03: two workers of which one dies; the other one finds it."""
+    timing = preset(name)
+    chance = random.Random(name)
+
+    async def passed(before: float) -> float:
+        async with scripted(now) as store:
+            found: list[float] = []
+            living = monitor(store, timing, recovered=lambda recovered: found.append(now()))
+            await living.start(await joined(store, "living", timing))
+            await asyncio.sleep(before)
+            last = now()
+            await joined(store, "dead", timing)
+            await asyncio.sleep(timing.stale_seconds + timing.scan_seconds + 1)
+            await living.stop()
+            assert len(found) == 1
+            return found[0] - last
+
+    low, high = timing.detection
+    for _ in range(10):
+        assert low < run(passed(chance.uniform(0.0, 3 * timing.beat_seconds))) <= high + 1e-6
+
+
+def test_who_is_not_taken_looks_for_itself() -> None:
+    """A store that takes no heartbeats and can be read is looked at as often as ever."""
+
+    async def main() -> None:
+        async with scripted(now) as store:
+            beating = monitor(store)
+            await beating.start(await joined(store))
+            await asyncio.sleep(31)
+            store.workers.away = {"beat", "recover"}
+            await asyncio.sleep(90)
+            assert len([moment for moment in store.workers.times("list") if moment > 31]) >= 3
+            await beating.stop()
+
+    run(main())
 
 
 # -- recovering ------------------------------------------------------------------------------------------------------

@@ -60,6 +60,7 @@ from interlock.store.ports.upkeep import EndedRun, Upkeep
 from interlock.store.ports.views import EventRow, RunRow, Views
 from interlock.store.ports.workers import (
     Choice,
+    Heard,
     Lesson,
     NewWorker,
     Recovered,
@@ -93,6 +94,7 @@ __all__ = [
     "EndedRun",
     "EventRow",
     "GraphTask",
+    "Heard",
     "HistoryRow",
     "InboxRow",
     "Joined",

@@ -62,6 +62,19 @@ class WorkerRow(Row, frozen=True, kw_only=True):
         return self.silent_seconds is None or self.silent_seconds > self.may_be_silent_seconds
 
 
+class Heard(Row, frozen=True, kw_only=True):
+    """What the store answers a heartbeat, in the one statement that takes it. True when the worker lives.
+
+    `stale`: how many others were silent for too long, as far as leases tell: one look less for who is heard.
+    """
+
+    alive: bool
+    stale: int = 0
+
+    def __bool__(self) -> bool:
+        return self.alive
+
+
 class Registered(StrEnum):
     REGISTERED = "registered"
     TAKEN = "taken"
@@ -213,8 +226,8 @@ class Workers(Slots, Choices, Protocol):
         """Register a process. One that has the id and is stale is recovered first and replaced; a live one keeps it."""
         ...
 
-    async def beat(self, worker: str, session: str, metrics: bytes, now: float | None) -> bool:
-        """Note that a worker lives, and how it is. False: it was recovered, or replaced; it must stop at once.
+    async def beat(self, worker: str, session: str, metrics: bytes, now: float | None) -> Heard:
+        """Note that a worker lives, and how it is. Not alive: it was recovered, or replaced; it must stop at once.
 
         A stale worker that nobody recovered yet is active again."""
         ...

@@ -18,7 +18,7 @@ import msgspec
 
 from interlock.model.json import Json
 from interlock.model.worker import WorkerState
-from interlock.store.ports import NewWorker, Recovered, Registered, WorkerEvent, WorkerRow, news
+from interlock.store.ports import Heard, NewWorker, Recovered, Registered, WorkerEvent, WorkerRow, news
 from interlock.store.sql import locks, queue, slots
 from interlock.store.sql.choices import SqlChoices
 from interlock.store.sql.slots import SqlSlots
@@ -66,11 +66,12 @@ class SqlWorkers(SqlSlots, SqlChoices):
 
         return await self._database.write(work, counted=False, tells=_FREED)
 
-    async def beat(self, worker: str, session: str, metrics: bytes, now: float | None) -> bool:
+    async def beat(self, worker: str, session: str, metrics: bytes, now: float | None) -> Heard:
         row = {"worker": worker, "session": session, "metrics": metrics, "now": now}
 
-        async def work(transaction: Transaction) -> bool:
-            return bool(await transaction.run("worker_beat", row))
+        async def work(transaction: Transaction) -> Heard:
+            rows = await transaction.rows("worker_beat", row)
+            return Heard(alive=True, stale=rows[0][0]) if rows else Heard(alive=False)
 
         return await self._database.write(work, counted=False, tells=0, once=True)
 
