@@ -12,7 +12,7 @@ FULLY_COVERED_FILES := $(patsubst %,engine/%.py,bindings calls cause compensatio
   requesting requests rollback state steps)
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-quick test-long chaos storm soak idle reliability simulate bench bench-peers bench-smoke docs check \
+.PHONY: help env demo test test-quick test-engines test-long chaos storm soak idle reliability simulate bench bench-peers bench-smoke docs check \
   format clean
 
 help:  ## list the targets
@@ -42,7 +42,10 @@ test: $(STAMP)  ## run all tests and check the coverage
 	done
 
 test-quick: $(STAMP)  ## run the unit and store tests without coverage, such as for another Python: VENV=.venv-3.13
-	$(BIN)/python -m pytest -n 2 tests/unit tests/store -k "not pgbouncer and not postgresql"
+	$(BIN)/python -m pytest -n 2 tests/unit tests/store -k "not postgresql"
+
+test-engines: $(STAMP)  ## run the store tests on an older PostgreSQL and behind PgBouncer, which pip does not bring
+	$(BIN)/python -m pytest -n 2 tests/store -m "engines and not chaos"
 
 test-long: $(STAMP)  ## run what `make test` takes samples of: every commit of a saga, every edit, 500 seeds, deliberate defects
 	$(BIN)/python -m pytest -n 2 tests/unit tests/store tests/acceptance tests/simulation -m chaos
@@ -52,11 +55,11 @@ chaos: $(STAMP)  ## kill, stop and restart nodes and servers under load; takes m
 	INTERLOCK_CHAOS=$(INTERLOCK_CHAOS) $(BIN)/python -m pytest tests/chaos -m chaos -n 0 -s
 
 # Bounded: make storm. At full scale: make storm FULL=1, which takes hours and fills in docs/explanation/reliability.json.
-storm: $(STAMP)  ## let kills, stops, restarts and shortages rage over real nodes and servers
+storm: $(STAMP)  ## let kills, stops, restarts, shortages and jumping clocks rage over real nodes and servers
 ifdef FULL
 	PYTHONPATH=src:tests $(BIN)/python -m chaos.storm --record
 else
-	$(BIN)/python -m pytest tests/chaos/test_storm.py tests/chaos/test_exhaustion.py -m chaos -n 0 -s
+	$(BIN)/python -m pytest tests/chaos/test_storm.py tests/chaos/test_exhaustion.py tests/chaos/test_clock.py -m chaos -n 0 -s
 endif
 
 # 24 hours; shorter: make soak SOAK_MINUTES=20

@@ -25,6 +25,8 @@ from interlock.store.open import open_store
 
 NOBODY = 65534
 NEWEST = "18"
+_MEMORY = "/dev/shm"
+_MEMORY_BYTES = 2 * 1024**3
 
 
 def binaries() -> dict[str, Path]:
@@ -48,6 +50,9 @@ class Server:
         give(folder)
         self._run("initdb", "-D", str(self._data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync")
         relaxed = () if durable else ("fsync=off", "full_page_writes=off", "synchronous_commit=off")
+        self.free: list[str] = []
+        """Migrated databases that nobody has now."""
+        self.fingerprint = ""
         self._settings = (*relaxed, "max_connections=200", "shared_buffers=32MB", *settings)
         self.start()
 
@@ -84,7 +89,7 @@ class Server:
 @contextlib.contextmanager
 def running(version: str, *, durable: bool = False, settings: tuple[str, ...] = ()) -> Iterator[Server]:
     """Give a server that is stopped and removed at the end."""
-    folder = Path(tempfile.mkdtemp(prefix="interlock-pg-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="interlock-pg-", dir="/tmp" if durable else _fast_folder()))
     folder.chmod(0o755)
     server = None
     try:
@@ -95,6 +100,14 @@ def running(version: str, *, durable: bool = False, settings: tuple[str, ...] = 
             with contextlib.suppress(AssertionError):  # a test may have stopped it
                 server.stop("immediate")
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _fast_folder() -> str:
+    """Give where files are made fast: a database has a thousand, and what is not durable needs no disk."""
+    with contextlib.suppress(OSError):
+        if shutil.disk_usage(_MEMORY).free > _MEMORY_BYTES and os.access(_MEMORY, os.W_OK):
+            return _MEMORY
+    return "/tmp"
 
 
 @functools.cache
@@ -130,12 +143,103 @@ async def _template(server: Server) -> None:
 @contextlib.asynccontextmanager
 async def database(server: Server, *, migrated: bool = True) -> AsyncIterator[str]:
     """Give the URL of a database of one's own, dropped at the end."""
-    name = f"test_{uuid.uuid4().hex}"
-    await _execute(server, f"CREATE DATABASE {name}" + (" TEMPLATE template_store" if migrated else ""))
+    name = await _made(server, migrated=migrated)
     try:
         yield server.url(name)
     finally:
-        await _execute(server, f"DROP DATABASE {name} WITH (FORCE)")
+        await _drop(server, name)
+
+
+@contextlib.asynccontextmanager
+async def lent(server: Server) -> AsyncIterator[str]:
+    """Give the URL of a migrated database of one's own that others had before: making one costs ten times as much as emptying it.
+
+    At the end it must be as it was made but for rows, else it is dropped.
+    """
+    name = server.free.pop() if server.free else await _made(server)
+    try:
+        yield server.url(name)
+    finally:
+        if await _emptied(server, name):
+            server.free.append(name)
+        else:
+            await _drop(server, name)
+
+
+async def _made(server: Server, *, migrated: bool = True) -> str:
+    name = f"test_{uuid.uuid4().hex}"
+    await _execute(server, f"CREATE DATABASE {name}" + (" TEMPLATE template_store" if migrated else ""))
+    return name
+
+
+async def _drop(server: Server, name: str) -> None:
+    await _execute(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+async def _emptied(server: Server, name: str) -> bool:
+    """End what is connected to a database and delete its rows. False: more than its rows has changed, or it is gone."""
+    try:
+        connection = await asyncpg.connect(server.url(name))
+    except asyncpg.PostgresError:
+        return False
+    try:
+        await connection.execute(_END_OTHERS)
+        if await connection.fetchval(_FINGERPRINT) != await _fingerprint(server):
+            return False
+        await connection.execute(_EMPTY)
+        return True
+    finally:
+        await connection.close()
+
+
+async def _fingerprint(server: Server) -> str:
+    """Give what tells a database that is as it was made from one that is not."""
+    if not server.fingerprint:
+        connection = await asyncpg.connect(server.url("template_store"))
+        try:
+            server.fingerprint = await connection.fetchval(_FINGERPRINT)
+        finally:
+            await connection.close()
+    return server.fingerprint
+
+
+_END_OTHERS = """
+SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
+_FINGERPRINT = """
+SELECT md5(string_agg(line, E'\\n' ORDER BY line)) FROM (
+  SELECT concat_ws(' ', 'relation', c.oid::regclass, c.relkind, c.reloptions,
+                   (SELECT string_agg(concat_ws(' ', a.attname, a.atttypid::regtype, a.attnotnull, a.attstorage), ',' ORDER BY a.attnum)
+                    FROM pg_attribute AS a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)) AS line
+  FROM pg_class AS c WHERE c.relnamespace = 'public'::regnamespace
+  UNION ALL SELECT concat_ws(' ', 'function', proname, prosrc) FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+  UNION ALL SELECT concat_ws(' ', 'trigger', tgname, tgrelid::regclass, tgenabled) FROM pg_trigger WHERE NOT tgisinternal
+  UNION ALL SELECT concat_ws(' ', 'constraint', conname, conrelid::regclass, pg_get_constraintdef(oid))
+  FROM pg_constraint WHERE connamespace = 'public'::regnamespace
+  UNION ALL SELECT concat_ws(' ', 'schema', nspname) FROM pg_namespace WHERE nspname NOT LIKE 'pg\\_%'
+  UNION ALL SELECT concat_ws(' ', 'settings', setconfig) FROM pg_db_role_setting AS s
+  WHERE s.setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())
+  UNION ALL SELECT concat_ws(' ', 'meta', name, value) FROM meta
+  UNION ALL SELECT concat_ws(' ', 'migration', name) FROM migrations
+) AS lines
+"""
+_EMPTY = """
+DO $$
+DECLARE
+  item text;
+  has_rows boolean;
+BEGIN
+  FOR item IN SELECT oid::regclass FROM pg_class
+  WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND relname NOT IN ('meta', 'migrations') LOOP
+    EXECUTE format('SELECT EXISTS (SELECT 1 FROM %s)', item) INTO has_rows;
+    IF has_rows THEN EXECUTE format('TRUNCATE %s', item); END IF;
+  END LOOP;
+  FOR item IN SELECT format('%I', sequencename) FROM pg_sequences WHERE schemaname = 'public' AND last_value IS NOT NULL LOOP
+    EXECUTE format('ALTER SEQUENCE %s RESTART', item);
+  END LOOP;
+  DELETE FROM pg_statistic WHERE starelid IN (SELECT oid FROM pg_class WHERE relnamespace = 'public'::regnamespace);
+END $$
+"""
 
 
 async def _execute(server: Server, sql: str) -> None:

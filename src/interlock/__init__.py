@@ -74,8 +74,9 @@ _MODULES = {name: module for module, names in _WHERE.items() for name in names}
 __all__ = [
     "Conflict", "Coordination", "Interlock", "InterlockError", "Invalid", "LeaseLost", "Limit", "LockError", "NotFound",
     "Rate", "Retries", "Run", "RunCancelled", "RunFaulted", "Step", "StepContext", "StepFailed", "StepLost", "StepTimeout",
-    "SyncError", "Token", "WorkerError", "Workflow", "__version__", "continue_as_new", "gather", "now", "patched", "random", "run_workflow", "set_attributes", "set_progress",
-    "set_status", "sleep", "sleep_until", "step", "step_context", "token", "uuid", "wait_for_event", "workflow",
+    "SyncError", "Token", "WorkerError", "Workflow", "__version__", "continue_as_new", "gather", "now", "patched",
+    "random", "run_workflow", "set_attributes", "set_progress", "set_status", "sleep", "sleep_until", "step",
+    "step_context", "token", "uuid", "wait_for_event", "workflow",
 ]  # fmt: skip
 
 

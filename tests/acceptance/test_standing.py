@@ -15,7 +15,7 @@ from interlock import config, errors, telemetry
 from interlock.app import standing, stranded
 from interlock.app.node import Node
 from interlock.app.readiness import STORE_AWAY, Readiness
-from interlock.app.serving import Serving
+from interlock.app.serving import Serving, executing
 from interlock.app.session import Session
 from interlock.app.standing import Standing
 from interlock.app.stranded import Stranded
@@ -239,7 +239,7 @@ async def test_store_that_is_away_makes_a_node_unready_until_it_is_back(
 async def test_node_that_lost_its_lease_joins_again_and_goes_on(tmp_path: Path) -> None:
     told: list[str] = []
     detach = telemetry.attach(lambda name, fields: told.append(name))
-    serving = Serving(settings(tmp_path), ("engine", "dispatcher"))
+    serving = Serving(settings(tmp_path), executing(("engine", "dispatcher")))
     running = asyncio.create_task(serving.run())
     await until(lambda: told.count("node.joined") == 1)
     async with Session.open(settings(tmp_path)) as app:

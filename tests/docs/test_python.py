@@ -97,9 +97,9 @@ class Walk:
             job = self.beside[-1]
             job.send_signal(signal.SIGKILL)
             job.wait(SECONDS)
-        elif program == "interlock":
+        elif program == "interlock" and arguments[-1] != "&":
             self.show(arguments, command, where)
-        elif program == "python" and arguments[-1] == "&":
+        elif program in ("interlock", "python") and arguments[-1] == "&":
             self.begin([program, *arguments[:-1]], command, where)
         elif program == "python":
             self.run([program, *arguments], command, where)

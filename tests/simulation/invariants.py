@@ -46,6 +46,7 @@ def violations(world: World, client: Client) -> Iterator[str]:
             yield from _end(world, row, work, client.expected[work.id])
             yield from _effects(world, row, work, client.expected[work.id])
     yield from _undos(world, client, runs, histories)
+    yield from _remembered(world, runs, histories)
     yield from _apart(world)
     yield from _crowded(world)
     states = dict(world.rows("SELECT task, state FROM tasks"))
@@ -182,6 +183,32 @@ def _undos(world: World, client: Client, runs: list[RunRow], histories: dict[str
                 yield f"{begun} of {row.id} were undone, and no rollback began"
         elif begun != completed[::-1] and not _has_zombies(world.plan):
             yield f"{row.id} completed {completed}, and undid {begun}"
+
+
+def _remembered(world: World, runs: list[RunRow], histories: dict[str, list[Event]]) -> Iterator[str]:
+    """What an effect writes to shared memory was written as often as its result was recorded."""
+    changes = dict(world.rows("SELECT key, count(*) FROM cell_changes WHERE space = 'tasks' GROUP BY key"))
+    places = {entry.at: (entry.run, entry.path) for entry in world.ledger.entries if not entry.undoes}
+    written: Counter[tuple[str, str]] = Counter()
+    for label in world.ledger.remembered:
+        written[places[label]] += changes.get(label, 0)
+    recorded = Counter((row.id, path) for row in runs for path in _results(histories[row.run]))
+    for place, times in sorted(written.items()):
+        if times != recorded[place]:
+            yield f"{place} was recorded {recorded[place]} times, and written to shared memory {times} times"
+
+
+def _results(history: list[Event]) -> Iterator[str]:
+    """Give the paths of effects that gave a result, as often as they did."""
+    asked: set[tuple[str, str]] = set()
+    for event in history:
+        match event:
+            case Requested():
+                asked.add((event.scope, event.path))
+            case Returned(failed=None) | Awaited(fault=None) | Completed():
+                if (event.scope, event.path) in asked:
+                    asked.discard((event.scope, event.path))
+                    yield event.path
 
 
 def _completed(world: World, row: RunRow, history: list[Event]) -> list[str]:

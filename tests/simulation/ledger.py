@@ -41,6 +41,8 @@ class Ledger:
     """How often an effect that is to fail at first did so."""
     tokens: dict[str, str] = field(default_factory=dict)
     """The texts that were handed out, by label."""
+    remembered: set[str] = field(default_factory=set)
+    """The effects that write to shared memory when they are done, by label."""
 
     def begin(self, at: str, actor: object, *, undoes: bool = False) -> Entry:
         launch = LAUNCH.get()

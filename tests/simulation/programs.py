@@ -15,11 +15,13 @@ from interlock import (
     run_workflow,
     sleep,
     step,
+    step_context,
     token,
     wait_for_event,
     workflow,
 )
 from interlock import continue_as_new as renew
+from interlock.model.task import PythonTarget
 from simulation import ledger as ledgers
 from simulation.loop import ACTOR
 from simulation.tree import BURNT, MODULUS, Burnt, Tree, added, multiplied
@@ -32,7 +34,10 @@ _QUICK = Retries(count=3, lost=10, delay=0.05, jitter=0.0)
 
 
 async def performed(at: str, n: int, k: int, seconds: float, fails: int = 0) -> int:
-    """Do an effect: note its beginning, take a while, note its end. The first `fails` times it fails."""
+    """Do an effect: note its beginning, take a while, note its end. The first `fails` times it fails.
+
+    A function also writes to shared memory; a command has none.
+    """
     ledger = ledgers.current()
     entry = ledger.begin(at, ACTOR.get())
     try:
@@ -47,6 +52,10 @@ async def performed(at: str, n: int, k: int, seconds: float, fails: int = 0) -> 
     except Burnt:
         ledger.end(entry, "failed")
         raise
+    launch = ledgers.LAUNCH.get()
+    if launch is not None and isinstance(launch.target, PythonTarget):
+        step_context().memory.set(at, n, space="tasks")
+        ledger.remembered.add(at)
     ledger.end(entry, "done")
     return multiplied(n, k)
 

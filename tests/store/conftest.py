@@ -16,8 +16,15 @@ from interlock.store.open import open_store
 from interlock.store.ports import Store
 from interlock.store.sql.postgresql.store import PostgresStore
 
+BACKENDS = [
+    "sqlite-file",
+    "sqlite-memory",
+    "postgresql-18",
+    *(pytest.param(name, marks=pytest.mark.engines) for name in ("postgresql-15", "pgbouncer-18")),
+]
 
-@pytest.fixture(params=["sqlite-file", "sqlite-memory", "postgresql-18", "postgresql-15", "pgbouncer-18"])
+
+@pytest.fixture(params=BACKENDS)
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
     async with contextlib.AsyncExitStack() as stack:
         opened = await open_store(await _url(request.param, tmp_path, stack))
@@ -35,10 +42,17 @@ async def _url(backend: str, folder: Path, stack: contextlib.AsyncExitStack) -> 
     if kind == "pgbouncer" and required.may_skip("pgbouncer", pooler.is_there()):
         pytest.skip("PgBouncer is not installed")
     server = await asyncio.to_thread(postgres.shared, detail)
-    url = await stack.enter_async_context(postgres.database(server))
     if kind == "pgbouncer":
+        url = await stack.enter_async_context(postgres.database(server))
         return url.replace(f":{server.port}/", f":{await asyncio.to_thread(postgres.pooled, detail)}/")
-    return url
+    return await stack.enter_async_context(postgres.lent(server))
+
+
+@pytest.fixture
+async def postgres_url(postgres_server: postgres.Server) -> AsyncIterator[str]:
+    """A migrated database of the test's own on the newest server, which others had before."""
+    async with postgres.lent(postgres_server) as url:
+        yield url
 
 
 @pytest.fixture

@@ -9,10 +9,20 @@ import msgspec
 import pytest
 
 from interlock import errors
-from interlock.store.ports import CellChange, CellRow, CellWrite, LockRequest, Store, WriteResult, Written
+from interlock.store.ports import (
+    CellChange,
+    CellRow,
+    CellWrite,
+    Committed,
+    LockRequest,
+    NewCells,
+    Store,
+    WriteResult,
+    Written,
+)
+from store.rows import accepting, batch
 
 NOW = 1_000.0
-KEPT_SECONDS = 86_400.0
 
 
 def write(key: str = "k", value: bytes | None = b"1", **more: Any) -> CellWrite:
@@ -353,8 +363,8 @@ async def test_the_end_of_a_values_time_is_told_once_when_it_is_swept_or_overwri
     assert over is not None
     await put(store, "overwritten", b"2", now=NOW + 2)
     await put(store, "swapped", b"3", now=NOW + 2, base=over.version)
-    assert await store.cells.sweep(NOW + 2, KEPT_SECONDS) == 1
-    assert await store.cells.sweep(NOW + 2, KEPT_SECONDS) == 0
+    assert await store.cells.expire(NOW + 2) == 1
+    assert await store.cells.expire(NOW + 2) == 0
     found = await changes(store, after)
     assert told(found)[3:] == [
         ("overwritten", None), ("overwritten", b"2"), ("swapped", None), ("swapped", b"3"), ("swept", None),
@@ -419,7 +429,7 @@ async def test_a_deleted_cell_is_forgotten_after_a_while_and_its_versions_do_not
 async def test_more_is_swept_than_one_transaction_takes(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("interlock.store.sql.cells._SWEPT_AT_ONCE", 3)
     await store.cells.write("default", [write(f"k{number}", ttl_seconds=1.0) for number in range(7)], NOW)
-    assert await store.cells.sweep(NOW + 1, KEPT_SECONDS) == 7
+    assert await store.cells.expire(NOW + 1) == 7
     assert await store.cells.sweep(NOW + 2, 0.0) == 7 + 14
 
 
@@ -453,3 +463,41 @@ async def test_cells_are_written_in_a_callers_transaction(store: Store) -> None:
         await joined.store.cells.write("default", [write("b")], NOW)
         assert await joined.store.cells.read("default", "global", "b", NOW) is not None
     assert told(await changes(store, after)) == [("b", b"1")]
+
+
+# -- with a run's commit -----------------------------------------------------------------------------------------------
+
+
+async def test_a_commit_and_its_cells_are_stored_together_or_not_at_all(store: Store) -> None:
+    """MS-01: what a step writes is there with its result, once, and not when the commit is refused."""
+    after = await end(store)
+    new = NewCells(
+        namespace="default", now=NOW, writes=[write("a"), write("b", b"2", ttl_seconds=5.0), write("c", None)]
+    )
+    group = [accepting(f"r{number}", cells=new) for number in range(3)]
+    group += [batch("missing", seq=3, cells=NewCells(namespace="default", now=NOW, writes=[write("never")]))]
+    results = await asyncio.gather(*(store.journal.commit(each) for each in group))
+    assert results == [Committed.APPLIED] * 3 + [Committed.STALE]
+    assert await store.journal.commit(batch("r1", cells=new)) is Committed.STALE
+    assert await value(store, "a") == b"1"
+    assert await value(store, "b", NOW + 4) == b"2"
+    assert await value(store, "b", NOW + 5) is None
+    assert await read(store, "never") is None
+    found = await changes(store, after)
+    assert sorted(told(found)) == [("a", b"1")] * 3 + [("b", b"2")] * 3
+
+
+async def test_cells_of_a_run_that_joins_a_transaction_are_undone_with_it(store: Store) -> None:
+    new = NewCells(namespace="default", now=NOW, writes=[write()])
+
+    async def commit_in_vain() -> None:
+        async with store.transaction() as joined:
+            assert await joined.store.journal.commit(accepting(cells=new)) is Committed.APPLIED
+            raise RuntimeError("undone")
+
+    with pytest.raises(RuntimeError, match="undone"):
+        await commit_in_vain()
+    assert await read(store) is None
+    async with store.transaction() as joined:
+        assert await joined.store.journal.commit(accepting(cells=new)) is Committed.APPLIED
+    assert await value(store) == b"1"

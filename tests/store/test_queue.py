@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 
 from interlock.engine import cause
 from interlock.model import fault
+from interlock.model.call import Requirements
 from interlock.model.fault import Fault
 from interlock.model.states import RunStatus, TaskState
 from interlock.model.task import Cancelled, Done, Failed, FailureClass
-from interlock.store.ports import LogLine, Store
+from interlock.store.ports import Able, GraphTask, LogLine, Store
 from store.rows import accepting, batch, new_task, node
 
 
@@ -220,3 +222,97 @@ async def test_burying_a_node_leaves_the_owner_of_ended_runs_to_be_read(store: S
     row = await store.views.run(None, "r1")
     assert row is not None
     assert row.owner == "n1"
+
+
+# -- workers: tasks that ask for something ------------------------------------------------------------------------------
+
+
+async def _picky(store: Store) -> None:
+    """A task for each thing that may be asked for, and one that asks for nothing, the least urgent of all."""
+    asked = {
+        "skills": Requirements(skills=("rust", "cuda")),
+        "region": Requirements(region="eu"),
+        "type": Requirements(type="build"),
+        "cpu": Requirements(cpu=4),
+        "memory": Requirements(memory=512.5),
+        "all": Requirements(skills=("rust",), region="eu", type="build", cpu=2, memory=100),
+        "any": None,
+    }
+    tasks = [
+        new_task(name, effect=number, pool="gpu", priority=0 if name == "any" else 5, requires=requires)
+        for number, (name, requires) in enumerate(asked.items(), 1)
+    ]
+    await store.journal.commit(accepting(tasks=tasks))
+
+
+@pytest.mark.parametrize(
+    ("able", "fitting"),
+    [
+        (Able(), {"any", "type"}),
+        (Able(skills=["rust"]), {"any", "type"}),
+        (Able(skills=["cuda", "rust", "x"]), {"any", "type", "skills"}),
+        (Able(region="eu"), {"any", "type", "region"}),
+        (Able(region="us"), {"any", "type"}),
+        (Able(types=["build", "test"]), {"any", "type"}),
+        (Able(types=["test"]), {"any"}),
+        (Able(cpu=4), {"any", "type", "cpu"}),
+        (Able(cpu=3.9, memory=512), {"any", "type"}),
+        (Able(memory=512.5), {"any", "type", "memory"}),
+        (
+            Able(skills=["rust", "cuda"], region="eu", types=["build"], cpu=4, memory=1000),
+            {"any", "skills", "region", "type", "cpu", "memory", "all"},
+        ),
+    ],
+)
+async def test_worker_sees_the_tasks_that_it_can_do(store: Store, able: Able, fitting: set[str]) -> None:
+    await _picky(store)
+    found = await store.queue.waiting("gpu", able, 10)
+    assert {task.task for task in found} == fitting
+    assert found[-1].task == "any"  # the urgent ones first
+
+
+async def test_waiting_task_says_what_it_asks_for(store: Store) -> None:
+    await _picky(store)
+    found = {task.task: task for task in await store.queue.waiting("gpu", Able(region="eu"), 10)}
+    assert found["region"].requires == Requirements(region="eu")
+    assert found["any"].requires == Requirements()
+    assert (found["region"].priority, found["any"].priority) == (5, 0)
+    assert await store.queue.waiting("local", Able(), 10) == []
+
+
+async def test_task_that_nobody_can_do_holds_up_no_other(store: Store) -> None:
+    tasks = [
+        new_task(f"t{number:03}", effect=number, pool="gpu", requires=Requirements(skills=("none",)))
+        for number in range(1, 150)
+    ]
+    tasks.append(new_task("u", effect=200, pool="gpu"))
+    await store.journal.commit(accepting(tasks=tasks))
+    assert [task.task for task in await store.queue.waiting("gpu", Able(), 1)] == ["u"]
+
+
+async def test_named_tasks_are_claimed_and_no_others(store: Store) -> None:
+    tasks = [new_task(name, effect=number, pool="gpu") for number, name in enumerate("abcd", 1)]
+    await store.journal.commit(accepting(tasks=tasks))
+    claim = {"node": "n1", "pool": "gpu", "slots": 4, "limit": 4, "ttl_seconds": 60.0, "now": 100.0, "own": False}
+    assert [task.task for task in await store.queue.claim(**claim, only=["c", "x"])] == ["c"]
+    assert await store.queue.claim(**claim, only=["c"]) == []
+    assert await store.queue.claim(**claim | {"pool": "local"}, only=["a"]) == []
+    assert await store.queue.claim(**claim, only=[]) == []
+    found = await store.queue.waiting("gpu", Able(), 10)
+    assert [task.task for task in found] == ["a", "b", "d"]
+
+
+async def test_named_claim_keeps_to_the_slots_and_takes_others_for_those_that_are_gone(store: Store) -> None:
+    tasks = [new_task(name, effect=number, pool="gpu") for number, name in enumerate("abcd", 1)]
+    await store.journal.commit(accepting(tasks=tasks))
+    await store.queue.claim("n2", "gpu", 1, 1, 60.0, 100.0, own=False, only=["a"])
+    claimed = await store.queue.claim("n1", "gpu", 2, 9, 60.0, 100.0, own=False, only=["a", "b", "c", "d"])
+    assert [task.task for task in claimed] == ["b", "c"]
+    assert await store.queue.claim("n1", "gpu", 2, 9, 60.0, 100.0, own=False, only=["d"]) == []
+
+
+async def test_task_of_a_graph_may_ask_for_something_too(store: Store) -> None:
+    task = new_task("g", "graph", 1, pool="gpu", requires=Requirements(skills=("rust",)))
+    await store.graphs.load([GraphTask(task=task)], 100.0)
+    assert await store.queue.waiting("gpu", Able(), 10) == []
+    assert [each.task for each in await store.queue.waiting("gpu", Able(skills=["rust"]), 10)] == ["g"]

@@ -371,3 +371,29 @@ async def test_connections_that_broke_are_replaced(behind: Behind) -> None:
     between.cut_all()
     assert await store.journal.load("nothing") is None
     assert await _until_told(lambda: store.journal.commit(accepting())) is Committed.APPLIED
+
+
+async def test_two_workers_that_want_the_same_tasks_take_each_once(two: Two) -> None:
+    await _enqueue(two[0], 40)
+    names = [f"r1-t{number:03}" for number in range(1, 41)]
+    claims = [
+        two[number % 2].queue.claim(f"n{number}", "local", 4, 4, 60.0, 100.0, own=False, only=names)
+        for number in range(12)
+    ]
+    taken = [task.task for claimed in await asyncio.gather(*claims) for task in claimed]
+    assert len(taken) == len(set(taken))
+    left = await two[0].queue.claim("last", "local", 40, 40, 60.0, 100.0, own=False, only=names)
+    assert sorted([*taken, *(task.task for task in left)]) == names  # what another one was taking was skipped, not lost
+
+
+async def test_two_named_claims_that_count_at_once_never_exceed_the_slots(two: Two, postgres_url: str) -> None:
+    one, other = two
+    await _enqueue(one, 5)
+    names = [f"r1-t{number:03}" for number in range(1, 6)]
+    stop = stopped(one, one.queue, "pool_occupancy")
+    first = asyncio.create_task(one.queue.claim("n1", "local", 1, 9, 60.0, 100.0, own=False, only=names))
+    await stop.reached.wait()
+    second = asyncio.create_task(other.queue.claim("n1", "local", 1, 9, 60.0, 100.0, own=False, only=names))
+    await is_blocked(postgres_url)
+    stop.go_on.set()
+    assert sorted([len(await first), len(await second)]) == [0, 1]

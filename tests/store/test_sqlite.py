@@ -64,6 +64,8 @@ HOT = {
     "task_ready_own": "tasks_ready",
     "tasks_claim": "tasks_ready",
     "tasks_claim_own": "tasks_ready",
+    "tasks_waiting": "tasks_ready",
+    "tasks_claim_named": "sqlite_autoindex_tasks_1",
     "leases_expired": "leases_expiring",
     "leases_extend": "leases_held",
     "node_renew": "leases_held",

@@ -19,6 +19,7 @@ from interlock.store.ports import (
     SlotRow,
     Store,
     Taking,
+    Tally,
     WorkerRow,
     WorkerState,
     news,
@@ -481,3 +482,28 @@ async def test_slot_of_a_transaction_that_is_rolled_back_is_free(store: Store) -
     async with store.transaction() as transaction:
         assert await transaction.store.workers.reserve("w1", "s1", "t1", T) is not None
     assert (await row(store)).active == 1
+
+
+# -- workers that take their tasks out of the queue ---------------------------------------------------------------------
+
+
+async def test_what_a_worker_did_is_counted_and_learned_from(store: Store) -> None:
+    await join(store)
+    assert await store.workers.tally("w1", "s1", Tally(taken=3), T + 1)
+    found = await row(store)
+    assert (found.assigned, found.assigned_at, found.failed_at) == (3, T + 1, None)
+    lesson = Lesson(strategy="least_loaded", factor=2.0, prior=0.2, low=0.1, high=0.9)
+    done = Tally(succeeded=2, failed=1, seconds=4.5, lessons=[lesson, lesson])
+    assert await store.workers.tally("w1", "s1", done, T + 2)
+    found = await row(store)
+    assert (found.assigned, found.assigned_at, found.failed_at) == (3, T + 1, T + 2)
+    assert (found.succeeded, found.failed, found.busy_seconds) == (2, 1, 4.5)
+    assert await store.workers.weights() == {"least_loaded": pytest.approx(0.8)}
+
+
+async def test_process_that_lost_its_place_counts_nothing(store: Store) -> None:
+    await join(store)
+    lesson = Lesson(strategy="least_loaded", factor=2.0, prior=0.2, low=0.1, high=0.9)
+    assert not await store.workers.tally("w1", "s0", Tally(taken=1, succeeded=1, lessons=[lesson]), T)
+    assert (await row(store)).assigned == 0
+    assert await store.workers.weights() == {}

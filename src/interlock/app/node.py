@@ -19,6 +19,7 @@ from interlock.app.shortages import Shortages
 from interlock.app.standing import Standing
 from interlock.app.workflows import Workflows
 from interlock.config import Settings
+from interlock.coord.expiry import Expiry
 from interlock.dispatch.dispatcher import Dispatcher
 from interlock.dispatch.logbook import Logbook
 from interlock.effects.openapi.documents import Documents
@@ -42,6 +43,7 @@ from interlock.store.ports import NodeRow, Store
 ENGINE: Final = "engine"
 DISPATCHER: Final = "dispatcher"
 ROLES: Final = (ENGINE, DISPATCHER)
+ASKED_BY: Final = "`interlock nodes drain`"
 
 _DRAIN_SECONDS: Final = 5.0
 _STALLED_SECONDS: Final = 2.0  # a thread that comes to run so late was kept from it
@@ -77,6 +79,7 @@ class Node(Service):
         self.failed = asyncio.Event()
         self.failure: errors.Environment | None = None
         self.asked_to_drain = asyncio.Event()
+        self.asked_by = ASKED_BY
         node = self.row.node
         self._pinned = pinned
         self._shortages = shortages
@@ -172,6 +175,7 @@ class Node(Service):
             node, store, readiness or Readiness(lambda reasons: None), self._claims.refusals, self.asked_to_drain.set
         )
         self._housekeeping = Housekeeping(store, clock, settings.retention)
+        self._expiry = Expiry(store, clock)
         self._stack = AsyncExitStack()
         self._started = False
 
@@ -204,7 +208,7 @@ class Node(Service):
             services.append(self._dispatcher)
         services.append(self._recovery)
         if not self._pinned:
-            services += [self._standing, self._housekeeping, Trim()]
+            services += [self._standing, self._housekeeping, self._expiry, Trim()]
             if ENGINE in self._roles:
                 services.append(self._claims)
         return services

@@ -146,8 +146,8 @@ class Performer:
                     return f"python.functions does not name {node.work.function!r}"
                 if not self._allows(function):
                     return f"python.allow does not name the module of {function!r}"
-                if node.work.isolated or (function, place.folder) in self._found:
-                    continue  # an isolated one is imported elsewhere
+                if node.work.isolated or node.pool or (function, place.folder) in self._found:
+                    continue  # it is imported elsewhere
                 try:  # in a thread, since importing a module may take seconds
                     await asyncio.to_thread(functions.find, function, place.folder)
                 except functions.Unusable as error:

@@ -11,29 +11,60 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Final, Protocol, TypeAlias
 
 from interlock import errors, telemetry
-from interlock.app.node import Node
 from interlock.app.readiness import DEAF, DRAINING, STARTING, STORE_AWAY, Readiness
 from interlock.app.session import Session
 from interlock.app.shortages import Shortages
 from interlock.app.supplies import measures
 from interlock.config import Settings
 from interlock.service import SystemClock
+from interlock.store.ports import NodeRow
 
 _RETRY_SECONDS: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
 
 
-class Serving:
-    """One `interlock node`. `readiness` tells how it stands; `drain` and `hurry` end it."""
+class Served(Protocol):
+    """A node that is served: what executes runs, or a worker. `asked_by`: who asks it to drain."""
 
-    def __init__(self, settings: Settings, roles: Sequence[str]) -> None:
+    row: NodeRow
+    failed: asyncio.Event
+    failure: errors.Environment | None
+    asked_to_drain: asyncio.Event
+    asked_by: str
+
+    async def quiesce(self, seconds: float, hurry: asyncio.Event) -> None:
+        """Take nothing new and let what runs end, at most so long, or until `hurry`."""
+        ...
+
+
+Bring: TypeAlias = Callable[[Session, Readiness, Shortages], AbstractAsyncContextManager[Served]]
+"""Starts a node in an open store, and stops it at the end of the block."""
+
+
+def executing(roles: Sequence[str]) -> Bring:
+    """Give what brings a node that executes runs, with some of its roles."""
+
+    @contextlib.asynccontextmanager
+    async def bring(app: Session, readiness: Readiness, shortages: Shortages) -> AsyncIterator[Served]:
+        yield await app.bring_node(
+            pinned=False, allow_all_python=False, roles=tuple(roles), readiness=readiness, shortages=shortages
+        )  # the session stops it
+
+    return bring
+
+
+class Serving:
+    """One `interlock node`, or worker. `readiness` tells how it stands; `drain` and `hurry` end it."""
+
+    def __init__(self, settings: Settings, bring: Bring) -> None:
         self.readiness = Readiness(lambda reasons: telemetry.emit("node.readiness", reasons=reasons))
         self._shortages = Shortages(measures(settings.store.url), SystemClock(), self.readiness)
         self._settings = settings
-        self._roles = tuple(roles)
+        self._bring = bring
         self._leaving = asyncio.Event()
         self._hurry = asyncio.Event()
 
@@ -76,14 +107,10 @@ class Serving:
 
     async def _once(self) -> None:
         """Be a node until it is to leave, or has lost its lease."""
-        async with Session.open(self._settings) as app:
-            node = await app.bring_node(
-                pinned=False,
-                allow_all_python=False,
-                roles=self._roles,
-                readiness=self.readiness,
-                shortages=self._shortages,
-            )
+        async with (
+            Session.open(self._settings) as app,
+            self._bring(app, self.readiness, self._shortages) as node,
+        ):
             self.readiness.remove(STORE_AWAY)
             self.readiness.remove(STARTING)
             telemetry.emit("node.joined", node=node.row.node, roles=node.row.roles, store=app.store.url)
@@ -97,7 +124,7 @@ class Serving:
             await node.quiesce(self._settings.node.grace_seconds, self._hurry)
         telemetry.emit("node.left", node=node.row.node)
 
-    async def _until_over(self, node: Node) -> None:
+    async def _until_over(self, node: Served) -> None:
         waits = [asyncio.create_task(each.wait()) for each in (self._leaving, node.failed, node.asked_to_drain)]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
@@ -105,9 +132,9 @@ class Serving:
             for wait in waits:
                 wait.cancel()
         if node.asked_to_drain.is_set() and not self._leaving.is_set():
-            self.drain("asked to by `interlock nodes drain`")
+            self.drain(f"asked to by {node.asked_by}")
 
-    async def _note_draining(self, app: Session, node: Node) -> None:
+    async def _note_draining(self, app: Session, node: Served) -> None:
         """Let others see that this node claims nothing any more; one that could not be told sees it by its lease."""
         with contextlib.suppress(errors.Environment):
             await app.store.nodes.drain(node.row.node, app.clock.now())

@@ -15,7 +15,7 @@ import msgspec
 from interlock import errors, telemetry
 from interlock.app import loading
 from interlock.app.node import ROLES
-from interlock.app.serving import Serving
+from interlock.app.serving import Serving, executing
 from interlock.cli import context, glyphs
 from interlock.cli.attend import INTERRUPTED
 from interlock.cli.output import answer, note, reserved
@@ -28,9 +28,16 @@ _TOLD: Final = {
     "node.joined", "node.left", "node.lost", "node.draining", "node.store_away", "node.buried", "node.deaf", "node.heard",
     "node.readiness", "node.short", "node.enough", "run.claimed", "run.found", "run.refused", "run.released",
     "run.dropped", "attempt.adopted", "attempt.lost", "attempt.broken", "retention.pruned", "loop.failed",
-    "python.step_in_finally",
+    "python.step_in_finally", "worker.registered", "worker.listens", "worker.took", "worker.ended", "worker.drained",
+    "worker.deregistered", "worker.recovered", "worker.lost", "worker.unheard", "worker.heartbeat_failed",
+    "worker.scan_failed", "worker.scan_works", "worker.no_context",
 }  # fmt: skip
 _WRONG: Final = {
+    "worker.lost",
+    "worker.unheard",
+    "worker.heartbeat_failed",
+    "worker.scan_failed",
+    "worker.no_context",
     "node.lost",
     "node.store_away",
     "node.short",
@@ -52,10 +59,10 @@ async def node(modules: list[str], roles: str, seconds: float | None) -> int:
     chosen = _roles(roles)
     loading.load(modules, context.folder())
     settings = context.settings()
-    serving = Serving(settings, chosen)
-    detach = telemetry.attach(_log)
+    serving = Serving(settings, executing(chosen))
+    detach = telemetry.attach(log)
     try:
-        with reserved(), _hearing(serving):
+        with reserved(), hearing(serving):
             await serving.run(seconds)
     finally:
         detach()
@@ -81,7 +88,7 @@ def _roles(text: str) -> list[str]:
 
 
 @contextlib.contextmanager
-def _hearing(serving: Serving) -> Iterator[None]:
+def hearing(serving: Serving) -> Iterator[None]:
     """Drain at the first signal, and end at once at the second; heard even while a step keeps the loop busy."""
     loop = asyncio.get_running_loop()
     heard: list[int] = []
@@ -100,7 +107,7 @@ def _hearing(serving: Serving) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _log(name: str, fields: Mapping[str, Any]) -> None:
+def log(name: str, fields: Mapping[str, Any]) -> None:
     """Write what operators want to know as one line of key=value. That the store is away is told once, not per loop."""
     if name not in _TOLD or isinstance(fields.get("error"), errors.StoreUnavailable | errors.StoreFull):
         return

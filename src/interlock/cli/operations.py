@@ -16,6 +16,7 @@ nodes = typer.Typer(help="List and drain the nodes of the store.", rich_markup_m
 def register(app: typer.Typer) -> None:
     """Add the commands of this module to the program."""
     app.command()(node)
+    app.command()(worker)
     app.add_typer(nodes, name="nodes")
     app.add_typer(workers, name="workers")
     app.command("check-deploy")(check_deploy)
@@ -49,6 +50,64 @@ def node(
     from interlock.cli import node as module  # noqa: PLC0415 (start-up: help must not wait for the engine)
 
     return _perform(module.node(app or [], roles, module.seconds(for_)))
+
+
+def worker(
+    pool: Annotated[str, typer.Option("--pool", metavar="NAME", help="The pool whose tasks it takes.")] = "workers",
+    id: Annotated[
+        str | None, typer.Option("--id", metavar="ID", help="Its name; host and process if not given.")
+    ] = None,
+    skills: Annotated[str | None, typer.Option("--skills", metavar="A,B", help="What it can do.")] = None,
+    types: Annotated[
+        str | None, typer.Option("--types", metavar="A,B", help="The types of tasks that it takes; all if not given.")
+    ] = None,
+    region: Annotated[str | None, typer.Option("--region", metavar="REGION", help="Where it is.")] = None,
+    slots: Annotated[
+        int | None,
+        typer.Option("--slots", metavar="N", min=1, max=10_000, help="Tasks at once; the cores if not given."),
+    ] = None,
+    cores: Annotated[
+        float | None, typer.Option("--cores", metavar="N", min=0, help="Cores that tasks may ask for.")
+    ] = None,
+    memory: Annotated[
+        float | None, typer.Option("--memory", metavar="MB", min=0, help="Megabytes that tasks may ask for.")
+    ] = None,
+    for_: Annotated[
+        str | None, typer.Option("--for", metavar="DURATION", help="Drain after so long, such as 55m.")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option("--port", metavar="N", min=0, max=65_535, help="For /health on loopback; 0 for any.")
+    ] = None,
+    listen: Annotated[
+        str | None, typer.Option("--listen", metavar="HOST:PORT", help="For /health, elsewhere than on loopback.")
+    ] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option("--folder", metavar="FOLDER", help="For tasks whose own folder is not on this machine."),
+    ] = None,
+    strategy: Annotated[
+        str | None, typer.Option("--strategy", metavar="NAME", help="How the pool's tasks are shared out.")
+    ] = None,
+) -> int:
+    """Take the tasks of a pool until told to stop."""
+    from interlock.cli import worker as module  # noqa: PLC0415 (start-up: help must not wait for the engine)
+
+    given = module.Given(
+        pool=pool,
+        id=id,
+        skills=skills,
+        types=types,
+        region=region,
+        slots=slots,
+        cores=cores,
+        memory=memory,
+        for_=for_,
+        port=port,
+        listen=listen,
+        folder=folder,
+        strategy=strategy,
+    )
+    return _perform(module.worker(given))
 
 
 def check_deploy(

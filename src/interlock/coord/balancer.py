@@ -9,11 +9,12 @@ tells of workers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from interlock import errors, telemetry
+from interlock.coord import allotment
 from interlock.coord.answers import Undoing, answered
 from interlock.coord.loads import Given, LoadDistribution, Rebalanced, distribution, given, plan
 from interlock.coord.workers import seen
@@ -126,14 +127,7 @@ class LoadBalancer:
 
     def in_order(self, waiting: Sequence[Task], now: float) -> list[Task]:
         """Give tasks in the order in which they are to be done."""
-        return sorted(
-            waiting,
-            key=lambda task: (
-                -tasks.urgency(task, now, self._ageing_seconds),
-                now if task.created_at is None else task.created_at,
-                task.id,
-            ),
-        )
+        return allotment.in_order(waiting, now, self._ageing_seconds)
 
     async def explain(self, task: Task, among: Iterable[str] | None = None) -> Decision:
         """Say who would have a task now and why, and why the others cannot; reserves nothing."""
@@ -247,9 +241,14 @@ class LoadBalancer:
 def _lessons(slot: SlotRow, *, succeeded: bool) -> list[Lesson]:
     """Give what the voters that chose this worker learn; nothing when the task was moved there, or nobody voted."""
     chosen = given(slot)
+    return lessons(chosen.voters, succeeded=succeeded) if slot.worker == chosen.worker else []
+
+
+def lessons(voters: Collection[Strategy], *, succeeded: bool) -> list[Lesson]:
+    """Give what the strategies that voted for a worker learn from what became of its task."""
     factor = _REWARD if succeeded else 1 / _REWARD
     return [
         Lesson(strategy=voter, factor=factor, prior=prior, low=prior * _LEAST, high=prior * _MOST)
         for voter, prior in VOTES.items()
-        if voter in chosen.voters and slot.worker == chosen.worker
+        if voter in voters
     ]

@@ -15,7 +15,8 @@ from typing import Any, Final, TypeVar
 
 from interlock import errors
 from interlock.coord.balancer import LoadBalancer
-from interlock.coord.heartbeats import HeartbeatMonitor
+from interlock.coord.expiry import Expiry
+from interlock.coord.heartbeats import Found, HeartbeatMonitor, Lost
 from interlock.coord.locks import TTL_SECONDS, Duration, LockManager
 from interlock.coord.memory import MemorySyncManager
 from interlock.coord.tidying import Tidying
@@ -45,6 +46,9 @@ class Coordination:
         timing: Timing = BALANCED,
         most_workers: int = MOST_WORKERS,
         strategy: Strategy | str = Strategy.LEAST_LOADED,
+        lost: Lost | None = None,
+        unheard: Lost | None = None,
+        recovered: Found | None = None,
         connections: int = 4,
         clock: Clock | None = None,
     ) -> None:
@@ -55,7 +59,9 @@ class Coordination:
         `namespace`: the tenant whose locks and memory these are. `lock_ttl`: of locks that name none. `metadata`: told with
         every lock. `memory_cache`: how many cells of shared memory are kept here, see MemorySyncManager. `timing`:
         of heartbeats, see `interlock.coord.timing`. `most_workers`: that may be registered. `strategy`: of the load balancer.
-        `connections`: to a PostgreSQL store. `clock`: for tests.
+        `lost`: called with the id of this process's worker when another one has its place, or it was given up. `unheard`:
+        called with it shortly before others may believe it dead. `recovered`: called with each worker that this process gave
+        up. `connections`: to a PostgreSQL store. `clock`: for tests.
         """
         self.url: Final = url
         self.namespace: Final = namespace
@@ -67,6 +73,7 @@ class Coordination:
         self._timing = timing
         self._most_workers = most_workers
         self._strategy = strategy
+        self._told = (lost, unheard, recovered)
         self._connections = connections
         self._stack = AsyncExitStack()
         self._store: Store | None = None
@@ -104,13 +111,20 @@ class Coordination:
         )
         await self._locks.start()
         self._stack.push_async_callback(self._locks.stop)
-        self._memory = MemorySyncManager(store, self._clock, self.namespace, self.worker, cache=self._memory_cache)
-        await self._memory.start()
-        self._stack.push_async_callback(self._memory.stop)
+        memory = MemorySyncManager(store, self._clock, self.namespace, self.worker, cache=self._memory_cache)
+        self._memory = memory
+        await memory.start()
+        self._stack.push_async_callback(memory.stop)
+        expiry = Expiry(store, self._clock, lambda: memory.is_watched)
+        await expiry.start()
+        self._stack.push_async_callback(expiry.stop)
         self._workers = WorkerRegistry(store, self._clock, most=self._most_workers)
         self._balancer = LoadBalancer(store, self._clock, self._strategy)
         self._stack.push_async_callback(self._balancer.stop)
-        self._heartbeats = HeartbeatMonitor(store, self._clock, self._timing)
+        lost, unheard, recovered = self._told
+        self._heartbeats = HeartbeatMonitor(
+            store, self._clock, self._timing, lost=lost, unheard=unheard, recovered=recovered
+        )
         self._stack.push_async_callback(self._heartbeats.stop)
         tidying = Tidying(store, self._clock)
         self._stack.push_async_callback(tidying.stop)

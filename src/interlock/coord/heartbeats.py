@@ -84,6 +84,11 @@ class HeartbeatMonitor(Service):
         """Heartbeats in a row that the store did not take."""
         return 0 if self._sender is None else self._sender.failures
 
+    @property
+    def silent_seconds(self) -> float | None:
+        """Seconds since the last heartbeat that the store took was sent; None without a worker."""
+        return None if self._sender is None else asyncio.get_running_loop().time() - self._sender.heard_at
+
     # -- life ----------------------------------------------------------------------------------------------------
 
     async def start(self, worker: Worker | None = None) -> None:
@@ -215,6 +220,8 @@ class _Sender(Loop):
         self._unheard = unheard
         self.failures = 0
         self.is_lost = False
+        self.heard_at = -math.inf
+        """By the clock of the loop."""
 
     async def start(self) -> None:
         self._heard(asyncio.get_running_loop().time())
@@ -261,6 +268,7 @@ class _Sender(Loop):
 
     def _heard(self, sent_at: float) -> None:
         """Count the silence that is allowed from when the heartbeat was sent: nobody can have heard it earlier."""
+        self.heard_at = sent_at
         if self._deadline is not None:
             self._deadline.cancel()
         silence = self._worker.may_be_silent_seconds

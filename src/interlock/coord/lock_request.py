@@ -41,6 +41,8 @@ _TAKING: Final = {Strategy.STEAL_STALE: Taking.STALE, Strategy.FORCE_ACQUIRE: Ta
 
 _sessions = itertools.count(1)
 _session: ContextVar[tuple[object, int] | None] = ContextVar("interlock_lock_session", default=None)
+thread: Final[ContextVar[int | None]] = ContextVar("interlock_lock_thread", default=None)
+"""The number of a thread that waits for what it calls on the loop: each of its calls is a task, but it is one who waits."""
 
 
 class Requests:
@@ -86,7 +88,9 @@ class Requests:
         )
 
     def _of_task(self) -> str:
-        """Name the present asyncio task: what it holds while it waits is what a deadlock is made of."""
+        """Name the present asyncio task, or the thread it works for: what it holds and waits for makes a deadlock."""
+        if (number := thread.get()) is not None:
+            return f"{self._process}/thread-{number}"
         task = asyncio.current_task()
         known = _session.get()
         if known is None or known[0] is not task:

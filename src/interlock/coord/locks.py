@@ -356,6 +356,7 @@ class LockManager:
     # -- reading -------------------------------------------------------------------------------------------------
 
     async def is_locked(self, name: str) -> bool:
+        """Say whether anybody holds a lock now."""
         return bool(await self.holders(name))
 
     async def get_lock(self, name: str) -> Held | None:

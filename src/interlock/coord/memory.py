@@ -35,14 +35,13 @@ from interlock.coord.resolvers import Resolve
 from interlock.coord.watch import Watch
 from interlock.model import duration, json
 from interlock.model.json import Json
+from interlock.model.memory_names import LARGEST_VALUE as LARGEST_VALUE
 from interlock.service import Clock, Service
 from interlock.store.ports import CellRow, CellWrite, Store, WriteResult, Written
 
 Duration: TypeAlias = str | float | timedelta | Mapping[str, float]
 """A time span: "30s", "5m", "PT5M", a number of seconds, a timedelta, {"minutes": 5}."""
 
-LARGEST_VALUE: Final = 1024 * 1024
-"""Bytes of JSON. Every watcher of the space reads every change."""
 SYNC_SECONDS: Final = 5.0
 FLUSH_SECONDS: Final = 0.1
 
@@ -259,6 +258,11 @@ class MemorySyncManager(Service):
         watch = Watch(self._store, self._namespace, _space(space), pattern, after)
         self._watches.add(watch)
         return watch
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether this process watches something."""
+        return bool(self._watches)
 
     @property
     def metrics(self) -> MemoryMetrics:

@@ -61,6 +61,12 @@ def pulled(worker: Worker, urgency: float, waiting: int) -> Decision:
     return Decision(strategy=None, chosen=worker.id, reason=reason, candidates=[candidate])
 
 
+def left_over(worker: Worker, seconds: float) -> Decision:
+    """Explain why a worker took a task that was for another one, or that nobody was meant to have yet."""
+    reason = f"it waited for longer than {seconds:g} s, and whoever it was for has not taken it"
+    return Decision(strategy=None, chosen=worker.id, reason=reason, candidates=[Candidate(worker=worker.id)])
+
+
 def moved(source: str, target: Worker) -> Decision:
     """Explain why a task that was not started has another worker now."""
     reason = f"moved from {source}, which had too many: {target.active} of {target.capacity} slots were taken here"

@@ -439,7 +439,7 @@ class Engine(Service):
         try:
             outcome = await self._performer.perform(request, live.place)
             if isinstance(outcome, Done) and payload.exceeds(outcome.value, _LARGE_BYTES):
-                outcome = Done(await asyncio.to_thread(payload.prepared, outcome.value))
+                outcome = Done(await asyncio.to_thread(payload.prepared, outcome.value), outcome.memory)
         except Exception as error:  # noqa: BLE001 (a step without an outcome would wait for ever)
             telemetry.emit("effect.broken", run=live.run, path=request.path, error=error)
             outcome = _broken(error)

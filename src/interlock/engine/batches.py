@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -12,11 +13,12 @@ from interlock.engine.live import LiveRun
 from interlock.engine.machine import Decision
 from interlock.engine.patience import Patience
 from interlock.engine.rows import Rows
+from interlock.model import json
 from interlock.model.call import LimitOf
 from interlock.model.event import Requested
-from interlock.model.task import EffectRequest, Place, TokenTarget, WorkflowTarget
+from interlock.model.task import EffectRequest, MemoryWrite, Place, TokenTarget, WorkflowTarget
 from interlock.service import Clock
-from interlock.store.ports import Batch, LimitSet, NewRun, NewTask, NewToken, Post
+from interlock.store.ports import Batch, CellWrite, LimitSet, NewCells, NewRun, NewTask, NewToken, Post
 
 POOL: Final = "local"
 
@@ -64,6 +66,8 @@ class Batches:
         )
         if live.accept_large:
             batch = msgspec.structs.replace(batch, large={**batch.large, **live.accept_large})
+        if work.memory:
+            batch = msgspec.structs.replace(batch, cells=_cells(place, work.memory, self._clock.stamp()))
         return batch, listeners
 
     def _task(self, place: Place, request: EffectRequest) -> NewTask:
@@ -80,7 +84,25 @@ class Batches:
             attempt=request.attempt,
             any_exit_code=request.result in ("code", "all"),
             limits=[limit.name for limit in request.limits],
+            requires=request.requires,
         )
+
+
+def _cells(place: Place, memory: Sequence[MemoryWrite], now: float | None) -> NewCells:
+    return NewCells(
+        namespace=place.namespace,
+        now=now,
+        writes=[
+            CellWrite(
+                space=write.space,
+                key=write.key,
+                value=None if write.deletes else json.encode(write.value),
+                writer=place.id,
+                ttl_seconds=write.ttl_seconds,
+            )
+            for write in memory
+        ],
+    )
 
 
 def _is_elsewhere(request: EffectRequest) -> bool:

@@ -125,9 +125,10 @@ def _ask(m: Machine, ask: Ask) -> None:
 def settle(m: Machine, scope: Scope, frame: Frame, outcome: Outcome) -> None:
     """Apply the outcome of a call's effect."""
     match outcome:
-        case Done(value=value):
+        case Done(value=value, memory=memory):
             try:
                 _return(m, scope, output=m.payload(value))
+                m.decision.memory.extend(memory)
             except StepFault as found:
                 _fail(m, scope, Failed(FailureClass.INVALID, found.fault))
         case Snoozed(delay_seconds=delay):

@@ -147,10 +147,11 @@ def _settle(m: Machine, effect: int, outcome: Outcome) -> None:
         return
     node = m.graph.nodes[frame.path]
     match outcome:
-        case Done(value=value):
+        case Done(value=value, memory=memory):
             try:
                 output = m.payload(requests.shaped(node.work, value, frame.input.value))
                 steps.complete(m, scope, node, frame, output)
+                m.decision.memory.extend(memory)
                 if compensation.awaits(m, scope):
                     compensation.awaited(m, scope, node.path, None)
             except StepFault as found:

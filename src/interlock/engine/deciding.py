@@ -129,6 +129,7 @@ def add(total: Decision, part: Decision) -> None:
     total.events += part.events
     total.requests += part.requests
     total.emitted += part.emitted
+    total.memory += part.memory
     total.interrupts |= part.interrupts
     total.more = part.more
     if part.interrupts:

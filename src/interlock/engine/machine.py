@@ -25,7 +25,7 @@ from interlock.model.event import BranchEnded, Called, Event, Looped, Requested,
 from interlock.model.fault import Fault
 from interlock.model.json import Json
 from interlock.model.payload import Payload
-from interlock.model.task import EffectRequest
+from interlock.model.task import EffectRequest, MemoryWrite
 from interlock.secrets.bound import Bound
 
 MAX_PAYLOAD_BYTES: Final = 64 * 1024 * 1024
@@ -50,6 +50,7 @@ class Decision:
     pending      an expression to evaluate elsewhere first; then decide again with its answer added
     consumed     False while the cause itself still waits for that answer
     more         there is more to do at once: the decision only paused to let others run
+    memory       what a finished step writes to shared memory
     wants_undos  the rollback needs the next memos with an undo; then decide again with them
     """
 
@@ -60,6 +61,7 @@ class Decision:
     pending: Evaluate | None = None
     consumed: bool = True
     more: bool = False
+    memory: list[MemoryWrite] = field(default_factory=list)
     wants_undos: bool = False
 
 

@@ -31,6 +31,7 @@ def call(m: Machine, scope: Scope, frame: Frame) -> None:
         pool=step.pool if step else "",
         priority=step.priority if step else 0,
         limits=step.limits if step else (),
+        requires=step.requires if step else None,
     )
     m.emit(
         events.Requested(

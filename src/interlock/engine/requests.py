@@ -45,7 +45,7 @@ def build(m: Machine, scope: Scope, node: Node, frame: Frame) -> EffectRequest:
         case PythonWork(function=function, arguments=arguments):
             given = m.evaluate(arguments, data, bindings, goes_out=True)
             target = _convert(PythonTarget, {"function": function, "arguments": given})
-            isolated = node.work.isolated
+            isolated, queued = node.work.isolated, bool(node.pool)
         case ChildWork():
             target = WorkflowTarget(
                 namespace=node.work.namespace,
@@ -73,6 +73,8 @@ def build(m: Machine, scope: Scope, node: Node, frame: Frame) -> EffectRequest:
         isolated=isolated,
         result=result,
         has_secrets=m.secrets is not None,
+        pool=node.pool,
+        requires=node.requires,
     )
 
 

@@ -17,7 +17,7 @@ from interlock import errors
 from interlock.expr import template
 from interlock.expr.jq import Expression
 from interlock.expr.template import Template
-from interlock.flow import calling, compile_events, extendable, failing, pointer, running
+from interlock.flow import calling, compile_events, extendable, failing, pointer, requirements, running
 from interlock.flow import document as doc
 from interlock.flow.document import Workflow
 from interlock.flow.fetched import Fetched
@@ -168,6 +168,8 @@ class _Compiler:
             tolerates=extension.get("on_error") == "continue",
             budgets=retry.budgets(extension.get("retry", {}), self._budgets),
             idempotency_key=condition(extension.get("idempotency_key")),
+            pool=extension.get("pool", ""),
+            requires=requirements.of(extension.get("requires")),
             undo=None if task.undo is None else self._undo(named, task.undo, path, definition),
             in_undo=self._in_undo,
         )

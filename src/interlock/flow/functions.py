@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from interlock import errors
-from interlock.flow.python import raised, registry
+from interlock.flow.python import raised, registry, step_context
 from interlock.flow.python.step import Step
 from interlock.model import fault, json
 from interlock.model.fault import Fault
@@ -107,9 +107,9 @@ class Prepared:
         if self.step is None:
             return result(value)
         if self.undoes:
-            return Done(None)
+            return Done(None, step_context.written())
         try:
-            return Done(self.step.signature.encode_result(value))
+            return Done(self.step.signature.encode_result(value), step_context.written())
         except errors.Invalid as error:
             text = Fault(type=fault.RUNTIME, status=500, title="Result cannot be stored", detail=str(error))
             return Failed(FailureClass.INVALID, text)
@@ -161,7 +161,7 @@ def check_call(function: Callable[..., Json], target: PythonTarget) -> None:
 def result(value: Json) -> Outcome:
     """Give the outcome of a call that returned; its value must be JSON."""
     try:
-        return Done(json.decode(stdlib_json.dumps(value, allow_nan=False)))
+        return Done(json.decode(stdlib_json.dumps(value, allow_nan=False)), step_context.written())
     except (TypeError, ValueError, msgspec.MsgspecError, RecursionError) as error:
         detail = (
             f"it returned {type(value).__name__}, which is not JSON: {error}; return dicts, lists, strings or numbers"

@@ -16,6 +16,7 @@ from interlock import errors
 from interlock.expr.jq import Expression
 from interlock.expr.template import Template
 from interlock.model import retry
+from interlock.model.call import Requirements
 from interlock.model.event import UNDO
 from interlock.model.json import Json
 from interlock.model.task import FailureClass
@@ -304,6 +305,9 @@ class Node:
     tolerates: bool = False
     budgets: Mapping[FailureClass, int] = field(default_factory=lambda: retry.WORKFLOW_BUDGETS)
     idempotency_key: Expression | None = None
+    pool: str = ""
+    """Where its effect goes through the queue to; "" for where effects of its kind are performed anyway."""
+    requires: Requirements | None = None
     extends: str | None = None
     """In the list of an extension, and for the node around it: the step that is extended."""
     undo: str | None = None

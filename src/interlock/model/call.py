@@ -37,12 +37,23 @@ class LimitOf(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     burst: int = 1
 
 
+class Requirements(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a task asks of the worker that performs it: all of `skills`, the same `region`, one that takes tasks of this
+    `type`, at least so many cores (`cpu`) and megabytes (`memory`)."""
+
+    skills: tuple[str, ...] = ()
+    region: str | None = None
+    type: str = ""
+    cpu: float = 0.0
+    memory: float = 0.0
+
+
 class StepCall(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="step"):
     """A call of the function `package.module:function`.
 
     `pool`: where it runs, "" for the node itself. `retries`: author's budgets by failure class. `undo`: the call that undoes
     it, of the same function with `undoes`. `idempotency_key`: "" for the run's and the call's own. `cache`: the name and key
-    under which its result may be kept, and for how many seconds.
+    under which its result may be kept, and for how many seconds. `requires`: of the worker that performs it.
     """
 
     function: str
@@ -57,6 +68,7 @@ class StepCall(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ta
     idempotency_key: str = ""
     limits: tuple[LimitOf, ...] = ()
     cache: tuple[str, str, float] | None = None
+    requires: Requirements | None = None
 
 
 class SleepCall(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="sleep"):

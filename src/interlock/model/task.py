@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from interlock.model.call import LimitOf
+from interlock.model.call import LimitOf, Requirements
 from interlock.model.fault import Fault
 from interlock.model.json import Json
 
@@ -28,10 +28,21 @@ class FailureClass(StrEnum):
     INVALID = "invalid"  # the request itself is wrong; trying again cannot help
 
 
-class Done(msgspec.Struct, frozen=True, tag="done"):
-    """The attempt succeeded with this value."""
+class MemoryWrite(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A change of shared memory that belongs to a result. `ttl_seconds`: how long the value lasts, None for ever."""
+
+    key: str
+    space: str
+    value: Json = None
+    deletes: bool = False
+    ttl_seconds: float | None = None
+
+
+class Done(msgspec.Struct, frozen=True, tag="done", omit_defaults=True):
+    """The attempt succeeded with this value. `memory`: what is to be stored in the transaction that stores it."""
 
     value: Json = None
+    memory: tuple[MemoryWrite, ...] = ()
 
 
 class Failed(msgspec.Struct, frozen=True, tag="failed", omit_defaults=True):
@@ -157,7 +168,7 @@ class EffectRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     `attempt` counts executions of the step from 1. `queued`: through the queue, not in the node. `result` is OWS `return`
     for processes, "" for others. `has_secrets`: the target may hold markers of secrets. `pool`: where it goes through the
-    queue to; `limits`: what its attempts count against there.
+    queue to; `limits`: what its attempts count against there; `requires`: of the worker that takes them.
     """
 
     effect: int
@@ -172,6 +183,7 @@ class EffectRequest(msgspec.Struct, frozen=True, kw_only=True):
     pool: str = ""
     priority: int = 0
     limits: tuple[LimitOf, ...] = ()
+    requires: Requirements | None = None
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):

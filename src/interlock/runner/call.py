@@ -18,6 +18,7 @@ from typing import Final
 import msgspec
 
 from interlock.flow import functions
+from interlock.flow.python import step_context
 from interlock.model.json import Json
 from interlock.model.supervision import RESULT_FILE
 from interlock.model.task import Outcome, PythonTarget
@@ -54,6 +55,7 @@ def perform(target: PythonTarget, folder: str) -> Outcome:
         prepared = functions.prepared(target, folder)
     except functions.Unusable as error:
         return functions.invalid(str(error))
+    step_context.set(None)
     try:
         value = prepared.call()
         return prepared.result(asyncio.run(_awaited(value)) if inspect.isawaitable(value) else value)

@@ -11,7 +11,7 @@ import msgspec
 from interlock import errors
 from interlock.model.fault import Fault
 from interlock.model.json import Json
-from interlock.model.task import Done, Failed, Outcome
+from interlock.model.task import Done, Failed, MemoryWrite, Outcome
 from interlock.secrets.bound import SHORTEST, pattern
 from interlock.secrets.form import HIDDEN, PATTERN, START
 from interlock.secrets.markers import Markers, Reference, in_form, text_of
@@ -52,8 +52,8 @@ class Revealed(Generic[T]):
         if self._inside is None:
             return outcome
         match outcome:
-            case Done(value=value):
-                return Done(self._value(value))
+            case Done(value=value, memory=memory):
+                return Done(self._value(value), tuple(self._write(write) for write in memory))
             case Failed(failure=failure, fault=fault):
                 return Failed(failure, self._fault(fault))
             case _:
@@ -62,6 +62,9 @@ class Revealed(Generic[T]):
     def stream(self, write: Callable[[str, str], None]) -> Stream:
         """Give what takes the pieces of an attempt's output and passes them on with every value hidden."""
         return Stream(write, self._texts)
+
+    def _write(self, write: MemoryWrite) -> MemoryWrite:
+        return msgspec.structs.replace(write, key=self._text(write.key), value=self._value(write.value))
 
     def _value(self, value: Json) -> Json:
         match value:

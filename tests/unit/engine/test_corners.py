@@ -12,6 +12,7 @@ from interlock.engine import state as states
 from interlock.engine.cause import Cancel, Continue, Drain, Recover, Reopen, Resume, Start, Suspend, Tick
 from interlock.model import event as events
 from interlock.model import fault
+from interlock.model.call import Requirements
 from interlock.model.payload import Payload
 from interlock.model.states import RunStatus
 from interlock.model.task import Done, FailureClass, HttpTarget, ScriptTarget, ShellTarget
@@ -687,3 +688,21 @@ def test_pause_splits_a_decision() -> None:
     world.start()
     assert world.output == {"n": 40}
     assert world.decisions > 3
+
+
+# -- pools -----------------------------------------------------------------------------------------------------------
+
+
+def test_effect_of_a_pool_goes_through_the_queue_with_what_it_requires_and_again_when_it_is_lost() -> None:
+    asked = "metadata: {interlock: {pool: gpu, requires: {skills: [cuda]}}}"
+    world = World(f"do: [{{a: {{call: 'python:jobs:train', with: {{}}, {asked}}}}}]")
+    expected = (True, "gpu", Requirements(skills=("cuda",)))
+    world.start()
+    first = world.requests["a"]
+    assert (first.queued, first.pool, first.requires) == expected
+    world.failed("a", FailureClass.LOST)
+    world.later(60)
+    again = world.requests["a"]
+    assert (again.queued, again.pool, again.requires, again.attempt) == (*expected, 2)
+    world.done("a", 7)
+    assert world.output == 7

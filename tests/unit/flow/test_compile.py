@@ -31,6 +31,7 @@ from interlock.flow.graph import (
     WaitWork,
 )
 from interlock.model import retry
+from interlock.model.call import Requirements
 from interlock.model.event import LIST_END, RUN_END
 from interlock.model.task import FailureClass
 
@@ -409,3 +410,20 @@ def test_step_is_known_by_its_path_or_by_a_name_that_only_it_has() -> None:
         graph.named("b")
     with pytest.raises(errors.NotFound, match="no step 'd'; its steps are"):
         graph.named("d")
+
+
+def test_pool_and_requirements_stand_at_their_node() -> None:
+    graph = compiled(
+        """
+        do:
+          - a: {run: {shell: {command: x}}, metadata: {interlock: {pool: gpu, requires: {skills: [rust], cpu: 2}}}}
+          - b: {call: 'python:a:b', metadata: {interlock: {pool: gpu}}}
+          - c: {run: {shell: {command: x}}}
+        """
+    )
+    asked = {path: (node.pool, node.requires) for path, node in graph.nodes.items()}
+    assert asked == {
+        "/do/0/a": ("gpu", Requirements(skills=("rust",), cpu=2.0)),
+        "/do/1/b": ("gpu", None),
+        "/do/2/c": ("", None),
+    }

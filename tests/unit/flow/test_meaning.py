@@ -273,7 +273,50 @@ def test_built_keys_of_our_metadata_are_taken(content):
     )
 
 
-@pytest.mark.parametrize("key", ["requires", "pool", "priority", "await", "concurrency", "rate", "cache"])
+@pytest.mark.parametrize(
+    "task",
+    [
+        "{run: {shell: {command: x}}, metadata: {interlock: {pool: local}}}",
+        "{run: {shell: {command: x}}, metadata: {interlock: {pool: gpu, requires: {}}}}",
+        "{run: {script: {language: python, code: x}}, metadata: {interlock: {pool: gpu-2, requires: {skills: [a, b]}}}}",
+        "{call: 'python:a:b', metadata: {interlock: {pool: gpu, requires: {region: eu, type: t, cpu: 2, memory: 0.5}}}}",
+    ],
+)
+def test_tasks_that_go_through_the_queue_may_name_a_pool(task):
+    assert _problems(f"do:\n  - a: {task}\n") == []
+
+
+@pytest.mark.parametrize(
+    ("task", "content", "place", "complaint"),
+    [
+        ("run: {shell: {command: x}}", "pool: 1", "pool", "the name of a pool"),
+        ("run: {shell: {command: x}}", "pool: 'a b'", "pool", "the name of a pool"),
+        ("run: {shell: {command: x}}", "pool: in-process", "pool", "leave `pool` out"),
+        ("set: {x: 1}", "pool: gpu", "pool", "the node itself performs this task"),
+        ("call: 'tax:1.0.0@default'", "pool: gpu", "pool", "the node itself performs this task"),
+        ("run: {workflow: {namespace: a, name: b, version: 1.0.0}}", "pool: gpu", "pool", "the node itself"),
+        ("call: 'python:a:b'", "pool: gpu, isolated: true", "isolated", "leave `isolated` out"),
+        ("run: {shell: {command: x}}", "requires: {region: eu}", "requires", "interlock worker --pool workers"),
+        ("run: {shell: {command: x}}", "pool: local, requires: {cpu: 1}", "requires", "interlock worker"),
+        ("run: {shell: {command: x}}", "pool: gpu, requires: 1", "requires", "must be a map of skills, region"),
+        ("run: {shell: {command: x}}", "pool: gpu, requires: {skills: rust}", "requires/skills", "a list of texts"),
+        ("run: {shell: {command: x}}", "pool: gpu, requires: {skills: ['']}", "requires/skills", "a list of texts"),
+        ("run: {shell: {command: x}}", "pool: gpu, requires: {region: 7}", "requires/region", "a text"),
+        ("run: {shell: {command: x}}", "pool: gpu, requires: {cpu: -1}", "requires/cpu", "0 or more"),
+        ("run: {shell: {command: x}}", "pool: gpu, requires: {memory: true}", "requires/memory", "0 or more"),
+        ("run: {shell: {command: x}}", "pool: gpu, requires: {skils: [a]}", "requires/skils", "did you mean `skills`?"),
+        ("run: {shell: {command: x}}", "pool: gpu, requires: {zzz: 1}", "requires/zzz", "it knows skills, region"),
+    ],
+)
+def test_pool_or_requirement_that_means_nothing_is_refused(task, content, place, complaint):
+    text = f"{_HEADER}do:\n  - a: {{{task}, metadata: {{interlock: {{{content}}}}}}}\n"
+
+    ours = [problem for problem in check.load(text).problems if "/metadata/" in problem.path]
+    assert [problem.path for problem in ours] == [f"/do/0/a/metadata/interlock/{place}"]
+    assert complaint in ours[0].message
+
+
+@pytest.mark.parametrize("key", ["priority", "await", "concurrency", "rate", "cache"])
 def test_keys_that_are_not_built_yet_are_warned_about(key):
     problems = _problems(f"do:\n  - a: {{set: {{x: 1}}, metadata: {{interlock: {{{key}: 1}}}}}}\n")
 

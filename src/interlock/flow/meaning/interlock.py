@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
-from interlock.flow import nearest, pointer
+from interlock.flow import nearest, pointer, requirements
 from interlock.flow.findings import Findings, Role
 from interlock.flow.grammar.shapes import kind_of, listed, quoted
 from interlock.flow.grammar.tasks import TASK
@@ -20,6 +20,9 @@ KEYS: Final = (
     "idempotency_key", "cache", "max_interval",
 )  # fmt: skip
 """Every key there will be; those without a check below are not built yet."""
+
+_OF_EVERY_NODE: Final = "local"
+_IN_NODE: Final = "in-process"
 
 _NOT_OF_AN_UNDO: Final = {
     "then": "it ends where it began, so that nothing comes after it",
@@ -36,7 +39,34 @@ def check(findings: Findings, limits: Limits) -> None:
     for path, task in findings.places[Role.TASK]:  # which grows meanwhile by the undos, and what is in them
         metadata = task.get("metadata")
         if isinstance(metadata, dict) and "interlock" in metadata:
-            _check_metadata(f"{path}/metadata/interlock", metadata["interlock"], findings, limits)
+            place = f"{path}/metadata/interlock"
+            _check_metadata(place, metadata["interlock"], findings, limits)
+            _check_place(place, metadata["interlock"], task, findings)
+
+
+def _check_place(path: str, content: Json, task: Mapping[str, Json], findings: Findings) -> None:
+    """Check where a task is to be performed, which depends on what it is."""
+    if not isinstance(content, dict):
+        return
+    pool = content.get("pool")
+    if pool == _IN_NODE:
+        message = f"`{_IN_NODE}` is the node itself; leave `pool` out"
+        findings.add("invalid-metadata", message, f"{path}/pool", at_key=True, found=_IN_NODE)
+    elif "pool" in content and not _is_for_pools(task):
+        message = "`pool` is for `run: shell`, `run: script` and `call: python:...`; the node itself performs this task"
+        findings.add("invalid-metadata", message, f"{path}/pool", at_key=True)
+    elif "pool" in content and content.get("isolated"):
+        message = "a task of a pool runs in a process of its own anyway; leave `isolated` out"
+        findings.add("invalid-metadata", message, f"{path}/isolated", at_key=True)
+    if content.get("requires") and pool in (None, _OF_EVERY_NODE):
+        findings.add("invalid-metadata", f"`requires` {requirements.NO_POOL}", f"{path}/requires", at_key=True)
+
+
+def _is_for_pools(task: Mapping[str, Json]) -> bool:
+    run, call = task.get("run"), task.get("call")
+    if isinstance(run, dict):
+        return "shell" in run or "script" in run
+    return isinstance(call, str) and call.startswith("python:")
 
 
 def _check_metadata(path: str, content: Json, findings: Findings, limits: Limits) -> None:
@@ -103,6 +133,22 @@ def _check_max_interval(place: str, value: Json, findings: Findings, _: Limits) 
         _refuse(place, value, "a duration such as PT5M", findings)
 
 
+def _check_pool(place: str, value: Json, findings: Findings, _: Limits) -> None:
+    if not isinstance(value, str) or not requirements.POOL.fullmatch(value):
+        _refuse(place, value, "the name of a pool: letters, digits, `.`, `_` and `-`", findings)
+
+
+def _check_requires(place: str, value: Json, findings: Findings, _: Limits) -> None:
+    for mistake in requirements.mistakes(value):
+        where = place if mistake.key is None else pointer.child(place, mistake.key)
+        code = (
+            "unknown-metadata"
+            if mistake.key is not None and mistake.key not in requirements.KEYS
+            else "invalid-metadata"
+        )
+        findings.add(code, mistake.message, where, at_key=True, found=mistake.key, nearest=mistake.near)
+
+
 def _check_retry(place: str, value: Json, findings: Findings, limits: Limits) -> None:
     if not isinstance(value, dict):
         _refuse(place, value, "a map of failure classes to numbers of retries", findings)
@@ -128,5 +174,7 @@ _CHECKS: Final[dict[str, Callable[[str, Json, Findings, Limits], None]]] = {
     "on_error": _check_on_error,
     "idempotency_key": _check_idempotency_key,
     "max_interval": _check_max_interval,
+    "pool": _check_pool,
+    "requires": _check_requires,
     "retry": _check_retry,
 }

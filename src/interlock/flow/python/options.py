@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final, TypeAlias
 
 from interlock import errors
+from interlock.flow import requirements
 from interlock.model import duration
-from interlock.model.call import Backoff, LimitOf, StepCall
+from interlock.model.call import Backoff, LimitOf, Requirements, StepCall
 from interlock.model.json import Json
 from interlock.model.task import FailureClass
 
@@ -144,6 +145,7 @@ class Options:
     concurrency: Limit | None = None
     rate: Rate | None = None
     cache_seconds: float | None = None
+    requires: Requirements | None = None
 
     @classmethod
     def of(cls, **given: Any) -> Options:
@@ -153,6 +155,7 @@ class Options:
         retry_on = given.pop("retry_on", None)
         timeout, cache = given.pop("timeout", None), given.pop("cache", None)
         concurrency, rate = given.pop("concurrency", None), given.pop("rate", None)
+        requires = given.pop("requires", None)
         made = cls(
             budgets=plan.budgets(),
             backoff=plan.plan() if retries else None,
@@ -161,6 +164,7 @@ class Options:
             cache_seconds=None if cache is None else seconds(cache, "cache"),
             concurrency=Limit(limit=concurrency) if isinstance(concurrency, int) else concurrency,
             rate=Rate.of(rate) if isinstance(rate, str) else rate,
+            requires=_requirements(requires),
             **given,
         )
         made._check()
@@ -175,6 +179,8 @@ class Options:
             fields |= {"budgets": plan.budgets(), "backoff": plan.plan()}
         if "timeout" in given:
             fields["timeout_seconds"] = seconds(given.pop("timeout"), "timeout")
+        if "requires" in given:
+            fields["requires"] = _requirements(given.pop("requires"))
         made = replace(self, **fields | given)
         made._check()
         return made
@@ -184,6 +190,8 @@ class Options:
             raise errors.Invalid(
                 f"isolated: a step of the pool {self.pool!r} runs in a process of its own anyway; leave it out"
             )
+        if self.requires is not None and self.pool in ("", LOCAL, IN_PROCESS):
+            raise errors.Invalid(f"requires: {requirements.NO_POOL}")
         if self.concurrency is not None and self.concurrency.limit < 1:
             raise errors.Invalid(f"concurrency: {self.concurrency.limit} attempts at once; at least 1 is needed")
         if self.compensate is not None and not callable(self.compensate):
@@ -220,6 +228,7 @@ class Options:
             undo=undo,
             limits=tuple(self._limits(step, arguments)) if self.limits else (),
             cache=None if self.cache_seconds is None else (step, key, self.cache_seconds),
+            requires=self.requires,
         )
 
     def _limits(self, step: str, arguments: dict[str, Json]) -> list[LimitOf]:
@@ -232,6 +241,16 @@ class Options:
             interval = seconds(self.rate.per, "rate") / self.rate.count
             found.append(LimitOf(name=name, interval_seconds=interval, burst=self.rate.burst))
         return found
+
+
+def _requirements(given: Mapping[str, Json] | None) -> Requirements | None:
+    """Give what a worker must have. Raises Invalid."""
+    if given is None:
+        return None
+    asked = dict(given) if isinstance(given, Mapping) else given
+    if found := requirements.mistakes(asked):
+        raise errors.Invalid(f"requires: {found[0].message}")
+    return requirements.of(asked)
 
 
 def _counted(key: str | Callable[..., str] | None, step: str, arguments: dict[str, Json]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Final, Generic, ParamSpec, Protocol, TypeVar, cast, overload
 
 import msgspec
@@ -16,6 +16,7 @@ from interlock.flow.python.inside import INSIDE, Inside
 from interlock.flow.python.options import Duration, Limit, Options, Rate, Retries
 from interlock.flow.python.signature import Signature
 from interlock.model.call import StepCall
+from interlock.model.json import Json
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -92,9 +93,17 @@ class Step(Generic[P, R]):
         timeout: Duration | None = None,
         pool: str | None = None,
         isolated: bool | None = None,
+        requires: Mapping[str, Json] | None = None,
     ) -> Step[P, R]:
         """Give the same step with other options, for one place that needs them."""
-        given = {"name": name, "retries": retries, "timeout": timeout, "pool": pool, "isolated": isolated}
+        given = {
+            "name": name,
+            "retries": retries,
+            "timeout": timeout,
+            "pool": pool,
+            "isolated": isolated,
+            "requires": requires,
+        }
         changed = {option: value for option, value in given.items() if value is not None}
         return cast("Step[P, R]", Variant(self, self.options.changed(self.name, changed)))
 
@@ -153,6 +162,7 @@ def step(
     concurrency: int | Limit | None = None,
     rate: str | Rate | None = None,
     cache: Duration | None = None,
+    requires: Mapping[str, Json] | None = None,
 ) -> Decorator: ...
 
 
@@ -165,10 +175,11 @@ def step(function: Any = None, /, **options: Any) -> Any:
     `name`: its identity in runs, the function's name if not given. `retries`: how often a failed attempt is made again,
     or `Retries(...)` with budgets and back-off. `retry_on`: the errors that it is made again for; None: all of them.
     `timeout`: of one attempt. `compensate`: what undoes it, a function or a step, called as `undo(result, *args,
-    **kwargs)`. `pool`: where it runs, the node itself if not given. `isolated`: in a process of its own on the node's
-    machine, which can be killed. `priority`: of those that wait for a pool the highest is first. `concurrency`: how
-    many attempts may run at once, over all nodes. `rate`: how often one may start, such as "10/s". `cache`: how long a
-    result may be used again for the same arguments, by any run of the namespace.
+    **kwargs)`. `pool`: where it runs, the node itself if not given. `requires`: what the worker of that pool must
+    have, such as `{"skills": ["cuda"], "region": "eu", "type": "training", "cpu": 4, "memory": 8192}`. `isolated`: in a
+    process of its own on the node's machine, which can be killed. `priority`: of those that wait for a pool the highest
+    is first. `concurrency`: how many attempts may run at once, over all nodes. `rate`: how often one may start, such as
+    "10/s". `cache`: how long a result may be used again for the same arguments, by any run of the namespace.
 
     A function may be async or not; in the node itself the others run in threads. Arguments and results are stored, so
     they have to be JSON, dataclasses, pydantic models, msgspec structs, or other types that

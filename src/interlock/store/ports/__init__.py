@@ -31,6 +31,7 @@ from interlock.store.ports.journal import (
     LimitSet,
     MemoRow,
     NewCached,
+    NewCells,
     NewEvent,
     NewMemo,
     NewRun,
@@ -52,7 +53,7 @@ from interlock.store.ports.locks import (
     Wait,
 )
 from interlock.store.ports.nodes import Claimed, Looked, NodeRow, Nodes, NodeState, Pulse
-from interlock.store.ports.queue import ClaimedTask, LogLine, Orphan, Queue, TaskRow
+from interlock.store.ports.queue import Able, ClaimedTask, LogLine, Orphan, Queue, TaskRow, WaitingTask
 from interlock.store.ports.store import TRANSACTION_SECONDS, Bell, Joined, Store
 from interlock.store.ports.tokens import Completion, NewToken, TokenRow, Tokens, TokenState
 from interlock.store.ports.upkeep import EndedRun, Upkeep
@@ -64,6 +65,7 @@ from interlock.store.ports.workers import (
     Recovered,
     Registered,
     SlotRow,
+    Tally,
     WorkerEvent,
     WorkerRow,
     Workers,
@@ -73,6 +75,7 @@ from interlock.store.ports.workers import (
 __all__ = [
     "DUE_AT_ONCE",
     "TRANSACTION_SECONDS",
+    "Able",
     "Attribute",
     "Batch",
     "Bell",
@@ -104,6 +107,7 @@ __all__ = [
     "Looked",
     "MemoRow",
     "NewCached",
+    "NewCells",
     "NewEvent",
     "NewMemo",
     "NewRun",
@@ -129,6 +133,7 @@ __all__ = [
     "StoredRun",
     "Taken",
     "Taking",
+    "Tally",
     "TaskGraphs",
     "TaskRow",
     "TokenRow",
@@ -137,6 +142,7 @@ __all__ = [
     "Upkeep",
     "Views",
     "Wait",
+    "WaitingTask",
     "WorkerEvent",
     "WorkerRow",
     "WorkerState",

@@ -128,6 +128,10 @@ class Cells(Protocol):
         Raises Invalid for what is no cursor."""
         ...
 
+    async def expire(self, now: float | None) -> int:
+        """Delete the cells whose time is over, so that watchers learn of it; gives how many."""
+        ...
+
     async def sweep(self, now: float | None, kept_seconds: float) -> int:
         """Delete cells whose time is over, and forget deleted ones and changes that are older than `kept_seconds`."""
         ...

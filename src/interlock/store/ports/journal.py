@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Protocol, TypeAlias
 
+from interlock.model.call import Requirements
 from interlock.model.states import RunStatus
 from interlock.model.task import Target
+from interlock.store.ports.cells import CellWrite
 from interlock.store.ports.row import Row
 from interlock.store.ports.tokens import NewToken
 
@@ -71,7 +73,7 @@ class Post(Row, frozen=True, kw_only=True):
 
 class NewTask(Row, frozen=True, kw_only=True):
     """A queued effect: everything that a pool needs to perform it. `limits`: the names of those that its lease counts
-    against; one that was never set is none."""
+    against; one that was never set is none. `requires`: what the worker that claims it must have."""
 
     task: str
     run: str
@@ -85,6 +87,7 @@ class NewTask(Row, frozen=True, kw_only=True):
     attempt: int
     any_exit_code: bool
     limits: Sequence[str] = ()
+    requires: Requirements | None = None
 
 
 class LimitSet(Row, frozen=True, kw_only=True):
@@ -124,6 +127,15 @@ class NewCached(Row, frozen=True, kw_only=True):
     key: str
     body: bytes
     expires_at: float
+
+
+class NewCells(Row, frozen=True, kw_only=True):
+    """Changes of the shared memory of a namespace. They are made whatever is there: a commit is not refused because of them.
+    `now`: the present, None for the store's own clock."""
+
+    namespace: str
+    now: float | None
+    writes: Sequence[CellWrite]
 
 
 class Batch(Row, frozen=True, kw_only=True):
@@ -176,6 +188,7 @@ class Batch(Row, frozen=True, kw_only=True):
     cached: Sequence[NewCached] = ()
     limits: Sequence[LimitSet] = ()
     """Set before `tasks` are added. What a limit knows of past starts stays."""
+    cells: NewCells | None = None
 
 
 class Committed(StrEnum):

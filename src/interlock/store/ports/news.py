@@ -42,4 +42,6 @@ def of(batch: Batch) -> int:
         news |= RUNS
     if batch.ended:
         news |= ENDS
+    if batch.cells is not None:
+        news |= CELLS
     return news

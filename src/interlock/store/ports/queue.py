@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from interlock.model.call import Requirements
 from interlock.model.states import TaskState
 from interlock.model.task import Outcome, Target
 from interlock.store.ports.row import Row
@@ -24,6 +25,25 @@ class ClaimedTask(Row, frozen=True, kw_only=True):
     namespace: str
     """Of its run; empty for a task of a graph, which belongs to no run."""
     run_id: str
+
+
+class Able(Row, frozen=True, kw_only=True):
+    """What a worker can do, for the store to compare with what tasks require. `types` None: tasks of any type."""
+
+    skills: Sequence[str] = ()
+    types: Sequence[str] | None = None
+    region: str | None = None
+    cpu: float = 0.0
+    memory: float = 0.0
+
+
+class WaitingTask(Row, frozen=True, kw_only=True):
+    """A task that is ready to be claimed. `since`: UTC seconds."""
+
+    task: str
+    priority: int
+    since: float
+    requires: Requirements
 
 
 class Orphan(Row, frozen=True, kw_only=True):
@@ -69,12 +89,26 @@ class Queue(Protocol):
         """
         ...
 
+    async def waiting(self, pool: str, able: Able, limit: int) -> list[WaitingTask]:
+        """Give ready tasks of a pool that somebody can do, the most urgent first; those of others do not count."""
+        ...
+
     async def claim(
-        self, node: str, pool: str, slots: int, limit: int, ttl_seconds: float, now: float | None, *, own: bool
+        self,
+        node: str,
+        pool: str,
+        slots: int,
+        limit: int,
+        ttl_seconds: float,
+        now: float | None,
+        *,
+        own: bool,
+        only: Sequence[str] | None = None,
     ) -> list[ClaimedTask]:
         """Lease up to `limit` ready tasks of a pool for a node, so that it never holds more than `slots` leases there.
 
-        `own`: only tasks of runs that this node owns, for a node that serves its own run.
+        `own`: only tasks of runs that this node owns, for a node that serves its own run. `only`: these tasks, in this order,
+        as far as nobody else has them; not together with `own`.
         """
         ...
 

@@ -99,6 +99,16 @@ class Lesson(Row, frozen=True, kw_only=True):
     high: float
 
 
+class Tally(Row, frozen=True, kw_only=True):
+    """How many tasks a worker took, how many of its ended how, and how many seconds they took in sum."""
+
+    taken: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    seconds: float = 0.0
+    lessons: Sequence[Lesson] = ()
+
+
 class Recovered(Row, frozen=True, kw_only=True):
     """What was done about a stale worker: how many of its locks were released, and the tasks that others are to take."""
 
@@ -165,6 +175,10 @@ class Slots(Protocol):
         """Free the slot of a task, count its outcome (None: neither) and learn from it, in one transaction.
 
         False: it is not this worker's any more; nothing is counted and nothing learned."""
+        ...
+
+    async def tally(self, worker: str, session: str, tally: Tally, now: float | None) -> bool:
+        """Count what a worker did that takes its tasks out of the queue, and learn from it. False: it is not this process."""
         ...
 
     async def move(self, slot: SlotRow, to: str, session: str, now: float | None) -> SlotRow | None:

@@ -76,10 +76,18 @@ class SqlCells:
 
         return await self._database.write(work, counted=False, tells=news.CELLS, once=True)
 
+    async def expire(self, now: float | None) -> int:
+        async def look(transaction: Transaction) -> bool:
+            return bool(await transaction.rows("cells_expiring", {"now": now}))
+
+        if not await self._database.read(look, once=True):
+            return 0
+        return await self._sweep("cells_expire", {"now": now, "limit": _SWEPT_AT_ONCE}, news.CELLS)
+
     async def sweep(self, now: float | None, kept_seconds: float) -> int:
         moment = await self._database.read(lambda transaction: present(transaction, now), once=True)
         before: dict[str, object] = {"before": moment - kept_seconds, "limit": _SWEPT_AT_ONCE}
-        ended = await self._sweep("cells_expire", {"now": moment, "limit": _SWEPT_AT_ONCE}, news.CELLS)
+        ended = await self.expire(moment)
         forgotten = await self._sweep("cells_forget", before)
 
         async def raise_floor(transaction: Transaction) -> None:

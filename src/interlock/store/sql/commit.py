@@ -12,7 +12,19 @@ import msgspec
 
 from interlock import errors
 from interlock.model.states import RunStatus
-from interlock.store.ports import Attribute, Batch, Committed, LimitSet, NewEvent, NewMemo, NewRun, NewTask, TokenState
+from interlock.store.ports import (
+    Attribute,
+    Batch,
+    Committed,
+    LimitSet,
+    NewCells,
+    NewEvent,
+    NewMemo,
+    NewRun,
+    NewTask,
+    TokenState,
+)
+from interlock.store.sql import cells
 from interlock.store.sql.transaction import Transaction
 
 CHILD_UNWANTED: Final = b'{"kind":"cancel","reason":"the run that started this one no longer waits for it"}'
@@ -125,10 +137,17 @@ async def _append(transaction: Transaction, batch: Batch) -> None:
         await transaction.run("token_add", row)
     for token in batch.revoked_tokens:
         await transaction.run("token_revoke", {"run": run, "token": token})
+    if batch.cells is not None:
+        await write_cells(transaction, batch.cells)
     if batch.ended:
         await transaction.run("tokens_close", {"run": run})
         await transaction.run("inbox_clear", {"run": run})
         await transaction.run("subscriptions_clear", {"run": run})
+
+
+async def write_cells(transaction: Transaction, new: NewCells) -> None:
+    """Change shared memory in the transaction of a commit."""
+    await cells.apply(transaction, new.namespace, new.writes, new.now)
 
 
 async def _remember(transaction: Transaction, batch: Batch) -> None:
@@ -197,6 +216,7 @@ def task_row(task: NewTask, at: float) -> dict[str, object]:
         "idempotency_key": task.idempotency_key,
         "any_exit_code": int(task.any_exit_code),
         "linked": int(bool(task.limits)),
+        "needs": None if task.requires is None else _encode(task.requires).decode(),
         "at": at,
     }
 

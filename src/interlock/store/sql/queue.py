@@ -8,10 +8,11 @@ from typing import Any, Final
 import msgspec
 
 from interlock.model import fault
+from interlock.model.call import Requirements
 from interlock.model.fault import Fault
 from interlock.model.states import TaskState
 from interlock.model.task import Cancelled, Done, Failed, FailureClass, Outcome, Target
-from interlock.store.ports import ClaimedTask, LogLine, Orphan
+from interlock.store.ports import Able, ClaimedTask, LogLine, Orphan, WaitingTask
 from interlock.store.sql import graphs, limits
 from interlock.store.sql.transaction import Database, Row, Transaction
 
@@ -19,6 +20,8 @@ ATTEMPT: Final = "attempt"
 
 _encode = msgspec.json.Encoder().encode
 _target = msgspec.json.Decoder(Target)
+_requirements = msgspec.json.Decoder(Requirements)
+_NOTHING: Final = Requirements()
 
 
 class SqlQueue:
@@ -33,14 +36,50 @@ class SqlQueue:
 
         return await self._database.read(work, once=True)
 
+    async def waiting(self, pool: str, able: Able, limit: int) -> list[WaitingTask]:
+        asked = {
+            "pool": pool,
+            "skills": _json(able.skills),
+            "types": None if able.types is None else _json(able.types),
+            "region": able.region,
+            "cpu": able.cpu,
+            "memory": able.memory,
+            "limit": limit,
+        }
+
+        async def work(transaction: Transaction) -> list[WaitingTask]:
+            return [
+                WaitingTask(
+                    task=task,
+                    priority=priority,
+                    since=since,
+                    requires=_NOTHING if needs is None else _requirements.decode(needs),
+                )
+                for task, priority, since, needs in await transaction.rows("tasks_waiting", asked)
+            ]
+
+        return await self._database.read(work, once=True)
+
     async def claim(
-        self, node: str, pool: str, slots: int, limit: int, ttl_seconds: float, now: float | None, *, own: bool
+        self,
+        node: str,
+        pool: str,
+        slots: int,
+        limit: int,
+        ttl_seconds: float,
+        now: float | None,
+        *,
+        own: bool,
+        only: Sequence[str] | None = None,
     ) -> list[ClaimedTask]:
         async def work(transaction: Transaction) -> list[ClaimedTask]:
             place = {"pool": pool, "node": node}
             await transaction.run("pool_lock", place)
             occupied = (await transaction.rows("pool_occupancy", place))[0][0]
-            return await _take(transaction, node, pool, min(limit, slots - occupied), ttl_seconds, now, own=own)
+            room = min(limit, slots - occupied)
+            if only is not None:
+                return await _take_named(transaction, node, pool, only, room, ttl_seconds, now)
+            return await _take(transaction, node, pool, room, ttl_seconds, now, own=own)
 
         return await self._database.write(work)
 
@@ -155,15 +194,45 @@ async def _take(
     while room > 0:
         place = {"pool": pool, "limit": room}
         rows = await transaction.rows(*(("tasks_claim_own", place | {"node": node}) if own else ("tasks_claim", place)))
-        linked = [row[0] for row in sorted(rows, key=lambda row: (-row[-1], row[0])) if row[-2]]
-        refused = await limits.admit(transaction, linked, now) if linked else set()
-        taken = [_claimed(row) for row in rows if row[0] not in refused]
-        await transaction.many("lease_put", [lease | {"name": task.task, "fence": task.fence} for task in taken])
+        taken, is_any_refused = await _lease(transaction, rows, lease, now)
         claimed += taken
         room -= len(taken)
-        if not refused:
+        if not is_any_refused:
             break
     return claimed
+
+
+async def _take_named(
+    transaction: Transaction,
+    node: str,
+    pool: str,
+    wanted: Sequence[str],
+    room: int,
+    ttl_seconds: float,
+    now: float | None,
+) -> list[ClaimedTask]:
+    """Take tasks by their names while there is room, as many more as others have taken or a limit has refused."""
+    lease = {"kind": ATTEMPT, "holder": node, "place": pool, "ttl": ttl_seconds, "now": now}
+    claimed: list[ClaimedTask] = []
+    left = list(wanted)
+    while room > 0 and left:
+        asked, left = left[:room], left[room:]
+        rows = await transaction.rows("tasks_claim_named", {"pool": pool, "tasks": _json(asked)})
+        taken, _ = await _lease(transaction, rows, lease, now)
+        claimed += taken
+        room -= len(taken)
+    return claimed
+
+
+async def _lease(
+    transaction: Transaction, rows: Sequence[Row], lease: dict[str, object], now: float | None
+) -> tuple[list[ClaimedTask], bool]:
+    """Lease tasks that were taken, but those that a limit refuses; says whether there were such."""
+    linked = [row[0] for row in sorted(rows, key=lambda row: (-row[-1], row[0])) if row[-2]]
+    refused = await limits.admit(transaction, linked, now) if linked else set()
+    taken = [_claimed(row) for row in rows if row[0] not in refused]
+    await transaction.many("lease_put", [lease | {"name": task.task, "fence": task.fence} for task in taken])
+    return taken, bool(refused)
 
 
 async def lose(transaction: Transaction, leases: Sequence[Row], now: float | None) -> None:
@@ -195,6 +264,10 @@ async def _end(
         cause = _encode({"kind": "settled", "effect": effect, "outcome": outcome})
         await transaction.run("inbox_add", {"run": run, "cause_id": f"effect:{effect}", "cause": cause})
     return True
+
+
+def _json(values: Sequence[str]) -> str:
+    return _encode(values).decode()
 
 
 def _of(orphan: Orphan) -> dict[str, object]:

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from interlock.store.ports import Lesson, SlotRow, WorkerState, news
+from interlock.store.ports import Lesson, SlotRow, Tally, WorkerState, news
 from interlock.store.sql.transaction import Database, Row, Transaction
 
 SLOT: Final = "slot"
@@ -98,6 +98,19 @@ class SqlSlots:
             return True
 
         return await self._database.write(work, counted=False, tells=news.WORKERS)
+
+    async def tally(self, worker: str, session: str, tally: Tally, now: float | None) -> bool:
+        counted = msgspec.structs.asdict(tally) | {"worker": worker, "session": session, "now": now}
+        del counted["lessons"]
+        learned = [msgspec.structs.asdict(each) for each in sorted(tally.lessons, key=lambda each: each.strategy)]
+
+        async def work(transaction: Transaction) -> bool:
+            if not await transaction.run("worker_tally", counted):
+                return False
+            await transaction.many("weight_learn", learned)
+            return True
+
+        return await self._database.write(work, counted=False, tells=0)
 
     async def move(self, slot: SlotRow, to: str, session: str, now: float | None) -> SlotRow | None:
         async def work(transaction: Transaction) -> SlotRow | None:

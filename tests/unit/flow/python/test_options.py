@@ -10,7 +10,7 @@ import pytest
 
 from interlock import errors
 from interlock.flow.python.options import Limit, Options, Rate, Retries, seconds
-from interlock.model.call import LimitOf, StepCall
+from interlock.model.call import LimitOf, Requirements, StepCall
 
 
 def call(options: Options, **arguments: Any) -> StepCall:
@@ -149,6 +149,11 @@ def test_attempts_that_are_counted_go_through_the_queue(given: dict[str, Any], p
         ({"isolated": True, "pool": "gpu"}, "a step of the pool 'gpu' runs in a process of its own anyway"),
         ({"concurrency": 0}, "concurrency: 0 attempts at once"),
         ({"compensate": "refund"}, "compensate: 'refund' is no function"),
+        ({"requires": {"skills": ["a"]}}, "requires: is asked of workers"),
+        ({"requires": {"skills": ["a"]}, "pool": "local"}, "interlock worker --pool workers"),
+        ({"requires": {"skils": ["a"]}, "pool": "gpu"}, "requires: `requires` has no `skils`; did you mean `skills`?"),
+        ({"requires": {"memory": float("inf")}, "pool": "gpu"}, "`requires.memory` must be a number, 0 or more"),
+        ({"requires": ["a"], "pool": "gpu"}, "requires: `requires` must be a map"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(given: dict[str, Any], complaint: str) -> None:
@@ -194,3 +199,12 @@ def test_step_keeps_its_name_unless_the_place_gives_another(own: str, given: dic
 
 def test_what_is_changed_is_checked_too() -> None:
     refused("runs in a process of its own anyway", lambda: Options.of(isolated=True).changed("a", {"pool": "gpu"}))
+
+
+def test_requirements_go_with_the_call() -> None:
+    asked = {"skills": ("cuda",), "region": "eu", "type": "training", "cpu": 4, "memory": 8192}
+    made = Options.of(pool="gpu", requires=asked)
+    assert call(made).requires == Requirements(skills=("cuda",), region="eu", type="training", cpu=4.0, memory=8192.0)
+    assert call(Options.of(pool="gpu", requires={})).requires is None
+    assert call(made.changed("charge", {"requires": {"cpu": 1}})).requires == Requirements(cpu=1.0)
+    assert call(made.changed("charge", {"timeout": "5s"})).requires == call(made).requires

@@ -36,3 +36,23 @@ def test_context_is_refused_outside_of_a_step(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.delenv("INTERLOCK_STEP", raising=False)
     with pytest.raises(errors.Invalid, match="it was used outside of a running step"):
         step_context()
+
+
+def test_what_an_attempt_writes_to_shared_memory_is_its_own() -> None:
+    attempt = copy_context()
+    attempt.run(context.set, ATTEMPT)
+    for key in "ab":
+        attempt.run(lambda key=key: step_context().memory.set(key, 1))
+    assert [write.key for write in attempt.run(context.written)] == ["a", "b"]
+    attempt.run(context.set, ATTEMPT)
+    assert attempt.run(context.written) == ()
+
+
+def test_memory_of_a_process_that_nobody_told_of_an_attempt_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in ATTEMPT.items():
+        monkeypatch.setenv(name, value)
+    fresh = copy_context()
+    assert fresh.run(context.written) == ()
+    for key in "ab":
+        fresh.run(lambda key=key: step_context().memory.set(key, 1))
+    assert [write.key for write in fresh.run(context.written)] == ["a", "b"]

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 import asyncpg
 
 from interlock import errors
-from interlock.store.ports import Batch, Committed, news
-from interlock.store.sql import crash, statements
+from interlock.store.ports import Batch, Committed, NewCells, news
+from interlock.store.sql import commit, crash, statements
 from interlock.store.sql.postgresql import commits, failures, parameters
 from interlock.store.sql.postgresql.committer import Committer
 from interlock.store.sql.postgresql.parameters import Prepared
@@ -162,7 +162,8 @@ class PostgresDatabase:
         tells = 0
         for batch in batches:
             tells |= news.of(batch)
-        return await self._repeat(lambda: self._send(statement.sql, arguments, tells))
+        remembering = {batch.run: batch.cells for batch in batches if batch.cells is not None}
+        return await self._repeat(lambda: self._send(statement.sql, arguments, tells, remembering))
 
     def prepared(self, batches: Sequence[Batch]) -> tuple[Prepared, list[list[object]]]:
         """Give the shortest statement that commits a group, and its arguments."""
@@ -173,14 +174,19 @@ class PostgresDatabase:
             raise KeyError(f"the statement commit has no parameters {', '.join(sorted(unknown))}")
         return statement, [columns.get(name, []) for name in statement.names]
 
-    async def _send(self, statement: str, arguments: list[list[object]], tells: int) -> set[str]:
+    async def _send(
+        self, statement: str, arguments: list[list[object]], tells: int, remembering: Mapping[str, NewCells]
+    ) -> set[str]:
+        """Send a statement. `remembering`: what runs that it applies to write to shared memory, in the same transaction."""
         self.transactions += 1
         number = self.transactions
         self._crash.die_if_told(number, after=False)
         async with self._connection() as connection:
-            if self.server.pooled:
+            if self.server.pooled or remembering:
                 async with self._transaction(connection, self.server.begin):
                     rows = await connection.fetch(statement, *arguments)
+                    for run in sorted({row[0] for row in rows} & remembering.keys()):
+                        await commit.write_cells(PostgresTransaction(connection), remembering[run])
             else:  # one statement outside a transaction is one: a single round trip
                 rows = await connection.fetch(statement, *arguments)
         self._crash.die_if_told(number, after=True)

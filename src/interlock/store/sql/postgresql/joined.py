@@ -11,6 +11,7 @@ import asyncpg
 
 from interlock import errors
 from interlock.store.ports import Batch, Committed
+from interlock.store.sql import commit
 from interlock.store.sql.joined import one_mapping
 from interlock.store.sql.postgresql import failures
 from interlock.store.sql.postgresql.transaction import PostgresTransaction
@@ -48,6 +49,8 @@ class JoinedConnection:
         statement, arguments = self._database.prepared([batch])
         async with self._statement() as connection:
             if await connection.fetch(statement.sql, *arguments):
+                if batch.cells is not None:
+                    await commit.write_cells(PostgresTransaction(connection), batch.cells)
                 return Committed.APPLIED
         return Committed.STALE if batch.accept is None else Committed.EXISTS
 

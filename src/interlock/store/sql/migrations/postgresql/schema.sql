@@ -142,6 +142,7 @@ CREATE TABLE tasks (
   ready_at double precision,
   held_by text COLLATE "C",
   linked smallint NOT NULL DEFAULT 0,
+  needs text,
   UNIQUE (run, effect)
 );
 ALTER TABLE tasks ALTER target SET STORAGE EXTERNAL;

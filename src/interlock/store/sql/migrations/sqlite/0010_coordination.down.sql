@@ -10,3 +10,4 @@ ALTER TABLE leases DROP COLUMN target;
 ALTER TABLE leases DROP COLUMN detail;
 ALTER TABLE leases DROP COLUMN granted_at;
 ALTER TABLE leases DROP COLUMN ttl;
+ALTER TABLE tasks DROP COLUMN needs;

@@ -8,6 +8,9 @@ ALTER TABLE leases ADD COLUMN detail BLOB;
 ALTER TABLE leases ADD COLUMN target TEXT;
 CREATE INDEX leases_targeted ON leases (target, kind, fence) WHERE target IS NOT NULL;
 
+-- What a task asks of the worker that takes it, as JSON; NULL for nothing.
+ALTER TABLE tasks ADD COLUMN needs TEXT;
+
 -- Processes that take work. Whether one lives, and since when nobody heard of it, is told by its lease of the kind `worker`; how
 -- much it has to do by those that it holds. `session`: which process it is; `assigned`: a number that grows with every task.
 CREATE TABLE workers (

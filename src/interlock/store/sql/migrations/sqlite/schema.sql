@@ -110,7 +110,7 @@ CREATE TABLE tasks (
   idempotency_key TEXT NOT NULL,
   any_exit_code INTEGER NOT NULL,
   created_at REAL NOT NULL,
-  ended_at REAL, ready_at REAL, held_by TEXT, linked INTEGER NOT NULL DEFAULT 0,
+  ended_at REAL, ready_at REAL, held_by TEXT, linked INTEGER NOT NULL DEFAULT 0, needs TEXT,
   UNIQUE (run, effect)
 );
 CREATE INDEX tasks_ready ON tasks (pool, priority DESC, task) WHERE state = 'ready';

@@ -85,12 +85,14 @@ tasks_cancelled AS (
     AND applied.run = g.run),
 tasks_added AS (
   INSERT INTO tasks (task, run, effect, path, pool, priority, state, attempt, target, folder, idempotency_key,
-                     any_exit_code, created_at, linked)
-  SELECT task, g.run, effect, path, pool, priority, 'ready', attempt, target, folder, idempotency_key, any_exit_code, at, linked
+                     any_exit_code, created_at, linked, needs)
+  SELECT task, g.run, effect, path, pool, priority, 'ready', attempt, target, folder, idempotency_key, any_exit_code, at, linked,
+         needs
   FROM unnest(:task_task::text[], :task_run::text[], :task_effect::bigint[], :task_path::text[], :task_pool::text[],
               :task_priority::bigint[], :task_attempt::bigint[], :task_target::bytea[], :task_folder::text[],
-              :task_idempotency_key::text[], :task_any_exit_code::smallint[], :task_at::float8[], :task_linked::smallint[])
-  AS g (task, run, effect, path, pool, priority, attempt, target, folder, idempotency_key, any_exit_code, at, linked)
+              :task_idempotency_key::text[], :task_any_exit_code::smallint[], :task_at::float8[], :task_linked::smallint[],
+              :task_needs::text[])
+  AS g (task, run, effect, path, pool, priority, attempt, target, folder, idempotency_key, any_exit_code, at, linked, needs)
   JOIN applied ON applied.run = g.run),
 -- [ with others: left out of a group none of whose runs has to do with another one, see commits.alone
 -- Index runs_children: a child run that nobody waits for any more is asked to cancel.

@@ -1,21 +1,9 @@
-"""Interlock for programs without an event loop: the same names, and every call waits.
-
-    from interlock.sync import Interlock
-
-    with Interlock("sqlite:///shop.db") as app:
-        run = app.start(fulfil, order, id=f"order-{order.id}")
-        print(run.result())
-
-One thread runs the loop behind it; any number of threads may call. Steps and workflows of the program run as they do
-anywhere: async ones on that loop, sync ones in threads.
-"""
+"""Runs, tokens and transactions for programs without an event loop."""
 
 from __future__ import annotations
 
 import asyncio
 import builtins
-import concurrent.futures
-import threading
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,49 +19,12 @@ from interlock.flow.python.workflow import Workflow
 from interlock.model.event import Event
 from interlock.model.json import Json
 from interlock.model.states import RunStatus
+from interlock.sync.portal import Portal
 
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
-
-_START_SECONDS: Final = 30.0
-
-
-class Portal:
-    """A loop in a thread of its own, and the way into it."""
-
-    def __init__(self) -> None:
-        self._ready: concurrent.futures.Future[asyncio.AbstractEventLoop] = concurrent.futures.Future()
-        self._closed = asyncio.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="interlock-loop", daemon=True)
-        self._thread.start()
-        self._loop = self._ready.result(_START_SECONDS)
-
-    async def _serve(self) -> None:
-        self._ready.set_result(asyncio.get_running_loop())
-        await self._closed.wait()
-
-    def call(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine on the loop and wait for its result; who is interrupted stops it.
-
-        Raises Invalid on the loop itself, where waiting would never end.
-        """
-        if threading.current_thread() is self._thread:
-            work.close()
-            raise errors.Invalid(
-                "this would wait for the loop that it runs on: in async functions use `interlock.Interlock`"
-            )
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        try:
-            return future.result()
-        except BaseException:
-            future.cancel()
-            raise
-
-    def close(self) -> None:
-        self._loop.call_soon_threadsafe(self._closed.set)
-        self._thread.join()
 
 
 class Run(Generic[R]):
@@ -96,8 +47,8 @@ class Run(Generic[R]):
     def status(self, *, conn: Transaction | None = None) -> RunStatus:
         return self._portal.call(self._run.status(conn=_joined(conn)))
 
-    def shown(self) -> dict[str, Json]:
-        return self._portal.call(self._run.shown())
+    def shown(self, *, conn: Transaction | None = None) -> dict[str, Json]:
+        return self._portal.call(self._run.shown(conn=_joined(conn)))
 
     def history(self) -> list[Event]:
         return self._portal.call(self._run.history())
@@ -111,8 +62,8 @@ class Run(Generic[R]):
     def resume(self, *, conn: Transaction | None = None) -> bool:
         return self._portal.call(self._run.resume(conn=_joined(conn)))
 
-    def retry(self) -> bool:
-        return self._portal.call(self._run.retry())
+    def retry(self, *, conn: Transaction | None = None) -> bool:
+        return self._portal.call(self._run.retry(conn=_joined(conn)))
 
     def __repr__(self) -> str:
         return repr(self._run)
@@ -227,13 +178,18 @@ class Interlock:
         return Run(self._entered, run)
 
     @overload
-    def get(self, id: str, *, namespace: str | None = None) -> Run[Any]: ...
+    def get(self, id: str, *, namespace: str | None = None, conn: Transaction | None = None) -> Run[Any]: ...
 
     @overload
-    def get(self, id: str, workflow: Workflow[..., R], *, namespace: str | None = None) -> Run[R]: ...
+    def get(
+        self, id: str, workflow: Workflow[..., R], *, namespace: str | None = None, conn: Transaction | None = None
+    ) -> Run[R]: ...
 
-    def get(self, id: str, workflow: Any = None, *, namespace: str | None = None) -> Run[Any]:
-        return Run(self._entered, self._call(lambda app: app.get(id, workflow, namespace=namespace)))
+    def get(
+        self, id: str, workflow: Any = None, *, namespace: str | None = None, conn: Transaction | None = None
+    ) -> Run[Any]:
+        found = self._call(lambda app: app.get(id, workflow, namespace=namespace, conn=_joined(conn)))
+        return Run(self._entered, found)
 
     def list(
         self,
@@ -242,8 +198,11 @@ class Interlock:
         workflow: str | None = None,
         where: Mapping[str, str | float | bool] | None = None,
         limit: int = 100,
+        conn: Transaction | None = None,
     ) -> list[Run[Any]]:
-        found = self._call(lambda app: app.list(status=status, workflow=workflow, where=where, limit=limit))
+        found = self._call(
+            lambda app: app.list(status=status, workflow=workflow, where=where, limit=limit, conn=_joined(conn))
+        )
         return [Run(self._entered, run) for run in found]
 
     def send(
@@ -328,4 +287,4 @@ class _Undone(Exception):
     """The block ended with an error; it is raised where the block is."""
 
 
-__all__ = ["Interlock", "Portal", "Run", "Tokens", "Transaction"]
+__all__ = ["Interlock", "Run", "Tokens", "Transaction"]
