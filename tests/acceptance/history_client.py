@@ -42,9 +42,8 @@ async def cells(coord: Coordination, log: Log, chance: random.Random, until: flo
                 log.end(call, seen[1])
             elif kind == "delete":
                 call = log.begin(key, ["delete"])
-                if await coord.memory.delete(key):
-                    log.end(call, [True, 0])
-                    seen = (0, 0)
+                log.end(call, [await coord.memory.delete(key), 0])
+                seen = (0, 0)
             else:
                 call = log.begin(key, [kind, value, seen[1]])
                 outcome = await coord.memory.set(key, value, base=seen[0] if kind == "swap" else None)

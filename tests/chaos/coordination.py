@@ -24,6 +24,7 @@ from chaos import results
 from interlock.coord.coordination import Coordination
 
 CELL_SECONDS, LOCK_SECONDS = 40.0, 45.0
+STORES = ("sqlite", "postgresql")
 
 
 async def fought(place: Place, folder: Path) -> dict[str, Any]:
@@ -63,10 +64,11 @@ async def run(kind: str, folder: Path) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--record", action="store_true")
+    parser.add_argument("--store", choices=STORES, action="append", help="which; all when not given")
     given = parser.parse_args()
     wrong = 0
     try:
-        for kind in ("sqlite", "postgresql"):
+        for kind in given.store or STORES:
             with tempfile.TemporaryDirectory() as folder:
                 figures = asyncio.run(run(kind, Path(folder)))
             sys.stdout.write(f"{kind}: {json.dumps(figures, indent=2)}\n")

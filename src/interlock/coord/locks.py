@@ -32,6 +32,9 @@ TTL_SECONDS: Final = 300.0
 ATTEMPTS: Final = 5
 _STAY_SECONDS: Final = 10.0  # that a place in a queue lasts when nobody keeps it
 _KEEP_SECONDS: Final = 3.0
+_NEAR: Final = 2  # places from the head of a queue, where one looks whenever something is heard
+_APART_SECONDS: Final = 0.005  # for each place beyond that: as long as it takes at least to have a lock and release it
+_LONGEST_REST_SECONDS: Final = 0.25
 _SEARCH_SECONDS: Final = 1.0  # between looks for a ring of those who wait for each other
 _PAGE: Final = 500
 
@@ -247,6 +250,7 @@ class LockManager:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(min(max(met.seconds, 0.01), _KEEP_SECONDS)):
                         await woken.wait()
+                        await asyncio.sleep(_rest(met.ahead))
                 if self._clock.monotonic() - kept >= _KEEP_SECONDS:
                     kept = self._clock.monotonic()
                     if not await locks.stay(request, _STAY_SECONDS, self._clock.stamp()):
@@ -264,7 +268,13 @@ class LockManager:
         return await self._undoing.shielded(queueing, lambda ticket: self._store.locks.leave(_at(request, ticket)))
 
     async def _refuse_deadlock(self, request: LockRequest) -> None:
-        """Raise when the request closes a ring of those who wait for each other, and came to it last."""
+        """Raise when the request closes a ring of those who wait for each other, and came to it last.
+
+        Who came last holds something that one of the others waits for: nobody stands behind it in a queue before it came. So
+        most need not look, which costs as much as there are pairs of waiters.
+        """
+        if not any(lock.session == request.session for lock in self._held.values()):
+            return
         waits = await self._store.locks.waits(self.namespace, self._clock.stamp())
         ring = cycle_of(waits, request.session)
         if ring and max(ring, key=lambda wait: (wait.since, wait.session)).session == request.session:
@@ -385,6 +395,11 @@ class LockManager:
     async def _told(self, name: str) -> str:
         held = await self.get_lock(name)
         return "it is free now" if held is None else f"{held.holder!r} holds it under the number {held.fence}"
+
+
+def _rest(ahead: int) -> float:
+    """Give the seconds until a look is worth while after something was heard: of fifty who wait one is served, not fifty."""
+    return min(max(ahead - _NEAR, 0) * _APART_SECONDS, _LONGEST_REST_SECONDS)
 
 
 def _at(request: LockRequest, ticket: int) -> LockRequest:

@@ -110,6 +110,12 @@ def test_big_busy_worker_loses_to_a_small_idle_one() -> None:
     assert order(Strategy.LEAST_LOADED, workers) == ["small", "big"]
 
 
+def test_shares_are_compared_and_not_tasks() -> None:
+    """LB-03, LB-04: 6 of 10 is less than 4 of 5, though it is more tasks, and 3 of 4 more than 20 of 40, though it has fewer."""
+    workers = [worker("a", active=6), worker("b", capacity=5, active=4), worker("c", capacity=40, active=20)]
+    assert order(Strategy.LEAST_LOADED, [*workers, worker("d", capacity=4, active=3)]) == ["c", "a", "d", "b"]
+
+
 def test_round_robin_goes_by_who_was_given_a_task_the_longest_ago() -> None:
     workers = [
         worker("a", assigned_at=3.0, assigned=1), worker("b", assigned_at=1.0, assigned=9), worker("new"),
