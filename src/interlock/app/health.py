@@ -95,11 +95,10 @@ class HealthServer(Service):
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            async with asyncio.timeout(_SECONDS), self._room:
-                writer.write(await self._answer(reader))
-                await writer.drain()
-        except (TimeoutError, ConnectionError):
-            pass  # whoever asked is gone, or never came to the point
+            with contextlib.suppress(TimeoutError, ConnectionError):  # who asked is gone, or never came to the point
+                async with asyncio.timeout(_SECONDS), self._room:
+                    writer.write(await self._answer(reader))
+                    await writer.drain()
         except Exception as error:  # noqa: BLE001 (a question must not end the worker)
             telemetry.emit("health.failed", error=error)
         finally:
