@@ -260,6 +260,8 @@ def _reopen(m: Machine) -> None:
     if m.state.head.deadline is not None:
         deadline = m.now + (m.state.head.deadline - m.state.head.started_at)
     m.emit(events.Reopened(at=m.now, deadline=deadline))
+    if m.state.head.suspended:  # it faulted while it was to rest: whoever has it tried again wants it to go on
+        m.emit(events.Resumed(at=m.now))
     if m.state.head.program:
         return
     try:

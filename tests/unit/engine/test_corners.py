@@ -654,6 +654,19 @@ def test_failed_inline_step_is_entered_again_when_reopened() -> None:
     assert world.fault.instance == "/do/0/a"
 
 
+def test_run_that_faulted_while_it_was_suspended_goes_on_when_it_is_reopened() -> None:
+    """Found by the simulation, seed 9083: it was suspended for good, since nobody resumes what has faulted."""
+    world = World("do: [{a: {call: 'python:m:f'}}]")
+    world.start()
+    world.decide(Suspend())
+    world.failed("a")
+    assert world.state.status is RunStatus.FAULTED
+    world.decide(Reopen())
+    assert world.state.status is RunStatus.RUNNING
+    world.done("a", 1)
+    assert world.output == 1
+
+
 def test_drained_effects_are_asked_again_without_counting_as_lost() -> None:
     text = "do: [{f: {fork: {branches: [{a: {call: 'python:m:f'}}, {b: {run: {shell: {command: x}}}}]}}}]"
     world = World(text)
