@@ -145,7 +145,7 @@ LONG = [pytest.mark.chaos, pytest.mark.timeout(300)]
 
 
 @pytest.mark.parametrize(
-    ("seconds", "least"), [pytest.param(2.0, 40, id="short"), pytest.param(40.0, 1_000, id="long", marks=LONG)]
+    ("seconds", "least"), [pytest.param(2.0, 40, id="short"), pytest.param(45.0, 1_000, id="long", marks=LONG)]
 )
 async def test_cells_are_linearizable(place: Place, tmp_path: Path, seconds: float, least: int) -> None:
     """MS-12: read, set, compare-and-set and delete."""
@@ -159,7 +159,7 @@ async def test_cells_are_linearizable(place: Place, tmp_path: Path, seconds: flo
 
 
 @pytest.mark.parametrize(
-    ("seconds", "least"), [pytest.param(3.0, 40, id="short"), pytest.param(45.0, 1_000, id="long", marks=LONG)]
+    ("seconds", "least"), [pytest.param(3.0, 40, id="short"), pytest.param(60.0, 1_000, id="long", marks=LONG)]
 )
 async def test_locks_are_linearizable_by_their_fences(place: Place, tmp_path: Path, seconds: float, least: int) -> None:
     """LK-02, LK-09: one holder at a time, under a larger number each time, and only its writes are applied."""

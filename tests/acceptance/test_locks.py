@@ -110,7 +110,7 @@ def fight(url: str, folder: Path, processes: int, count: int) -> dict[str, int |
     assert fences == sorted(set(fences))
     had = Counter(line[1] for line in lines)
     assert len(had) == processes
-    assert max(had.values()) - min(had.values()) <= max(3, count // processes // 4)
+    assert min(had.values()) >= count // processes // 2, had  # whose start took longer has fewer turns, never none
     moments = [float(line[2]) for line in lines]
     waits = []
     for name in had:

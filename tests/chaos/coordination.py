@@ -23,7 +23,7 @@ from acceptance.test_locks import fight
 from chaos import results
 from interlock.coord.coordination import Coordination
 
-CELL_SECONDS, LOCK_SECONDS = 40.0, 45.0
+CELL_SECONDS, LOCK_SECONDS = 45.0, 60.0
 STORES = ("sqlite", "postgresql")
 
 
