@@ -7,6 +7,7 @@ What a name is stands in its docstring alone. A sentence that begins with the na
 from __future__ import annotations
 
 import dataclasses
+import enum
 import inspect
 import re
 import textwrap
@@ -18,6 +19,17 @@ from typing import Any
 import interlock
 from interlock import errors, sync, testing
 from interlock.app.tokens import Reported, Tokens
+from interlock.coord.balancer import Assignment, LoadBalancer
+from interlock.coord.cell import Cell, Change, Outcome
+from interlock.coord.heartbeats import HeartbeatMonitor
+from interlock.coord.lock import Held, Lock
+from interlock.coord.locks import LockManager
+from interlock.coord.memory import MemorySyncManager
+from interlock.coord.timing import Timing
+from interlock.coord.watch import Watch
+from interlock.coord.workers import WorkerRegistry
+from interlock.decisions.task import Task
+from interlock.model.worker import Capabilities, Device, Worker
 
 PAGE = Path(__file__).with_name("reference") / "python.md"
 
@@ -37,6 +49,37 @@ _SYNC = """## Without an event loop
 `interlock.sync.Interlock` has the methods below, and its runs those of `Run`. Each waits for what the one of the same name
 gives; `with Interlock(url) as app:` opens and closes it.
 """
+_SYNC_COORDINATION = """\
+`interlock.sync.Coordination` has the parts and methods of `Coordination`, and each waits. But a watch is followed by
+`for`, looked at by `next(timeout)` and ended by `close()`; what is called back (`on_lost`, `lost`, `unheard`, `recovered`) is
+called in a thread of its own; a block under `hold` is not stopped when its lock is lost, but told by LeaseLost at its end.
+"""
+_COORDINATION = """## Coordination
+
+What processes agree on, without workflows: [locks](../howto/locks.md), [shared memory](../howto/shared-memory.md) and
+[workers](../howto/workers.md). `interlock.Coordination` has the five classes below as its parts; `interlock.coord` and
+`interlock.decisions` have what they take and give.
+"""
+_PARTS: list[tuple[type, set[str]]] = [
+    (LockManager, {"start", "stop"}),
+    (Lock, {"released", "lost", "expired"}),
+    (Held, set()),
+    (MemorySyncManager, {"start", "stop"}),
+    (Watch, set()),
+    (Outcome, set()),
+    (Cell, set()),
+    (Change, set()),
+    (WorkerRegistry, set()),
+    (Worker, set()),
+    (Capabilities, set()),
+    (Device, set()),
+    (HeartbeatMonitor, {"look"}),
+    (Timing, set()),
+    (LoadBalancer, set()),
+    (Task, set()),
+    (Assignment, set()),
+]
+"""Classes of the parts of Coordination, each with the methods that are between the parts."""
 _TESTING = """## In tests
 
 `interlock.testing.Kit` is an `Interlock` in memory, whose time stands still but for `advance`; with pytest the fixture
@@ -66,8 +109,13 @@ def page() -> str:
             if name == "Interlock":
                 parts += _class("Interlock.tokens", Tokens)
                 parts += _class("Reported", Reported)
+    parts.append(_COORDINATION)
+    parts += entry("Coordination", interlock.Coordination)
+    for value, without in _PARTS:
+        parts += _told(value, without)
     parts.append(_SYNC)
     parts += _methods_listed(sync.Interlock)
+    parts.append(_SYNC_COORDINATION)
     parts.append(_TESTING)
     parts += _summary(testing.Kit, {"close"})
     parts.append("## Errors\n")
@@ -92,7 +140,7 @@ def public_errors() -> list[str]:
 
 def covered() -> set[str]:
     """Give the public names that the page has."""
-    return {name for names in _SECTIONS.values() for name in names} | set(public_errors())
+    return {name for names in _SECTIONS.values() for name in names} | {"Coordination"} | set(public_errors())
 
 
 def _of(name: str) -> Any:
@@ -117,13 +165,23 @@ def _class(name: str, value: type) -> list[str]:
     if dataclasses.is_dataclass(value):
         lines += [*_described(name, value, _fields(value)), *_methods(name, value)]
         return lines
-    made = "__init__" in vars(value) and name in ("Interlock",)
+    made = "__init__" in vars(value) and name in ("Interlock", "Coordination")
     lines += [*_described(name, value, {}), *(_function(name, vars(value)["__init__"], "") if made else [])]
     return [*lines, *_attributes(value), *_methods(name, value)]
 
 
-def _function(name: str, function: Callable[..., Any], level: str) -> list[str]:
-    """Give the heading, the signature and the description of a function."""
+def _told(value: type, without: set[str]) -> list[str]:
+    """Give the lines of a class of Coordination: what it is, and its methods as they are written."""
+    lines = [f"### {value.__name__}\n", *[f"{textwrap.fill(part, _WIDTH)}\n" for part in _prose(value)]]
+    lines += _attributes(value)
+    for method, member in vars(value).items():
+        if not method.startswith("_") and method not in without and inspect.isfunction(member) and member.__doc__:
+            lines += _function(f"{value.__name__}.{method}", member, "####", tabled=False)
+    return lines
+
+
+def _function(name: str, function: Callable[..., Any], level: str, *, tabled: bool = True) -> list[str]:
+    """Give the heading, the signature and the description of a function; `tabled`: with a row for each parameter."""
     overloads = typing.get_overloads(function)
     chosen = overloads[-1] if function in (interlock.step, interlock.workflow) else function
     signature = inspect.signature(chosen)
@@ -133,6 +191,8 @@ def _function(name: str, function: Callable[..., Any], level: str) -> list[str]:
     lines = [f"{level} {name}\n"] if level else []
     text = ", ".join(_separated(known))
     lines.append(f"```text\n{_wrapped(f'{begins}{name}(', text, f'){gives}')}\n```\n")
+    if not tabled:
+        return lines + [f"{textwrap.fill(part, _WIDTH)}\n" for part in _prose(function)]
     return lines + _described(name, function, {each.name: _default(each) for each in known})
 
 
@@ -150,7 +210,8 @@ def _separated(parameters: list[inspect.Parameter]) -> Iterator[str]:
             yield "*"
         starred = starred or each.kind in (each.KEYWORD_ONLY, each.VAR_POSITIONAL)
         annotation = "" if each.annotation is each.empty or str(each.annotation) == "Any" else f": {each.annotation}"
-        default = "" if each.default is each.empty else f" = {each.default!r}" if annotation else f"={each.default!r}"
+        given = _written(each.default)
+        default = "" if each.default is each.empty else f" = {given}" if annotation else f"={given}"
         stars = "*" if each.kind is each.VAR_POSITIONAL else "**" if each.kind is each.VAR_KEYWORD else ""
         yield f"{stars}{each.name}{annotation}{default}"
         after = parameters[position + 1] if position + 1 < len(parameters) else None
@@ -172,7 +233,16 @@ def _default(parameter: inspect.Parameter) -> str:
 
 
 def _shown(value: object) -> str:
-    return f"`{value!r}`"
+    return f"`{_written(value)}`"
+
+
+def _written(value: object) -> str:
+    """Give a default as one would write it."""
+    if isinstance(value, enum.Enum):
+        return repr(value.value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type) and value == type(value)():
+        return f"{type(value).__name__}()"
+    return repr(value)
 
 
 def _fields(value: type) -> dict[str, str]:

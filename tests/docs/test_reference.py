@@ -33,7 +33,9 @@ generate = _generator()
 TEXT = (Path(__file__).parents[2] / "docs" / "reference" / "command-line.md").read_text("utf-8")
 ROWS = dict(
     re.findall(
-        r"^\| `interlock ((?:(?:config|events|memory|nodes|workers) )?[a-z-]+)[^`]*` \| (.+) \|$", TEXT, re.MULTILINE
+        r"^\| `interlock ((?:(?:config|events|locks|memory|nodes|workers) )?[a-z-]+)[^`]*` \| (.+) \|$",
+        TEXT,
+        re.MULTILINE,
     )
 )
 BEFORE = " ".join(re.findall(r"^\| (`-.+) \|", TEXT, re.MULTILINE))

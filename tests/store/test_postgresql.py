@@ -24,6 +24,7 @@ from interlock import errors
 from interlock.service import uuid7
 from interlock.store.open import open_store
 from interlock.store.ports import (
+    CellWrite,
     Committed,
     GraphTask,
     LimitSet,
@@ -33,6 +34,7 @@ from interlock.store.ports import (
     NewSubscription,
     NewToken,
     Post,
+    news,
 )
 from interlock.store.sql import statements
 from interlock.store.sql.postgresql import commits, failures, parameters, partitions, schema, server
@@ -578,6 +580,22 @@ async def test_other_processes_ring_the_bell_at_once(store: PostgresStore, postg
             await rung.wait()
     assert asyncio.get_running_loop().time() - began < 0.9
     await other.close()
+
+
+async def test_process_that_writes_and_closes_at_once_rings_the_bell(store: PostgresStore, postgres_url: str) -> None:
+    """A command that sets a value is gone a millisecond later; who watches must not wait for its next look of itself."""
+    async with asyncio.timeout(10):
+        while not store.bell.is_listening:
+            await asyncio.sleep(0.01)
+        rung = asyncio.Event()
+        store.bell.listen(rung.set, news.CELLS)
+        for number in range(3):
+            rung.clear()
+            other = await _opened(postgres_url)
+            write = CellWrite(space="global", key="k", value=b"%d" % number, writer="w1")
+            await other.cells.write("default", [write], None)
+            await other.close()
+            await rung.wait()
 
 
 async def test_bell_listens_again_after_its_connection_broke(

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Final
@@ -96,9 +97,14 @@ async def _still_held(manager: LockManager, name: str, timeout: str | None) -> s
 
 
 async def _under(lock: Lock, command: Sequence[str]) -> int:
+    # A group of its own can be ended with all that the command started; at a terminal it must stay in the group that the
+    # terminal listens to.
+    own_group = not sys.stdin.isatty()
     try:
         process = await asyncio.create_subprocess_exec(
-            *command, env={**os.environ, "INTERLOCK_LOCK": lock.name, "INTERLOCK_LOCK_FENCE": str(lock.fence)}
+            *command,
+            env={**os.environ, "INTERLOCK_LOCK": lock.name, "INTERLOCK_LOCK_FENCE": str(lock.fence)},
+            process_group=0 if own_group else None,
         )
     except FileNotFoundError:
         note(f"interlock: there is no program {command[0]!r}")
@@ -112,14 +118,14 @@ async def _under(lock: Lock, command: Sequence[str]) -> int:
         with _passed_on(process):
             await asyncio.wait([ended, lost], return_when=asyncio.FIRST_COMPLETED)
             if not ended.done():
-                await _end(process, ended)
+                await _end(process, ended, own_group=own_group)
                 raise errors.LeaseLost(
                     f"the lock {lock.name!r} was lost under the number {lock.fence}; {command[0]} was ended"
                 )
     finally:
         lost.cancel()
         if not ended.done():
-            await _end(process, ended)
+            await _end(process, ended, own_group=own_group)
     code = ended.result()
     return code if code >= 0 else _SIGNALLED - code
 
@@ -140,14 +146,20 @@ def _passed_on(process: asyncio.subprocess.Process) -> Iterator[None]:
         loop.remove_signal_handler(signal.SIGTERM)
 
 
-async def _end(process: asyncio.subprocess.Process, ended: asyncio.Task[int]) -> None:
-    """End a command: asked first, killed after a while."""
-    with contextlib.suppress(ProcessLookupError):
-        process.terminate()
-    done, _ = await asyncio.wait([ended], timeout=_END_SECONDS)
-    if not done:
+async def _end(process: asyncio.subprocess.Process, ended: asyncio.Task[int], *, own_group: bool) -> None:
+    """End a command, and its group where it has one: asked first, killed after a while."""
+
+    def send(number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):
-            process.kill()
+            if own_group:
+                os.killpg(process.pid, number)
+            else:
+                process.send_signal(number)
+
+    send(signal.SIGTERM)
+    done, _ = await asyncio.wait([ended], timeout=_END_SECONDS)
+    if own_group or not done:  # of a group somebody may be left
+        send(signal.SIGKILL)
         await asyncio.wait([ended])
 
 

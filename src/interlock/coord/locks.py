@@ -138,12 +138,13 @@ class LockManager:
         others, for what the present asyncio task holds; of those in such a ring the last one to wait is told.
         """
         request = self._requests.made(name, ttl, mode, limit, metadata, Strategy.FAIL_FAST)
+        seconds = None if timeout is None else seconds_of("timeout", timeout, shortest=0.0)
         began = self._clock.monotonic()
         lock = await self._try(request, on_lost)
         if lock is None:
             self.metrics.conflicts += 1
             try:
-                async with asyncio.timeout(None if timeout is None else seconds_of("timeout", timeout, shortest=0.0)):
+                async with asyncio.timeout(seconds):
                     lock = await self._queued(request, on_lost)
             except TimeoutError:
                 self.metrics.failures += 1

@@ -185,6 +185,16 @@ def test_bad_input_is_refused_by_name(options: dict[str, Any], message: str) -> 
     simulated(work)
 
 
+def test_time_limit_that_is_none_is_refused_though_the_lock_is_free() -> None:
+    async def work(store: Store, clock: Clock) -> None:
+        async with managers(store, clock, 1) as (one,):
+            with pytest.raises(errors.Invalid, match="timeout='soon'"):
+                await one.wait("deploy", timeout="soon")
+            assert await one.list_locks() == []
+
+    simulated(work)
+
+
 # -- renewal -----------------------------------------------------------------------------------------------------
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 from interlock import errors, telemetry
 from interlock.service import Service
@@ -35,6 +35,7 @@ class PostgresBell(LocalBell, Service):
         super().__init__()
         self._server: Server | None = None
         self._changed = asyncio.Event()
+        self._ending = False
         self._news = 0
         """What others have to be told."""
         self.is_listening = False
@@ -45,12 +46,18 @@ class PostgresBell(LocalBell, Service):
         self._server = server
 
     async def start(self) -> None:
+        self._ending = False
         self._tasks.append(asyncio.create_task(self._poll(), name="bell-poll"))
         if self._server is not None:
             self._tasks.append(asyncio.create_task(self._connected(self._server), name="bell"))
 
     async def stop(self) -> None:
+        """End; what others are still to be told is told first, for a short while: a command writes, and is gone."""
         tasks, self._tasks = self._tasks, []
+        self._ending = True
+        if self._news and len(tasks) > 1:
+            self._changed.set()
+            await asyncio.wait(tasks[1:], timeout=_CLOSE_SECONDS)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -68,9 +75,9 @@ class PostgresBell(LocalBell, Service):
                 self.ring()
 
     async def _connected(self, server: Server) -> None:
-        """Listen and notify for ever, over one connection after the other."""
+        """Listen and notify, over one connection after the other, until all is told at the end."""
         attempt = 0
-        while True:
+        while self._news or not self._ending:
             try:
                 connection = await server.connect()
             except errors.StoreUnavailable as error:
@@ -89,8 +96,8 @@ class PostgresBell(LocalBell, Service):
                 await _end(connection)
             attempt = 0
 
-    async def _ring_over(self, connection: Connection) -> NoReturn:
-        """Listen, and tell others of our changes, until the connection breaks, which it raises."""
+    async def _ring_over(self, connection: Connection) -> None:
+        """Listen, and tell others of our changes, until all is told at the end. Raises when the connection breaks."""
         own = connection.get_server_pid()
 
         def heard(_connection: Any, pid: int, _channel: str, payload: object) -> None:
@@ -113,6 +120,8 @@ class PostgresBell(LocalBell, Service):
                     self._news |= told  # for the next connection
                     self._changed.set()
                     raise
+                if self._ending:
+                    return
                 await asyncio.sleep(_NOTIFY_SECONDS)
         raise ConnectionResetError("the connection of the bell was closed")
 
