@@ -94,13 +94,24 @@ async def _write(coord: Coordination, log: Log, name: str, fence: int) -> None:
 
 
 async def main(url: str, folder: Path, name: str, what: str, seconds: float, seed: int) -> None:
-    async with Coordination(url, worker=f"{name}-{os.getpid()}", connections=2) as coord:
-        (folder / f"{name}.ready").touch()
-        while not (folder / "go").exists():
-            await asyncio.sleep(0.005)
-        until = (folder / "go").stat().st_mtime + seconds
-        work = cells if what == "cells" else locks
-        await work(coord, Log(folder, name), random.Random(seed ^ os.getpid()), until)
+    coord = await _opened(url, f"{name}-{os.getpid()}")
+    (folder / f"{name}.ready").touch()
+    while not (folder / "go").exists():
+        await asyncio.sleep(0.005)
+    until = (folder / "go").stat().st_mtime + seconds
+    work = cells if what == "cells" else locks
+    await work(coord, Log(folder, name), random.Random(seed ^ os.getpid()), until)
+    with contextlib.suppress(errors.Environment):  # cut off at the very end
+        await coord.close()
+
+
+async def _opened(url: str, worker: str) -> Coordination:
+    """Open the store, again while it cannot be reached: the server may be away just now."""
+    while True:
+        try:
+            return await Coordination.open(url, worker=worker, connections=2)
+        except errors.Environment:
+            await asyncio.sleep(0.05)
 
 
 asyncio.run(main(sys.argv[1], Path(sys.argv[2]), sys.argv[3], sys.argv[4], float(sys.argv[5]), int(sys.argv[6])))
