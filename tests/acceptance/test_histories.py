@@ -77,8 +77,10 @@ class Fleet:
             async with asyncio.timeout(START_SECONDS):
                 while len(list(self._folder.glob("*.ready"))) < CLIENTS:
                     await asyncio.sleep(0.02)
-            (self._folder / "go").touch()
-            end = time.monotonic() + self._seconds
+            began = time.monotonic()
+            (self._folder / "going").write_text(str(began))
+            (self._folder / "going").rename(self._folder / "go")
+            end = began + self._seconds
             while time.monotonic() < end:
                 await asyncio.sleep(self._chance.uniform(0.05, 0.4))  # what happens at this time is the experiment
                 await self._trouble()
