@@ -89,8 +89,8 @@ class Fleet:
                 assert (process.returncode, said.decode()) == (0, "")
         finally:
             for process in self._processes:
-                if process.poll() is None:
-                    process.kill()
+                process.kill()
+                if process.stderr is not None and not process.stderr.closed:
                     process.communicate()
 
     async def _trouble(self) -> None:

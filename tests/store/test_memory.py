@@ -93,7 +93,7 @@ async def opened(store: Store) -> AsyncIterator[Open]:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Answers that were lost are asked for again at once."""
-    monkeypatch.setattr(memory_module, "_REPEAT_SECONDS", (0.0, 0.0, 0.0))
+    monkeypatch.setattr("interlock.coord.answers.REPEAT_SECONDS", (0.0, 0.0, 0.0))
 
 
 async def next_of(watch: Watch, count: int) -> list[Change]:
@@ -379,6 +379,7 @@ def test_memory_offers_no_lock() -> None:
         "delete",
         "flush",
         "get",
+        "is_watched",
         "list",
         "metrics",
         "set",

@@ -21,7 +21,7 @@ SEEN = context.StepContext(run="r1", step="charge", attempt=2, idempotency_key="
 def test_step_in_a_process_of_its_own_is_told_by_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in ATTEMPT.items():
         monkeypatch.setenv(name, value)
-    assert step_context() == SEEN
+    assert copy_context().run(step_context) == SEEN
 
 
 def test_steps_of_one_process_know_each_its_own_attempt() -> None:
