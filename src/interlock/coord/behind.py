@@ -75,7 +75,8 @@ class WriteBehind(Loop):
             self._failures = 0
 
     async def round(self) -> bool:
-        self._timer = None
+        if self._timer is not None:
+            return False  # it is not time yet
         try:
             await self.flush()
         except errors.Environment as error:
@@ -122,7 +123,11 @@ class WriteBehind(Loop):
 
     def _wake_in(self, seconds: float) -> None:
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(seconds, self.wake)
+            self._timer = asyncio.get_running_loop().call_later(seconds, self._is_time)
+
+    def _is_time(self) -> None:
+        self._timer = None
+        self.wake()
 
 
 def _size(write: CellWrite) -> int:
