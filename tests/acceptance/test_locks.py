@@ -56,19 +56,10 @@ async def test_of_many_processes_one_wins_each_time(url: str, tmp_path: Path) ->
     """LK-02"""
     async with Coordination(url):
         pass  # the schema is there
-    await asyncio.to_thread(_race, url, tmp_path, 10, 20)
+    await asyncio.to_thread(race, url, tmp_path, 10, 20)
 
 
-@pytest.mark.chaos
-@pytest.mark.timeout(600)
-async def test_of_fifty_processes_one_wins_a_hundred_times(url: str, tmp_path: Path) -> None:
-    """LK-02"""
-    async with Coordination(url):
-        pass
-    await asyncio.to_thread(_race, url, tmp_path, 50, 100)
-
-
-def _race(url: str, folder: Path, processes: int, locks: int) -> None:
+def race(url: str, folder: Path, processes: int, locks: int) -> None:
     made = begin(url, folder, processes, "race", locks)
     end = time.monotonic() + START_SECONDS
     while len(list(folder.glob("*.won"))) < processes:
@@ -86,15 +77,6 @@ async def test_of_many_processes_one_holds_it_at_a_time(url: str, tmp_path: Path
     async with Coordination(url):
         pass
     print(await asyncio.to_thread(fight, url, tmp_path, 8, 120))
-
-
-@pytest.mark.chaos
-@pytest.mark.timeout(600)
-async def test_fifty_processes_fight_for_one_lock_a_thousand_times(url: str, tmp_path: Path) -> None:
-    """LK-02, LK-09"""
-    async with Coordination(url):
-        pass
-    print(await asyncio.to_thread(fight, url, tmp_path, 50, 1_000))
 
 
 def fight(url: str, folder: Path, processes: int, count: int) -> dict[str, int | float]:

@@ -3,7 +3,7 @@
     PYTHONPATH=src:tests python -m chaos.coordination            prints
     PYTHONPATH=src:tests python -m chaos.coordination --record   also writes docs/explanation/reliability.json
 
-It takes about five minutes.
+It takes about ten minutes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from acceptance.test_locks import fight
 from chaos import results
 from interlock.coord.coordination import Coordination
 
-CELL_SECONDS, LOCK_SECONDS = 45.0, 60.0
+CELL_SECONDS, LOCK_SECONDS = 60.0, 90.0
 STORES = ("sqlite", "postgresql")
 
 

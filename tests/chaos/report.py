@@ -105,7 +105,7 @@ make storm FULL=1          the storms above: about an hour
 make chaos                 all of tests/chaos: also takeover, crashes of the server, clocks, schema changes under load
 make soak SOAK_MINUTES=20  24 hours without SOAK_MINUTES; 20 minutes are part of continuous integration
 make idle                  20 minutes: both stores, with and without waiters, side by side
-python -m chaos.coordination  what is said of locks and shared memory, with PYTHONPATH=src:tests: five minutes
+python -m chaos.coordination  what is said of locks and shared memory, with PYTHONPATH=src:tests: ten minutes
 make reliability           this page, from what the full ones have left in reliability.json (`--record`)
 ```
 
