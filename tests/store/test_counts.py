@@ -139,7 +139,7 @@ def _dispatcher(store: PostgresStore, name: str, grants: Grants, clock: SystemCl
 # -- cursors ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("rows", [10_000, pytest.param(100_000, marks=pytest.mark.chaos)])
+@pytest.mark.parametrize("rows", [10_000, pytest.param(100_000, marks=[pytest.mark.chaos, pytest.mark.timeout(300)])])
 async def test_reader_that_follows_by_number_misses_nothing_of_eight_writers(two: Two, rows: int) -> None:
     one, other = two
     await one.journal.commit(accepting())
@@ -151,7 +151,7 @@ async def test_reader_that_follows_by_number_misses_nothing_of_eight_writers(two
         found.extend(page)
         return bool(page)
 
-    async with asyncio.timeout(100):
+    async with asyncio.timeout(100 if rows == 10_000 else 280):
         while not written.done():
             await follow()
         await written
