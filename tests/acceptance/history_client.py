@@ -25,6 +25,10 @@ LOCK_SECONDS = 0.05
 LOCKS = 2
 """Beside each other, in each of those times; and as many that are used all the time, so that one that was lost is taken."""
 TTL_SECONDS = 1.0
+IS_BROKEN = bool(os.environ.get("BROKEN"))
+"""It ignores its fence. Then it uses only locks that others want all the time, and is long at work under them, so that being
+stopped for longer than a lock lasts shows."""
+WRITE_SECONDS = 0.2 if IS_BROKEN else 0.02
 
 
 async def cells(coord: Coordination, log: Log, chance: random.Random, until: float) -> None:
@@ -62,7 +66,7 @@ def _seen(cell: Cell | None) -> tuple[int, int]:
 async def locks(coord: Coordination, log: Log, chance: random.Random, until: float) -> None:
     """Take a lock, and write its number under it, at once and again after a while."""
     while (now := time.monotonic()) < until:
-        time_ = int(now / LOCK_SECONDS) if chance.random() < 0.7 else "always"
+        time_ = int(now / LOCK_SECONDS) if chance.random() < 0.7 and not IS_BROKEN else "always"
         name = f"{time_}-{chance.randrange(LOCKS)}"
         call = log.begin(name, ["acquire"])
         with contextlib.suppress(errors.Environment):
@@ -73,7 +77,7 @@ async def locks(coord: Coordination, log: Log, chance: random.Random, until: flo
                 continue
             for _ in range(chance.randrange(1, 4)):
                 await _write(coord, log, name, lock.fence)
-                await asyncio.sleep(chance.uniform(0, 0.02))
+                await asyncio.sleep(chance.uniform(0, WRITE_SECONDS))
             call = log.begin(name, ["release", lock.fence])
             try:
                 await lock.release()
@@ -86,7 +90,7 @@ async def locks(coord: Coordination, log: Log, chance: random.Random, until: flo
 async def _write(coord: Coordination, log: Log, name: str, fence: int) -> None:
     call = log.begin(name, ["write", fence])
     try:
-        await coord.memory.set(name, fence, space="fenced", under=None if os.environ.get("BROKEN") else (name, fence))
+        await coord.memory.set(name, fence, space="fenced", under=None if IS_BROKEN else (name, fence))
     except errors.LockError:
         log.end(call, False)
     else:

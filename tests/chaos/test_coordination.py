@@ -21,6 +21,7 @@ from interlock.coord.coordination import Coordination
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
 
 HISTORIES = 1_000
+RUNS = 8
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -49,7 +50,21 @@ async def test_a_thousand_histories_are_linearizable(place: Place, tmp_path: Pat
     assert len(await judged(place, tmp_path, what, seconds, seed=2)) >= HISTORIES
 
 
-async def test_broken_fence_is_found(place: Place, tmp_path: Path) -> None:
-    """Clients that do not write under their lock write after they have lost it, and the judge says so."""
-    await Fleet(place, tmp_path, "locks", 20.0, seed=2, BROKEN="1").rage()
-    assert histories.wrong_locks(histories.read(tmp_path), TTL_SECONDS)
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+async def test_broken_fence_is_found(kind: str, tmp_path: Path) -> None:
+    """Clients that do not write under their lock write after they have lost it, and the judge says so.
+
+    Whether one is stopped just then is chance: most runs show it, and each run has a store of its own.
+    """
+    if kind == "postgresql" and required.may_skip("postgres", postgres.NEWEST in postgres.binaries()):
+        pytest.skip("PostgreSQL is not installed")
+    found: list[str] = []
+    for seed in range(RUNS):
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        async with placed(kind, folder) as place:
+            await Fleet(place, folder, "locks", 20.0, seed, BROKEN="1").rage()
+        found = histories.wrong_locks(histories.read(folder), TTL_SECONDS)
+        if found:
+            break
+    assert found
