@@ -98,6 +98,13 @@ class Keeper:
         token, _, proof = text.partition(".")
         return token if (await self._key()).proves(proof, "token", namespace, token) else None
 
+    async def derived(self, purpose: str) -> bytes | None:
+        """Give a key for one purpose, the same in all processes with the same store key; None where there is none."""
+        try:
+            return (await self._key()).sign("derived", purpose).encode()
+        except errors.Invalid:
+            return None
+
     async def _key(self) -> KeyRing:
         if self._ring is None:
             self._ring = await asyncio.to_thread(self._make_ring)
