@@ -38,7 +38,7 @@ class Keys:
     """The keys of one store."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
-        self._store = store
+        self.store: Final = store
         self._clock = clock
         # Apart, so that a flood of keys that do not exist pushes out none that do.
         self._found: OrderedDict[str, tuple[KeyRow | None, float]] = OrderedDict()
@@ -71,7 +71,7 @@ class Keys:
             created_by=maker,
             expires_at=None if expires_seconds is None else now + expires_seconds,
         )
-        await self._store.keys.create(row, maker, now)
+        await self.store.keys.create(row, maker, now)
         return row, f"ilk_{row.id}_{secret}"
 
     async def verify(self, text: str) -> Principal | None:
@@ -86,18 +86,20 @@ class Keys:
         # In constant time, and before anything else is said of the key: the id is no secret, the rest is.
         if row is None or not hmac.compare_digest(row.digest, _digest(parts[2])):
             return None
-        if not row.is_live(self._clock.now()):
-            return None
-        namespaces = None if row.namespaces is None else tuple(row.namespaces)
-        return Principal(f"key:{row.name}", row.role, namespaces)
+        return self._principal(row)
+
+    async def holder(self, id: str) -> Principal | None:
+        """Give whom the key of an id stands for, for who has proved before to have it; None when it is over by now."""
+        row = await self._row(id)
+        return None if row is None else self._principal(row)
 
     async def any(self) -> bool:
         """Say whether there is a key that opens anything now."""
-        return await self._store.keys.any_live(self._clock.now())
+        return await self.store.keys.any_live(self._clock.now())
 
     async def list(self, after: str | None = None, limit: int = _PAGE) -> builtins.list[KeyRow]:
         """Give the keys, also those that are over, the oldest first; `after`: the last id of the page before."""
-        return await self._store.keys.list(after, limit)
+        return await self.store.keys.list(after, limit)
 
     async def revoke(self, key: str, *, by: str | None = None) -> KeyRow:
         """End a key, named by its id or by a name that only one live key has. One that is revoked stays as it is.
@@ -105,14 +107,19 @@ class Keys:
         Raises NotFound, Conflict when several have the name.
         """
         id = await self._named(key)
-        row = await self._store.keys.revoke(id, by or actor(), self._clock.now())
+        row = await self.store.keys.revoke(id, by or actor(), self._clock.now())
         self._found.pop(id, None)
         if row is None:
             raise errors.NotFound(f"there is no key {id}; `interlock keys list` shows those there are")
         return row
 
+    def _principal(self, row: KeyRow) -> Principal | None:
+        if not row.is_live(self._clock.now()):
+            return None
+        return Principal(row.name, row.role, None if row.namespaces is None else tuple(row.namespaces))
+
     async def _named(self, key: str) -> str:
-        if await self._store.keys.find(key) is not None:
+        if await self.store.keys.find(key) is not None:
             return key
         fitting = [row for row in await self._all() if row.name == key]
         now = self._clock.now()
@@ -137,7 +144,7 @@ class Keys:
             if now < until:
                 known.move_to_end(id)
                 return row
-        row = await self._store.keys.find(id)
+        row = await self.store.keys.find(id)
         known = self._missing if row is None else self._found
         known[id] = (row, now + CACHED_SECONDS)  # counted from before it was read
         known.move_to_end(id)

@@ -38,9 +38,20 @@ def keys(store: Store, clock: VirtualClock) -> Keys:
 
 async def test_key_stands_for_its_name_role_and_namespaces(keys: Keys) -> None:
     _, text = await keys.create("ci", Role.OPERATOR, namespaces=["shop", "stock", "shop"])
-    assert await keys.verify(text) == Principal("key:ci", Role.OPERATOR, ("shop", "stock"))
+    assert await keys.verify(text) == Principal("ci", Role.OPERATOR, ("shop", "stock"))
     _, text = await keys.create("root", Role.ADMIN)
-    assert await keys.verify(text) == Principal("key:root", Role.ADMIN, None)
+    assert await keys.verify(text) == Principal("root", Role.ADMIN, None)
+
+
+async def test_session_of_a_key_lasts_no_longer_than_the_key(keys: Keys, clock: VirtualClock) -> None:
+    row, _ = await keys.create("ann", Role.VIEWER, namespaces=["shop"], expires_seconds=DAY)
+    assert await keys.holder(row.id) == Principal("ann", Role.VIEWER, ("shop",))
+    assert await keys.holder("0" * 32) is None
+    await keys.revoke(row.id)
+    assert await keys.holder(row.id) is None
+    other, _ = await keys.create("bob", Role.VIEWER, expires_seconds=DAY)
+    clock.move_to(clock.now() + DAY)
+    assert await keys.holder(other.id) is None
 
 
 async def test_text_is_nowhere_in_the_store(keys: Keys, store: Store) -> None:
