@@ -22,6 +22,7 @@ from interlock.store.ports import (
     Cells,
     Joined,
     Journal,
+    Keys,
     Locks,
     Nodes,
     Pulse,
@@ -111,6 +112,7 @@ class GatedStore:
         self.queue: Final = cast("Queue", _Port("queue", store.queue, gate))
         self.graphs: Final = cast("TaskGraphs", _Port("graphs", store.graphs, gate))
         self.cells: Final = cast("Cells", _Port("cells", store.cells, gate))
+        self.keys: Final = cast("Keys", _Port("keys", store.keys, gate))
         self.locks: Final = cast("Locks", _Port("locks", store.locks, gate))
         self.nodes: Final = cast("Nodes", _Port("nodes", store.nodes, gate))
         self.tokens: Final = cast("Tokens", _Port("tokens", store.tokens, gate))

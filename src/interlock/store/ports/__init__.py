@@ -7,6 +7,7 @@
     Locks     leases on names, each grant with a fence
     Cells     shared memory: compare-and-set, and changes that are read without a gap
     Workers   the registry of who takes tasks, and the slots that they hold
+    Keys      what programs sign in with; made and revoked with a record of who did it
     Bell      wake-ups only; may be lost or doubled
     Upkeep    what keeps a store small and safe: removal of what is old, copies, restoring
     Views     read-only, may be stale
@@ -40,6 +41,7 @@ from interlock.store.ports.journal import (
     Post,
     StoredRun,
 )
+from interlock.store.ports.keys import KeyRow, Keys
 from interlock.store.ports.locks import (
     LockMode,
     LockRequest,
@@ -99,6 +101,8 @@ __all__ = [
     "InboxRow",
     "Joined",
     "Journal",
+    "KeyRow",
+    "Keys",
     "Lesson",
     "LimitSet",
     "LockMode",

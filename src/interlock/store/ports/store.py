@@ -10,6 +10,7 @@ from interlock.model.json import Json
 from interlock.store.ports.cells import Cells
 from interlock.store.ports.graphs import TaskGraphs
 from interlock.store.ports.journal import Journal
+from interlock.store.ports.keys import Keys
 from interlock.store.ports.locks import Locks, Renewals
 from interlock.store.ports.news import ANYTHING
 from interlock.store.ports.nodes import Nodes, Pulse
@@ -85,6 +86,9 @@ class Store(Protocol):
 
     @property
     def workers(self) -> Workers: ...
+
+    @property
+    def keys(self) -> Keys: ...
 
     @property
     def upkeep(self) -> Upkeep: ...

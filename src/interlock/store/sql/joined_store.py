@@ -11,6 +11,7 @@ from interlock.store.sql.cells import SqlCells
 from interlock.store.sql.graphs import SqlGraphs
 from interlock.store.sql.joined import JoinedDatabase
 from interlock.store.sql.journal import SqlJournal
+from interlock.store.sql.keys import SqlKeys
 from interlock.store.sql.locks import SqlLocks
 from interlock.store.sql.nodes import SqlNodes
 from interlock.store.sql.queue import SqlQueue
@@ -34,6 +35,7 @@ class JoinedStore:
         self.locks = SqlLocks(database)
         self.cells = SqlCells(database)
         self.workers = SqlWorkers(database)
+        self.keys = SqlKeys(database)
         self.views = SqlViews(database)
         self.upkeep = SqlUpkeep(database)
 

@@ -394,3 +394,18 @@ INSERT INTO cell_changes (namespace, space, key, value, version, stamp, writer, 
 SELECT new.namespace, new.space, new.key, NULL, old.version + 1, old.stamp, old.writer, '', 1, new.changed_at
 WHERE old.expires_at <= new.changed_at AND new.deleted = 0; INSERT INTO cell_changes (namespace, space, key, value, version, stamp, writer, nonce, deleted, at)
 VALUES (new.namespace, new.space, new.key, new.value, new.version, new.stamp, new.writer, new.nonce, new.deleted, new.changed_at); END;
+
+-- API keys. Only a digest of the secret is kept. `namespaces`: a JSON list, NULL for all of them. Revoked ones stay: the audit log
+-- names them.
+CREATE TABLE api_keys (
+  id TEXT PRIMARY KEY,
+  name TEXT NOT NULL,
+  digest TEXT NOT NULL,
+  role TEXT NOT NULL CHECK (role IN ('viewer', 'operator', 'worker', 'admin')),
+  namespaces TEXT,
+  created_at REAL NOT NULL,
+  created_by TEXT NOT NULL,
+  expires_at REAL,
+  revoked_at REAL
+) WITHOUT ROWID;
+CREATE INDEX api_keys_live ON api_keys (id) WHERE revoked_at IS NULL;
