@@ -45,7 +45,9 @@ def up(
     ] = "engine,dispatcher,server",
     listen: Annotated[
         str | None,
-        typer.Option("--listen", metavar="HOST:PORT", help="Where it listens, also unix:PATH; 127.0.0.1:7070 if not set."),
+        typer.Option(
+            "--listen", metavar="HOST:PORT", help="Where it listens, also unix:PATH; 127.0.0.1:7070 if not set."
+        ),
     ] = None,
     for_: Annotated[
         str | None, typer.Option("--for", metavar="DURATION", help="Drain after so long, such as 55m.")

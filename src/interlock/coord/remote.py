@@ -85,4 +85,6 @@ def _not_free(name: str, holders: list[Held]) -> errors.LockError:
     if not holders:
         return errors.LockError(f"the lock {name!r} is free, and others stand in its queue", "lock-queued")
     first = holders[0]
-    return errors.LockError(f"the lock {name!r} is held by {first.holder!r} under the number {first.fence}", "lock-held")
+    return errors.LockError(
+        f"the lock {name!r} is held by {first.holder!r} under the number {first.fence}", "lock-held"
+    )

@@ -1,4 +1,4 @@
-"""Bounds of requests: how large, how many, by what name they are found again. Plain ASGI, since it is on every request's way."""
+"""Bounds of requests: how large, how many, by what name they are found again. Plain ASGI: it is on every request's way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Listens for HTTP, at an address or a Unix socket, as a service that starts when it can be reached and stops twice safely."""
+"""Listens for HTTP, at an address or a Unix socket: a service that has started when it can be reached."""
 
 from __future__ import annotations
 

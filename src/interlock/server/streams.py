@@ -49,9 +49,7 @@ async def _bytes(gateway: Gateway, items: AsyncIterator[Item]) -> AsyncIterator[
     try:
         while not gateway.closing.is_set():
             upcoming = upcoming or asyncio.create_task(_next(items))
-            await asyncio.wait(
-                {upcoming, closing}, timeout=_KEEP_ALIVE_SECONDS, return_when=asyncio.FIRST_COMPLETED
-            )
+            await asyncio.wait({upcoming, closing}, timeout=_KEEP_ALIVE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
             if not upcoming.done():
                 yield b": alive\n\n"
                 continue

@@ -20,7 +20,7 @@ class AcquireLock(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit
     ttl: Seconds = 300.0
     mode: str = "exclusive"
     limit: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
-    nonce: Annotated[str | None, Meta(min_length=1, max_length=200)] = None
+    nonce: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
     metadata: dict[str, Json] = {}
 
 
@@ -65,8 +65,8 @@ class SetCell(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_def
     """`base`: only if this version is there (0: none). `resolver`: what to do when another one is."""
 
     value: Json
-    ttl: Annotated[float | None, Meta(gt=0, le=31_536_000)] = None
-    base: Annotated[int | None, Meta(ge=0, le=2**62)] = None
+    ttl: Annotated[float, Meta(gt=0, le=31_536_000)] | None = None
+    base: Annotated[int, Meta(ge=0, le=2**62)] | None = None
     resolver: str | None = None
 
 

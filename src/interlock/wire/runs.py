@@ -16,12 +16,15 @@ Namespace = Annotated[str, Meta(min_length=1, max_length=63, pattern="^[A-Za-z0-
 class StartRun(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """What is to be run. The same id, workflow and input give the run that is there."""
 
-    workflow: Annotated[
-        str | None, Meta(max_length=300, description="A published workflow: [namespace/]name[:version].")
-    ] = None
-    document: Annotated[
-        str | None, Meta(description="Instead: the text of a workflow, in YAML or JSON. Needs the right to publish.")
-    ] = None
+    workflow: (
+        Annotated[str, Meta(max_length=300, description="A published workflow: [namespace/]name[:version].")] | None
+    ) = None
+    document: (
+        Annotated[
+            str, Meta(description="Instead: the text of a workflow, in YAML or JSON. Needs the right to publish.")
+        ]
+        | None
+    ) = None
     input: Annotated[Json, Meta(description="The input, any JSON.")] = None
     id: RunId | None = None
     namespace: Namespace | None = None
@@ -119,7 +122,7 @@ class RunPage(msgspec.Struct, kw_only=True):
 class Cancel(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """`rollback`: what the run finished is undone first."""
 
-    reason: Annotated[str | None, Meta(max_length=1000)] = None
+    reason: Annotated[str, Meta(max_length=1000)] | None = None
     rollback: bool = False
 
 

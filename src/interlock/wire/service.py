@@ -47,7 +47,7 @@ class NewKey(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defa
     name: Annotated[str, Meta(min_length=1, max_length=100)]
     role: Literal["viewer", "operator", "worker", "admin"]
     namespaces: list[Namespace] | None = None
-    expires: Annotated[float | None, Meta(ge=60, le=315_360_000, description="Seconds until it is over.")] = None
+    expires: Annotated[float, Meta(ge=60, le=315_360_000, description="Seconds until it is over.")] | None = None
 
 
 class KeyTold(msgspec.Struct, kw_only=True):

@@ -34,8 +34,8 @@ class Heartbeat(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_d
 class Progress(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """How far the work is: `fraction` from 0 to 1, `message` in words."""
 
-    fraction: Annotated[float | None, Meta(ge=0, le=1)] = None
-    message: Annotated[str | None, Meta(max_length=1000)] = None
+    fraction: Annotated[float, Meta(ge=0, le=1)] | None = None
+    message: Annotated[str, Meta(max_length=1000)] | None = None
 
 
 class Reported(msgspec.Struct, kw_only=True):

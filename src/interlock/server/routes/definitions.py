@@ -30,13 +30,13 @@ _DOCUMENT = "document: {dsl: 1.0.3, namespace: shop, name: order, version: 1.2.0
 async def publish_definition(request: Request, sender: Sender, server: Server) -> Response:
     """Fix a workflow's name and version to its text, for good. The same text again is as good."""
     asked = await read(request, wire.Document)
-    loaded = await asyncio.to_thread(check.load, asked.document, None, allowed=limits.configured(server.settings.limits))
+    loaded = await asyncio.to_thread(
+        check.load, asked.document, None, allowed=limits.configured(server.settings.limits)
+    )
     loaded.raise_for_problems()
     refuse_unless(sender, Right.PUBLISH, loaded.required().document.namespace)
     stored = await server.session.publish(asked.document, None)
-    told = wire.Published(
-        namespace=stored.namespace, name=stored.name, version=stored.version, digest=stored.digest
-    )
+    told = wire.Published(namespace=stored.namespace, name=stored.name, version=stored.version, digest=stored.digest)
     return answer(told, 201)
 
 
@@ -45,7 +45,9 @@ async def validate_definition(request: Request, sender: Sender, server: Server) 
     """Say everything that is wrong with a workflow. Nothing is stored."""
     refuse_unless(sender, Right.READ, None if sender.namespaces is None else sender.namespaces[0])
     asked = await read(request, wire.Document)
-    loaded = await asyncio.to_thread(check.load, asked.document, None, allowed=limits.configured(server.settings.limits))
+    loaded = await asyncio.to_thread(
+        check.load, asked.document, None, allowed=limits.configured(server.settings.limits)
+    )
     problems = [_problem(each) for each in loaded.problems]
     return answer(wire.Verdict(valid=all(each.severity != Severity.ERROR for each in problems), problems=problems))
 

@@ -51,9 +51,7 @@ _BODY: Final[dict[str, Any]] = {
 
 
 @router.post("", **documented(wire.SentMany, status=202, problems=(415,)) | {"openapi_extra": _BODY})
-async def send_events(
-    request: Request, sender: Sender, server: Server, namespace: NamespaceQuery = None
-) -> Response:
+async def send_events(request: Request, sender: Sender, server: Server, namespace: NamespaceQuery = None) -> Response:
     """Send events to the runs of a namespace that listen for such now. Those with a source and id that were sent in the last
     day change nothing. An event of a batch that is none refuses the whole batch before any is sent."""
     space = chosen(sender, namespace)
@@ -77,7 +75,9 @@ def _events(headers: Mapping[str, str], kind: str, body: bytes) -> list[dict[str
     if attributes and kind != STRUCTURED:
         return [_binary(attributes, headers.get("content-type", ""), kind, body)]
     if kind not in (STRUCTURED, JSON, "", "application/x-www-form-urlencoded"):
-        raise Refused(415, "unsupported-media-type", f"send {STRUCTURED}, {BATCHED} or `ce-` headers, not {kind[:100]!r}")
+        raise Refused(
+            415, "unsupported-media-type", f"send {STRUCTURED}, {BATCHED} or `ce-` headers, not {kind[:100]!r}"
+        )
     event = _decoded(body)
     if not isinstance(event, dict):
         raise Refused(422, "misshapen", "an event is a JSON object")
@@ -129,5 +129,7 @@ async def list_events(
     space = listed(sender, namespace)
     refuse_unless(sender, Right.READ, space)
     kept = await events.listed(server.session, space, type, before, limit)
-    items = [wire.KeptEvent(number=each.number, namespace=each.namespace, at=each.at, event=each.event) for each in kept]
+    items = [
+        wire.KeptEvent(number=each.number, namespace=each.namespace, at=each.at, event=each.event) for each in kept
+    ]
     return answer(wire.KeptEvents(items=items, next=items[-1].number if len(items) == limit else None))

@@ -92,7 +92,9 @@ def _of_cluster(cluster: wire.ClusterHealth) -> list[Metric]:
         _gauge("dispatchers", "Nodes that perform tasks.", cluster.dispatchers),
         _gauge("workers", "Workers that live.", cluster.workers),
         _gauge("stranded_runs", "Runs that nobody has executed for a minute.", cluster.stranded),
-        _gauge("inbox_age_seconds", "How long the oldest news for a run has waited.", cluster.oldest_inbox_seconds or 0.0),
+        _gauge(
+            "inbox_age_seconds", "How long the oldest news for a run has waited.", cluster.oldest_inbox_seconds or 0.0
+        ),
     ]
 
 

@@ -65,7 +65,12 @@ def _happened(row: RunRow, seq: int, news: Iterable[Event]) -> list[wire.Happene
 
 @router.get("/stream", **documented(media_type=streams.MEDIA_TYPE, problems=(404, 409)))
 async def run_stream(
-    request: Request, sender: Sender, server: Server, run: RunPath, namespace: NamespaceQuery = None, after: NumberQuery = 0
+    request: Request,
+    sender: Sender,
+    server: Server,
+    run: RunPath,
+    namespace: NamespaceQuery = None,
+    after: NumberQuery = 0,
 ) -> Response:
     """Follow a run as server-sent events: `commit` with what happened, `end` when it has ended or is suspended. `id` is
     the number of the commit; a browser that reconnects goes on after it."""
@@ -75,9 +80,8 @@ async def run_stream(
 
 
 async def _commits(session: Session, row: RunRow, after: int) -> AsyncIterator[Item]:
-    async with contextlib.aclosing(session.follow(row, after)) as commits:
-        async for seq, news in commits:
-            yield Item("commit", {"seq": seq, "events": _happened(row, seq, news)}, str(seq))
+    async for seq, news in session.follow(row, after):
+        yield Item("commit", {"seq": seq, "events": _happened(row, seq, news)}, str(seq))
     now = await session.find(row.namespace, row.id)
     yield Item("end", {"status": now.status})
 
@@ -124,7 +128,9 @@ async def _pieces(server: Gateway, row: RunRow, path: str | None, cursor: int) -
     try:
         while True:
             rung.clear()
-            now = await session.find(row.namespace, row.id)  # before its output: what was printed until then is in there
+            now = await session.find(
+                row.namespace, row.id
+            )  # before its output: what was printed until then is in there
             pieces = await session.store.views.logs(row.run, cursor, _PAGE, path)
             for piece in pieces:
                 cursor = piece.number
@@ -149,9 +155,7 @@ def _piece(piece: LogLine) -> wire.LogPiece:
 
 
 @router.get("/tasks", **documented(wire.Tasks, problems=(404, 409)))
-async def run_tasks(
-    sender: Sender, server: Server, run: RunPath, namespace: NamespaceQuery = None
-) -> Response:
+async def run_tasks(sender: Sender, server: Server, run: RunPath, namespace: NamespaceQuery = None) -> Response:
     """Give the tasks that a run has in pools."""
     session = server.session
     row = await run_of(session, sender, Right.READ, namespace, run)

@@ -53,7 +53,9 @@ async def create_key(request: Request, sender: Sender) -> Response:
 
 
 @router.post("/keys/{key}/revoke", **documented(wire.KeyTold, problems=(404, 409)))
-async def revoke_key(request: Request, sender: Sender, key: Annotated[str, Path(min_length=1, max_length=100)]) -> Response:
+async def revoke_key(
+    request: Request, sender: Sender, key: Annotated[str, Path(min_length=1, max_length=100)]
+) -> Response:
     """Revoke a key by its id or name, for good; it counts on all servers within 5 s."""
     refuse_unless(sender, Right.ADMINISTER, None)
     access: Access = request.app.state.access

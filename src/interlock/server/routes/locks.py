@@ -59,7 +59,9 @@ async def show_lock(sender: Sender, server: Server, name: NameQuery, namespace: 
 
 @router.post(
     "/acquire",
-    **documented(wire.HeldLock, takes=wire.AcquireLock, example={"holder": "deployer-1", "ttl": 60}, problems=(409, 415)),
+    **documented(
+        wire.HeldLock, takes=wire.AcquireLock, example={"holder": "deployer-1", "ttl": 60}, problems=(409, 415)
+    ),
 )
 async def acquire_lock(
     request: Request, sender: Sender, server: Server, name: NameQuery, namespace: NamespaceQuery = None

@@ -26,7 +26,9 @@ from interlock.wire import coordination as wire
 
 router = APIRouter(prefix="/api/v1/memory/{space}", tags=["memory"])
 
-SpacePath = Annotated[str, Path(min_length=1, max_length=64, description="swarm, tasks, workers, global, or another one.")]
+SpacePath = Annotated[
+    str, Path(min_length=1, max_length=64, description="swarm, tasks, workers, global, or another one.")
+]
 KeyQuery = Annotated[str, Query(min_length=1, max_length=512, description="The key, such as tasks/7/state.")]
 
 
@@ -62,16 +64,16 @@ async def get_cell(
     return answer(_told(cell))
 
 
-@router.put("/value", **documented(wire.CellTold, takes=wire.SetCell, example={"value": {"phase": 2}}, problems=(409, 415)))
+@router.put(
+    "/value", **documented(wire.CellTold, takes=wire.SetCell, example={"value": {"phase": 2}}, problems=(409, 415))
+)
 async def set_cell(
     request: Request, sender: Sender, server: Server, space: SpacePath, key: KeyQuery, namespace: NamespaceQuery = None
 ) -> Response:
     """Set a value. With `base` only where that version is there; 409 otherwise."""
     asked = await read(request, wire.SetCell)
     memory = _memory(server, sender, Right.OPERATE, namespace)
-    outcome = await memory.set(
-        key, asked.value, space, ttl=asked.ttl, base=asked.base, resolver=asked.resolver
-    )
+    outcome = await memory.set(key, asked.value, space, ttl=asked.ttl, base=asked.base, resolver=asked.resolver)
     cell = outcome.cell
     if not outcome.is_applied or cell is None:
         version = 0 if cell is None else cell.version

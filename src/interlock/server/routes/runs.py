@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 from urllib.parse import quote
 
 import msgspec
@@ -14,13 +14,16 @@ from starlette.responses import Response
 from interlock import errors
 from interlock.app import telling
 from interlock.app.session import Session
-from interlock.model.access import Right
+from interlock.flow import check
+from interlock.flow.meaning import limits
+from interlock.model.access import Principal, Right
 from interlock.model.json import Json
 from interlock.model.states import ENDED_RUN, RunStatus
 from interlock.model.story import Story
 from interlock.server.access import Sender, chosen, listed, refuse_unless
 from interlock.server.bodies import answer, read, tagged
 from interlock.server.documented import documented
+from interlock.server.gateway import Gateway
 from interlock.server.problems import Refused
 from interlock.server.routes.asking import NamespaceQuery, RunPath, Server, run_of
 from interlock.store.ports import RunRow
@@ -44,58 +47,61 @@ _EXAMPLE: Final = {"workflow": "shop/order:1.2.0", "input": {"order": {"id": 7}}
     ),
 )
 async def start_run(request: Request, sender: Sender, server: Server) -> Response:
-    """Start a run. It is durable when this answers. Send the same request again as often as need be: `id` makes it one run."""
+    """Start a run. It is durable when this answers. With an `id` the same request again gives the same run."""
     asked = await read(request, wire.StartRun)
-    space = chosen(sender, asked.namespace)
-    refuse_unless(sender, Right.OPERATE, space)
     session = server.session
-    text, folder = await _text(session, sender, asked, space)
-    started = await session.start(text, input=_input(asked.input), id=asked.id, namespace=space, folder=folder)
+    if asked.document is not None and asked.workflow is None:
+        text, space = asked.document, asked.namespace or await _namespace(server, asked.document)
+        refuse_unless(sender, Right.PUBLISH, space)  # running a text is running code
+    elif asked.workflow is not None and asked.document is None:
+        text, space = await published(session, sender, asked.workflow, asked.namespace)
+    else:
+        raise Refused(422, "misshapen", "name either `workflow`, which is published, or a `document`")
+    refuse_unless(sender, Right.OPERATE, space)
+    started = await session.start(text, input=_input(asked.input), id=asked.id, namespace=space)
     return _started(started.id, started.namespace, started.fresh)
 
 
+async def _namespace(server: Gateway, document: str) -> str:
+    """Give the namespace that a document names. Raises InvalidDefinition."""
+    allowed = limits.configured(server.settings.limits)
+    loaded = await asyncio.to_thread(check.load, document, None, allowed=allowed)
+    loaded.raise_for_problems()
+    return loaded.required().document.namespace
+
+
 def _started(id: str, namespace: str, fresh: bool) -> Response:
-    where = {"Location": f"/api/v1/runs/{quote(id, safe="")}?namespace={namespace}"}
+    where = {"Location": f"/api/v1/runs/{quote(id, safe='')}?namespace={namespace}"}
     return answer(wire.Started(id=id, namespace=namespace, fresh=fresh), 201 if fresh else 200, where)
 
 
-async def _text(session: Session, sender: Any, asked: wire.StartRun, space: str) -> tuple[str, None]:
-    """Give the text of what is to be run. Raises Refused, NotFound."""
-    if (asked.workflow is None) is (asked.document is None):
-        raise Refused(422, "misshapen", "name either `workflow`, which is published, or a `document`")
-    if asked.document is not None:
-        refuse_unless(sender, Right.PUBLISH, space)
-        return asked.document, None
-    assert asked.workflow is not None
-    return await published(session, sender, asked.workflow, space), None
+async def published(session: Session, sender: Principal, workflow: str, namespace: str | None) -> tuple[str, str]:
+    """Give the text of a published workflow, and the namespace of its runs: the one that was asked for, else its own.
 
-
-async def published(session: Session, sender: Any, name: str, space: str) -> str:
-    """Give the text of a published workflow. Raises Refused, NotFound."""
-    named, _, rest = name.rpartition("/")
-    title, _, version = rest.partition(":")
-    refuse_unless(sender, Right.READ, named or space)
-    found = await session.store.journal.published(named or space, title, version or None)
+    Raises Refused, NotFound.
+    """
+    named, _, rest = workflow.rpartition("/")
+    name, _, version = rest.partition(":")
+    own = named or chosen(sender, namespace)
+    refuse_unless(sender, Right.READ, own)
+    found = await session.store.journal.published(own, name, version or None)
     if found is None:
-        raise errors.NotFound(f"no workflow {name!r} is published; `interlock publish FILE` publishes one")
-    return found.source
+        raise errors.NotFound(f"no workflow {workflow!r} is published; `interlock publish FILE` publishes one")
+    return found.source, namespace or own
 
 
 def _input(given: Json) -> Json:
     return {} if given is None else given
 
 
-@router.post(
-    "/bulk", **documented(wire.StartedRuns, takes=wire.StartRuns, status=201, problems=(404, 409, 415))
-)
+@router.post("/bulk", **documented(wire.StartedRuns, takes=wire.StartRuns, status=201, problems=(404, 409, 415)))
 async def start_runs(request: Request, sender: Sender, server: Server) -> Response:
     """Start up to 1,000 runs of one workflow. A Conflict leaves those that were accepted before it; with ids, the same
     request again gives them."""
     asked = await read(request, wire.StartRuns)
-    space = chosen(sender, asked.namespace)
-    refuse_unless(sender, Right.OPERATE, space)
     session = server.session
-    text = await published(session, sender, asked.workflow, space)
+    text, space = await published(session, sender, asked.workflow, asked.namespace)
+    refuse_unless(sender, Right.OPERATE, space)
     named = [each.id for each in asked.runs if each.id is not None]
     if len(set(named)) != len(named):
         raise Refused(422, "misshapen", "two runs of the request have the same id")
@@ -173,9 +179,7 @@ async def whole(session: Session, row: RunRow) -> wire.RunWhole:
     return msgspec.convert(told, wire.RunWhole, strict=False)
 
 
-@router.get(
-    "/{run}/result", **documented(wire.Result, also={202: "It has not ended yet."}, problems=(404, 409))
-)
+@router.get("/{run}/result", **documented(wire.Result, also={202: "It has not ended yet."}, problems=(404, 409)))
 async def run_result(
     sender: Sender,
     server: Server,
@@ -200,9 +204,9 @@ async def run_result(
     return answer(result, 200 if row.status in ENDED_RUN else 202)
 
 
-async def _ended(server: Any, row: RunRow, seconds: float) -> RunRow:
+async def _ended(server: Gateway, row: RunRow, seconds: float) -> RunRow:
     """Give a run when it has ended, or as it is after so long."""
-    session: Session = server.session
+    session = server.session
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             while row.status not in ENDED_RUN and not server.closing.is_set():
@@ -251,7 +255,10 @@ async def retry_run(sender: Sender, server: Server, run: RunPath, namespace: Nam
 
 
 @router.post(
-    "/{run}/fork", **documented(wire.Started, takes=wire.Fork, status=201, also={200: "It was there before."}, problems=(404, 409, 415))
+    "/{run}/fork",
+    **documented(
+        wire.Started, takes=wire.Fork, status=201, also={200: "It was there before."}, problems=(404, 409, 415)
+    ),
 )
 async def fork_run(
     request: Request, sender: Sender, server: Server, run: RunPath, namespace: NamespaceQuery = None
@@ -267,5 +274,3 @@ async def fork_run(
 async def _acted(session: Session, row: RunRow, applied: bool) -> Response:
     now = await session.find(row.namespace, row.id)
     return answer(wire.Acted(id=row.id, namespace=row.namespace, status=now.status, applied=applied))
-
-

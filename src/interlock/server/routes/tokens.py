@@ -4,14 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Request
-from starlette.responses import Response
-
-from interlock.app.tokens import Tokens
-from interlock.server.bodies import answer, read
-from interlock.server.documented import documented
-from interlock.server.routes.asking import NamespaceQuery, Server
-from interlock.wire import tokens as wire
+from fastapi import APIRouter, Path
 
 router = APIRouter(prefix="/api/v1/tokens/{token}", tags=["tokens"])
 
