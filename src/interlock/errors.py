@@ -6,6 +6,7 @@
     │   ├── InvalidSettings     a setting that is unknown or out of range  exit 2
     │   └── Misfit              a Python value does not fit its annotation, or cannot be stored
     ├── NotFound           the named thing does not exist                  exit 2
+    ├── Denied             a server knows the caller not, or gives it no right    exit 2
     ├── Conflict           another writer was first, or the state forbids it   exit 2
     │   ├── StaleEpoch          the run moved on; stop at once
     │   ├── LockError           a lock is not the caller's; `code` says why
@@ -68,6 +69,12 @@ class Misfit(Invalid, TypeError):
 
 class NotFound(InterlockError):
     """The named thing does not exist."""
+
+    exit_code = 2
+
+
+class Denied(InterlockError):
+    """A server does not know who asks, or gives that one no right to what is asked."""
 
     exit_code = 2
 

@@ -79,9 +79,9 @@ def of_itself(row: RunRow) -> dict[str, Json]:
     return {name: told[name] for name in ("progress", "message", "status") if told.get(name) is not None}
 
 
-def happened(row: RunRow, number: int, name: str, event: Event) -> dict[str, Json]:
-    """Give an event of a run under one of the names that other systems know it by. `number`: its place, from 1."""
-    return {"id": f"{row.run}/{number}", "type": name, "run": row.id, "namespace": row.namespace} | _told(name, event)
+def happened(row: RunRow, place: str, name: str, event: Event) -> dict[str, Json]:
+    """Give an event of a run under one of the names that other systems know it by. `place`: its own, in this run."""
+    return {"id": f"{row.run}/{place}", "type": name, "run": row.id, "namespace": row.namespace} | _told(name, event)
 
 
 def _told(name: str, event: Event) -> dict[str, Json]:

@@ -208,7 +208,7 @@ async def history(run: str, *, as_json: bool) -> int:
     async with context.existing() as app:
         row = await app.find(options.namespace, run)
         for number, (name, event) in enumerate(lifecycle(await app.history(row.run)), 1):
-            told = telling.happened(row, number, name, event)
+            told = telling.happened(row, str(number), name, event)
             answer(json.encode(told).decode() if as_json else _event_line(name, told))
     return 0
 

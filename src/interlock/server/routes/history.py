@@ -58,8 +58,8 @@ async def run_history(
 
 def _happened(row: RunRow, seq: int, news: Iterable[Event]) -> list[wire.Happened]:
     return [
-        wire.Happened(seq=seq, type=name, event=telling.happened(row, seq, name, event))
-        for name, event in lifecycle(news)
+        wire.Happened(seq=seq, type=name, event=telling.happened(row, f"{seq}.{place}", name, event))
+        for place, (name, event) in enumerate(lifecycle(news), 1)
     ]
 
 
