@@ -65,6 +65,10 @@ class Access:
             self._keys = Keys(store, self._gateway.clock)
         return self._keys
 
+    def key_was_made(self) -> None:
+        """Ask the store anew whether everybody is served."""
+        self._open_until = 0.0
+
     async def _by_key(self, header: str) -> Principal:
         scheme, _, text = header.partition(" ")
         if scheme.lower() != "bearer" or not text.strip():

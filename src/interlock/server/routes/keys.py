@@ -47,6 +47,7 @@ async def create_key(request: Request, sender: Sender) -> Response:
     row, text = await access.keys().create(
         asked.name, Role(asked.role), namespaces=asked.namespaces, expires_seconds=asked.expires
     )
+    access.key_was_made()
     told = _told(row)
     fields = {name: getattr(told, name) for name in told.__struct_fields__}
     return answer(wire.CreatedKey(**fields, key=text), 201)
