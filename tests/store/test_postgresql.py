@@ -33,8 +33,8 @@ from interlock.store.ports import (
     NewMemo,
     NewSubscription,
     NewToken,
-    RevokedToken,
     Post,
+    RevokedToken,
     news,
 )
 from interlock.store.sql import statements
@@ -256,7 +256,16 @@ def _is_whole(plan: dict[str, Any]) -> bool:
 _SCANS = ("Seq Scan", "Index Scan", "Index Only Scan")
 
 
-_PARTIAL = ("runs_free", "runs_owned", "tasks_ready", "tasks_held", "_run_idx", "_owner_idx", "_stored_at_idx", "tokens_pending")
+_PARTIAL = (
+    "runs_free",
+    "runs_owned",
+    "tasks_ready",
+    "tasks_held",
+    "_run_idx",
+    "_owner_idx",
+    "_stored_at_idx",
+    "tokens_pending",
+)
 """The hot indexes, and what PostgreSQL calls their parts: they hold only what is open."""
 
 

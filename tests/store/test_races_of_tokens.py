@@ -45,7 +45,9 @@ async def test_of_two_completions_that_meet_one_is_applied(two: Two, postgres_ur
     assert len(await one.journal.inbox("n1")) == 1
 
 
-@pytest.mark.parametrize("ending", [{"ended": True, "status": RunStatus.FAULTED}, {"revoked_tokens": [RevokedToken(token="k1")]}])
+@pytest.mark.parametrize(
+    "ending", [{"ended": True, "status": RunStatus.FAULTED}, {"revoked_tokens": [RevokedToken(token="k1")]}]
+)
 async def test_completion_that_meets_the_commit_that_revokes_the_token_is_refused(
     two: Two, postgres_url: str, ending: dict[str, object]
 ) -> None:
@@ -61,7 +63,9 @@ async def test_completion_that_meets_the_commit_that_revokes_the_token_is_refuse
     assert await one.journal.inbox("n1") == []
 
 
-@pytest.mark.parametrize("ending", [{"ended": True, "status": RunStatus.FAULTED}, {"revoked_tokens": [RevokedToken(token="k1")]}])
+@pytest.mark.parametrize(
+    "ending", [{"ended": True, "status": RunStatus.FAULTED}, {"revoked_tokens": [RevokedToken(token="k1")]}]
+)
 async def test_token_whose_completion_meets_the_commit_that_revokes_it_stays_completed(
     two: Two, postgres_url: str, ending: dict[str, object]
 ) -> None:

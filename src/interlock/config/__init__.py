@@ -19,10 +19,11 @@ from interlock.config.settings import (
     Secrets,
     Settings,
     Store,
+    Tokens,
 )
 from interlock.config.sources import RESERVED, Setting, explain, files, load
 
 __all__ = [
     "RESERVED", "Engine", "Expressions", "Http", "Limits", "Logs", "Node", "Payload", "Python", "Retention",
-    "Secrets", "Setting", "Settings", "Store", "explain", "files", "load",
+    "Secrets", "Setting", "Settings", "Store", "Tokens", "explain", "files", "load",
 ]  # fmt: skip

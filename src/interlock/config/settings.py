@@ -348,6 +348,15 @@ class Secrets:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tokens:
+    expires_seconds: float = _setting(
+        86_400.0, _seconds, low=1.0,
+        meaning="How long the token of a step in YAML may be used, where the step does not say: a day, in which a person"
+        " answers. Whoever waits longer says so. Twice the time that is expected is a good value.",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     store: Store = Store()
     node: Node = Node()
@@ -360,3 +369,4 @@ class Settings:
     http: Http = Http()
     python: Python = Python()
     secrets: Secrets = Secrets()
+    tokens: Tokens = Tokens()

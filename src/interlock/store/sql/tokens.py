@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from interlock.store.ports import Beat, Completion, TokenRow, TokenState
 from interlock.store.sql import commit
 from interlock.store.sql.transaction import Database, Row, Transaction
@@ -63,7 +65,8 @@ class SqlTokens:
 
     async def ages(self, now: float) -> dict[int, int]:
         async def work(transaction: Transaction) -> dict[int, int]:
-            return {bucket: count for bucket, count in await transaction.rows("tokens_ages", {"now": now})}
+            rows: Any = await transaction.rows("tokens_ages", {"now": now})
+            return dict(rows)
 
         return await self._database.read(work, once=True)
 
