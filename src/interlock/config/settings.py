@@ -401,6 +401,15 @@ class Server:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tokens:
+    expires_seconds: float = _setting(
+        86_400.0, _seconds, low=1.0,
+        meaning="How long the token of a step in YAML may be used, where the step does not say: a day, in which a person"
+        " answers. Whoever waits longer says so. Twice the time that is expected is a good value.",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     store: Store = Store()
     node: Node = Node()
@@ -414,3 +423,4 @@ class Settings:
     python: Python = Python()
     secrets: Secrets = Secrets()
     server: Server = Server()
+    tokens: Tokens = Tokens()
