@@ -348,6 +348,17 @@ class Secrets:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Deliveries:
+    """How callers are told how their runs ended."""
+
+    deadline_seconds: float = _setting(
+        86_400.0, _seconds, low=1.0, high=31_536_000.0,
+        meaning="How long a caller waits that does not say: until then its outcome is tried to be delivered, and at its end a"
+        " caller whose run still lives is told so. As long as an outer activity usually may take; twice what you expect.",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     store: Store = Store()
     node: Node = Node()
@@ -360,3 +371,4 @@ class Settings:
     http: Http = Http()
     python: Python = Python()
     secrets: Secrets = Secrets()
+    deliveries: Deliveries = Deliveries()

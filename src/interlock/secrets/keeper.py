@@ -98,6 +98,10 @@ class Keeper:
         token, _, proof = text.partition(".")
         return token if (await self._key()).proves(proof, "token", namespace, token) else None
 
+    async def ring(self) -> KeyRing:
+        """Give the store key, read or made when it is first needed. Raises Invalid where none is configured, Environment."""
+        return await self._key()
+
     async def _key(self) -> KeyRing:
         if self._ring is None:
             self._ring = await asyncio.to_thread(self._make_ring)
