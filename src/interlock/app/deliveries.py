@@ -20,9 +20,9 @@ class Delivery:
     """Who is told how a run ended, and how far that is.
 
     `id`: sent with every attempt, so that the receiver knows it again. `run`: the key of the run. `kind`: webhook or
-    temporal. `target`: the host that it goes to. `state`: pending, delivered, expired, failed or superseded; it never changes how the
-    run ended. `waiting`: the run lives. `attempts`: how often it was sent. `due_at`: when something is done next, None when
-    nothing is; `deadline`: until when; both UTC seconds. `problem`: what was wrong last.
+    temporal. `target`: the host that it goes to. `state`: pending, delivered, expired, failed or superseded; it never
+    changes how the run ended. `waiting`: the run lives. `attempts`: how often it was sent. `due_at`: when something is
+    done next, None when nothing is; `deadline`: until when; both UTC seconds. `problem`: what was wrong last.
     """
 
     id: str

@@ -4,5 +4,5 @@ SELECT run FROM runs
 WHERE run = ANY (ARRAY(SELECT jsonb_array_elements_text(:runs::text::jsonb))) AND ended_at <= :before
   AND NOT EXISTS (SELECT 1 FROM tasks WHERE tasks.run = runs.run AND tasks.state = 'running'
                   OFFSET 0)
-  AND NOT EXISTS (SELECT 1 FROM deliveries WHERE deliveries.run = runs.run AND deliveries.state = 'pending' OFFSET 0)
+  AND NOT EXISTS (SELECT 1 FROM deliveries WHERE deliveries.run = runs.run AND coalesce(deliveries.state, '') = 'pending' OFFSET 0)
 ORDER BY run FOR UPDATE OF runs
