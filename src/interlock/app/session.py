@@ -63,16 +63,22 @@ class Session:
     """An open store and, once `bring_node` was called, a node of this process."""
 
     def __init__(
-        self, settings: Settings, store: Store, clock: Clock, probes: Probes = NONE, public_url: str = PUBLIC_URL
+        self, settings: Settings, store: Store, clock: Clock, probes: Probes = NONE, public_url: str | None = None
     ) -> None:
-        """`public_url`: where those who were given tokens find a server of this store."""
+        """`public_url`: where those who were given tokens find a server of this store; None: as the settings say."""
         self.settings = settings
         self._probes = probes
         self.store = store
         self.clock = clock
         self.rows = Rows(settings.payload.inline_bytes)
         self.graphs = Graphs(store)
-        self.secrets = Keeper(settings.store.url, settings.secrets, clock, os.environ, public_url)
+        self.secrets = Keeper(
+            settings.store.url,
+            settings.secrets,
+            clock,
+            os.environ,
+            public_url or settings.server.public_url or PUBLIC_URL,
+        )
         self._client = Client(settings.http, settings.payload.max_bytes)
         self.fetcher = Fetcher(Authenticator(self._client, clock), self.secrets, limits.configured(settings.limits))
         self._definitions = Definitions(settings, store, clock, self.graphs, self.fetcher)
@@ -90,7 +96,7 @@ class Session:
         *,
         clock: Clock | None = None,
         probes: Probes = NONE,
-        public_url: str = PUBLIC_URL,
+        public_url: str | None = None,
     ) -> AsyncIterator[Session]:
         """Open the store that the settings name; close it, and the node if one was brought, at the end."""
         store = await open_store(
