@@ -49,8 +49,8 @@ class Reported(msgspec.Struct, kw_only=True):
 
 
 class Heard(msgspec.Struct, kw_only=True):
-    """`cancel_requested`: stop, nobody will want the outcome; `reason` says why. `silent_at`: until when the next sign of life
-    is due."""
+    """`cancel_requested`: stop, nobody will want the outcome; `reason` says why. `silent_at`: until when the next
+    sign of life is due."""
 
     run: str
     namespace: str
