@@ -10,7 +10,7 @@ import pytest
 from interlock.model.access import Role
 from interlock.model.states import RunStatus
 from interlock.model.task import Done
-from interlock.store.ports import Batch, Completion, KeyRow, LimitSet, NewCached, NewToken, TokenState
+from interlock.store.ports import Batch, Completion, KeyRow, LimitSet, NewCached, NewToken, RevokedToken, TokenState
 from interlock.store.sql.postgresql.store import PostgresStore
 from store.rows import accepting, batch, new_task
 from store.stops import committing, is_blocked, stopped
@@ -19,7 +19,7 @@ Two = tuple[PostgresStore, PostgresStore]
 
 
 async def complete(store: PostgresStore, by: str = "ann") -> Completion | None:
-    return await store.tokens.complete("k1", TokenState.COMPLETED, b"1", by, "token:k1", b"{}", by, 150.0)
+    return await store.tokens.complete("k1", TokenState.COMPLETED, b"1", by, by, 150.0)
 
 
 def asking() -> Batch:
@@ -46,7 +46,9 @@ async def test_of_two_completions_that_meet_one_is_applied(two: Two, postgres_ur
     assert len(await one.journal.inbox("n1")) == 1
 
 
-@pytest.mark.parametrize("ending", [{"ended": True, "status": RunStatus.FAULTED}, {"revoked_tokens": ["k1"]}])
+@pytest.mark.parametrize(
+    "ending", [{"ended": True, "status": RunStatus.FAULTED}, {"revoked_tokens": [RevokedToken(token="k1")]}]
+)
 async def test_completion_that_meets_the_commit_that_revokes_the_token_is_refused(
     two: Two, postgres_url: str, ending: dict[str, object]
 ) -> None:
@@ -62,7 +64,9 @@ async def test_completion_that_meets_the_commit_that_revokes_the_token_is_refuse
     assert await one.journal.inbox("n1") == []
 
 
-@pytest.mark.parametrize("ending", [{"ended": True, "status": RunStatus.FAULTED}, {"revoked_tokens": ["k1"]}])
+@pytest.mark.parametrize(
+    "ending", [{"ended": True, "status": RunStatus.FAULTED}, {"revoked_tokens": [RevokedToken(token="k1")]}]
+)
 async def test_token_whose_completion_meets_the_commit_that_revokes_it_stays_completed(
     two: Two, postgres_url: str, ending: dict[str, object]
 ) -> None:

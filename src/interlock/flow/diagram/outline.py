@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Final, TypeAlias, assert_never
 
 from interlock.flow import document as doc
+from interlock.flow import reporting
 from interlock.model.json import Json
 
 _OTHERWISE: Final = "otherwise"
@@ -163,6 +164,8 @@ def sections(task: doc.Task) -> tuple[Section, ...]:
 def caption(named: doc.NamedTask) -> Caption:
     """Give what is written on the box of a task."""
     kind, detail, family = _description(named.task)
+    if "await" in named.task.metadata.get("interlock", {}):
+        kind += ", awaits token"
     condition = shortened(_bare(named.task.if_ or ""))
     return Caption(name=shortened(named.name), kind=kind, detail=shortened(detail), condition=condition, family=family)
 
@@ -179,6 +182,8 @@ def _description(task: doc.Task) -> tuple[str, str, Family]:
             return "call openapi", operation, Family.CALL
         case doc.CallProtocol(protocol=protocol, with_=given):
             return f"call {protocol}", str(given.get("method", "")), Family.CALL
+        case doc.CallFunction(function=reporting.APPROVAL, with_=given):
+            return "approval", _bare(str(given.get("question", given.get("to", "")))), Family.PAUSE
         case doc.CallFunction(function=function):
             return "call", function, Family.CALL
         case doc.RunShell(command=command):

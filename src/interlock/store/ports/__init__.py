@@ -57,7 +57,7 @@ from interlock.store.ports.locks import (
 from interlock.store.ports.nodes import Claimed, Looked, NodeRow, Nodes, NodeState, Pulse
 from interlock.store.ports.queue import Able, ClaimedTask, LogLine, Orphan, Queue, TaskRow, WaitingTask
 from interlock.store.ports.store import TRANSACTION_SECONDS, Bell, Joined, Store
-from interlock.store.ports.tokens import Completion, NewToken, TokenRow, Tokens, TokenState
+from interlock.store.ports.tokens import Beat, Completion, NewToken, RevokedToken, TokenRow, Tokens, TokenState
 from interlock.store.ports.upkeep import EndedRun, Upkeep
 from interlock.store.ports.views import EventRow, RunRow, Views
 from interlock.store.ports.workers import (
@@ -81,6 +81,7 @@ __all__ = [
     "Able",
     "Attribute",
     "Batch",
+    "Beat",
     "Bell",
     "CellChange",
     "CellRow",
@@ -133,6 +134,7 @@ __all__ = [
     "Released",
     "Renewals",
     "Renewed",
+    "RevokedToken",
     "RunRow",
     "SlotRow",
     "Store",

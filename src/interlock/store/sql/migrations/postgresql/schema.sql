@@ -326,10 +326,19 @@ CREATE TABLE tokens (
   expires_at double precision,
   created_at double precision NOT NULL,
   completed_at double precision,
-  completed_by text
+  completed_by text,
+  step text NOT NULL DEFAULT '',
+  terms bytea,
+  heartbeat_seconds double precision,
+  heartbeat_at double precision,
+  detail bytea,
+  progress bytea,
+  reason text,
+  superseded smallint NOT NULL DEFAULT 0
 );
 ALTER TABLE tokens ALTER outcome SET STORAGE EXTERNAL;
 CREATE INDEX tokens_of_run ON tokens (run, token);
+CREATE INDEX tokens_pending ON tokens (created_at, expires_at) WHERE state = 'open';
 
 -- Results of steps that other runs may use instead of performing the step.
 CREATE TABLE cached (

@@ -279,8 +279,10 @@ CREATE TABLE tokens (
   created_at REAL NOT NULL,
   completed_at REAL,
   completed_by TEXT
-) WITHOUT ROWID;
+, step TEXT NOT NULL DEFAULT '', terms BLOB, heartbeat_seconds REAL, heartbeat_at REAL, detail BLOB, progress BLOB, reason TEXT,
+  superseded INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
 CREATE INDEX tokens_of_run ON tokens (run, token);
+CREATE INDEX tokens_pending ON tokens (created_at, expires_at) WHERE state = 'open';
 
 -- Results of steps that other runs may use instead of performing the step.
 CREATE TABLE cached (
