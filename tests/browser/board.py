@@ -11,11 +11,13 @@ from pathlib import Path
 import uvicorn
 from fastapi import Depends, FastAPI, Request
 
+from interlock.app.readiness import Readiness
 from interlock.app.session import Session
 from interlock.config import Settings
 from interlock.config.settings import Store
 from interlock.model.access import Principal, Role
 from interlock.server import dashboard
+from interlock.server.gateway import Gateway
 
 CSRF = "proof"
 
@@ -26,7 +28,7 @@ class Board:
 
     session: Session
     app: FastAPI
-    closing: asyncio.Event
+    gateway: Gateway
     principal: Principal = field(default_factory=lambda: Principal("ann", Role.OPERATOR, None))
     url: str = ""
 
@@ -38,15 +40,16 @@ async def mounted(folder: Path, *, node: bool = True) -> AsyncIterator[Board]:
     async with Session.open(settings) as session:
         if node:
             await session.bring_node(pinned=False)
-        closing = asyncio.Event()
-        board = Board(session, FastAPI(), closing)
+        gateway = Gateway(settings, Readiness(lambda reasons: None), session.clock)
+        gateway.open(session)
+        board = Board(session, FastAPI(), gateway)
 
         async def sign_in(request: Request) -> None:
             request.state.principal, request.state.csrf = board.principal, CSRF
 
-        board.app.include_router(dashboard.router(lambda: session, closing), dependencies=[Depends(sign_in)])
+        board.app.include_router(dashboard.router(gateway), dependencies=[Depends(sign_in)])
         yield board
-        closing.set()
+        gateway.closing.set()
 
 
 @contextlib.asynccontextmanager
@@ -64,7 +67,7 @@ async def served(folder: Path, *, node: bool = True) -> AsyncIterator[Board]:
             board.url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
             yield board
         finally:
-            board.closing.set()
+            board.gateway.closing.set()
             server.should_exit = True
             async with asyncio.timeout(20):
                 await task

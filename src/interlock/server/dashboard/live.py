@@ -11,18 +11,17 @@ import contextlib
 import hashlib
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from interlock import errors
 from interlock.app.session import Session
 from interlock.model.access import Principal
-from interlock.model.json import Json
 from interlock.model.states import ENDED_RUN
 from interlock.server.dashboard.pages import run, runs
 from interlock.server.dashboard.pages.graph import Drawings
 from interlock.server.dashboard.pages.run import Watched
 from interlock.server.dashboard.rendering import render
+from interlock.server.streams import Item
 from interlock.store.ports import news
 
 _APART_SECONDS: Final = 0.2
@@ -38,15 +37,6 @@ PARTS: Final = ("head", "actions", "graph", "timeline", "side", "history")
 
 _PASSING: Final = re.compile(r"(<time\b[^>]*>)[^<]*")
 """How long ago something was: each page counts that on by itself."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """An event for a page. `id`: where a stream that is interrupted goes on after it, None for where it went on before."""
-
-    name: str
-    data: Json
-    id: int | None = None
 
 
 class Changes:
@@ -77,14 +67,14 @@ def rung(session: Session, mask: int) -> Iterator[asyncio.Event]:
         end()
 
 
-async def of_runs(session: Session, wanted: runs.Asked) -> AsyncIterator[Change]:
+async def of_runs(session: Session, wanted: runs.Asked) -> AsyncIterator[Item]:
     """Tell how a list of runs changes: `row` for one that is shown, `new` for one that came."""
     changes, shown = Changes(), dict[str, runs.Line]()
     with rung(session, _LISTED) as event:
         for line in (await runs.page(session, wanted)).lines:
             changes.changed(line.run, _row(line))
             shown[line.run] = line
-        yield Change(name="ready", data={})
+        yield Item("ready", {})
         while True:
             await _wait(event, _NET_SECONDS)
             page = await runs.page(session, wanted)
@@ -94,7 +84,7 @@ async def of_runs(session: Session, wanted: runs.Asked) -> AsyncIterator[Change]
                 html = _row(line)
                 if changes.changed(key, html) and not (key not in shown and wanted.before):
                     name = "row" if key in shown else "new"
-                    yield Change(name=name, data={"id": _row_id(line), "html": html})
+                    yield Item(name, {"id": _row_id(line), "html": html})
             shown |= lines
             for key in sorted(shown)[:-_MOST_KEPT]:
                 del shown[key]
@@ -131,8 +121,9 @@ async def of_run(
     csrf: str,
     seq: int,
     grows: bool,
-) -> AsyncIterator[Change]:
-    """Tell how the page of a run changes: `part` for a part, `log` for what its steps print, `state` for its state.
+) -> AsyncIterator[Item]:
+    """Tell how the page of a run changes: `part` for a part, `log` for what its steps print, `state` for its state,
+    `gone` when it was removed.
 
     `seq`: as far as the page knows the run; `asked.log`: the last piece of the log that it has. `grows`: the page has the
     log up to there, so that what is printed next belongs at its end.
@@ -141,25 +132,29 @@ async def of_run(
     with rung(session, news.ANYTHING) as event:
         await watched.read()
         is_known = watched.row.seq == seq
-        yield Change(name="ready", data={})
+        yield Item("ready", {})
         while True:
             page = await run.page(session, drawings, watched, principal, asked)
             told = [(name, html) for name, html in parts(page, csrf).items() if changes.changed(name, html)]
             for name, html in () if is_known else told:
-                yield Change(name="part", data={"id": f"part-{name}", "html": html})
+                yield Item("part", {"id": f"part-{name}", "html": html})
             is_known = False
             if changes.changed("state", page.head.state):
                 title = f"{page.head.word}: {page.head.workflow} {page.head.short}"
-                yield Change(name="state", data={"state": page.head.state, "title": title})
+                yield Item("state", {"state": page.head.state, "title": title})
             while grows:
                 found = await session.store.views.logs(watched.row.run, cursor, run.LOG_PAGE, asked.step or None)
                 if not found:
                     break
                 cursor = found[-1].number
                 html = render("parts/log.html", log=[run.log_piece(piece) for piece in found])
-                yield Change(name="log", data={"html": html}, id=cursor)
+                yield Item("log", {"html": html}, str(cursor))
             await _wait(event, _NET_SECONDS if watched.told.is_over else _OPEN_SECONDS)
-            await watched.read()
+            try:
+                await watched.read()
+            except errors.NotFound:
+                yield Item("gone", {})
+                return
 
 
 def parts(page: run.RunPage, csrf: str) -> Mapping[str, str]:

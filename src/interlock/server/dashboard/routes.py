@@ -9,33 +9,31 @@ whoever mounts the router sees to both.
 
 from __future__ import annotations
 
-import asyncio
 import hmac
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Request
 from fastapi.routing import APIRoute
-from starlette.responses import RedirectResponse, Response, StreamingResponse
+from starlette.responses import RedirectResponse, Response
 
 from interlock import errors
 from interlock.app.session import Session
-from interlock.model import json
 from interlock.model.access import Principal, Right
+from interlock.server import streams
 from interlock.server.dashboard import live, states
-from interlock.server.dashboard.live import Change
 from interlock.server.dashboard.pages import run, runs
 from interlock.server.dashboard.pages.graph import Drawings
 from interlock.server.dashboard.pages.run import Watched
 from interlock.server.dashboard.rendering import MEDIA_TYPES, assets, render
+from interlock.server.gateway import Gateway
 from interlock.store.ports import RunRow
 
 THEME: Final = "interlock_theme"
 _THEMES: Final = ("light", "dark")
 _FOREVER: Final = "public, max-age=31536000, immutable"
-_KEEP_ALIVE_SECONDS: Final = 15.0
 _LONGEST_FORM: Final = 16 * 1024
 _LONGEST_REASON: Final = 500
 _LARGEST: Final = 2**62
@@ -102,9 +100,8 @@ class _Page(APIRoute):
         return handle
 
 
-def router(session: Callable[[], Session], closing: asyncio.Event) -> APIRouter:
-    """Give the dashboard of a server. `session`: gives the open one, or raises; `closing`: set when the server stops, so
-    that streams end by themselves."""
+def router(gateway: Gateway) -> APIRouter:
+    """Give the dashboard of a server."""
     routes = APIRouter(route_class=_Page, include_in_schema=False)
     drawings = Drawings()
 
@@ -116,14 +113,14 @@ def router(session: Callable[[], Session], closing: asyncio.Event) -> APIRouter:
     @routes.get("/ui/runs")
     async def list_of_runs(request: Request) -> Response:
         wanted = runs.visible(_principal(request), runs.asked(request.query_params.multi_items()))
-        page = await runs.page(session(), wanted)
+        page = await runs.page(gateway.session, wanted)
         return _html("runs.html", frame=_frame(request, "runs"), page=page)
 
     @routes.get("/ui/runs/{namespace}/{id:path}")
     async def page_of_run(request: Request, namespace: str, id: str) -> Response:
-        watched = Watched(session(), await _run(session(), request, Right.READ, namespace, id))
+        watched = Watched(gateway.session, await _run(gateway.session, request, Right.READ, namespace, id))
         await watched.read()
-        page = await run.page(session(), drawings, watched, _principal(request), _asked(request))
+        page = await run.page(gateway.session, drawings, watched, _principal(request), _asked(request))
         message = _DONE.get(request.query_params.get("done", ""), "")
         return _html("run.html", frame=_frame(request, "runs", message), page=page, csrf=request.state.csrf)
 
@@ -131,20 +128,20 @@ def router(session: Callable[[], Session], closing: asyncio.Event) -> APIRouter:
     async def act(request: Request, namespace: str, id: str, action: str) -> Response:
         form = await _form(request)
         _prove(request, form)
-        row = await _run(session(), request, Right.OPERATE, namespace, id)
-        await _act(session(), row, action, form)
+        row = await _run(gateway.session, request, Right.OPERATE, namespace, id)
+        await _act(gateway.session, row, action, form)
         return RedirectResponse(f"{runs.href(row.namespace, row.id)}?done={action}", 303)
 
     @routes.get("/ui/stream/runs")
     async def stream_of_runs(request: Request) -> Response:
         wanted = runs.visible(_principal(request), runs.asked(request.query_params.multi_items()))
-        return _stream(live.of_runs(session(), wanted), closing)
+        return streams.stream(gateway, live.of_runs(gateway.session, wanted))
 
     @routes.get("/ui/stream/runs/{namespace}/{id:path}")
     async def stream_of_run(request: Request, namespace: str, id: str) -> Response:
-        watched = Watched(session(), await _run(session(), request, Right.READ, namespace, id))
+        watched = Watched(gateway.session, await _run(gateway.session, request, Right.READ, namespace, id))
         changes = live.of_run(
-            session(),
+            gateway.session,
             drawings,
             watched,
             _principal(request),
@@ -153,7 +150,7 @@ def router(session: Callable[[], Session], closing: asyncio.Event) -> APIRouter:
             seq=_number(request, "seq"),
             grows=request.query_params.get("grows") == "1",
         )
-        return _stream(changes, closing)
+        return streams.stream(gateway, changes)
 
     @routes.get("/ui/icon/{state}.svg")
     async def icon(state: str) -> Response:
@@ -197,8 +194,7 @@ async def _run(session: Session, request: Request, right: Right, namespace: str,
 
 def _asked(request: Request) -> run.Asked:
     """Give what the address of a run asks for; a stream that was interrupted goes on after the last piece it gave."""
-    last = request.headers.get("last-event-id", "")
-    log = int(last) if last.isdecimal() and int(last) < _LARGEST else _number(request, "log")
+    log = streams.resumed(request, _number(request, "log"))
     return run.Asked(step=request.query_params.get("step", ""), log=log)
 
 
@@ -271,44 +267,3 @@ def _html(template: str, status: int = 200, **values: Any) -> Response:
 
 def _problem(request: Request, status: int, title: str, detail: str) -> Response:
     return _html("error.html", status, frame=_frame(request, ""), title=title, detail=detail)
-
-
-def _stream(changes: AsyncIterator[Change], closing: asyncio.Event) -> StreamingResponse:
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(_events(changes, closing), media_type="text/event-stream", headers=headers)
-
-
-async def _events(changes: AsyncIterator[Change], closing: asyncio.Event) -> AsyncIterator[bytes]:
-    """Give changes as server-sent events, with a sign of life where nothing changes, until the server stops."""
-    yield b"retry: 1000\n\n"
-    stop = asyncio.create_task(closing.wait())
-    upcoming: asyncio.Task[Change] | None = None
-    try:
-        while not closing.is_set():
-            upcoming = upcoming or asyncio.create_task(_next(changes))
-            await asyncio.wait({upcoming, stop}, timeout=_KEEP_ALIVE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-            if not upcoming.done():
-                yield b": alive\n\n"
-                continue
-            done, upcoming = upcoming, None
-            try:
-                yield _event(done.result())
-            except errors.NotFound:
-                yield _event(Change(name="gone", data={}))  # retention has removed it
-                return
-            except errors.InterlockError:
-                return  # the browser comes back, and the store may be there again
-    finally:
-        for task in (stop, upcoming):
-            if task is not None:
-                task.cancel()
-                await asyncio.wait({task})
-
-
-async def _next(changes: AsyncIterator[Change]) -> Change:
-    return await anext(changes)
-
-
-def _event(change: Change) -> bytes:
-    head = f"event: {change.name}\n" + ("" if change.id is None else f"id: {change.id}\n")
-    return head.encode() + b"data: " + json.encode(change.data) + b"\n\n"

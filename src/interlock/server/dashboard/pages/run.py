@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote, urlencode
 
+from interlock.app import telling
 from interlock.app.session import Session
 from interlock.app.stranded import SECONDS, Stranded
 from interlock.decisions import record
@@ -212,7 +213,7 @@ async def _head(session: Session, watched: Watched, principal: Principal, where:
     if row.status not in ENDED_RUN and now - watched.told.at >= SECONDS:
         found = await session.stranded(_MOST_STRANDED)
         stranded = next((each for each in found if each.row.run == row.run), None)
-    fault = runs.fault_of(row)
+    fault = telling.fault_of(row)
     progress, message = runs.shows(row)
     word = str(row.status)
     if story.is_compensating:

@@ -10,13 +10,12 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from interlock import errors
+from interlock.app import telling
 from interlock.app.session import Session
 from interlock.app.stranded import SECONDS, Stranded
 from interlock.model import json
 from interlock.model.access import Principal, Right
-from interlock.model.fault import Fault
 from interlock.model.states import ENDED_RUN, RunStatus
-from interlock.secrets.form import hidden
 from interlock.server.dashboard import times, values
 from interlock.server.dashboard.times import Moment
 from interlock.store.ports import Attribute, RunRow
@@ -201,7 +200,7 @@ def _filter(wanted: Asked, state: str) -> Filter:
 def line(row: RunRow, now: float, stranded: Stranded | None) -> Line:
     """Give one run as a row of the table."""
     progress, message = shows(row)
-    fault = fault_of(row)
+    fault = telling.fault_of(row)
     what = (
         stranded.reason if stranded is not None else message if fault is None else f"{fault.instance or '/'}: {fault}"
     )
@@ -226,15 +225,10 @@ def line(row: RunRow, now: float, stranded: Stranded | None) -> Line:
 
 def shows(row: RunRow) -> tuple[float | None, str]:
     """Give what a run shows of itself: how far it is, from 0 to 1, and a few words."""
-    told = json.decode(row.shown) if row.shown else {}
+    told = telling.of_itself(row)
     progress = told.get("progress")
-    words = [str(told[name]) for name in ("status", "message") if told.get(name) is not None]
+    words = [str(told[name]) for name in ("status", "message") if name in told]
     return (float(progress) if isinstance(progress, int | float) else None), ": ".join(words)
-
-
-def fault_of(row: RunRow) -> Fault | None:
-    """Give what a run faulted with, masked."""
-    return None if row.fault is None else msgspec.json.decode(hidden(row.fault.decode()), type=Fault)
 
 
 def href(namespace: str, id: str) -> str:
