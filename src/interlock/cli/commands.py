@@ -14,7 +14,7 @@ from typing import Annotated, Any, TypeAlias
 import typer
 
 from interlock import errors
-from interlock.cli import locks, memory, operations
+from interlock.cli import locks, memory, operations, token
 from interlock.cli.options import options
 from interlock.cli.output import answer, note
 from interlock.version import VERSION
@@ -397,3 +397,4 @@ def demo(
 operations.register(app)
 memory.register(app)
 locks.register(app)
+token.register(app)
