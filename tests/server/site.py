@@ -18,7 +18,7 @@ from interlock.model.access import Role
 from interlock.server.access import Access
 from interlock.server.application import bounded, build
 from interlock.server.gateway import Gateway
-from interlock.server.listening import HttpServer
+from interlock.server.listening import HttpServer, Place
 from interlock.server.sessions import Sessions
 
 ORDER = """
@@ -90,10 +90,10 @@ async def opened(
         gateway.open(session)
         sessions = Sessions(session.clock, settings.server.session_seconds, secure=False)
         app = build(gateway, sessions, may_be_open=may_be_open, hosts=frozenset())
-        listening = HttpServer(bounded(app), gateway, "127.0.0.1:0")
+        listening = HttpServer(bounded(app), gateway, Place("127.0.0.1:0"))
         await listening.start()
         try:
-            yield Site(session, gateway, sessions, app.state.access, listening.url)
+            yield Site(session, gateway, sessions, app.state.access, listening.place.url)
         finally:
             await listening.stop()
             gateway.close()

@@ -35,6 +35,9 @@ NEEDS: Final[dict[tuple[str, str], Right | None]] = {
     ("GET", "/api/v1/runs/{run}/logs"): Right.READ,
     ("GET", "/api/v1/runs/{run}/logs/stream"): Right.READ,
     ("GET", "/api/v1/runs/{run}/tasks"): Right.READ,
+    ("GET", "/api/v1/runs/{run}/tokens"): Right.READ,
+    ("POST", "/api/v1/runs/{run}/tokens/complete"): Right.OPERATE,
+    ("POST", "/api/v1/runs/{run}/tokens/fail"): Right.OPERATE,
     ("POST", "/api/v1/definitions"): Right.PUBLISH,
     ("POST", "/api/v1/definitions/validate"): Right.READ,
     ("GET", "/api/v1/definitions/{namespace}/{name}"): Right.READ,
@@ -72,6 +75,8 @@ BY_TOKEN: Final = "/api/v1/tokens/{token}"
 """Routes below this ask for no key: the token in the path is the right."""
 
 QUERIES: Final = {
+    "/api/v1/runs/{run}/tokens/complete": {"step": "s"},
+    "/api/v1/runs/{run}/tokens/fail": {"step": "s"},
     "/api/v1/locks/standing": {"name": "l"},
     "/api/v1/locks/acquire": {"name": "l"},
     "/api/v1/locks/renew": {"name": "l"},
@@ -80,6 +85,7 @@ QUERIES: Final = {
     "/api/v1/memory/{space}/watch": {"pattern": "k"},
 }
 BODIES: Final = {
+    "/api/v1/runs/{run}/tokens/fail": {"message": "m"},
     "/api/v1/runs": {"workflow": "shop/waiting"},
     "/api/v1/runs/bulk": {"workflow": "shop/waiting", "runs": [{}]},
     "/api/v1/runs/{run}/fork": {"step": "hold"},

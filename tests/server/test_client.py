@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ import pytest
 from interlock import errors, sync
 from interlock.client.client import Client
 from interlock.model.access import Role
+from interlock.server.application import bounded, build
+from interlock.server.listening import HttpServer, Place
 from server import site as sites
 from server.site import Site
 
@@ -209,22 +212,29 @@ def test_what_is_no_server_is_refused(url: str, monkeypatch: pytest.MonkeyPatch)
 
 
 async def test_unix_socket_serves_its_owner_alone(tmp_path: Path, site: Site) -> None:
-    from interlock.server.application import bounded, build
-    from interlock.server.listening import HttpServer
-
-    place = f"unix:{tmp_path}/interlock.sock"
-    listening = HttpServer(
-        bounded(build(site.gateway, site.sessions, may_be_open=True, hosts=frozenset())), site.gateway, place
-    )
+    name = f"unix:{tmp_path}/interlock.sock"
+    app = build(site.gateway, site.sessions, may_be_open=True, hosts=frozenset())
+    listening = HttpServer(bounded(app), site.gateway, Place(name))
     await listening.start()
     try:
-        async with Client(place) as client:
+        async with Client(name) as client:
             assert (await client.me()).name == "local"
         assert (tmp_path / "interlock.sock").stat().st_mode & 0o777 == 0o600
         with pytest.raises(errors.Invalid, match="cannot listen"):
-            await HttpServer(
-                bounded(build(site.gateway, site.sessions, may_be_open=True, hosts=frozenset())), site.gateway, place
-            ).start()
+            Place(name)
     finally:
         await listening.stop()
     assert not (tmp_path / "interlock.sock").exists()
+
+
+async def test_socket_that_was_left_behind_is_replaced_and_a_file_is_not(tmp_path: Path) -> None:
+    left = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    left.bind(str(tmp_path / "left.sock"))
+    left.close()
+    Place(f"unix:{tmp_path}/left.sock").close()
+    (tmp_path / "file").write_text("precious")
+
+    with pytest.raises(errors.Invalid, match="cannot listen"):
+        Place(f"unix:{tmp_path}/file")
+
+    assert (tmp_path / "file").read_text() == "precious"

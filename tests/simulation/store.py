@@ -18,6 +18,7 @@ from interlock import errors
 from interlock.store.ports import (
     TRANSACTION_SECONDS,
     Cells,
+    Deliveries,
     Joined,
     Journal,
     Keys,
@@ -208,6 +209,7 @@ class SimulatedStore:
         self.keys: Final = cast("Keys", _Port("keys", store.keys, line))
         self.locks: Final = cast("Locks", _Port("locks", store.locks, line))
         self.nodes: Final = cast("Nodes", _Port("nodes", store.nodes, line))
+        self.deliveries: Final = cast("Deliveries", _Port("deliveries", store.deliveries, line))
         self.tokens: Final = cast("Tokens", _Port("tokens", store.tokens, line))
         self.upkeep: Final = cast("Upkeep", _Port("upkeep", store.upkeep, line))
         self.views: Final = cast("Views", _Port("views", store.views, line))

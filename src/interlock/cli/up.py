@@ -21,7 +21,7 @@ from interlock.cli.output import note, reserved
 from interlock.server.access import is_loopback
 from interlock.server.application import bounded, build
 from interlock.server.gateway import Gateway
-from interlock.server.listening import HttpServer
+from interlock.server.listening import HttpServer, Place
 from interlock.server.sessions import Sessions
 from interlock.service import SystemClock
 
@@ -35,12 +35,14 @@ async def up(modules: list[str], roles: str, listen: str | None, seconds: float 
     chosen = _roles(roles)
     loading.load(modules, context.folder())
     settings = context.settings({} if listen is None else {"server.listen": listen})
-    upping = _Up(settings, chosen)
+    place = Place(settings.server.listen)
     async with AsyncExitStack() as stack:
+        stack.callback(place.close)
+        upping = _Up(settings, chosen, place)
         stack.callback(telemetry.attach(log))
         await upping.server.start()
         stack.push_async_callback(upping.server.stop)
-        telemetry.emit("server.listens", url=upping.server.url)
+        telemetry.emit("server.listens", url=place.url)
         _greet(upping)
         with reserved(), hearing(upping.serving):
             await upping.serving.run(seconds)
@@ -50,15 +52,14 @@ async def up(modules: list[str], roles: str, listen: str | None, seconds: float 
 class _Up:
     """The parts of one server: what listens, what executes, and the gateway between them."""
 
-    def __init__(self, settings: config.Settings, roles: tuple[str, ...]) -> None:
-        place = settings.server.listen
+    def __init__(self, settings: config.Settings, roles: tuple[str, ...], place: Place) -> None:
         clock = SystemClock()
-        self.is_local: Final = place.startswith(_UNIX) or is_loopback(place.rpartition(":")[0])
-        self.serving: Final = Serving(settings, self._bring)
+        host = "" if place.name.startswith(_UNIX) else place.name.rpartition(":")[0].strip("[]").lower()
+        self.is_local: Final = not host or is_loopback(host)
+        self.url: Final = settings.server.public_url or place.url
+        self.serving: Final = Serving(settings, self._bring, public_url=self.url if host else None)
         self.gateway: Final = Gateway(settings, self.serving.readiness, clock)
-        is_secure = settings.server.public_url.startswith("https://")
-        self.sessions: Final = Sessions(clock, settings.server.session_seconds, secure=is_secure)
-        host = "" if place.startswith(_UNIX) else place.rpartition(":")[0].strip("[]").lower()
+        self.sessions: Final = Sessions(clock, settings.server.session_seconds, secure=self.url.startswith("https://"))
         app = build(self.gateway, self.sessions, may_be_open=self.is_local, hosts=frozenset({host} - {""}))
         self.server: Final = HttpServer(bounded(app), self.gateway, place)
         self._executing = executing(roles)
@@ -85,9 +86,8 @@ class _Up:
 
 def _greet(upping: _Up) -> None:
     """Say where the dashboard is. The link signs in once, within ten minutes."""
-    url = upping.gateway.settings.server.public_url or upping.server.url
-    if not url.startswith(_UNIX):
-        note(f"dashboard: {url}/ui/sign-in?code={upping.sessions.link()}")
+    if not upping.url.startswith(_UNIX):
+        note(f"dashboard: {upping.url}/ui/sign-in?code={upping.sessions.link()}")
 
 
 def _roles(text: str) -> tuple[str, ...]:

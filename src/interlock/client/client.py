@@ -92,14 +92,20 @@ class Client:
         document: str | None = None,
         id: str | None = None,
         namespace: str | None = None,
+        callback: dict[str, Json] | None = None,
     ) -> runs.Started:
         """Start a run. It is durable when this returns; with an `id` a lost answer is asked for again.
 
-        `workflow`: a published one, as [namespace/]name[:version]; or `document`: the text of one. Raises Conflict when
-        another run has the id.
+        `workflow`: a published one, as [namespace/]name[:version]; or `document`: the text of one. `callback`: whom to
+        tell how it ends, such as {"url": …, "secret": "whsec_…"}. Raises Conflict when another run has the id.
         """
         asked = runs.StartRun(
-            workflow=workflow, document=document, input=input, id=id, namespace=namespace or self.namespace
+            workflow=workflow,
+            document=document,
+            input=input,
+            id=id,
+            namespace=namespace or self.namespace,
+            callback=callback,
         )
         return await self._connection.ask(runs.Started, "POST", "/api/v1/runs", body=asked, safe=id is not None)
 

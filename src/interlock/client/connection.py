@@ -124,6 +124,12 @@ def problem(status: int, content: bytes) -> errors.InterlockError:
     detail, code = told["detail"], str(told.get("type", "")).rpartition("/")[2]
     if code.startswith("lock-") or code == "invalid-owner":
         return errors.LockError(detail, code)
+    if code.startswith("token-") and code != "token-unknown":
+        return errors.TokenError(
+            detail, code, state=str(told.get("state", "")), completed_at=told.get("completed_at"), by=told.get("by")
+        )
+    if code == "token-unknown":
+        return errors.TokenUnknown(detail)
     match status:
         case 401 | 403 | 421:
             return errors.Denied(detail)

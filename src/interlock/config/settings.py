@@ -410,6 +410,17 @@ class Tokens:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Deliveries:
+    """How callers are told how their runs ended."""
+
+    deadline_seconds: float = _setting(
+        86_400.0, _seconds, low=1.0, high=31_536_000.0,
+        meaning="How long a caller waits that does not say: until then its outcome is tried to be delivered, and at its end a"
+        " caller whose run still lives is told so. As long as an outer activity usually may take; twice what you expect.",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     store: Store = Store()
     node: Node = Node()
@@ -424,3 +435,4 @@ class Settings:
     secrets: Secrets = Secrets()
     server: Server = Server()
     tokens: Tokens = Tokens()
+    deliveries: Deliveries = Deliveries()

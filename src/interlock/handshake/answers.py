@@ -20,7 +20,8 @@ _ENDED = (TokenState.COMPLETED, TokenState.FAILED)
 class Reported:
     """What became of a report.
 
-    `state`: how the token stands, such as "completed". `run` and `step`: what goes on. `applied`: False when the same
+    `state`: how the token stands, such as "completed". `run` and `step`: what goes on; the run's key, and its `run_id` in its
+    `namespace`. `applied`: False when the same
     outcome was reported before, which is as good.
     """
 
@@ -28,6 +29,8 @@ class Reported:
     run: str
     applied: bool
     step: str = ""
+    run_id: str = ""
+    namespace: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +47,8 @@ class Alive:
     reason: str | None = None
     expires_at: float | None = None
     silent_at: float | None = None
+    run_id: str = ""
+    namespace: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +77,8 @@ class TokenView:
     question: Json = None
     schema: Json = None
     operations: tuple[str, ...] = field(default=())
+    run_id: str = ""
+    namespace: str = ""
 
 
 def view(row: TokenRow) -> TokenView:
@@ -96,6 +103,8 @@ def view(row: TokenRow) -> TokenView:
         question=terms.get("question"),
         schema=terms.get("schema"),
         operations=tuple(terms.get("operations", ())),
+        run_id=row.run_id,
+        namespace=row.namespace,
     )
 
 
@@ -104,8 +113,9 @@ def terms_of(row: TokenRow) -> dict[str, Json]:
     return {} if row.terms is None else json.decode(row.terms)
 
 
-def alive(row: TokenRow, cancel: bytes | None) -> Alive:
-    """Give the answer to a sign of life that counted; `cancel`: the cause that asks the run to end."""
+def alive(row: TokenRow, cancel: bytes | None, found: TokenRow) -> Alive:
+    """Give the answer to a sign of life that counted; `cancel`: the cause that asks the run to end; `found`: the token as it
+    was looked up, with the names of its run."""
     asked = None if cancel is None else msgspec.json.decode(cancel, type=_Asked)
     return Alive(
         run=row.run,
@@ -114,6 +124,8 @@ def alive(row: TokenRow, cancel: bytes | None) -> Alive:
         reason=None if asked is None else asked.reason,
         expires_at=row.expires_at,
         silent_at=row.silent_at,
+        run_id=found.run_id,
+        namespace=found.namespace,
     )
 
 

@@ -122,6 +122,10 @@ class Keeper:
         except errors.Invalid:
             return None
 
+    async def ring(self) -> KeyRing:
+        """Give the store key, read or made when it is first needed. Raises Invalid where none is configured, Environment."""
+        return await self._key()
+
     async def _key(self) -> KeyRing:
         if self._ring is None:
             self._ring = await asyncio.to_thread(self._make_ring)

@@ -95,7 +95,7 @@ def set_headers(headers: MutableHeaders, id: str) -> None:
     headers[REQUEST_ID] = id
     headers["X-Content-Type-Options"] = "nosniff"
     headers["X-Frame-Options"] = "DENY"
-    headers["Referrer-Policy"] = "no-referrer"  # an address may hold a token
+    headers.setdefault("Referrer-Policy", "no-referrer")  # an address may hold a token
     headers.setdefault("Cache-Control", "no-store")
     headers.setdefault(
         "Content-Security-Policy",

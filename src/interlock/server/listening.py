@@ -21,6 +21,7 @@ _BACKLOG: Final = 2048
 _GRACE_SECONDS: Final = 5
 """For requests that are under way when the server stops; streams are told to end."""
 _IDLE_SECONDS: Final = 75
+_START_SECONDS: Final = 0.005  # between looks whether it answers
 _UNIX: Final = "unix:"
 
 
@@ -32,29 +33,44 @@ class _Quiet(uvicorn.Server):
         yield
 
 
-class HttpServer(Service):
-    """One application at one place. `place`: HOST:PORT (port 0: any that is free) or unix:PATH."""
+class Place:
+    """Where a server listens: bound, so that its address is known, before anything is answered there."""
 
-    def __init__(self, app: ASGIApp, gateway: Gateway, place: str) -> None:
-        self._app = app
-        self._gateway = gateway
-        self._place = place
-        self._socket: socket.socket | None = None
-        self._server: _Quiet | None = None
-        self._serving: asyncio.Task[None] | None = None
+    def __init__(self, name: str) -> None:
+        """`name`: HOST:PORT (port 0: any that is free) or unix:PATH. Raises Invalid where that is not possible."""
+        self.name: Final = name
+        self.socket: Final = _bound(name)
+        self._is_closed = False
 
     @property
     def url(self) -> str:
-        """Where it listens, as a URL; unix:PATH for a socket."""
-        assert self._socket is not None
-        if self._place.startswith(_UNIX):
-            return self._place
-        host, port = self._socket.getsockname()[:2]
+        """Give it as a URL; unix:PATH for a socket."""
+        if self.name.startswith(_UNIX):
+            return self.name
+        host, port = self.socket.getsockname()[:2]
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
+    def close(self) -> None:
+        """Give the place up; safe to call twice."""
+        if not self._is_closed:
+            self._is_closed = True
+            self.socket.close()
+            if self.name.startswith(_UNIX):
+                Path(self.name.removeprefix(_UNIX)).unlink(missing_ok=True)
+
+
+class HttpServer(Service):
+    """One application at one place, which it gives up at its end."""
+
+    def __init__(self, app: ASGIApp, gateway: Gateway, place: Place) -> None:
+        self._app = app
+        self._gateway = gateway
+        self.place: Final = place
+        self._server: _Quiet | None = None
+        self._serving: asyncio.Task[None] | None = None
+
     async def start(self) -> None:
-        """Begin to listen. Raises Invalid where that is not possible."""
-        self._socket = _bound(self._place)
+        """Begin to answer."""
         config = uvicorn.Config(
             self._app,
             backlog=_BACKLOG,
@@ -67,12 +83,12 @@ class HttpServer(Service):
             proxy_headers=False,
         )
         self._server = _Quiet(config)
-        self._serving = asyncio.create_task(self._server.serve(sockets=[self._socket]), name="http-server")
+        self._serving = asyncio.create_task(self._server.serve(sockets=[self.place.socket]), name="http-server")
         while not self._server.started:
             if self._serving.done():
                 await self._serving
-                raise errors.Environment(f"the server at {self._place} ended before it began")
-            await asyncio.sleep(0.005)
+                raise errors.Environment(f"the server at {self.place.name} ended before it began")
+            await asyncio.sleep(_START_SECONDS)
 
     async def stop(self) -> None:
         self._gateway.closing.set()
@@ -84,11 +100,7 @@ class HttpServer(Service):
             if not done:
                 serving.cancel()
                 await asyncio.wait({serving})
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
-            if self._place.startswith(_UNIX):
-                Path(self._place.removeprefix(_UNIX)).unlink(missing_ok=True)
+        self.place.close()
 
 
 def _bound(place: str) -> socket.socket:

@@ -21,12 +21,16 @@ _STATUS: Final[tuple[tuple[type[errors.InterlockError], int, str], ...]] = (
     (errors.InvalidDefinition, 422, "invalid-definition"),
     (errors.Invalid, 400, "invalid"),
     (errors.NotFound, 404, "not-found"),
+    (errors.TokenError, 409, "conflict"),
     (errors.StaleEpoch, 409, "stale"),
     (errors.Conflict, 409, "conflict"),
     (errors.StoreFull, 507, "store-full"),
     (errors.Environment, 503, "unavailable"),
 )
 """The first that fits counts."""
+
+_OVER: Final = {"token-expired": 410, "token-revoked": 410, "token-forbidden": 403}
+"""What is gone for good, or not for this, among the problems of tokens."""
 
 _TITLES: Final = {
     "invalid": "The request is wrong; nothing was done",
@@ -40,6 +44,12 @@ _TITLES: Final = {
     "forbidden": "The API key may not do this",
     "too-large": "The request is too large",
     "too-many-requests": "Too many requests",
+    "token-unknown": "This is no token",
+    "token-expired": "The token's time is over",
+    "token-revoked": "Nobody waits for the token any more",
+    "token-superseded": "The step was given to somebody else",
+    "token-already-completed": "The token was completed before with another result",
+    "token-forbidden": "The token is not for this",
     "unexpected": "A mistake in Interlock",
 }
 
@@ -89,10 +99,14 @@ def of(error: errors.InterlockError) -> Response:
     status, kind = next(((status, kind) for base, status, kind in _STATUS if isinstance(error, base)), (500, "failed"))
     code = str(getattr(error, "code", None) or kind)
     headers = {"Retry-After": "1"} if status == 503 else {}
-    more: dict[str, Json] = dict(getattr(error, "told", None) or {})
+    more: dict[str, Json] = {}
+    if isinstance(error, errors.TokenError):
+        status = _OVER.get(error.code, status)
+        more = {"state": error.state, "completed_at": error.completed_at, "by": error.by}
+        more = {name: value for name, value in more.items() if value}
     if isinstance(error, errors.InvalidDefinition):
         more["problems"] = [_problem(each) for each in error.problems]
-    return response(getattr(error, "http_status", None) or status, code, str(error), headers=headers, more=more)
+    return response(status, code, str(error), headers=headers, more=more)
 
 
 def _problem(problem: Any) -> Json:

@@ -173,8 +173,11 @@ class Client:
         document: str | None = None,
         id: str | None = None,
         namespace: str | None = None,
+        callback: dict[str, Json] | None = None,
     ) -> runs.Started:
-        return self._portal.call(self._client.start(workflow, input, document=document, id=id, namespace=namespace))
+        return self._portal.call(
+            self._client.start(workflow, input, document=document, id=id, namespace=namespace, callback=callback)
+        )
 
     def start_many(
         self,

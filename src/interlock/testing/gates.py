@@ -20,6 +20,7 @@ from interlock.store.ports import (
     TRANSACTION_SECONDS,
     Bell,
     Cells,
+    Deliveries,
     Joined,
     Journal,
     Keys,
@@ -116,6 +117,7 @@ class GatedStore:
         self.locks: Final = cast("Locks", _Port("locks", store.locks, gate))
         self.nodes: Final = cast("Nodes", _Port("nodes", store.nodes, gate))
         self.tokens: Final = cast("Tokens", _Port("tokens", store.tokens, gate))
+        self.deliveries: Final = cast("Deliveries", _Port("deliveries", store.deliveries, gate))
         self.upkeep: Final = cast("Upkeep", _Port("upkeep", store.upkeep, gate))
         self.views: Final = cast("Views", _Port("views", store.views, gate))
         self.workers: Final = cast("Workers", _Port("workers", store.workers, gate))

@@ -28,6 +28,15 @@ class StartRun(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_de
     input: Annotated[Json, Meta(description="The input, any JSON.")] = None
     id: RunId | None = None
     namespace: Namespace | None = None
+    callback: (
+        Annotated[
+            dict[str, Json],
+            Meta(
+                description="Whom to tell how the run ends: {url, secret, headers, deadline} or {temporal, deadline}."
+            ),
+        ]
+        | None
+    ) = None
 
 
 class RunInput(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -49,8 +49,39 @@ class Reported(msgspec.Struct, kw_only=True):
 
 
 class Heard(msgspec.Struct, kw_only=True):
-    """`cancel_requested`: stop, nobody wants the outcome any more; `reason` says why."""
+    """`cancel_requested`: stop, nobody will want the outcome; `reason` says why. `silent_at`: until when the next
+    sign of life is due."""
 
-    state: str
+    run: str
+    namespace: str
+    step: str
     cancel_requested: bool
     reason: str | None = None
+    expires_at: float | None = None
+    silent_at: float | None = None
+
+
+class TokenTold(msgspec.Struct, kw_only=True):
+    """A token as it stands. `state`: open, completed, failed, expired, revoked or superseded."""
+
+    state: str
+    run: str
+    namespace: str
+    step: str
+    name: str
+    created_at: float
+    expires_at: float | None = None
+    heartbeat_at: float | None = None
+    heartbeat_seconds: float | None = None
+    progress: Json = None
+    detail: Json = None
+    completed_at: float | None = None
+    completed_by: str | None = None
+    reason: str | None = None
+    to: Json = None
+    question: Json = None
+    schema: Json = None
+
+
+class TokenList(msgspec.Struct, kw_only=True):
+    items: list[TokenTold]

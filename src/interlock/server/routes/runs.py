@@ -58,7 +58,9 @@ async def start_run(request: Request, sender: Sender, server: Server) -> Respons
     else:
         raise Refused(422, "misshapen", "name either `workflow`, which is published, or a `document`")
     refuse_unless(sender, Right.OPERATE, space)
-    started = await session.start(text, input=_input(asked.input), id=asked.id, namespace=space)
+    started = await session.start(
+        text, input=_input(asked.input), id=asked.id, namespace=space, callback=asked.callback
+    )
     return _started(started.id, started.namespace, started.fresh)
 
 

@@ -3,6 +3,7 @@
     Journal   serialisable per run: compare-and-append, fenced by the run's epoch
     Queue     at-least-once, leased, fenced
     Tokens    completed once, in the transaction that tells the run
+    Deliveries  at-least-once, fenced: who is to be told how a run ended
     Nodes     leases of nodes, and the runs and tasks of the dead
     Locks     leases on names, each grant with a fence
     Cells     shared memory: compare-and-set, and changes that are read without a gap
@@ -20,6 +21,17 @@ StoreUnavailable; nothing of it was applied, or (a lost reply) repeating it chan
 from __future__ import annotations
 
 from interlock.store.ports.cells import CellChange, CellRow, Cells, CellWrite, Changes, WriteResult, Written
+from interlock.store.ports.deliveries import (
+    AddedDelivery,
+    ClaimedDelivery,
+    Deliveries,
+    DeliveryAttempt,
+    DeliveryRow,
+    DeliveryState,
+    Ended,
+    NewDelivery,
+    Sent,
+)
 from interlock.store.ports.graphs import DUE_AT_ONCE, GraphTask, TaskGraphs
 from interlock.store.ports.journal import (
     Attribute,
@@ -79,6 +91,7 @@ __all__ = [
     "DUE_AT_ONCE",
     "TRANSACTION_SECONDS",
     "Able",
+    "AddedDelivery",
     "Attribute",
     "Batch",
     "Beat",
@@ -90,10 +103,16 @@ __all__ = [
     "Changes",
     "Choice",
     "Claimed",
+    "ClaimedDelivery",
     "ClaimedTask",
     "Committed",
     "Completion",
     "Definition",
+    "Deliveries",
+    "DeliveryAttempt",
+    "DeliveryRow",
+    "DeliveryState",
+    "Ended",
     "EndedRun",
     "EventRow",
     "GraphTask",
@@ -115,6 +134,7 @@ __all__ = [
     "MemoRow",
     "NewCached",
     "NewCells",
+    "NewDelivery",
     "NewEvent",
     "NewMemo",
     "NewRun",
@@ -136,6 +156,7 @@ __all__ = [
     "Renewed",
     "RevokedToken",
     "RunRow",
+    "Sent",
     "SlotRow",
     "Store",
     "StoredRun",

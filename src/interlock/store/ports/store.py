@@ -8,6 +8,7 @@ from typing import Any, Final, Protocol
 
 from interlock.model.json import Json
 from interlock.store.ports.cells import Cells
+from interlock.store.ports.deliveries import Deliveries
 from interlock.store.ports.graphs import TaskGraphs
 from interlock.store.ports.journal import Journal
 from interlock.store.ports.keys import Keys
@@ -77,6 +78,9 @@ class Store(Protocol):
 
     @property
     def tokens(self) -> Tokens: ...
+
+    @property
+    def deliveries(self) -> Deliveries: ...
 
     @property
     def locks(self) -> Locks: ...

@@ -8,6 +8,7 @@ from interlock import errors
 from interlock.model.json import Json
 from interlock.store.ports import Bell
 from interlock.store.sql.cells import SqlCells
+from interlock.store.sql.deliveries import SqlDeliveries
 from interlock.store.sql.graphs import SqlGraphs
 from interlock.store.sql.joined import JoinedDatabase
 from interlock.store.sql.journal import SqlJournal
@@ -31,6 +32,7 @@ class JoinedStore:
         self.queue = SqlQueue(database)
         self.graphs = SqlGraphs(database)
         self.tokens = SqlTokens(database)
+        self.deliveries = SqlDeliveries(database)
         self.nodes = SqlNodes(database)
         self.locks = SqlLocks(database)
         self.cells = SqlCells(database)

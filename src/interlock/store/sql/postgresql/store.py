@@ -12,6 +12,7 @@ from interlock.model.json import Json
 from interlock.store.ports import TRANSACTION_SECONDS
 from interlock.store.ports.news import ANYTHING
 from interlock.store.sql.cells import SqlCells
+from interlock.store.sql.deliveries import SqlDeliveries
 from interlock.store.sql.graphs import SqlGraphs
 from interlock.store.sql.joined import JoinedDatabase, JoinedTransaction, Transactions
 from interlock.store.sql.joined_store import JoinedStore
@@ -59,6 +60,7 @@ class PostgresStore:
         self.queue = SqlQueue(self.database)
         self.graphs = SqlGraphs(self.database)
         self.tokens = SqlTokens(self.database)
+        self.deliveries = SqlDeliveries(self.database)
         self.nodes = SqlNodes(self.database)
         self.locks = SqlLocks(self.database)
         self.cells = SqlCells(self.database)
