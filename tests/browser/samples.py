@@ -51,6 +51,16 @@ do:
   - orderMore: {run: {shell: {command: 'echo asking the supplier; echo no answer >&2; exit 7'}}}
   - note: {set: {noted: true}}
 """
+ASKING = """
+document: {dsl: 1.0.3, namespace: shop, name: release, version: 4.1.0}
+do:
+  - build: {set: {image: shop/web:812}}
+  - approve:
+      call: approval:1.0.0@default
+      with: {to: [ops, ann], question: 'Ship <b>shop/web:812</b> to everybody?', expires: 2h, schema: {type: boolean}}
+  - measure: {run: {shell: {command: 'true'}}, metadata: {interlock: {await: token}}}
+  - ship: {set: {shipped: true}}
+"""
 SLEEPER = """
 document: {dsl: 1.0.3, namespace: bank, name: settle, version: 1.0.0}
 do:
@@ -96,12 +106,13 @@ async def make(session: Session) -> None:
     await start(session, order("{hours: 2}"), "order-1008")
     await start(session, SLEEPER, "settle-2026-11-21")
     await start(session, HARMFUL, "x\"'><script>alert(3)</script>/../" + "y" * 60, {"said": HOSTILE})
+    await start(session, ASKING, "release-812")
     await start(session, order("{hours: 3}"), "order-1009")
     await start(session, order("{hours: 1}"), "order-1010")
     await settled(session, "order-1007", RunStatus.COMPLETED)
     for id in ("refund-31", "restock-5"):
         await settled(session, id, RunStatus.FAULTED)
-    for id in ("order-1008", "order-1009", "order-1010"):
+    for id in ("release-812", "order-1008", "order-1009", "order-1010"):
         await settled(session, id, RunStatus.WAITING)
     await session.cancel(await session.find("shop", "order-1009"), "the customer changed their mind")
     await session.suspend(await session.find("shop", "order-1010"))

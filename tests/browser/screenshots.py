@@ -16,6 +16,7 @@ from browser.chromium import launched
 PAGES = {
     "runs": "/ui/runs",
     "run": "/ui/runs/shop/order-1008?step=/do/2/check",
+    "asked": "/ui/runs/shop/release-812?step=/do/1/approve",
     "faulted": "/ui/runs/shop/restock-5",
     "rolled-back": "/ui/runs/shop/refund-31?step=/do/1/pay",
     "completed": "/ui/runs/shop/order-1007",

@@ -353,3 +353,52 @@ def test_every_state_has_a_colour_in_the_stylesheet() -> None:
 def test_who_may_see_nothing_in_a_namespace_is_not_told_whether_it_is_there() -> None:
     with pytest.raises(errors.NotFound, match="'bank' that sue may see"):
         runs.visible(Principal("sue", Role.ADMIN, ("shop",)), runs.Asked(namespace="bank"))
+
+
+# -- steps that wait for somebody ------------------------------------------------------------------------------------
+
+
+async def test_step_that_waits_for_an_answer_asks_its_question_and_takes_it(
+    board: Board, http: httpx.AsyncClient
+) -> None:
+    await samples.start(board.session, samples.ASKING, "r")
+    await samples.settled(board.session, "r", RunStatus.WAITING)
+    path = "/ui/runs/shop/r"
+    found = await page(http, f"{path}?step=/do/1/approve")
+    assert "Ship <b>shop/web:812</b> to everybody?" in found.text
+    assert "expires" in found.text
+    assert found.posts()[-3:] == [f"{path}/complete", f"{path}/complete", f"{path}/fail"]
+    refused = await post(http, f"{path}/complete", step="/do/1/approve", result='"perhaps"')
+    assert refused.status_code == 400
+    assert (await post(http, f"{path}/complete", step="/do/1/approve", result="{")).status_code == 400
+    assert (await post(http, f"{path}/complete", step="/do/0/build", result="true")).status_code == 404
+    assert (await post(http, f"{path}/complete", "", step="/do/1/approve", result="true")).status_code == 403
+    board.principal = Principal("vic", Role.VIEWER, None)
+    assert (await page(http, f"{path}?step=/do/1/approve")).posts() == []
+    assert (await post(http, f"{path}/complete", step="/do/1/approve", result="true")).status_code == 403
+    board.principal = Principal("ann", Role.OPERATOR, None)
+    assert (await post(http, f"{path}/complete", step="/do/1/approve", result="true")).status_code == 303
+    assert (await post(http, f"{path}/complete", step="/do/1/approve", result="true")).status_code == 404
+
+
+async def test_step_that_waits_for_a_report_can_be_completed_with_any_value_and_failed(
+    board: Board, http: httpx.AsyncClient
+) -> None:
+    path = "/ui/runs/shop"
+    for id in ("one", "two"):
+        await samples.start(board.session, samples.ASKING, id)
+        await samples.settled(board.session, id, RunStatus.WAITING)
+        assert (await post(http, f"{path}/{id}/complete", step="approve", result="true")).status_code == 303
+        await asks(board, http, f"{path}/{id}?step=/do/2/measure")
+    assert (await post(http, f"{path}/one/complete", step="/do/2/measure", result='{"size": 3}')).status_code == 303
+    await samples.settled(board.session, "one", RunStatus.COMPLETED)
+    assert (await post(http, f"{path}/two/fail", step="/do/2/measure", message=" too <i>big</i> ")).status_code == 303
+    await samples.settled(board.session, "two", RunStatus.FAULTED)
+    assert "too <i>big</i>" in (await page(http, f"{path}/two")).text
+
+
+async def asks(board: Board, http: httpx.AsyncClient, path: str) -> None:
+    """Wait until a step asks for a report."""
+    async with asyncio.timeout(20):
+        while "Waits for a report" not in (await page(http, path)).text:
+            await asyncio.sleep(0.02)

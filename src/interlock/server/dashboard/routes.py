@@ -3,17 +3,15 @@ whoever mounts the router sees to both.
 
     GET  /ui/runs                                  the list; filters and the page in the address
     GET  /ui/runs/{namespace}/{id}                 a run; `step` selects one of its steps
-    POST /ui/runs/{namespace}/{id}/{action}        cancel, suspend, resume or retry, from a form
+    POST /ui/runs/{namespace}/{id}/{action}        what a form asks for, see `acting`
     GET  /ui/stream/runs, /ui/stream/runs/{namespace}/{id}     how those pages change, as server-sent events
 """
 
 from __future__ import annotations
 
-import hmac
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Request
 from fastapi.routing import APIRoute
@@ -23,7 +21,7 @@ from interlock import errors
 from interlock.app.session import Session
 from interlock.model.access import Principal, Right
 from interlock.server import streams
-from interlock.server.dashboard import live, states
+from interlock.server.dashboard import acting, live, states
 from interlock.server.dashboard.pages import run, runs
 from interlock.server.dashboard.pages.graph import Drawings
 from interlock.server.dashboard.pages.run import Watched
@@ -34,8 +32,6 @@ from interlock.store.ports import RunRow
 THEME: Final = "interlock_theme"
 _THEMES: Final = ("light", "dark")
 _FOREVER: Final = "public, max-age=31536000, immutable"
-_LONGEST_FORM: Final = 16 * 1024
-_LONGEST_REASON: Final = 500
 _LARGEST: Final = 2**62
 
 _POLICY: Final = (
@@ -55,17 +51,6 @@ _STATUS: Final[tuple[tuple[type[errors.InterlockError], int, str], ...]] = (
     (errors.Conflict, 409, "This is not possible now"),
     (errors.Environment, 503, "The store cannot be reached"),
 )
-
-_DONE: Final[Mapping[str, str]] = {
-    "cancel": "The run is asked to end.",
-    "suspend": "The run is asked to rest: what is at work ends first.",
-    "resume": "The run goes on.",
-    "retry": "The run goes on from the step that failed.",
-}
-
-
-class Forbidden(Exception):
-    """Whoever asks may not do this, or the request does not come from a page of ours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +73,7 @@ class _Page(APIRoute):
         async def handle(request: Request) -> Response:
             try:
                 return await handler(request)
-            except Forbidden as error:
+            except acting.Forbidden as error:
                 return _problem(request, 403, "This is not allowed", str(error))
             except errors.InterlockError as error:
                 status, title = next(
@@ -121,15 +106,15 @@ def router(gateway: Gateway) -> APIRouter:
         watched = Watched(gateway.session, await _run(gateway.session, request, Right.READ, namespace, id))
         await watched.read()
         page = await run.page(gateway.session, drawings, watched, _principal(request), _asked(request))
-        message = _DONE.get(request.query_params.get("done", ""), "")
+        message = acting.DONE.get(request.query_params.get("done", ""), "")
         return _html("run.html", frame=_frame(request, "runs", message), page=page, csrf=request.state.csrf)
 
     @routes.post("/ui/runs/{namespace}/{id:path}/{action}")
     async def act(request: Request, namespace: str, id: str, action: str) -> Response:
-        form = await _form(request)
-        _prove(request, form)
+        form = await acting.form(request)
+        acting.prove(form, request.state.csrf)
         row = await _run(gateway.session, request, Right.OPERATE, namespace, id)
-        await _act(gateway.session, row, action, form)
+        await acting.act(gateway.session, row, action, form)
         return RedirectResponse(f"{runs.href(row.namespace, row.id)}?done={action}", 303)
 
     @routes.get("/ui/stream/runs")
@@ -187,7 +172,7 @@ async def _run(session: Session, request: Request, right: Right, namespace: str,
     if principal.may(Right.READ, namespace):
         row = await session.find(namespace, id)
         if not principal.may(right, namespace):
-            raise Forbidden(f"{principal.name} has the role {principal.role}, which has no right to {right}.")
+            raise acting.Forbidden(f"{principal.name} has the role {principal.role}, which has no right to {right}.")
         return row
     raise errors.NotFound(f"there is no run {id!r} in the namespace {namespace!r}; the list shows those there are")
 
@@ -201,49 +186,6 @@ def _asked(request: Request) -> run.Asked:
 def _number(request: Request, name: str) -> int:
     text = request.query_params.get(name, "0")
     return int(text) if text.isascii() and text.isdecimal() and len(text) < len(str(_LARGEST)) else 0
-
-
-async def _form(request: Request) -> dict[str, str]:
-    """Give the fields of a form. Raises Invalid for what is none, or too long."""
-    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/x-www-form-urlencoded":
-        raise errors.Invalid("a form was expected")
-    body = b""
-    async for piece in request.stream():
-        body += piece
-        if len(body) > _LONGEST_FORM:
-            raise errors.Invalid(f"the form has more than {_LONGEST_FORM} bytes")
-    try:
-        return dict(parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=20, errors="strict"))
-    except ValueError:
-        raise errors.Invalid("the form cannot be read") from None
-
-
-def _prove(request: Request, form: Mapping[str, str]) -> None:
-    """Refuse a change that does not come from a page of this session."""
-    expected: str = request.state.csrf
-    if not hmac.compare_digest(expected.encode(), form.get("csrf", "").encode()):
-        raise Forbidden("This form is not of your present session; reload the page and try again.")
-
-
-# -- what is done ------------------------------------------------------------------------------------------------------
-
-
-async def _act(session: Session, row: RunRow, action: str, form: Mapping[str, str]) -> None:
-    """Do what a form asks for. Raises NotFound for an action that there is none of, Conflict when the run has moved on."""
-    actions: Mapping[str, Callable[[], Awaitable[bool]]] = {
-        "cancel": lambda: session.cancel(row, _reason(form), rollback=form.get("rollback") == "yes"),
-        "suspend": lambda: session.suspend(row),
-        "resume": lambda: session.resume(row),
-        "retry": lambda: session.retry(row),
-    }
-    if action not in actions:
-        raise errors.NotFound(f"a run has no action {action!r}; there are {', '.join(actions)}")
-    if not await actions[action]():
-        raise errors.Conflict(f"the run {row.id} is {row.status}: there is nothing to {action}")
-
-
-def _reason(form: Mapping[str, str]) -> str | None:
-    return form.get("reason", "").strip()[:_LONGEST_REASON] or None
 
 
 # -- answers -----------------------------------------------------------------------------------------------------------

@@ -10,52 +10,28 @@ from urllib.parse import quote, urlencode
 from interlock.app import telling
 from interlock.app.session import Session
 from interlock.app.stranded import SECONDS, Stranded
-from interlock.decisions import record
 from interlock.model.access import Principal, Right
-from interlock.model.states import ENDED_RUN, RunStatus, StepStatus
+from interlock.model.states import ENDED_RUN
 from interlock.model.story import Step
 from interlock.secrets.form import hidden
 from interlock.server.dashboard import times, values
+from interlock.server.dashboard.pages import actions, history, runs, timeline
 from interlock.server.dashboard.pages import graph as graphs
-from interlock.server.dashboard.pages import history, runs, timeline
+from interlock.server.dashboard.pages import step as steps
+from interlock.server.dashboard.pages.elements import Action, Fact
 from interlock.server.dashboard.pages.graph import Drawings, Graph
 from interlock.server.dashboard.pages.history import Told
+from interlock.server.dashboard.pages.step import Selected
 from interlock.server.dashboard.pages.timeline import Timeline
 from interlock.server.dashboard.times import Moment
 from interlock.server.dashboard.values import Shown
-from interlock.store.ports import LogLine, RunRow, TaskRow
+from interlock.store.ports import LogLine, RunRow
 
 LOG_PAGE: Final = 500
 _READ: Final = 500
 _MOST_STRANDED: Final = 1_000
-_MOST_TASKS: Final = 20
-_MOST_DECISIONS: Final = 3
 
 Href = Callable[[str], str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Action:
-    """Something that can be done. `does`: what it will do, in a sentence; `is_dangerous`: it cannot be taken back."""
-
-    name: str
-    label: str
-    does: str
-    post: str
-    is_dangerous: bool = False
-    has_reason: bool = False
-    can_roll_back: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fact:
-    """A name and a value. `moment`: the value is a time; `copies`: what a button copies, empty for none."""
-
-    name: str
-    text: str = ""
-    moment: Moment | None = None
-    copies: str = ""
-    href: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,42 +55,6 @@ class Head:
     hint: str
     actions: tuple[Action, ...]
     facts: tuple[Fact, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
-    """A decision that was recorded, with its candidates: name, score (empty for none), why not."""
-
-    at: Moment
-    chosen: str
-    reason: str
-    candidates: tuple[tuple[str, str, str], ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
-    pool: str
-    state: str
-    attempt: int
-    holder: str
-    choices: tuple[Choice, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Selected:
-    """The step that the address selects. `is_known`: it was reached, or is in the definition."""
-
-    path: str
-    name: str
-    state: str
-    is_known: bool
-    facts: tuple[Fact, ...]
-    fault: str
-    next: str
-    input: Shown | None
-    output: Shown | None
-    tasks: tuple[Task, ...]
-    close: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,9 +116,9 @@ async def page(session: Session, drawings: Drawings, watched: Watched, principal
     where = runs.href(row.namespace, row.id)
     href = _selecting(where)
     has_ended = row.status in ENDED_RUN
-    steps = timeline.settled(told.story, ended=has_ended)
+    reached = timeline.settled(told.story, ended=has_ended)
     drawing = await drawings.drawing(session, row.definition)
-    by_path = {step.path: step for step in steps}
+    by_path = {step.path: step for step in reached}
     pieces = await session.store.views.logs(row.run, asked.log, LOG_PAGE, asked.step or None)
     log = tuple(log_piece(piece) for piece in pieces)
     last = pieces[-1].number if pieces else asked.log
@@ -187,8 +127,18 @@ async def page(session: Session, drawings: Drawings, watched: Watched, principal
     return RunPage(
         head=await _head(session, watched, principal, where),
         graph=graphs.graph(drawing, by_path, asked.step, href, ended=has_ended),
-        timeline=timeline.timeline(told.story, steps, row.ended_at or now, asked.step, href),
-        selected=await _selected(session, watched, by_path, asked.step, where, is_known=asked.step in drawing.paths),
+        timeline=timeline.timeline(told.story, reached, row.ended_at or now, asked.step, href),
+        selected=await steps.selected(
+            session,
+            row,
+            by_path.get(asked.step),
+            told.inputs.get(asked.step),
+            asked.step,
+            is_known=asked.step in drawing.paths,
+            may_act=principal.may(Right.OPERATE, row.namespace),
+        )
+        if asked.step
+        else None,
         input=values.payload(told.value),
         output=values.payload(output),
         lines=tuple(told.lines),
@@ -237,7 +187,7 @@ async def _head(session: Session, watched: Watched, principal: Principal, where:
         message=values.summary(message),
         progress=progress,
         hint=_hint(stranded),
-        actions=_actions(row, where, rolls_back=story.rollback is not None)
+        actions=actions.of_run(row, rolls_back=story.rollback is not None)
         if principal.may(Right.OPERATE, row.namespace)
         else (),
         facts=await _facts(session, watched, now),
@@ -272,109 +222,6 @@ async def _facts(session: Session, watched: Watched, now: float) -> tuple[Fact, 
     own = await session.store.views.attributes(row.run)
     facts += [Fact(name=hidden(name), text=values.summary(value)) for name, value in own.items()]
     return tuple(facts)
-
-
-def _actions(row: RunRow, where: str, *, rolls_back: bool) -> tuple[Action, ...]:
-    """Give what fits how a run stands."""
-    cancel = Action(
-        name="cancel",
-        label="Cancel",
-        does="Ends the run. What is at work is interrupted, nothing new starts, and it cannot be resumed.",
-        post=f"{where}/cancel",
-        is_dangerous=True,
-        has_reason=True,
-        can_roll_back=not rolls_back,
-    )
-    suspend = Action(
-        name="suspend",
-        label="Suspend",
-        does="Lets what is at work end and keeps what it gives; nothing new starts until the run is resumed.",
-        post=f"{where}/suspend",
-    )
-    resume = Action(name="resume", label="Resume", does="Goes on where the run was suspended.", post=f"{where}/resume")
-    retry = Action(
-        name="retry",
-        label="Retry",
-        does="Goes on from the step that failed. Steps that were completed are not done again.",
-        post=f"{where}/retry",
-    )
-    match row.status:
-        case RunStatus.PENDING | RunStatus.RUNNING | RunStatus.WAITING:
-            return (suspend, cancel)
-        case RunStatus.SUSPENDED:
-            return (resume, cancel)
-        case RunStatus.FAULTED if not rolls_back:
-            return (retry,)
-        case _:
-            return ()
-
-
-# -- the step ----------------------------------------------------------------------------------------------------------
-
-
-async def _selected(
-    session: Session, watched: Watched, steps: dict[str, Step], path: str, where: str, *, is_known: bool
-) -> Selected | None:
-    if not path:
-        return None
-    step = steps.get(path)
-    now = session.clock.now()
-    tasks = [task for task in await session.store.views.tasks(watched.row.run) if task.path == path]
-    given = watched.told.inputs.get(path)
-    return Selected(
-        path=path,
-        name=(step or Step(path=path)).name,
-        state=str(step.status) if step is not None else str(StepStatus.PENDING),
-        is_known=is_known or step is not None,
-        facts=() if step is None else _step_facts(step, watched.row.ended_at or now, now),
-        fault="" if step is None else _fault(step),
-        next="" if step is None or not step.next else step.next,
-        input=values.payload(given),
-        output=None if step is None else values.payload(step.output),
-        tasks=tuple([await _task(session, task, now) for task in tasks[-_MOST_TASKS:]]),
-        close=where,
-    )
-
-
-def _step_facts(step: Step, end: float, now: float) -> tuple[Fact, ...]:
-    facts = [
-        Fact(name="path", text=step.path, copies=step.path),
-        Fact(name="began", moment=times.moment(step.began, now)),
-    ]
-    if step.ended is not None:
-        facts.append(Fact(name="ended", moment=times.moment(step.ended, now)))
-    if step.until is not None:
-        facts.append(Fact(name="waits until", moment=times.moment(step.until, now)))
-    facts.append(Fact(name="took", text=times.took((step.ended or end) - step.began)))
-    if step.attempts > 1:
-        facts.append(Fact(name="attempt", text=str(step.attempts)))
-    if step.visits > 1:
-        facts.append(Fact(name="visits", text=str(step.visits)))
-    if step.items is not None and step.index is not None:
-        facts.append(Fact(name="items", text=f"{step.index} of {step.items}"))
-    return tuple(facts)
-
-
-def _fault(step: Step) -> str:
-    fault = step.fault or step.undo_fault
-    return "" if fault is None else hidden(str(fault))
-
-
-async def _task(session: Session, task: TaskRow, now: float) -> Task:
-    found = await session.store.workers.choices("worker", task.task, _MOST_DECISIONS)
-    choices = []
-    for each in found:
-        decision = record.decode(each.body)
-        at = times.moment(each.at, now)
-        assert at is not None
-        candidates = tuple(
-            (one.worker, "" if one.score is None else f"{one.score:.3g}", one.reason or "")
-            for one in decision.candidates
-        )
-        choices.append(Choice(at=at, chosen=each.chosen or "nobody", reason=decision.reason, candidates=candidates))
-    return Task(
-        pool=task.pool, state=str(task.state), attempt=task.attempt, holder=task.holder or "", choices=tuple(choices)
-    )
 
 
 def log_piece(piece: LogLine) -> LogPiece:

@@ -61,7 +61,7 @@
   // -- parts: replaced in place, but never under the hands of somebody ------------------------------------------------
   const waiting = new Map();
   const isHeld = (element) => {
-    if (element.querySelector("details[open]") || element.querySelector("input:focus, button:active")) return true;
+    if (element.querySelector("details[open]") || element.querySelector("input:focus, textarea:focus, button:active")) return true;
     const selection = document.getSelection();
     return Boolean(selection && !selection.isCollapsed && element.contains(selection.anchorNode));
   };
