@@ -18,7 +18,7 @@ from typing import Any
 
 import interlock
 from interlock import errors, sync, testing
-from interlock.app.tokens import Reported, Tokens
+from interlock.app.tokens import Alive, Reported, Tokens, TokenView
 from interlock.coord.balancer import Assignment, LoadBalancer
 from interlock.coord.cell import Cell, Change, Outcome
 from interlock.coord.heartbeats import HeartbeatMonitor
@@ -109,6 +109,8 @@ def page() -> str:
             if name == "Interlock":
                 parts += _class("Interlock.tokens", Tokens)
                 parts += _class("Reported", Reported)
+                parts += _class("Alive", Alive)
+                parts += _class("TokenView", TokenView)
     parts.append(_COORDINATION)
     parts += entry("Coordination", interlock.Coordination)
     for value, without in _PARTS:

@@ -108,8 +108,11 @@ class Tokens:
         return [answers.view(row) for row in await self._store.tokens.of_run(run, _LISTED, only_open=only_open)]
 
     async def of_step(self, run: str, step: str) -> Held:
-        """Give the right to use the token that a step of a run waits for, or last waited for. `run`: its key; `step`: its path, its name, or what
-        the token is called. Raises NotFound, which lists those there are, Conflict for a name that fits several."""
+        """Give the right to use the token that a step of a run waits for, or last waited for.
+
+        `run`: its key; `step`: its path, its name, or what the token is called. Raises NotFound, which lists those there are,
+        Conflict for a name that fits several.
+        """
         rows = await self._store.tokens.of_run(run, _LISTED)
         found = _of(rows, step)
         if not found:  # the same report once more is answered as the first time
