@@ -19,7 +19,7 @@ from typing import Any
 import interlock
 from interlock import errors, sync, testing
 from interlock.app.deliveries import Deliveries, Delivery
-from interlock.app.tokens import Reported, Tokens
+from interlock.app.tokens import Alive, Reported, Tokens, TokenView
 from interlock.client.groups import RemoteLocks, RemoteMemory, RemoteTokens
 from interlock.coord.balancer import Assignment, LoadBalancer
 from interlock.coord.cell import Cell, Change, Outcome
@@ -112,6 +112,8 @@ def page() -> str:
             if name == "Interlock":
                 parts += _class("Interlock.tokens", Tokens)
                 parts += _class("Reported", Reported)
+                parts += _class("Alive", Alive)
+                parts += _class("TokenView", TokenView)
                 parts += _class("Interlock.deliveries", Deliveries)
                 parts += _class("Delivery", Delivery)
             if name == "Client":
