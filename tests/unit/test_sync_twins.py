@@ -13,6 +13,7 @@ import pytest
 
 import interlock
 from interlock import errors, sync
+from interlock.app.deliveries import Deliveries
 from interlock.app.run import Run
 from interlock.app.tokens import Tokens
 from interlock.coord.balancer import LoadBalancer
@@ -27,6 +28,7 @@ TWINS: list[tuple[type, type, dict[str, str | None]]] = [
     (interlock.Interlock, sync.Interlock, {"session": None, "open": None}),
     (Run, sync.Run, {}),
     (Tokens, sync.Tokens, {}),
+    (Deliveries, sync.Deliveries, {}),
     (interlock.Coordination, sync.Coordination, {"store": None}),
     (LockManager, sync.LockManager, {"start": None, "stop": None}),
     (Lock, sync.Lock, {"released": None, "lost": None, "expired": None}),
