@@ -6,9 +6,12 @@
     │   ├── InvalidSettings     a setting that is unknown or out of range  exit 2
     │   └── Misfit              a Python value does not fit its annotation, or cannot be stored
     ├── NotFound           the named thing does not exist                  exit 2
+    │   └── TokenUnknown        no such token here, whatever it looks like
+    ├── Denied             a server knows the caller not, or gives it no right    exit 2
     ├── Conflict           another writer was first, or the state forbids it   exit 2
     │   ├── StaleEpoch          the run moved on; stop at once
     │   ├── LockError           a lock is not the caller's; `code` says why
+    │   ├── TokenError          a token cannot be used any more; `code` says why
     │   ├── WorkerError         a worker's registration is refused, or its place was given to another one
     │   └── SyncError           changes of shared memory were removed before a watch had seen them
     ├── Environment        the machine or the store stands in the way      exit 4
@@ -72,6 +75,18 @@ class NotFound(InterlockError):
     exit_code = 2
 
 
+class Denied(InterlockError):
+    """A server does not know who asks, or gives that one no right to what is asked."""
+
+    exit_code = 2
+
+
+class TokenUnknown(NotFound):
+    """A text is no token of this store and namespace: never issued, tampered with, or of another namespace."""
+
+    code: ClassVar[str] = "token-unknown"
+
+
 class Conflict(InterlockError):
     """Another writer was first, or the present state forbids the change."""
 
@@ -92,6 +107,23 @@ class LockError(Conflict):
     def __init__(self, message: str, code: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class TokenError(Conflict):
+    """A token cannot be used, or not so. `state` is how it stands; for one that was used, `by` whom and `completed_at`.
+
+    `code`: "token-expired", "token-revoked" (nobody waits for it any more), "token-superseded" (its step was given to
+    somebody else), "token-already-completed" (with another outcome), "token-forbidden" (it is for other operations).
+    """
+
+    def __init__(
+        self, message: str, code: str, *, state: str = "", completed_at: float | None = None, by: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.state = state
+        self.completed_at = completed_at
+        self.by = by
 
 
 class WorkerError(Conflict):

@@ -21,6 +21,7 @@ from interlock.store.ports import (
     Deliveries,
     Joined,
     Journal,
+    Keys,
     Locks,
     Nodes,
     Queue,
@@ -205,6 +206,7 @@ class SimulatedStore:
         self.queue: Final = cast("Queue", _Port("queue", store.queue, line))
         self.graphs: Final = cast("TaskGraphs", _Port("graphs", store.graphs, line))
         self.cells: Final = cast("Cells", _Port("cells", store.cells, line))
+        self.keys: Final = cast("Keys", _Port("keys", store.keys, line))
         self.locks: Final = cast("Locks", _Port("locks", store.locks, line))
         self.nodes: Final = cast("Nodes", _Port("nodes", store.nodes, line))
         self.deliveries: Final = cast("Deliveries", _Port("deliveries", store.deliveries, line))

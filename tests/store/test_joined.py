@@ -143,7 +143,7 @@ async def test_every_port_works_inside_of_a_transaction(orders: Store) -> None:
         inner = joined.store
         await inner.journal.commit(accepting(tasks=[new_task()], tokens=[token], attributes={"a": 1}))
         (claimed,) = await inner.queue.claim("n1", "local", 1, 1, 60.0, 100.0, own=False)
-        done = await inner.tokens.complete("k1", TokenState.COMPLETED, b"1", "d", "token:k1", b"{}", "ann", 150.0)
+        done = await inner.tokens.complete("k1", TokenState.COMPLETED, b"1", "d", "ann", 150.0)
         assert done is not None
         assert done.applied
         await inner.graphs.limit("key", 1)

@@ -87,6 +87,8 @@ HOT = {
     "run_list_of_attribute": "attributes_found",
     "run_list_of_attribute_anywhere": "attributes_found",
     "tokens_close": "tokens_of_run",
+    "tokens_of_run": "tokens_of_run",
+    "tokens_ages": "tokens_pending",
     "removal_tokens": "tokens_of_run",
     "deliveries_claim": "deliveries_due",
     "deliveries_next_due": "deliveries_due",

@@ -133,6 +133,7 @@ class Node(Service):
             refuses=None if pinned else self._claims,
             may_act=lambda: self._membership.is_certain,
             program=probes.program,
+            token_seconds=settings.tokens.expires_seconds,
         )
         self._claims.engine = self.engine
         self._dispatcher = Dispatcher(

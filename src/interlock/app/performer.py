@@ -31,9 +31,11 @@ from interlock.model.task import (
     PythonTarget,
     Snoozed,
     Target,
+    WorkflowTarget,
 )
 from interlock.pool.launcher import Launch, Launcher
-from interlock.secrets.keeper import Keeper, no_secret
+from interlock.secrets.callback import Callback
+from interlock.secrets.keeper import Keeper, no_key, no_secret
 from interlock.secrets.revealed import Revealed, Stream
 
 _SNOOZE_SECONDS: Final = 2.0
@@ -71,28 +73,44 @@ class Performer:
 
     async def perform(self, request: EffectRequest, place: Place) -> Outcome:
         """Give the outcome. Secrets become values here, and are hidden in what comes of it."""
-        if not request.has_secrets:
-            return await self._perform(Revealed(request.target, {}), request, place)
+        token = "" if isinstance(request.target, WorkflowTarget) else request.target.token
+        if not request.has_secrets and not token:
+            return await self._perform(Revealed(request.target, {}), request, place, None)
         try:
             revealed = await self._secrets.revealed(place.run, request.target)
         except errors.InterlockError as error:
             return no_secret(str(error))
-        return revealed.masked(await self._perform(revealed, request, place))
+        callback = None
+        if token:
+            try:
+                callback = await self._secrets.callback(place.namespace, token)
+            except errors.InterlockError as error:
+                return no_key(str(error))
+            revealed = revealed.hiding(callback.token)
+        return revealed.masked(await self._perform(revealed, request, place, callback))
 
-    async def _perform(self, revealed: Revealed[Target], request: EffectRequest, place: Place) -> Outcome:
+    async def _perform(
+        self, revealed: Revealed[Target], request: EffectRequest, place: Place, callback: Callback | None
+    ) -> Outcome:
+        headers = {} if callback is None else callback.headers
         match revealed.value:
             case HttpTarget() as target:
-                return await _unless_short(http.perform(target, request.idempotency_key, self._client))
+                return await _unless_short(http.perform(target, request.idempotency_key, self._client, headers))
             case OpenApiTarget() as target:
-                called = openapi.perform(target, request.idempotency_key, self._client, self._documents)
+                called = openapi.perform(target, request.idempotency_key, self._client, self._documents, headers)
                 return await _unless_short(called)
             case PythonTarget() as target:
-                return await self._call(target, revealed, request, place)
+                return await self._call(target, revealed, request, place, callback)
             case target:
                 raise AssertionError(f"a {type(target).__name__} goes through the queue")
 
     async def _call(
-        self, target: PythonTarget, revealed: Revealed[Target], request: EffectRequest, place: Place
+        self,
+        target: PythonTarget,
+        revealed: Revealed[Target],
+        request: EffectRequest,
+        place: Place,
+        callback: Callback | None,
     ) -> Outcome:
         function = self._resolved(target.function)
         if function is None:
@@ -110,6 +128,7 @@ class Performer:
                 "INTERLOCK_STEP": request.path,
                 "INTERLOCK_ATTEMPT": str(request.attempt),
                 "INTERLOCK_IDEMPOTENCY_KEY": request.idempotency_key,
+                **({} if callback is None else callback.environment),
             },
         )
 

@@ -45,6 +45,7 @@ from interlock.model.states import ENDED_RUN, RunStatus
 from interlock.model.story import Rollback, Story
 from interlock.net.authentication import Authenticator
 from interlock.net.client import Client
+from interlock.secrets.callback import PUBLIC_URL
 from interlock.secrets.keeper import Keeper
 from interlock.service import Clock, SystemClock
 from interlock.store.open import open_store
@@ -61,14 +62,23 @@ _FOLLOW_SECONDS: Final = 1.0  # the net under the bell
 class Session:
     """An open store and, once `bring_node` was called, a node of this process."""
 
-    def __init__(self, settings: Settings, store: Store, clock: Clock, probes: Probes = NONE) -> None:
+    def __init__(
+        self, settings: Settings, store: Store, clock: Clock, probes: Probes = NONE, public_url: str | None = None
+    ) -> None:
+        """`public_url`: where those who were given tokens find a server of this store; None: as the settings say."""
         self.settings = settings
         self._probes = probes
         self.store = store
         self.clock = clock
         self.rows = Rows(settings.payload.inline_bytes)
         self.graphs = Graphs(store)
-        self.secrets = Keeper(settings.store.url, settings.secrets, clock, os.environ)
+        self.secrets = Keeper(
+            settings.store.url,
+            settings.secrets,
+            clock,
+            os.environ,
+            public_url or settings.server.public_url or PUBLIC_URL,
+        )
         self._client = Client(settings.http, settings.payload.max_bytes)
         self.fetcher = Fetcher(Authenticator(self._client, clock), self.secrets, limits.configured(settings.limits))
         self._definitions = Definitions(settings, store, clock, self.graphs, self.fetcher)
@@ -81,13 +91,18 @@ class Session:
     @classmethod
     @contextlib.asynccontextmanager
     async def open(
-        cls, settings: Settings, *, clock: Clock | None = None, probes: Probes = NONE
+        cls,
+        settings: Settings,
+        *,
+        clock: Clock | None = None,
+        probes: Probes = NONE,
+        public_url: str | None = None,
     ) -> AsyncIterator[Session]:
         """Open the store that the settings name; close it, and the node if one was brought, at the end."""
         store = await open_store(
             settings.store.url, connections=settings.store.connections, listen_url=settings.store.listen_url
         )
-        app = cls(settings, store, clock or SystemClock(), probes)
+        app = cls(settings, store, clock or SystemClock(), probes, public_url)
         try:
             yield app
         finally:

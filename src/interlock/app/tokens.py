@@ -1,76 +1,89 @@
-"""Reporting the outcome of what a token stands for."""
+"""The tokens of one store, as programs and people use them."""
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass
 from typing import Any
 
-from interlock import errors
 from interlock.app.actor import actor
 from interlock.app.session import Session
-from interlock.engine import exchange
 from interlock.flow.python.values import Coder
-from interlock.model import fault, json
-from interlock.model.fault import Fault
-from interlock.model.task import Done, Failed, FailureClass, Outcome
-from interlock.store.ports import TokenState
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reported:
-    """What became of a report.
-
-    `state`: how the token stands, such as "completed". `run`: the run that goes on. `applied`: False when the same
-    outcome was reported before, which is as good.
-    """
-
-    state: str
-    run: str
-    applied: bool
+from interlock.handshake import tokens
+from interlock.handshake.answers import Alive, Reported, TokenView
+from interlock.handshake.tokens import Held
+from interlock.model.json import Json
 
 
 class Tokens:
-    """Completes the tokens of one store."""
+    """Reports for the tokens of one namespace. `token` is the text that was handed out, or what `of_step` gave."""
 
     def __init__(self, session: Session, namespace: str) -> None:
         self._session = session
-        self._namespace = namespace
+        self._tokens = tokens.Tokens(session.store, session.secrets, session.clock, namespace)
 
-    async def complete(self, token: str, result: Any = None, *, conn: Any = None) -> Reported:
+    async def complete(
+        self, token: str | Held, result: Any = None, *, by: str | None = None, conn: Any = None
+    ) -> Reported:
         """Report the result of what a token stands for; its run goes on with it. Durable when it returns.
 
-        Raises NotFound for a token that is none, Conflict for one that is expired or revoked, or was completed before
-        with another outcome.
+        `by`: who reports, as the audit log names him; the user of this process by default.
+
+        Raises TokenUnknown for a text that is no token here, TokenError (`code`) for one that expired, was revoked or
+        superseded, or was completed before with another outcome, Invalid for a result that is not what was asked for.
         """
         value = Coder(type(result) if result is not None else None).encode(result)
-        return await self._report(token, Done(value), TokenState.COMPLETED, conn)
+        within = None if conn is None else conn.store
+        return await self._tokens.complete(token, value, by=by or actor(), within=within)
 
-    async def fail(self, token: str, message: str, *, type: str = "Failed", conn: Any = None) -> Reported:
-        """Report that what a token stands for failed; `token().result()` raises it as StepFailed. The rest as `complete`."""
-        error = Fault(type=fault.RUNTIME, status=500, title=type, detail=message)
-        return await self._report(token, Failed(FailureClass.APPLICATION, error), TokenState.FAILED, conn)
+    async def fail(
+        self,
+        token: str | Held,
+        message: str,
+        *,
+        type: str = "Failed",
+        retryable: bool = False,
+        details: Json = None,
+        by: str | None = None,
+        conn: Any = None,
+    ) -> Reported:
+        """Report that what a token stands for failed; `token().result()` raises it as StepFailed.
 
-    async def _report(self, text: str, outcome: Outcome, state: TokenState, conn: Any) -> Reported:
-        store = self._session.store if conn is None else conn.store
-        token = await self._session.secrets.proven(self._namespace, text)
-        row = None if token is None else await store.tokens.get(token)
-        if token is None or row is None:
-            raise errors.NotFound("this is no token of this store and namespace; check that all of it was passed on")
-        body = json.encode(outcome)
-        digest = hashlib.sha256(body).hexdigest()
-        post = exchange.settled(row.run, row.effect, outcome)
-        now = self._session.clock.now()
-        done = await store.tokens.complete(token, state, body, digest, post.cause_id, post.cause, actor(), now)
-        assert done is not None
-        if done.applied or done.row.digest == digest:
-            return Reported(state=str(done.row.state), run=done.row.run, applied=done.applied)
-        match done.row.state:
-            case TokenState.EXPIRED:
-                raise errors.Conflict(f"the token {token[:8]}… expired before it was completed")
-            case TokenState.REVOKED:
-                raise errors.Conflict(f"the token {token[:8]}… was revoked: nobody waits for it any more")
-            case won:
-                raise errors.Conflict(
-                    f"the token {token[:8]}… was {won} before, with another outcome, by {done.row.completed_by}"
-                )
+        `retryable`: whether the retry policy of the step may try it again. `details`: any JSON, as `details` of the error.
+        The rest as `complete`.
+        """
+        within = None if conn is None else conn.store
+        return await self._tokens.fail(
+            token, type, message, retryable=retryable, details=details, by=by or actor(), within=within
+        )
+
+    async def heartbeat(self, token: str | Held, details: Json = None) -> Alive:
+        """Tell that the work goes on, and what people are to see of it; the answer says whether it is still wanted.
+
+        Raises as `complete`: nobody wants the work any more.
+        """
+        return await self._tokens.heartbeat(token, details)
+
+    async def progress(self, token: str | Held, fraction: float | None = None, message: str | None = None) -> Alive:
+        """Tell how far the work is, from 0 to 1 or in words; a sign of life too."""
+        return await self._tokens.progress(token, fraction, message)
+
+    async def show(self, token: str | Held) -> TokenView:
+        """Give how a token stands, never its text."""
+        return await self._tokens.show(token)
+
+    async def of_run(self, run: str, *, only_open: bool = True) -> list[TokenView]:
+        """Give what a run waits for by token, by the run's key; the oldest first."""
+        return await self._tokens.of_run(run, only_open=only_open)
+
+    async def of_step(self, run: str, step: str) -> Held:
+        """Give the right to report for a step without its token's text, for operators; by the run's key.
+
+        Raises NotFound, which names the steps that wait.
+        """
+        return await self._tokens.of_step(run, step)
+
+    async def ages(self) -> dict[int, int]:
+        """Count the open tokens of the store by how much of their time they have used, in tenths; -1: they have no end."""
+        return await self._tokens.ages()
+
+
+__all__ = ["Alive", "Held", "Reported", "TokenView", "Tokens"]

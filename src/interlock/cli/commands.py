@@ -14,7 +14,7 @@ from typing import Annotated, Any, TypeAlias
 import typer
 
 from interlock import errors
-from interlock.cli import deliveries, locks, memory, operations
+from interlock.cli import deliveries, keys, locks, memory, operations, token
 from interlock.cli.options import options
 from interlock.cli.output import answer, note
 from interlock.version import VERSION
@@ -403,4 +403,6 @@ def demo(
 operations.register(app)
 memory.register(app)
 locks.register(app)
+keys.register(app)
 deliveries.register(app)
+token.register(app)

@@ -19,13 +19,16 @@ import contextlib
 from collections.abc import Callable, Mapping
 from typing import Final
 
+import msgspec
+
 from interlock import errors, telemetry
 from interlock.dispatch.logbook import Logbook
 from interlock.model import fault
 from interlock.model.fault import Fault
-from interlock.model.task import Failed, FailureClass, Outcome, Snoozed, Target
+from interlock.model.task import Failed, FailureClass, Outcome, Snoozed, Target, WorkflowTarget
 from interlock.pool.launcher import Launch, Launcher, Running
-from interlock.secrets.keeper import Keeper, no_secret
+from interlock.secrets.callback import Callback
+from interlock.secrets.keeper import Keeper, no_key, no_secret
 from interlock.secrets.revealed import Stream
 from interlock.service import RESTING_SECONDS, Clock, Loop
 from interlock.store.ports import DUE_AT_ONCE, ClaimedTask, Orphan, Store, news
@@ -273,6 +276,13 @@ class Dispatcher(Loop):
             revealed = await self._secrets.revealed(task.run, task.target)
         except errors.InterlockError as error:
             return no_secret(str(error))
+        callback = None
+        if not isinstance(task.target, WorkflowTarget) and task.target.token:
+            try:
+                callback = await self._secrets.callback(task.namespace, task.target.token)
+            except errors.InterlockError as error:
+                return no_key(str(error))
+            revealed = revealed.hiding(callback.token)
         stored = dict(adopted or {})
 
         def write(stream: str, text: str) -> None:
@@ -286,14 +296,20 @@ class Dispatcher(Loop):
             return Snoozed(0.0)  # somebody else may be about to begin it
         output = revealed.stream(write)
         try:
-            return revealed.masked(await self._launched(task, revealed.value, output, adopting=adopted is not None))
+            is_adopted = adopted is not None
+            return revealed.masked(await self._launched(task, revealed.value, output, callback, adopting=is_adopted))
         finally:
             output.close()
 
-    async def _launched(self, task: ClaimedTask, target: Target, output: Stream, *, adopting: bool) -> Outcome:
+    async def _launched(
+        self, task: ClaimedTask, target: Target, output: Stream, callback: Callback | None, *, adopting: bool
+    ) -> Outcome:
         launch = self._launcher.adopt if adopting else self._launcher.launch
+        given = self._launch(task, target, adopting=adopting)
+        if callback is not None:
+            given = msgspec.structs.replace(given, environment=given.environment | callback.environment)
         try:
-            running = await launch(self._launch(task, target, adopting=adopting), output.write)
+            running = await launch(given, output.write)
         except errors.InterlockError as error:
             return _not_launched(str(error))
         except Exception as error:  # noqa: BLE001 (an attempt without an outcome would hold its slot for ever)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Final, Protocol, assert_never
 
 import msgspec
@@ -44,13 +45,15 @@ class Sends(Protocol):
     async def send(self, request: Request) -> Answer: ...
 
 
-async def perform(target: HttpTarget, idempotency_key: str, client: Sends) -> Outcome:
-    """Send the request and give what the step yields, or why it failed.
+async def perform(
+    target: HttpTarget, idempotency_key: str, client: Sends, more: Mapping[str, str] = MappingProxyType({})
+) -> Outcome:
+    """Send the request, with `more` headers, and give what the step yields, or why it failed.
 
     `idempotency_key` goes out as `Idempotency-Key` unless the author names that header. No credential is ever part of
     the outcome.
     """
-    answer = await client.send(_request(target, idempotency_key))
+    answer = await client.send(_request(target, idempotency_key, more))
     if isinstance(answer, NoResponse):
         return _without_answer(target, answer)
     if not 200 <= answer.status < (400 if target.redirect else 300):
@@ -73,8 +76,9 @@ async def fetch(uri: str, credentials: Credentials | None, client: Sends) -> Res
     return answer if 200 <= answer.status < 300 else _refused(target, answer)
 
 
-def _request(target: HttpTarget, idempotency_key: str) -> Request:
-    headers = dict(target.headers)
+def _request(target: HttpTarget, idempotency_key: str, more: Mapping[str, str]) -> Request:
+    ours = {name.lower() for name in more}
+    headers = {name: value for name, value in target.headers.items() if name.lower() not in ours} | dict(more)
     named = {name.lower() for name in headers}
     if "idempotency-key" not in named:
         headers["Idempotency-Key"] = idempotency_key

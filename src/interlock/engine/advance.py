@@ -19,7 +19,7 @@ import msgspec
 
 from interlock import errors, telemetry
 from interlock.engine import cause as causes
-from interlock.engine import resting
+from interlock.engine import exchange, resting
 from interlock.engine import state as states
 from interlock.engine.batches import Batches
 from interlock.engine.cause import Cause, Continue, Drain, Recover, Settled, Start, Tick
@@ -30,7 +30,7 @@ from interlock.engine.handing import Handing
 from interlock.engine.inbox import Inbox
 from interlock.engine.live import Evaluates, Graphs, Keeps, LiveRun, Performs, Refuses, Workflows
 from interlock.engine.loading import Loading
-from interlock.engine.machine import MAX_PAYLOAD_BYTES, Decision
+from interlock.engine.machine import MAX_PAYLOAD_BYTES, TOKEN_SECONDS, Decision
 from interlock.engine.patience import Patience
 from interlock.engine.programs import Programs, leave
 from interlock.engine.python import Program
@@ -56,6 +56,7 @@ _SWEEP_SECONDS: Final = 1.0
 _DOUBT_SECONDS: Final = (
     0.1  # between looks whether the lease is beyond doubt again; it is, or it is lost, within seconds
 )
+_TOKENS: Final = 100_000  # of one run that are open at once, at most: all of them are looked at
 _UNDOS: Final = 50  # memos of steps to undo that are read at once
 
 
@@ -84,6 +85,7 @@ class Engine(Service):
         refuses: Refuses | None = None,
         may_act: Callable[[], bool] = lambda: True,
         program: type[Program] = Program,
+        token_seconds: float = TOKEN_SECONDS,
     ) -> None:
         self._node = node
         self._store = store
@@ -95,7 +97,9 @@ class Engine(Service):
         """Why runs were given up that this node cannot execute, which somebody may ask for a moment later."""
         self._inbox = Inbox(node, store, self._receive, self._takes)
         self._loading = Loading(store, graphs, self.rows, self._patiently, refuses, self._inbox)
-        self._deciding = Deciding(clock, evaluators, secrets, max_payload_bytes, self._undos)
+        self._deciding = Deciding(
+            clock, evaluators, secrets, max_payload_bytes, self._undos, self._heard, token_seconds
+        )
         self._programs = Programs(
             store, clock, self.rows, self._deciding, workflows, self._patiently, lambda live: self._wake(live), program
         )
@@ -374,6 +378,11 @@ class Engine(Service):
         found = await self._patiently(lambda: journal.undos(run, before, _UNDOS))
         return await self._patiently(lambda: self.rows.memos(run, found, journal))
 
+    async def _heard(self, run: str) -> dict[int, float]:
+        """Give when the holders of a run's tokens gave their last sign of life."""
+        rows = await self._patiently(lambda: self._store.tokens.of_run(run, _TOKENS))
+        return {row.effect: row.heartbeat_at or row.created_at for row in rows}
+
     # -- committing ----------------------------------------------------------------------------------------------
 
     async def _commit(self, live: LiveRun, work: Decision, consumed: list[int]) -> None:
@@ -393,6 +402,7 @@ class Engine(Service):
         live.seq += 1
         live.subscribed = listeners
         telemetry.emit("run.committed", run=live.run, namespace=place.namespace, id=place.id, events=work.events)
+        exchange.warn(place, work.events)
         self._act(live, work)
         for child in batch.children:
             self._begin(child)

@@ -15,8 +15,8 @@ from interlock.engine.patience import Patience
 from interlock.engine.rows import Rows
 from interlock.model import json
 from interlock.model.call import LimitOf
-from interlock.model.event import Requested
-from interlock.model.task import EffectRequest, MemoryWrite, Place, TokenTarget, WorkflowTarget
+from interlock.model.event import Cancelled, Faulted, Issued
+from interlock.model.task import EffectRequest, MemoryWrite, Place, WorkflowTarget
 from interlock.service import Clock
 from interlock.store.ports import Batch, CellWrite, LimitSet, NewCells, NewRun, NewTask, NewToken, Post
 
@@ -53,7 +53,8 @@ class Batches:
             at=self._clock.now(),
             tasks=[self._task(place, request) for request in queued],
             limits=[_limit(limit) for request in queued for limit in request.limits],
-            tokens=[_token(request, work) for request in work.requests if isinstance(request.target, TokenTarget)],
+            tokens=[_token(event) for event in work.events if isinstance(event, Issued)],
+            end_reason=_end_reason(work) if state.ended else None,
             cancelled_tasks=[effect for effect, is_queued in work.interrupts.items() if is_queued],
             consumed=consumed,
             accept=live.accept,
@@ -106,7 +107,7 @@ def _cells(place: Place, memory: Sequence[MemoryWrite], now: float | None) -> Ne
 
 
 def _is_elsewhere(request: EffectRequest) -> bool:
-    return isinstance(request.target, WorkflowTarget | TokenTarget)
+    return isinstance(request.target, WorkflowTarget)
 
 
 def _limit(limit: LimitOf) -> LimitSet:
@@ -115,9 +116,24 @@ def _limit(limit: LimitOf) -> LimitSet:
     )
 
 
-def _token(request: EffectRequest, work: Decision) -> NewToken:
-    assert isinstance(request.target, TokenTarget)
-    deadline = next(
-        event.deadline for event in work.events if isinstance(event, Requested) and event.effect == request.effect
+def _token(event: Issued) -> NewToken:
+    return NewToken(
+        token=event.token,
+        effect=event.effect,
+        name=event.name,
+        expires_at=event.expires,
+        step=event.path,
+        terms=json.encode(event.terms) if event.terms else None,
+        heartbeat_seconds=event.heartbeat,
     )
-    return NewToken(token=request.target.token, effect=request.effect, name=request.target.name, expires_at=deadline)
+
+
+def _end_reason(work: Decision) -> str:
+    """Say why a run ended, for whoever still holds a token of it."""
+    match work.events[-1]:
+        case Cancelled(reason=reason):
+            return f"the run was cancelled: {reason}" if reason else "the run was cancelled"
+        case Faulted(fault=error):
+            return f"the run faulted: {error}"
+        case _:
+            return "the run completed"

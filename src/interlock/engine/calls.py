@@ -12,7 +12,7 @@ from typing import Final, assert_never
 
 import msgspec
 
-from interlock.engine import compensation, faults, requesting
+from interlock.engine import compensation, faults, issuing, requesting
 from interlock.engine.machine import Machine, StepFault
 from interlock.engine.state import ROOT, UNDO, Frame, Scope
 from interlock.flow import pointer
@@ -153,7 +153,9 @@ def expire(m: Machine, scope: Scope, frame: Frame, kind: str) -> None:
         if not (busy and _try_again(m, scope, frame, FailureClass.TIMEOUT, error)):
             _fail(m, scope, Failed(FailureClass.TIMEOUT, error))
         return
-    if isinstance(frame.call, SleepCall):
+    if kind in ("expires", "silent"):
+        _fail(m, scope, Failed(*issuing.unreported(frame.path[1:], frame, kind)))
+    elif isinstance(frame.call, SleepCall):
         _return(m, scope, output=NULL)
     elif frame.retries.get(FailureClass.LOST, 0) > _budgets(frame.call)[FailureClass.LOST]:
         detail = f"{frame.retries[FailureClass.LOST]} processes died while they performed `{frame.path[1:]}`"

@@ -6,7 +6,7 @@ the tag `kind`; the store writes `settled` itself when an attempt ends.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 import msgspec
@@ -38,7 +38,13 @@ class Occurred(_Cause, frozen=True, tag="event"):
 
 
 class Tick(_Cause, frozen=True, tag="tick"):
-    """Time has passed: timers and deadlines may be due."""
+    """Time has passed: timers and deadlines may be due.
+
+    `heard`: when the holders of tokens gave their last sign of life, by the number of the effect, as it was read a moment
+    ago; None where nobody looked, so that none of them is taken for silent. Never stored.
+    """
+
+    heard: Mapping[int, float] | None = None
 
 
 class Cancel(_Cause, frozen=True, tag="cancel"):

@@ -88,7 +88,7 @@ def _is_in_flight(m: Machine, scope: Scope) -> bool:
         undoable = node.undo is not None and isinstance(node.work, EffectWork)
     if not undoable:
         return False
-    return frame.effect > 0 or (frame.until is not None and frame.until <= m.now)
+    return frame.effect > 0 or frame.ticket is not None or (frame.until is not None and frame.until <= m.now)
 
 
 # -- what is in flight -----------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, assert_never
 
-from interlock.engine import calls, compensation, extending, faults, listening, requests, steps
+from interlock.engine import calls, compensation, extending, faults, issuing, listening, requests, steps
 from interlock.engine.bindings import Bindings
 from interlock.engine.cause import (
     Cancel,
@@ -27,7 +27,7 @@ from interlock.engine.cause import (
     Suspend,
     Tick,
 )
-from interlock.engine.machine import MAX_PAYLOAD_BYTES, Decision, Machine, StepFault
+from interlock.engine.machine import MAX_PAYLOAD_BYTES, TOKEN_SECONDS, Decision, Machine, StepFault
 from interlock.engine.state import ROOT, UNDO, Frame, RunState, Scope
 from interlock.expr.evaluation import Answer, Pending
 from interlock.flow.graph import Graph, TryWork, WaitWork
@@ -57,14 +57,16 @@ def decide(
     max_payload_bytes: int = MAX_PAYLOAD_BYTES,
     secrets: Bound | None = None,
     undos: Sequence[Memo] = (),
+    token_seconds: float = TOKEN_SECONDS,
 ) -> Decision:
     """Give what follows from `cause`, applied to `state`.
 
     `answers` are the values of slow expressions asked for by the decision before this one (`pending`). `pause` is asked
     between steps and makes the decision end early with `more`. `secrets`: those that the graph declares. `undos`: the
-    memos with an undo that a decision asked for (`wants_undos`), in descending order.
+    memos with an undo that a decision asked for (`wants_undos`), in descending order. `token_seconds`: how long a token may
+    be used whose author does not say it.
     """
-    m = Machine(graph, state, now, uniform, answers, max_payload_bytes, secrets)
+    m = Machine(graph, state, now, uniform, answers, max_payload_bytes, secrets, token_seconds)
     m.decision.consumed = False
     try:
         _apply(m, cause)
@@ -87,7 +89,9 @@ def _apply(m: Machine, cause: Cause) -> None:
             _start(m)
         case Settled(effect=effect, outcome=outcome):
             _settle(m, effect, outcome)
-        case Tick():
+        case Tick(heard=heard):
+            if heard is not None:
+                m.state.heard, m.heard = dict(heard), True
             _tick(m)
         case Occurred(event=envelope):
             calls.hear(m, envelope) if m.state.head.program else listening.hear(m, envelope)
@@ -146,10 +150,15 @@ def _settle(m: Machine, effect: int, outcome: Outcome) -> None:
         calls.settle(m, scope, frame, outcome)
         return
     node = m.graph.nodes[frame.path]
+    ticket = frame.ticket
+    is_report = ticket is not None and ticket.number == effect
     match outcome:
+        case Done(memory=memory) if ticket is not None and not is_report:
+            m.emit(events.HandedOver(at=m.now, scope=scope.id, path=node.path, effect=effect))
+            m.decision.memory.extend(memory)
         case Done(value=value, memory=memory):
             try:
-                output = m.payload(requests.shaped(node.work, value, frame.input.value))
+                output = m.payload(value if is_report else requests.shaped(node.work, value, frame.input.value))
                 steps.complete(m, scope, node, frame, output)
                 m.decision.memory.extend(memory)
                 if compensation.awaits(m, scope):
@@ -164,12 +173,16 @@ def _settle(m: Machine, effect: int, outcome: Outcome) -> None:
             )
             faults.raise_fault(m, scope, node.path, error)
         case _:
-            if not _try_again(m, scope, frame, outcome.failure, outcome.fault):
+            is_final = is_report and outcome.final
+            if is_final or not _try_again(m, scope, frame, outcome.failure, outcome.fault, effect):
                 faults.raise_fault(m, scope, node.path, outcome.fault)
 
 
-def _try_again(m: Machine, scope: Scope, frame: Frame, failure: FailureClass, error: Fault) -> bool:
-    """Schedule one more attempt of an effect, if the budget of this class of failure allows it."""
+def _try_again(m: Machine, scope: Scope, frame: Frame, failure: FailureClass, error: Fault, effect: int) -> bool:
+    """Schedule one more attempt, if the budget of this class of failure allows it.
+
+    `effect`: what failed. Is it the report that the step waits for, then its token is given up; else that stays good.
+    """
     node = m.graph.nodes[frame.path]
     if not retry.allows(node.budgets, frame.retries, failure) or compensation.leaves(m, scope, failure):
         return False
@@ -179,7 +192,7 @@ def _try_again(m: Machine, scope: Scope, frame: Frame, failure: FailureClass, er
             at=m.now,
             scope=scope.id,
             path=node.path,
-            effect=frame.effect,
+            effect=effect,
             failure=failure,
             fault=error.at(node.path),
             until=m.now + retry.attempt_delay(failure, number),
@@ -214,17 +227,28 @@ def _first_due(m: Machine) -> tuple[Scope, Frame, str] | None:
                 return scope, frame, "round"
             if frame.until is not None and frame.until <= m.now:
                 return scope, frame, "until"
+            if frame.ticket is not None and (kind := issuing.due(m, frame.ticket)) is not None:
+                return scope, frame, kind
     return None
 
 
 def _expire(m: Machine, scope: Scope, frame: Frame, kind: str) -> None:
+    if kind == "warns":
+        issuing.warn(m, scope, frame)
+        return
     if frame.call is not None:
         calls.expire(m, scope, frame, kind)
         return
     node = m.graph.nodes[frame.path]
+    effect = frame.effect if frame.ticket is None else frame.ticket.number
+    if kind in ("expires", "silent"):
+        failure, error = issuing.unreported(node.name, frame, kind)
+        if not _try_again(m, scope, frame, failure, error, effect):
+            faults.raise_fault(m, scope, frame.path, error)
+        return
     if kind == "deadline":
         error = faults.timeout(f"`{node.name}` ran longer than its timeout")
-        if not (frame.effect and _try_again(m, scope, frame, FailureClass.TIMEOUT, error)):
+        if not (effect and _try_again(m, scope, frame, FailureClass.TIMEOUT, error, effect)):
             faults.raise_fault(m, scope, frame.path, error)
         return
     if kind == "round":
@@ -275,7 +299,7 @@ def _recover(m: Machine) -> None:
     if m.state.status is RunStatus.PENDING:
         _start(m)
         return
-    lost = sorted(effect for effect in m.state.effects if not _frame(m, effect)[1].queued)
+    lost = sorted(effect for effect in m.state.effects if _is_here(m, effect))
     m.emit(events.Recovered(at=m.now, lost=lost))
     # A tick asks again. Were it applied here, a slow expression in it would repeat this cause, and what was asked for a
     # moment ago would be lost once more.
@@ -284,10 +308,16 @@ def _recover(m: Machine) -> None:
 
 def _drain(m: Machine) -> None:
     for effect in sorted(m.state.effects):
-        scope, frame = _frame(m, effect)
-        if not frame.queued:
+        if _is_here(m, effect):
+            scope, frame = _frame(m, effect)
             m.emit(events.Waited(at=m.now, scope=scope.id, path=frame.path, until=m.now))
             m.decision.interrupts[effect] = False
+
+
+def _is_here(m: Machine, effect: int) -> bool:
+    """Say whether an effect is performed by the node itself: neither through the queue nor by the holder of a token."""
+    frame = _frame(m, effect)[1]
+    return frame.effect == effect and not frame.queued
 
 
 def _frame(m: Machine, effect: int) -> tuple[Scope, Frame]:

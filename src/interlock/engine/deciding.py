@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from interlock import errors
@@ -22,7 +22,11 @@ _POSITION_SECONDS: Final = 1.0  # and commits its position at least this often
 
 
 class Deciding:
-    """Makes the decisions of one node's runs. `undos`: gives a page of memos with an undo, below a number, descending."""
+    """Makes the decisions of one node's runs.
+
+    `undos`: gives a page of memos with an undo, below a number, descending. `heard`: gives when the holders of a run's tokens
+    gave their last sign of life. `token_seconds`: how long a token may be used whose author does not say it.
+    """
 
     def __init__(
         self,
@@ -31,8 +35,12 @@ class Deciding:
         secrets: Keeps,
         max_payload_bytes: int,
         undos: Callable[[str, int | None], Awaitable[list[Memo]]],
+        heard: Callable[[str], Awaitable[Mapping[int, float]]],
+        token_seconds: float,
     ) -> None:
         self._undos = undos
+        self._heard = heard
+        self._token_seconds = token_seconds
         self._clock = clock
         self._evaluators = evaluators
         self._secrets = secrets
@@ -71,6 +79,8 @@ class Deciding:
         """Decide about one cause; slow expressions are evaluated in between, elsewhere."""
         assert live.graph is not None
         assert live.state is not None
+        if isinstance(cause, Tick) and live.state.awaits_signs_of_life:
+            cause = Tick(heard=await self._heard(live.run))
         total: Decision | None = None
         answers: list[Answer] = []
         declared = live.graph.secrets
@@ -88,6 +98,7 @@ class Deciding:
                 max_payload_bytes=self._max_payload_bytes,
                 secrets=secrets,
                 undos=live.undos,
+                token_seconds=self._token_seconds,
             )
             if total is None and decision.pending is None and not decision.wants_undos:
                 return decision

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from interlock import telemetry
 from interlock.engine import cause as causes
 from interlock.engine.cause import Occurred, Settled
 from interlock.engine.live import LiveRun
@@ -12,10 +13,11 @@ from interlock.engine.state import Frame, RunState
 from interlock.flow.graph import Graph, ListenWork, Strategy
 from interlock.model import fault, json
 from interlock.model.call import EventCall
+from interlock.model.event import Event, Expiring
 from interlock.model.fault import Fault
 from interlock.model.json import Json
 from interlock.model.states import RunStatus
-from interlock.model.task import Done, Failed, FailureClass, Outcome
+from interlock.model.task import Done, Failed, FailureClass, Outcome, Place
 from interlock.store.ports import NewEvent, NewSubscription, Post
 
 _ANY: Final = ""
@@ -70,6 +72,20 @@ def _kinds(graph: Graph, frame: Frame) -> set[tuple[str, str]]:
 def settled(run: str, effect: int, outcome: Outcome) -> Post:
     """Give the end of an effect, for the inbox of its run."""
     return Post(run=run, cause_id=f"effect:{effect}", cause=causes.encode(Settled(effect, outcome)))
+
+
+def warn(place: Place, news: Iterable[Event]) -> None:
+    """Tell whoever watches that the time of tokens runs out."""
+    for event in news:
+        if isinstance(event, Expiring):
+            telemetry.emit(
+                "token.expiring",
+                run=place.run,
+                namespace=place.namespace,
+                step=event.path,
+                token=event.token,
+                expires=event.expires,
+            )
 
 
 def outcome(state: RunState) -> Done | Failed:

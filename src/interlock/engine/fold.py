@@ -7,7 +7,9 @@ fork-from-step and the test suite rely on.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import assert_never
+from typing import Final, assert_never
+
+import msgspec
 
 from interlock.engine import rollback
 from interlock.engine import state as states
@@ -19,6 +21,8 @@ from interlock.model.memo import Memo, Undo
 from interlock.model.payload import NULL, Payload
 from interlock.model.states import RunStatus
 from interlock.model.task import FailureClass
+
+_LEFT: Final = "the step does not wait for it any more"
 
 
 def fold(state: RunState, history: Iterable[Event]) -> RunState:
@@ -47,6 +51,8 @@ def apply(state: RunState, event: Event) -> None:
             state.head.serial = max(state.head.serial, event.effect)
         case events.Returned():
             _return(state, event)
+        case events.Issued() | events.HandedOver() | events.Expiring():
+            _wait_for_report(state, event)
         case events.Started():
             state.status = RunStatus.RUNNING
             state.head.program = event.first is None
@@ -98,6 +104,9 @@ def apply(state: RunState, event: Event) -> None:
             scope = _touch(state, event.scope)
             frame = scope.frames[-1]
             state.effects.pop(frame.effect, None)
+            if frame.ticket is not None and frame.ticket.number == event.effect:
+                state.give_up(frame, f"the step is given to somebody else: {event.fault}", superseded=True)
+                frame.tickets += 1
             frame.effect, frame.until, frame.deadline = 0, event.until, None
             frame.retries = frame.retries | {event.failure: frame.retries.get(event.failure, 0) + 1}
         case events.Caught():
@@ -168,14 +177,50 @@ def _touch(state: RunState, scope: str) -> Scope:
     return state.scopes[scope]
 
 
+def _wait_for_report(state: RunState, event: events.Issued | events.HandedOver | events.Expiring) -> None:
+    scope = _touch(state, event.scope)
+    frame = scope.frames[-1]
+    match event:
+        case events.Issued():
+            frame.ticket = states.Ticket(
+                number=event.effect,
+                token=event.token,
+                name=event.name,
+                since=event.at,
+                expires=event.expires,
+                warns=event.warns,
+                heartbeat=event.heartbeat,
+            )
+            frame.until = None
+            if event.deadline is not None:
+                frame.deadline = event.deadline
+            state.effects[event.effect] = scope.id
+            state.head.serial = max(state.head.serial, event.effect)
+        case events.HandedOver():
+            state.effects.pop(frame.effect, None)
+            frame.effect, frame.queued = 0, False
+        case _:
+            assert frame.ticket is not None
+            frame.ticket = msgspec.structs.replace(frame.ticket, warns=None)
+
+
 def _complete(state: RunState, event: events.Completed) -> None:
     if event.undo:
         rollback.remember(state, event)
+    _settle_token(state, event.scope, event.path)
     scope = _close(state, event.scope, event.path)
     scope.value, scope.at = event.output, event.next
     scope.laps += event.back
     if event.context is not None:
         scope.context = event.context
+
+
+def _settle_token(state: RunState, scope_id: str, path: str) -> None:
+    """Forget the token of a step that ends well: it was reported, and is not to be revoked."""
+    frames = state.scopes[scope_id].frames
+    if frames and frames[-1].path == path and frames[-1].ticket is not None:
+        state.effects.pop(frames[-1].ticket.number, None)
+        frames[-1].ticket = None
 
 
 def _close(state: RunState, scope_id: str, path: str) -> Scope:
@@ -198,6 +243,7 @@ def _unwind(state: RunState, scope_id: str, path: str) -> tuple[Scope, Frame]:
 def _drop(state: RunState, scope: Scope, depth: int) -> None:
     for frame in scope.frames[depth:]:
         state.effects.pop(frame.effect, None)
+        state.give_up(frame, _LEFT)
         for branch in range(frame.branches):
             _remove(state, f"{frame.base}.{branch}")
     del scope.frames[depth:]
@@ -205,8 +251,8 @@ def _drop(state: RunState, scope: Scope, depth: int) -> None:
 
 def _remove(state: RunState, scope_id: str) -> None:
     scope = state.scopes.pop(scope_id)
-    if scope.frames and isinstance(scope.frames[-1].call, TokenCall):
-        state.tokens.append(scope.frames[-1].call.token)
+    if scope.frames and isinstance(scope.frames[-1].call, TokenCall) and scope.frames[-1].effect:
+        state.tokens.append(states.Gone(scope.frames[-1].call.token, _LEFT))  # asked for by a version before tickets
     _drop(state, scope, 0)
     state.touched.discard(scope_id)
     state.removed.add(scope_id)
@@ -227,6 +273,10 @@ def _close_calls(state: RunState) -> None:
 
 def _return(state: RunState, event: events.Returned) -> None:
     frame = state.scopes[event.scope].frames[-1]
+    if event.failed is None:
+        _settle_token(state, event.scope, event.path)
+    else:
+        state.give_up(frame, f"the wait for it ended: {event.failed.fault}")
     _remove(state, event.scope)
     state.head.memos += 1
     undo = None
@@ -338,13 +388,14 @@ def _reopen(state: RunState, event: events.Reopened) -> None:
     if depth is not None:
         _reenter(state, failed, depth)
     for scope in state.scopes.values():
-        if scope.frames and scope.frames[-1].effect:
+        if scope.frames and (scope.frames[-1].effect or scope.frames[-1].ticket is not None):
             _reenter(state, scope, len(scope.frames) - 1)
         for frame in scope.frames:
             frame.deadline = None if frame.deadline is None else event.at + (frame.deadline - frame.since)
             if frame.round_deadline is not None and state.head.failed_at is not None:
                 frame.round_deadline += event.at - state.head.failed_at
             state.touched.add(scope.id)
+    state.tokens.clear()  # they were revoked when the run faulted, and are asked for again
     state.status, state.fault = RunStatus.RUNNING, None
     state.head.failed_scope = state.head.failed_path = state.head.failed_at = None
     state.head.deadline = event.deadline
@@ -360,8 +411,8 @@ def _copy(state: RunState, event: events.Copied) -> None:
             frame.deadline = None if frame.deadline is None else frame.deadline + passed
             frame.round_deadline = None if frame.round_deadline is None else frame.round_deadline + passed
             frame.until = None if frame.until is None else frame.until + passed
-            if frame.effect:
-                frame.effect, frame.until = 0, event.at
+            if frame.effect or frame.ticket is not None:
+                frame.effect, frame.ticket, frame.until = 0, None, event.at
     state.effects.clear()
     state.touched |= state.scopes.keys()
 

@@ -21,7 +21,7 @@ from interlock.expr.jq import Expression
 from interlock.expr.template import Template
 from interlock.flow.graph import Graph, Node
 from interlock.model import duration, fault
-from interlock.model.event import BranchEnded, Called, Event, Looped, Requested, Returned, Waited
+from interlock.model.event import BranchEnded, Called, Event, Expiring, Issued, Looped, Requested, Returned, Waited
 from interlock.model.fault import Fault
 from interlock.model.json import Json
 from interlock.model.payload import Payload
@@ -29,6 +29,7 @@ from interlock.model.task import EffectRequest, MemoryWrite
 from interlock.secrets.bound import Bound
 
 MAX_PAYLOAD_BYTES: Final = 64 * 1024 * 1024
+TOKEN_SECONDS: Final = 24 * 3600.0
 
 
 class StepFault(Exception):
@@ -69,7 +70,7 @@ _OURS: Final = frozenset({"secrets", "authorization"})
 """The arguments that are made here and not by the bindings."""
 
 # These never close a step, so no effect in flight can lose its waiter by them.
-_OPENING: Final = (Called, Requested, Waited, Looped, BranchEnded)
+_OPENING: Final = (Called, Requested, Waited, Looped, BranchEnded, Issued, Expiring)
 
 
 class Machine:
@@ -84,6 +85,7 @@ class Machine:
         answers: Sequence[Answer] = (),
         max_payload_bytes: int = MAX_PAYLOAD_BYTES,
         secrets: Bound | None = None,
+        token_seconds: float = TOKEN_SECONDS,
     ) -> None:
         self.graph = graph
         self.state = state
@@ -95,6 +97,10 @@ class Machine:
         self.settling = 0
         """The effect whose outcome is being applied: it has ended by itself and needs no interruption."""
         self._max_payload_bytes = max_payload_bytes
+        self.token_seconds = token_seconds
+        """How long a token may be used whose author does not say it."""
+        self.heard = False
+        """Whether the state knows of every sign of life that holders of tokens gave until now."""
         self.secrets = secrets
         """The secrets that the graph declares; None when it declares none."""
 
@@ -113,7 +119,10 @@ class Machine:
         if isinstance(event, Returned):  # it closes its own scope: all of a wide fan-out would be looked at for each
             frame = self.state.scopes[event.scope].frames[-1]
             return {frame.effect: frame.queued} if frame.effect in self.state.effects else {}
-        return {effect: self.state.scopes[scope].frames[-1].queued for effect, scope in self.state.effects.items()}
+        frames = {effect: self.state.scopes[scope].frames[-1] for effect, scope in self.state.effects.items()}
+        return {
+            effect: frame.queued for effect, frame in frames.items() if frame.effect == effect
+        }  # a token is no work
 
     def evaluate(self, what: Expression | Template, data: Json, bindings: Bindings, *, goes_out: bool = False) -> Json:
         """Give the value of an expression or a template, with markers for the secrets in it.

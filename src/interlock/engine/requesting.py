@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from typing import assert_never
 
+from interlock.engine import issuing
 from interlock.engine.machine import Machine
 from interlock.engine.state import Frame, Scope
 from interlock.model import event as events
 from interlock.model.call import ChildCall, StepCall, TokenCall
 from interlock.model.payload import Payload
-from interlock.model.task import EffectRequest, PythonTarget, Target, TokenTarget, WorkflowTarget
+from interlock.model.task import EffectRequest, PythonTarget, Target, WorkflowTarget
 
 
 def call(m: Machine, scope: Scope, frame: Frame) -> None:
     """Ask for the effect of a call, once more if need be; its timeout is counted anew."""
     call = frame.call
-    assert isinstance(call, StepCall | ChildCall | TokenCall)  # the others wait for a moment or an event
-    seconds = call.timeout_seconds if isinstance(call, StepCall | TokenCall) else None
+    if isinstance(call, TokenCall):
+        issuing.call(m, scope, frame, call)
+        return
+    assert isinstance(call, StepCall | ChildCall)  # the others wait for a moment or an event
+    seconds = call.timeout_seconds if isinstance(call, StepCall) else None
     deadline = None if seconds is None else m.now + seconds
-    waits = isinstance(call, TokenCall | ChildCall)
+    waits = isinstance(call, ChildCall)
     step = call if isinstance(call, StepCall) else None
     request = EffectRequest(
         effect=m.state.head.serial + 1,
@@ -51,7 +55,7 @@ def _round(m: Machine) -> str:
     return f"?round={m.state.head.rounds}" if m.state.head.rounds else ""
 
 
-def _target(call: StepCall | ChildCall | TokenCall, arguments: Payload) -> Target:
+def _target(call: StepCall | ChildCall, arguments: Payload) -> Target:
     match call:
         case StepCall(function=function, undoes=undoes):
             return PythonTarget(function=function, arguments=arguments.value, undoes=undoes)
@@ -63,7 +67,5 @@ def _target(call: StepCall | ChildCall | TokenCall, arguments: Payload) -> Targe
                 definition=call.definition,
                 input=arguments.value,
             )
-        case TokenCall(token=token, name=name):
-            return TokenTarget(token=token, name=name)
         case _:
             assert_never(call)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TypeVar
 
 import msgspec
 
 from interlock import errors
+from interlock.engine import issuing
 from interlock.engine.bindings import Bindings
 from interlock.engine.machine import Machine, StepFault
 from interlock.engine.state import UNDO, Frame, RunState, Scope
 from interlock.expr import uri_template
 from interlock.expr.template import Template
-from interlock.flow.graph import ChildWork, HttpWork, Node, OpenApiWork, ProcessWork, PythonWork
+from interlock.flow.graph import ApprovalWork, ChildWork, HttpWork, Node, OpenApiWork, ProcessWork, PythonWork
 from interlock.model import event as events
 from interlock.model import fault
 from interlock.model.fault import Fault
@@ -31,8 +33,11 @@ from interlock.model.task import (
 T = TypeVar("T")
 
 
-def build(m: Machine, scope: Scope, node: Node, frame: Frame) -> EffectRequest:
-    """Give the effect that an opened, or about to be opened, step asks for. Raises StepFault, Pending."""
+def build(m: Machine, scope: Scope, node: Node, frame: Frame, token: str = "") -> EffectRequest:
+    """Give the effect that an opened, or about to be opened, step asks for. Raises StepFault, Pending.
+
+    `token`: the one that goes out with it.
+    """
     bindings = m.bindings(scope, node, frame)
     data = frame.input.value
     queued, isolated, result = False, False, ""
@@ -61,7 +66,10 @@ def build(m: Machine, scope: Scope, node: Node, frame: Frame) -> EffectRequest:
             if not isinstance(text, str):
                 text = m.evaluate(text, data, bindings, goes_out=True)
             target = _process(work, text, m.evaluate(work.fields, data, bindings, goes_out=True))
-            queued, result = True, work.result
+            queued, result = True, "" if node.awaits is not None else work.result
+    if token:
+        assert not isinstance(target, WorkflowTarget)  # which is awaited anyway
+        target = msgspec.structs.replace(target, token=token)
     key = idempotency_key(m, scope, node, frame, bindings)
     return EffectRequest(
         effect=m.state.head.serial + 1,
@@ -93,13 +101,39 @@ def emit(m: Machine, scope: Scope, request: EffectRequest, deadline: float | Non
     m.decision.requests.append(request)
 
 
+def _nothing() -> None:
+    return
+
+
 def again(m: Machine, scope: Scope, node: Node, frame: Frame) -> None:
     """Ask once more for the effect of an open step: a retry, with the step's timeout counted anew."""
-    request = build(m, scope, node, frame)
     deadline = None
     if node.timeout is not None:
         deadline = m.now + m.seconds(node.timeout, frame.input.value, m.bindings(scope, node, frame))
+    begin(m, scope, node, frame, deadline)
+
+
+def begin(
+    m: Machine, scope: Scope, node: Node, frame: Frame, deadline: float | None, opened: Callable[[], None] = _nothing
+) -> None:
+    """Ask for the effect of a step, and for the report that it waits for, if it does. Raises StepFault, Pending.
+
+    `opened` is called between what may fail and what changes the run.
+    """
+    ticket = None
+    if node.awaits is not None and frame.ticket is None:
+        ticket = issuing.ticket(m, scope, node, frame, node.awaits, visit(m, scope, node, frame))
+    if isinstance(node.work, ApprovalWork):
+        assert ticket is not None  # one that was given up has none
+        opened()
+        issuing.issue(m, scope, node.path, ticket, waits=True, deadline=deadline)
+        return
+    token = ticket.token if ticket is not None else "" if frame.ticket is None else frame.ticket.token
+    request = build(m, scope, node, frame, token)
+    opened()
     emit(m, scope, request, deadline)
+    if ticket is not None:
+        issuing.issue(m, scope, node.path, ticket)
 
 
 def shaped(work: object, value: Json, input: Json) -> Json:
@@ -200,6 +234,11 @@ def idempotency_key(m: Machine, scope: Scope, node: Node, frame: Frame, bindings
     """Give the key of a step's effect: the same over attempts, crashes and retries by hand, another for each visit."""
     if node.idempotency_key is not None:
         return _text(m.evaluate(node.idempotency_key, frame.input.value, bindings))
+    return visit(m, scope, node, frame)
+
+
+def visit(m: Machine, scope: Scope, node: Node, frame: Frame) -> str:
+    """Give what names this visit of a step: the same over attempts, crashes and retries by hand."""
     marks = _marks(m.state, scope, frame)
     return f"{m.state.run}{node.path}" + (f"?{marks}" if marks else "")
 
@@ -223,4 +262,4 @@ def _marks(state: RunState, scope: Scope, frame: Frame) -> str:
     return "&".join(reversed(marks))
 
 
-__all__ = ["again", "build", "emit", "idempotency_key", "shaped"]
+__all__ = ["again", "begin", "build", "emit", "idempotency_key", "shaped"]

@@ -7,12 +7,15 @@ keeps the context, and the scope of the undo that runs, with the scopes of its b
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Final
 
 from interlock.engine.state import ROOT, UNDO, Frame, Rollback, RunState, Scope
 from interlock.model import event as events
 from interlock.model.call import StepCall
 from interlock.model.memo import Memo, Undo
 from interlock.model.payload import NULL, Payload
+
+_STOPPED: Final = "the run is being rolled back"
 
 
 def remember(state: RunState, event: events.Completed) -> None:
@@ -40,6 +43,7 @@ def begin(state: RunState, event: events.RollbackBegan) -> None:
         for frame in scope.frames[:-1] if is_awaited else scope.frames:
             frame.deadline = frame.until = frame.round_deadline = None
             frame.effect, frame.branches, frame.sealed = 0, 0, frame.listener > 0
+            state.give_up(frame, _STOPPED)
         state.touched.add(scope.id)
     state.head.deadline = None
     state.head.rollback = Rollback(
@@ -105,6 +109,8 @@ def _close_all(state: RunState) -> None:
 
 def _close(state: RunState, scopes: Collection[str]) -> None:
     for scope_id in scopes:
+        for frame in state.scopes[scope_id].frames:
+            state.give_up(frame, _STOPPED)
         del state.scopes[scope_id]
     state.effects = {effect: scope for effect, scope in state.effects.items() if scope not in scopes}
     state.touched -= set(scopes)

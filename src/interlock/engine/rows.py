@@ -9,14 +9,14 @@ import msgspec
 
 from interlock.engine import fold
 from interlock.engine import state as states
-from interlock.engine.state import ROOT, Head, Rollback, RunState, Scope
+from interlock.engine.state import ROOT, Gone, Head, Rollback, RunState, Scope
 from interlock.model import payload
 from interlock.model.event import Event
 from interlock.model.fault import Fault
 from interlock.model.memo import Memo
 from interlock.model.payload import Codec, Payload
 from interlock.model.states import RunStatus
-from interlock.store.ports import Batch, HistoryRow, Journal, MemoRow, NewCached, NewMemo, StoredRun
+from interlock.store.ports import Batch, HistoryRow, Journal, MemoRow, NewCached, NewMemo, RevokedToken, StoredRun
 
 _FEW: Final = 4  # scopes that may stand in the run's own row,
 _FEW_IN_ROWS: Final = 2  # and down to how many those that have rows must come, so that they do not go to and fro
@@ -58,7 +58,7 @@ class Rows:
         forgotten, state.renewed = state.renewed, False
         shown = _show.encode(state.head.shown) if state.shows else None
         attributes, state.attributes, state.shows = state.attributes, {}, False
-        revoked, state.tokens = state.tokens, []
+        gone, state.tokens = state.tokens, []
         cached = [
             NewCached(
                 namespace=state.namespace,
@@ -84,7 +84,8 @@ class Rows:
             scopes=scopes,
             large=large,
             memos=memos,
-            revoked_tokens=revoked,
+            # Those of a run that ends are revoked with all that it has, and told why.
+            revoked_tokens=[] if state.ended else [_revoked(each) for each in gone],
             cached=cached,
             forget_memos=forgotten,
             shown=shown,
@@ -210,4 +211,16 @@ async def _resolve(run: str, references: dict[str, list[Payload]], journal: Jour
 
 
 def _effects(scopes: Iterable[Scope]) -> dict[int, str]:
-    return {scope.frames[-1].effect: scope.id for scope in scopes if scope.frames and scope.frames[-1].effect}
+    found: dict[int, str] = {}
+    for scope in scopes:
+        if scope.frames:
+            frame = scope.frames[-1]
+            if frame.effect:
+                found[frame.effect] = scope.id
+            if frame.ticket is not None:
+                found[frame.ticket.number] = scope.id
+    return found
+
+
+def _revoked(gone: Gone) -> RevokedToken:
+    return RevokedToken(token=gone.token, reason=gone.reason, superseded=gone.superseded)

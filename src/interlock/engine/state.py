@@ -30,6 +30,26 @@ UNDO = "~undo"
 """The scope of the undo that runs; there is one at a time. No step of a Python workflow can be called so."""
 
 
+class Ticket(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A token that an open step waits for; see the event `Issued`. `number`: of the effect that a report ends."""
+
+    number: int
+    token: str
+    name: str
+    since: float
+    expires: float | None = None
+    warns: float | None = None  # None: nobody is to be warned, or somebody was
+    heartbeat: float | None = None
+
+
+class Gone(msgspec.Struct, frozen=True):
+    """A token that nobody waits for any more. `superseded`: another one takes its place."""
+
+    token: str
+    reason: str
+    superseded: bool = False
+
+
 class Frame(msgspec.Struct, kw_only=True, omit_defaults=True, rename={"input_": "input"}):
     """One open step. Times are UTC seconds."""
 
@@ -41,7 +61,9 @@ class Frame(msgspec.Struct, kw_only=True, omit_defaults=True, rename={"input_": 
     until: float | None = None  # a wait, a back-off
     effect: int = 0  # the number of the effect in flight, 0 for none
     queued: bool = False  # the effect went through the queue: its task row is the truth
-    waits: bool = False  # the effect is a run of its own or a token: others are at work, this run waits
+    waits: bool = False  # the effect is a run of its own: others are at work, this run waits
+    ticket: Ticket | None = None  # the token that is waited for, beside the effect or alone
+    tickets: int = 0  # how many tokens of this visit were given up
     retries: dict[str, int] = {}  # retries used by failure class
     items: Payload | None = None  # for
     index: int = 0  # for
@@ -170,8 +192,10 @@ class RunState(msgspec.Struct, kw_only=True):
     """With the next commit, what was remembered before is forgotten."""
     cached: list[Kept] = []
     """Results that other runs may use, with the next commit."""
-    tokens: list[str] = []
+    tokens: list[Gone] = []
     """The tokens that nobody waits for any more, with the next commit."""
+    heard: dict[int, float] = {}
+    """When the holders of tokens gave a sign of life, as far as this node knows: the truth is in the tokens' rows."""
     attributes: dict[str, Json] = {}
     """By what the next commit lets the run be found."""
     shows: bool = False
@@ -184,9 +208,30 @@ class RunState(msgspec.Struct, kw_only=True):
     def waiting_frame(self, effect: int) -> tuple[Scope, Frame] | None:
         """Give the scope and the frame that wait for an effect, None when nothing does any more."""
         scope = self.scopes.get(self.effects.get(effect, "?"))
-        if scope is None or not scope.frames or scope.frames[-1].effect != effect:
+        if scope is None or not scope.frames:
             return None
-        return scope, scope.frames[-1]
+        frame = scope.frames[-1]
+        is_reported = frame.ticket is not None and frame.ticket.number == effect
+        return (scope, frame) if frame.effect == effect or is_reported else None
+
+    def give_up(self, frame: Frame, reason: str, *, superseded: bool = False) -> None:
+        """Wait no more for the token of a step, if it has one."""
+        if frame.ticket is not None:
+            self.effects.pop(frame.ticket.number, None)
+            self.tokens.append(Gone(frame.ticket.token, reason, superseded))
+            frame.ticket = None
+
+    @property
+    def awaits_signs_of_life(self) -> bool:
+        """Whether the holder of any token must not be silent for too long."""
+        tickets = (frame.ticket for scope in self.scopes.values() for frame in scope.frames[-1:])
+        return any(ticket is not None and ticket.heartbeat is not None for ticket in tickets)
+
+    def silent_at(self, ticket: Ticket) -> float | None:
+        """Give when the holder of a token has been silent for too long, as far as is known here; None for never."""
+        if ticket.heartbeat is None:
+            return None
+        return max(ticket.since, self.heard.get(ticket.number, 0.0)) + ticket.heartbeat
 
     @property
     def listeners(self) -> dict[int, Frame]:
@@ -217,6 +262,9 @@ class RunState(msgspec.Struct, kw_only=True):
                 continue
             for frame in scope.frames:
                 moments += [m for m in (frame.deadline, frame.until, frame.round_deadline) if m is not None]
+                if frame.ticket is not None:
+                    ticket = frame.ticket
+                    moments += [m for m in (ticket.expires, ticket.warns, self.silent_at(ticket)) if m is not None]
         return min(moments, default=None)
 
     def live_status(self) -> RunStatus:
@@ -225,7 +273,8 @@ class RunState(msgspec.Struct, kw_only=True):
             return self.status
         if self.head.suspended:
             return RunStatus.SUSPENDED
-        busy = any(not self.scopes[scope].frames[-1].waits for scope in self.effects.values())
+        frames = (self.scopes[scope].frames[-1] for scope in self.effects.values())
+        busy = any(frame.effect and not frame.waits for frame in frames)
         ready = any(scope.at is not None for scope in self.scopes.values())
         computes = self.head.program and len(self.scopes) == 1  # it asks for nothing: the function itself is at work
         return RunStatus.RUNNING if busy or ready or computes else RunStatus.WAITING
@@ -247,6 +296,7 @@ def new(run: str, namespace: str, id: str, input: Payload) -> RunState:
         memos=[],
         attributes={},
         tokens=[],
+        heard={},
         cached=[],
     )
 
@@ -255,4 +305,4 @@ def root_scope(value: Payload, first: str | None) -> Scope:
     return Scope(id=ROOT, value=value, context=EMPTY, at=first, frames=[])
 
 
-__all__ = ["EMPTY", "NULL", "ROOT", "UNDO", "Frame", "Head", "RunState", "Scope", "new", "root_scope"]
+__all__ = ["EMPTY", "NULL", "ROOT", "UNDO", "Frame", "Gone", "Head", "RunState", "Scope", "Ticket", "new", "root_scope"]

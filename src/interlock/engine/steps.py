@@ -17,6 +17,7 @@ from interlock.engine.ending import check, complete, truthy
 from interlock.engine.machine import Machine, StepFault
 from interlock.engine.state import Frame, Scope
 from interlock.flow.graph import (
+    ApprovalWork,
     ChildWork,
     DoWork,
     EmitWork,
@@ -106,10 +107,8 @@ def _begin(m: Machine, scope: Scope, node: Node, frame: Frame) -> None:
                 if part.when is None or truthy(m.evaluate(part.when, frame.raw.value, bindings))
             ]
             extending.begin(m, scope, node, frame, active)
-        case HttpWork() | OpenApiWork() | PythonWork() | ProcessWork() | ChildWork():
-            request = requests.build(m, scope, node, frame)
-            _open(m, scope, frame, None)
-            requests.emit(m, scope, request, frame.deadline)
+        case HttpWork() | OpenApiWork() | PythonWork() | ProcessWork() | ChildWork() | ApprovalWork():
+            requests.begin(m, scope, node, frame, frame.deadline, lambda: _open(m, scope, frame, None))
         case _:
             assert_never(node.work)
 

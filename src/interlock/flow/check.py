@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
@@ -9,7 +10,17 @@ from interlock import errors
 from interlock.flow import document, lint, parse, structure, yaml
 from interlock.flow.findings import Findings
 from interlock.flow.grammar.tasks import TASK
-from interlock.flow.meaning import executable, expressions, interlock, limits, references, resources, schemas, targets
+from interlock.flow.meaning import (
+    executable,
+    expressions,
+    interlock,
+    limits,
+    references,
+    reporting,
+    resources,
+    schemas,
+    targets,
+)  # fmt: skip
 from interlock.flow.problem import Problem, Severity
 from interlock.model.json import Json
 
@@ -105,6 +116,7 @@ def _check(value: Json, findings: Findings, allowed: limits.Limits) -> None:
 def _check_meaning(value: Json, root: Json, findings: Findings, allowed: limits.Limits) -> None:
     """Look at what a document, or a function of its own, means. `root`: the workflow that its names belong to."""
     interlock.check(findings, allowed)  # first: the undos are tasks too
+    reporting.check(_functions(root), findings)
     targets.check(findings)
     expressions.check(root, findings)
     references.check(root, findings)  # after the expressions, which say what secrets they read
@@ -112,6 +124,13 @@ def _check_meaning(value: Json, root: Json, findings: Findings, allowed: limits.
     schemas.check(findings)
     resources.check(root, findings)
     executable.check(root, findings)
+
+
+def _functions(root: Json) -> Collection[str]:
+    """Give the names of `use.functions`, whatever is wrong with it."""
+    use = root.get("use") if isinstance(root, dict) else None
+    functions = use.get("functions") if isinstance(use, dict) else None
+    return functions if isinstance(functions, dict) else ()
 
 
 def _note_flaws(source: yaml.Source, findings: Findings) -> None:

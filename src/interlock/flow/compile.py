@@ -17,12 +17,14 @@ from interlock import errors
 from interlock.expr import template
 from interlock.expr.jq import Expression
 from interlock.expr.template import Template
-from interlock.flow import calling, compile_events, extendable, failing, pointer, requirements, running
+from interlock.flow import calling, compile_events, extendable, failing, pointer, reporting, requirements, running
 from interlock.flow import document as doc
 from interlock.flow.document import Workflow
 from interlock.flow.fetched import Fetched
 from interlock.flow.grammar.tasks import undo_of
 from interlock.flow.graph import (
+    ApprovalWork,
+    Awaits,
     Case,
     Checker,
     DoWork,
@@ -171,8 +173,14 @@ class _Compiler:
             pool=extension.get("pool", ""),
             requires=requirements.of(extension.get("requires")),
             undo=None if task.undo is None else self._undo(named, task.undo, path, definition),
+            awaits=self._awaits(task, extension),
             in_undo=self._in_undo,
         )
+
+    def _awaits(self, task: doc.Task, extension: Mapping[str, Json]) -> Awaits | None:
+        function = task.function if isinstance(task, doc.CallFunction) else None
+        arguments = task.with_ if isinstance(task, doc.CallFunction) else {}
+        return reporting.awaits(function, arguments, extension.get("await"), self._reader)
 
     def _undo(self, named: doc.NamedTask, task: doc.Task, path: str, definition: Json) -> str:
         """Compile the undo of a task and give the position at which it begins."""
@@ -316,7 +324,9 @@ class _Compiler:
             catch_next=None if task.catch_then is None else target_position(task.catch_then, follow, targets),
         )
 
-    def _function(self, task: doc.CallFunction, path: str) -> FunctionWork | PythonWork:
+    def _function(self, task: doc.CallFunction, path: str) -> FunctionWork | PythonWork | ApprovalWork:
+        if task.function == reporting.APPROVAL:
+            return reporting.approval(task.with_, self._reader)
         named = self._fetched.function(task.function)
         if named is None:
             isolated = bool(task.metadata.get("interlock", {}).get("isolated", False))

@@ -192,6 +192,14 @@ class ChildWork:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalWork:
+    """A question to somebody, who answers by a token. `terms`: who is asked what; `schema`: of the answer."""
+
+    terms: Template
+    schema: Json = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EmitWork:
     event: Template
     """The attributes of the event, as far as the author gives them."""
@@ -267,15 +275,26 @@ class ExtendedWork:
 
 Work: TypeAlias = (
     SetWork | SwitchWork | RaiseWork | WaitWork | DoWork | FunctionWork | ForWork | ForkWork | TryWork
-    | HttpWork | OpenApiWork | PythonWork | ProcessWork | ChildWork | EmitWork | ListenWork | ExtendedWork
+    | HttpWork | OpenApiWork | PythonWork | ProcessWork | ChildWork | ApprovalWork | EmitWork | ListenWork
+    | ExtendedWork
 )  # fmt: skip
 
 
-EffectWork: TypeAlias = HttpWork | OpenApiWork | PythonWork | ProcessWork | ChildWork
+EffectWork: TypeAlias = HttpWork | OpenApiWork | PythonWork | ProcessWork | ChildWork | ApprovalWork
 """What leaves the run and comes back."""
 
 
 # -- nodes and graphs ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Awaits:
+    """That a step ends when somebody reports so by its token. `expires` and `heartbeat`: durations; None for the default, and
+    for a holder that may be silent. `operations`: what the token may be used for, everything when empty."""
+
+    expires: Template | None = None
+    heartbeat: Template | None = None
+    operations: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -312,6 +331,8 @@ class Node:
     """In the list of an extension, and for the node around it: the step that is extended."""
     undo: str | None = None
     """The position at which its undo begins, once it has completed and the run rolls back."""
+    awaits: Awaits | None = None
+    """The report that ends it; None: its own effect does."""
     in_undo: bool = False
     """Whether it is written in an undo, where `$input` is what the step that is undone was given."""
 

@@ -7,7 +7,7 @@ its decorators.
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -87,12 +87,22 @@ class EventCall(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, t
     timeout_seconds: float | None = None
 
 
+TOKEN_OPERATIONS: Final = ("complete", "fail", "heartbeat", "progress", "show")
+"""What a token may be used for."""
+
+
 class TokenCall(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="token"):
-    """A wait for somebody who holds the token `token` to report an outcome."""
+    """A wait for somebody who holds the token `token` to report an outcome.
+
+    `heartbeat_seconds`: for how long the holder may be silent, None for ever. `operations`: what the token may be used for,
+    everything when empty.
+    """
 
     token: str
     name: str
     timeout_seconds: float | None = None
+    heartbeat_seconds: float | None = None
+    operations: tuple[str, ...] = ()
 
 
 class ChildCall(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="child"):

@@ -65,6 +65,44 @@ class Requested(_Event, frozen=True, kw_only=True, tag="requested"):
     deadline: float | None = None
 
 
+class Issued(_Event, frozen=True, kw_only=True, tag="token-issued"):
+    """The open step waits for a report about the token `token`, which ends the effect numbered `effect`.
+
+    `waits`: nothing is performed for it; else its holder is whoever the step's own effect gives it to. `expires`: until when
+    it may be used, `warns`: when people are warned of that; `heartbeat`: for how many seconds its holder may be silent.
+    `deadline`: of the step, where it is tried again. `terms`: what the holder is told and bound to.
+    """
+
+    scope: str
+    path: str
+    effect: int
+    token: str
+    name: str
+    waits: bool = False
+    expires: float | None = None
+    warns: float | None = None
+    heartbeat: float | None = None
+    deadline: float | None = None
+    terms: dict[str, Json] = {}
+
+
+class HandedOver(_Event, frozen=True, kw_only=True, tag="handed-over"):
+    """The step's own effect is done; what remains is the report of whoever has its token."""
+
+    scope: str
+    path: str
+    effect: int
+
+
+class Expiring(_Event, frozen=True, kw_only=True, tag="token-expiring"):
+    """Most of the time is over in which a token may be used."""
+
+    scope: str
+    path: str
+    token: str
+    expires: float
+
+
 class Waited(_Event, frozen=True, kw_only=True, tag="waited"):
     """The open step waits until a moment."""
 
@@ -405,5 +443,5 @@ Event: TypeAlias = (
     | AttemptFailed | Caught | RetryScheduled | Retried | Faulted | Ended | Cancelled | Suspended | Resumed
     | Called | Returned | Noted | Left | Shown | Renewed
     | Reopened | Recovered | Copied | Emitted | Listened | Heard | Sealed | Taken | Processed | Extended
-    | RollbackBegan | Awaited | UndoBegan | Undone | UndoFailed
+    | RollbackBegan | Awaited | UndoBegan | Undone | UndoFailed | Issued | HandedOver | Expiring
 )  # fmt: skip

@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from interlock.model.json import Json
 from interlock.model.raised import Raised
 
 _BASE: Final = "https://open-workflow-specification.org/spec/1.0.0/errors/"
@@ -34,7 +35,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `instance` is the JSON pointer of the step that raised it, such as `/do/0/tryGetPet/try/0/getPet`.
     `code` is our own short name of the cause (`payload-too-large`, `expression-deadline`), None otherwise.
-    `raised`: the Python exception that it was.
+    `raised`: the Python exception that it was. `details`: what whoever reported it added, any JSON.
     """
 
     type: str
@@ -44,6 +45,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     instance: str | None = None
     code: str | None = None
     raised: Raised | None = None
+    details: Json = None
 
     def at(self, instance: str) -> Fault:
         """Give the same error with its instance set, unless it has one."""
@@ -51,7 +53,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     def described(self) -> dict[str, object]:
         """Give the error as the object that expressions see as `$error`; absent fields are left out."""
-        fields = {name: getattr(self, name) for name in ("type", "status", "title", "detail", "instance")}
+        fields = {name: getattr(self, name) for name in ("type", "status", "title", "detail", "instance", "details")}
         return {name: value for name, value in fields.items() if value is not None}
 
     def __str__(self) -> str:

@@ -14,7 +14,7 @@ from typing import Final, assert_never
 
 from interlock.model import event as events
 from interlock.model.call import Show, StepCall
-from interlock.model.event import EXTENDED, UNDO, Event
+from interlock.model.event import EXTENDED, UNDO, Event, Issued
 from interlock.model.fault import Fault
 from interlock.model.payload import Payload
 from interlock.model.states import RunStatus, StepStatus
@@ -37,6 +37,8 @@ class Step:
     items: int | None = None
     next: str | None = None
     queued: bool = False
+    token: Issued | None = None
+    """The token that it waits for."""
     has_undo: bool = False
     """Of a Python step: it names what undoes it."""
     undo_fault: Fault | None = None
@@ -128,6 +130,16 @@ class Story:
             case events.Waited():
                 step = self.steps[event.path]
                 step.status, step.until = StepStatus.WAITING, event.until
+            case events.Issued():
+                step = self.steps[event.path]
+                step.token = event
+                if event.waits:
+                    step.attempts += 1
+                    step.status, step.until = StepStatus.WAITING, None
+            case events.HandedOver():
+                self.steps[event.path].status = StepStatus.WAITING
+            case events.Expiring():
+                return
             case events.Listened() | events.Processed():
                 step = self.steps[event.path]
                 step.status = StepStatus.WAITING
@@ -142,6 +154,8 @@ class Story:
             case events.AttemptFailed():
                 step = self.steps[event.path]
                 step.status, step.until, step.fault = StepStatus.WAITING, event.until, event.fault
+                if step.token is not None and step.token.effect == event.effect:
+                    step.token = None
             case events.Tolerated():
                 if event.path not in self.steps:
                     self._visit(event.path, event.at)
@@ -235,7 +249,7 @@ class Story:
         step = self.steps.get(path)
         if step is None:
             step = self.steps[path] = Step(path=path)
-        step.began, step.ended, step.until, step.fault, step.output = at, None, None, None, None
+        step.began, step.ended, step.until, step.fault, step.output, step.token = at, None, None, None, None, None
         step.visits += 1
         step.attempts = 0
         step.index = step.items = None
@@ -338,6 +352,9 @@ LIFECYCLE: Final[dict[type[Event], str]] = {
     events.Noted: "step.noted",
     events.Entered: "step.started",
     events.Requested: "step.requested",
+    events.Issued: "step.token-issued",
+    events.HandedOver: "step.handed-over",
+    events.Expiring: "step.token-expiring",
     events.Waited: "step.waiting",
     events.Looped: "step.iterated",
     events.Forked: "step.forked",

@@ -1,5 +1,8 @@
 """Tasks, attempts and outcomes: one vocabulary for a shell command, a script, a Python function and an HTTP call.
 
+A target may name a token: the id of one by whose text somebody else reports how the step ended. The text itself is made when
+the effect begins, so that it stands in no row.
+
 An attempt ends in exactly one outcome. A failure has a class, and each class has its own budget of retries, so that a
 lost machine never eats the author's retries.
 """
@@ -75,6 +78,7 @@ class ShellTarget(msgspec.Struct, frozen=True, kw_only=True, tag="shell", omit_d
     arguments: tuple[str, ...] = ()
     environment: dict[str, str] = {}
     stdin: str | None = None
+    token: str = ""
 
 
 class ScriptTarget(msgspec.Struct, frozen=True, kw_only=True, tag="script", omit_defaults=True):
@@ -85,6 +89,7 @@ class ScriptTarget(msgspec.Struct, frozen=True, kw_only=True, tag="script", omit
     arguments: tuple[str, ...] = ()
     environment: dict[str, str] = {}
     stdin: str | None = None
+    token: str = ""
 
 
 class PythonTarget(msgspec.Struct, frozen=True, kw_only=True, tag="python", omit_defaults=True):
@@ -96,6 +101,7 @@ class PythonTarget(msgspec.Struct, frozen=True, kw_only=True, tag="python", omit
     function: str
     arguments: dict[str, Json] = {}
     undoes: bool = False
+    token: str = ""
 
 
 class Credentials(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -123,6 +129,7 @@ class HttpTarget(msgspec.Struct, frozen=True, kw_only=True, tag="http", omit_def
     output_format: str = "content"
     redirect: bool = False
     credentials: Credentials | None = None
+    token: str = ""
 
 
 class OpenApiTarget(msgspec.Struct, frozen=True, kw_only=True, tag="openapi", omit_defaults=True):
@@ -135,6 +142,7 @@ class OpenApiTarget(msgspec.Struct, frozen=True, kw_only=True, tag="openapi", om
     output_format: str = "content"
     redirect: bool = False
     credentials: Credentials | None = None
+    token: str = ""
 
 
 class WorkflowTarget(msgspec.Struct, frozen=True, kw_only=True, tag="workflow", omit_defaults=True):
@@ -151,16 +159,7 @@ class WorkflowTarget(msgspec.Struct, frozen=True, kw_only=True, tag="workflow", 
     definition: str = ""
 
 
-class TokenTarget(msgspec.Struct, frozen=True, kw_only=True, tag="token", omit_defaults=True):
-    """Whoever holds the token: a person, an agent, another engine. `name` says what is waited for."""
-
-    token: str
-    name: str
-
-
-Target: TypeAlias = (
-    ShellTarget | ScriptTarget | PythonTarget | HttpTarget | OpenApiTarget | WorkflowTarget | TokenTarget
-)
+Target: TypeAlias = ShellTarget | ScriptTarget | PythonTarget | HttpTarget | OpenApiTarget | WorkflowTarget
 
 
 class EffectRequest(msgspec.Struct, frozen=True, kw_only=True):

@@ -22,7 +22,6 @@ from interlock.model.task import (
     ScriptTarget,
     ShellTarget,
     Target,
-    TokenTarget,
     WorkflowTarget,
 )
 
@@ -66,8 +65,6 @@ def command(target: Target, folder: str, spool: str, variables: dict[str, str]) 
             return Command(argv=[target.function, _CALL_FILE], environment=environment, files=files)
         case HttpTarget() | OpenApiTarget():
             raise Impossible(FailureClass.INVALID, "an HTTP request is no process; the node performs it itself")
-        case TokenTarget():
-            raise Impossible(FailureClass.INVALID, "a token is no process; whoever holds it reports back")
         case WorkflowTarget():
             raise Impossible(FailureClass.INVALID, "a workflow is no process; it becomes a run of its own")
         case _:

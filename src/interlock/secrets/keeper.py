@@ -13,9 +13,10 @@ from interlock.model import fault
 from interlock.model.fault import Fault
 from interlock.model.json import Json
 from interlock.model.task import Failed, FailureClass
-from interlock.secrets import key
+from interlock.secrets import callback, key
 from interlock.secrets import revealed as revealing
 from interlock.secrets.bound import Bound
+from interlock.secrets.callback import Callback
 from interlock.secrets.key import KeyRing
 from interlock.secrets.markers import Markers
 from interlock.secrets.revealed import Revealed
@@ -34,8 +35,17 @@ class Keeper:
     Values are read again after `secrets.cache`. The store key is read, or made, when a run first needs it.
     """
 
-    def __init__(self, store_url: str, settings: config.Secrets, clock: Clock, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        store_url: str,
+        settings: config.Secrets,
+        clock: Clock,
+        environ: Mapping[str, str],
+        public_url: str = callback.PUBLIC_URL,
+    ) -> None:
+        """`public_url`: where those who were given tokens find a server of this store."""
         self._clock = clock
+        self._public_url = public_url
         self._cache_seconds = settings.cache_seconds
         self._sources = Sources(settings, environ)
         self._make_ring: Callable[[], KeyRing] = lambda: key.ring(store_url, settings, environ)
@@ -93,10 +103,24 @@ class Keeper:
         """
         return f"{token}.{(await self._key()).sign('token', namespace, token)}"
 
+    async def callback(self, namespace: str, token: str) -> Callback:
+        """Give what an effect is given to hand on, for the token that its target names. Raises as `token`."""
+        return callback.callback(await self.token(namespace, token), self._public_url)
+
     async def proven(self, namespace: str, text: str) -> str | None:
-        """Give the id of a step token whose text is genuine, None for another; in constant time."""
+        """Give the id of a step token whose text is genuine, None for another, whatever it looks like; in constant time."""
         token, _, proof = text.partition(".")
-        return token if (await self._key()).proves(proof, "token", namespace, token) else None
+        try:
+            return token if (await self._key()).proves(proof, "token", namespace, token) else None
+        except UnicodeEncodeError:  # half of a character, which no token has
+            return None
+
+    async def derived(self, purpose: str) -> bytes | None:
+        """Give a key for one purpose, the same in all processes with the same store key; None where there is none."""
+        try:
+            return (await self._key()).sign("derived", purpose).encode()
+        except errors.Invalid:
+            return None
 
     async def ring(self) -> KeyRing:
         """Give the store key, read or made when it is first needed. Raises Invalid where none is configured, Environment."""
@@ -129,4 +153,10 @@ class Keeper:
 def no_secret(detail: str) -> Failed:
     """Give the outcome of an effect whose secrets cannot be had (OWS 1.0.3: a missing secret is `authorization`)."""
     error = Fault(type=fault.AUTHORIZATION, status=403, title="Secret not available", detail=detail, code="no-secret")
+    return Failed(FailureClass.INVALID, error)
+
+
+def no_key(detail: str) -> Failed:
+    """Give the outcome of an effect that was to go out with a token, which cannot be made without the store key."""
+    error = Fault(type=fault.CONFIGURATION, status=500, title="Token not available", detail=detail, code="no-store-key")
     return Failed(FailureClass.INVALID, error)

@@ -38,6 +38,7 @@ class Revealed(Generic[T]):
     def __init__(self, value: T, shown: Mapping[str, str]) -> None:
         """`shown`: the texts that were revealed, each with its marker."""
         self.value = value
+        self._given = shown
         if not shown:  # as for most
             self._shown, self._texts, self._inside = {}, [], None
             return
@@ -47,6 +48,10 @@ class Revealed(Generic[T]):
         self._texts = sorted({*self._shown, *lines}, key=len, reverse=True)
         self._inside = pattern(self._texts)
 
+    def hiding(self, text: str) -> Revealed[T]:
+        """Give the same with one more text that is hidden in what comes of it."""
+        return Revealed(self.value, {**self._given, text: HIDDEN})
+
     def masked(self, outcome: Outcome) -> Outcome:
         """Give an outcome without the values that went out."""
         if self._inside is None:
@@ -54,8 +59,8 @@ class Revealed(Generic[T]):
         match outcome:
             case Done(value=value, memory=memory):
                 return Done(self._value(value), tuple(self._write(write) for write in memory))
-            case Failed(failure=failure, fault=fault):
-                return Failed(failure, self._fault(fault))
+            case Failed(failure=failure, fault=fault, final=final):
+                return Failed(failure, self._fault(fault), final)
             case _:
                 return outcome
 

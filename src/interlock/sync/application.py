@@ -14,7 +14,7 @@ from interlock import errors
 from interlock.app import interlock as asynchronous
 from interlock.app.deliveries import Delivery
 from interlock.app.run import Run as AsyncRun
-from interlock.app.tokens import Reported
+from interlock.app.tokens import Alive, Held, Reported, TokenView
 from interlock.flow.python.options import Duration
 from interlock.flow.python.workflow import Workflow
 from interlock.model.event import Event
@@ -78,11 +78,44 @@ class Tokens:
         self._portal = portal
         self._app = app
 
-    def complete(self, token: str, result: Any = None, *, conn: Transaction | None = None) -> Reported:
-        return self._portal.call(self._app.tokens.complete(token, result, conn=_joined(conn)))
+    def complete(
+        self, token: str | Held, result: Any = None, *, by: str | None = None, conn: Transaction | None = None
+    ) -> Reported:
+        return self._portal.call(self._app.tokens.complete(token, result, by=by, conn=_joined(conn)))
 
-    def fail(self, token: str, message: str, *, type: str = "Failed", conn: Transaction | None = None) -> Reported:
-        return self._portal.call(self._app.tokens.fail(token, message, type=type, conn=_joined(conn)))
+    def fail(
+        self,
+        token: str | Held,
+        message: str,
+        *,
+        type: str = "Failed",
+        retryable: bool = False,
+        details: Json = None,
+        by: str | None = None,
+        conn: Transaction | None = None,
+    ) -> Reported:
+        failing = self._app.tokens.fail(
+            token, message, type=type, retryable=retryable, details=details, by=by, conn=_joined(conn)
+        )
+        return self._portal.call(failing)
+
+    def heartbeat(self, token: str | Held, details: Json = None) -> Alive:
+        return self._portal.call(self._app.tokens.heartbeat(token, details))
+
+    def progress(self, token: str | Held, fraction: float | None = None, message: str | None = None) -> Alive:
+        return self._portal.call(self._app.tokens.progress(token, fraction, message))
+
+    def show(self, token: str | Held) -> TokenView:
+        return self._portal.call(self._app.tokens.show(token))
+
+    def of_run(self, run: str, *, only_open: bool = True) -> list[TokenView]:
+        return self._portal.call(self._app.tokens.of_run(run, only_open=only_open))
+
+    def of_step(self, run: str, step: str) -> Held:
+        return self._portal.call(self._app.tokens.of_step(run, step))
+
+    def ages(self) -> dict[int, int]:
+        return self._portal.call(self._app.tokens.ages())
 
 
 class Deliveries:

@@ -23,6 +23,7 @@ from interlock.store.ports import (
     Deliveries,
     Joined,
     Journal,
+    Keys,
     Locks,
     Nodes,
     Pulse,
@@ -112,6 +113,7 @@ class GatedStore:
         self.queue: Final = cast("Queue", _Port("queue", store.queue, gate))
         self.graphs: Final = cast("TaskGraphs", _Port("graphs", store.graphs, gate))
         self.cells: Final = cast("Cells", _Port("cells", store.cells, gate))
+        self.keys: Final = cast("Keys", _Port("keys", store.keys, gate))
         self.locks: Final = cast("Locks", _Port("locks", store.locks, gate))
         self.nodes: Final = cast("Nodes", _Port("nodes", store.nodes, gate))
         self.tokens: Final = cast("Tokens", _Port("tokens", store.tokens, gate))

@@ -100,7 +100,16 @@ class ProgramWorld:
         self._scopes: dict[str, bytes] = {}
         self._head = b""
         self._end: tuple[Any, Any] = (None, None)
-        deciding = Deciding(self.clock, None, None, 64 * 1024 * 1024, self._undos)  # type: ignore[arg-type]
+        self.heard: dict[int, float] = {}
+        deciding = Deciding(
+            self.clock,
+            None,  # type: ignore[arg-type]  # programs evaluate nothing
+            None,  # type: ignore[arg-type]  # nor have they secrets
+            64 * 1024 * 1024,
+            self._undos,
+            self._heard,
+            86_400.0,
+        )
         self.programs = Programs(
             self.store,  # type: ignore[arg-type]
             self.clock,
@@ -127,6 +136,10 @@ class ProgramWorld:
         rows = [row for row in self.store.journal.rows.values() if row.undo and (before is None or row.number < before)]
         rows.sort(key=lambda row: -row.number)
         return await self.rows.memos("run", rows[:2], self.store.journal)  # type: ignore[arg-type]
+
+    async def _heard(self, run: str) -> dict[int, float]:
+        """Give when the holders of tokens gave their last sign of life, as a test says it."""
+        return self.heard
 
     def _wake(self, live: LiveRun) -> None:
         if live is self.live:

@@ -217,6 +217,8 @@ async def test_child_that_fails_and_token_that_expires_are_errors_and_not_retrie
     assert (target.namespace, target.name, target.version) == ("default", "thing", "2.0.0")
     await world.settle((only(world), failed()))
     await world.later()
+    assert [event.expires - event.at for event in world.history if isinstance(event, events.Expiring)] == [720.0]
+    await world.later()
     assert world.output == ["failed", "expired"]
 
 

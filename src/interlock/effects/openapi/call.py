@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from interlock.effects import http
 from interlock.effects.openapi import building, operations
 from interlock.effects.openapi.documents import Documents
@@ -11,8 +14,14 @@ from interlock.model.fault import Fault
 from interlock.model.task import Failed, FailureClass, OpenApiTarget, Outcome
 
 
-async def perform(target: OpenApiTarget, idempotency_key: str, client: http.Sends, documents: Documents) -> Outcome:
-    """Call the operation and give what the step yields, or why it failed.
+async def perform(
+    target: OpenApiTarget,
+    idempotency_key: str,
+    client: http.Sends,
+    documents: Documents,
+    more: Mapping[str, str] = MappingProxyType({}),
+) -> Outcome:
+    """Call the operation, with `more` headers, and give what the step yields, or why it failed.
 
     A call that the document does not allow is never sent: it fails with the class invalid.
     """
@@ -27,4 +36,4 @@ async def perform(target: OpenApiTarget, idempotency_key: str, client: http.Send
         return Failed(
             FailureClass.INVALID, Fault(type=fault.VALIDATION, status=400, title="The call does not fit", detail=detail)
         )
-    return await http.perform(request, idempotency_key, client)
+    return await http.perform(request, idempotency_key, client, more)

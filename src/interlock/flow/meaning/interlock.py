@@ -83,6 +83,8 @@ def _check_metadata(path: str, content: Json, findings: Findings, limits: Limits
         elif key in _NOT_IN_AN_UNDO and _is_in_undo(path, key):
             message = f"`{key}` has no meaning in `compensate`: {_NOT_IN_AN_UNDO[key]}"
             findings.add("meaningless-in-undo", message, place, at_key=True, found=key)
+        elif key == "await":
+            continue  # see `meaning.reporting`
         elif key in _CHECKS:
             _CHECKS[key](place, value, findings, limits)
         else:

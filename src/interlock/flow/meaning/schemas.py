@@ -12,14 +12,15 @@ def check(findings: Findings) -> None:
     """Note inline schemas that are not valid JSON Schema, or that refer to documents elsewhere."""
     for path, schema in findings.places[Role.SCHEMA]:
         if "document" in schema and _is_json(schema.get("format", "json")):
-            _check_document(f"{path}/document", schema["document"], findings)
+            check_document(f"{path}/document", schema["document"], findings)
 
 
 def _is_json(format_: Json) -> bool:
     return isinstance(format_, str) and format_.split(":")[0] == "json"
 
 
-def _check_document(path: str, document: Json, findings: Findings) -> None:
+def check_document(path: str, document: Json, findings: Findings) -> None:
+    """Note a schema that is not valid JSON Schema, or that refers to documents elsewhere."""
     import jsonschema_rs  # noqa: PLC0415 (50 ms to import; most documents have no schema)
 
     if not isinstance(document, dict | bool):  # a text would be read as JSON

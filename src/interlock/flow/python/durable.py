@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid as stdlib_uuid
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, NoReturn, TypeVar, cast, overload
 
@@ -18,7 +18,7 @@ from interlock.flow.python.inside import INSIDE, Leaving, here
 from interlock.flow.python.options import Duration, seconds
 from interlock.flow.python.values import Coder
 from interlock.flow.python.workflow import CURRENT
-from interlock.model.call import ChildCall, EventCall, Show, SleepCall, TokenCall
+from interlock.model.call import TOKEN_OPERATIONS, ChildCall, EventCall, Show, SleepCall, TokenCall
 from interlock.model.json import Json
 
 T = TypeVar("T")
@@ -150,7 +150,16 @@ class Token:
     however often it is asked for, also after a crash.
     """
 
-    def __init__(self, name: str, key: str, timeout_seconds: float | None) -> None:
+    def __init__(
+        self,
+        name: str,
+        key: str,
+        timeout_seconds: float | None,
+        heartbeat_seconds: float | None,
+        operations: tuple[str, ...],
+    ) -> None:
+        self._heartbeat_seconds = heartbeat_seconds
+        self._operations = operations
         self._inside = here("token")
         self._name = name
         self._key = key
@@ -189,15 +198,41 @@ class Token:
 
     def _issue(self) -> asyncio.Future[Json]:
         if self._waiting is None:
-            call = TokenCall(token=self._id, name=self._name, timeout_seconds=self._timeout_seconds)
+            call = TokenCall(
+                token=self._id,
+                name=self._name,
+                timeout_seconds=self._timeout_seconds,
+                heartbeat_seconds=self._heartbeat_seconds,
+                operations=self._operations,
+            )
             asked = self._inside.ask("token", f"{self._name},{self._mark[:8]}", call, None)
             self._waiting = self._inside.alone(asked)
         return self._waiting
 
 
-def token(name: str, *, expires: Duration | None = None, key: str = "") -> Token:
-    """Issue a token. `name`: what is waited for, as people see it. `expires`: how long it may be used."""
-    return Token(name, key, None if expires is None else seconds(expires, "expires"))
+def token(
+    name: str,
+    *,
+    expires: Duration | None = None,
+    heartbeat: Duration | None = None,
+    operations: Sequence[str] = (),
+    key: str = "",
+) -> Token:
+    """Issue a token. `name`: what is waited for, as people see it. `expires`: how long it may be used, None for ever.
+
+    `heartbeat`: for how long its holder may be silent; after that `result` raises StepLost. None: for ever. `operations`:
+    what it may be used for (complete, fail, heartbeat, progress, show); everything when empty.
+    """
+    if unknown := [each for each in operations if each not in TOKEN_OPERATIONS]:
+        known = ", ".join(TOKEN_OPERATIONS)
+        raise errors.Invalid(f"token: there is no operation {unknown[0]!r}; there are {known}")
+    return Token(
+        name,
+        key,
+        None if expires is None else seconds(expires, "expires"),
+        None if heartbeat is None else seconds(heartbeat, "heartbeat"),
+        tuple(operations),
+    )
 
 
 def run_workflow(name: str, input: Json = None, *, key: str = "") -> Call[Json]:

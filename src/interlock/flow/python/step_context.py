@@ -22,13 +22,16 @@ class StepContext:
 
     `run`: the run's key, unique in the store. `step`: its place in the run. `attempt`: counts from 1. `idempotency_key`: the
     same for all attempts of one call, also after a crash: hand it to whoever must not do a thing twice. `memory`: shared
-    memory, written with the step's result.
+    memory, written with the step's result. `token` and `callback`: in a step of a definition that awaits a token, its text
+    and where a report is sent to; empty in others.
     """
 
     run: str
     step: str
     attempt: int
     idempotency_key: str
+    token: str = field(default="", repr=False)
+    callback: str = field(default="", repr=False)
     memory: StepMemory = field(default_factory=StepMemory, compare=False, repr=False)
 
 
@@ -56,6 +59,8 @@ def step_context() -> StepContext:
         step=environment["INTERLOCK_STEP"],
         attempt=int(environment["INTERLOCK_ATTEMPT"]),
         idempotency_key=environment["INTERLOCK_IDEMPOTENCY_KEY"],
+        token=environment.get("INTERLOCK_TOKEN", ""),
+        callback=environment.get("INTERLOCK_CALLBACK", ""),
         memory=_memory(),
     )
 

@@ -8,6 +8,7 @@
     Locks     leases on names, each grant with a fence
     Cells     shared memory: compare-and-set, and changes that are read without a gap
     Workers   the registry of who takes tasks, and the slots that they hold
+    Keys      what programs sign in with; made and revoked with a record of who did it
     Bell      wake-ups only; may be lost or doubled
     Upkeep    what keeps a store small and safe: removal of what is old, copies, restoring
     Views     read-only, may be stale
@@ -52,6 +53,7 @@ from interlock.store.ports.journal import (
     Post,
     StoredRun,
 )
+from interlock.store.ports.keys import KeyRow, Keys
 from interlock.store.ports.locks import (
     LockMode,
     LockRequest,
@@ -67,7 +69,7 @@ from interlock.store.ports.locks import (
 from interlock.store.ports.nodes import Claimed, Looked, NodeRow, Nodes, NodeState, Pulse
 from interlock.store.ports.queue import Able, ClaimedTask, LogLine, Orphan, Queue, TaskRow, WaitingTask
 from interlock.store.ports.store import TRANSACTION_SECONDS, Bell, Joined, Store
-from interlock.store.ports.tokens import Completion, NewToken, TokenRow, Tokens, TokenState
+from interlock.store.ports.tokens import Beat, Completion, NewToken, RevokedToken, TokenRow, Tokens, TokenState
 from interlock.store.ports.upkeep import EndedRun, Upkeep
 from interlock.store.ports.views import EventRow, RunRow, Views
 from interlock.store.ports.workers import (
@@ -92,6 +94,7 @@ __all__ = [
     "AddedDelivery",
     "Attribute",
     "Batch",
+    "Beat",
     "Bell",
     "CellChange",
     "CellRow",
@@ -118,6 +121,8 @@ __all__ = [
     "InboxRow",
     "Joined",
     "Journal",
+    "KeyRow",
+    "Keys",
     "Lesson",
     "LimitSet",
     "LockMode",
@@ -149,6 +154,7 @@ __all__ = [
     "Released",
     "Renewals",
     "Renewed",
+    "RevokedToken",
     "RunRow",
     "Sent",
     "SlotRow",

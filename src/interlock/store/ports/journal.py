@@ -12,7 +12,7 @@ from interlock.model.task import Target
 from interlock.store.ports.cells import CellWrite
 from interlock.store.ports.deliveries import NewDelivery
 from interlock.store.ports.row import Row
-from interlock.store.ports.tokens import NewToken
+from interlock.store.ports.tokens import NewToken, RevokedToken
 
 Attribute: TypeAlias = str | float | bool
 """What a run can be searched by: values of different types are never equal."""
@@ -185,8 +185,10 @@ class Batch(Row, frozen=True, kw_only=True):
     attributes: Mapping[str, Attribute | None] = {}
     """What the run is searched by from now on; None deletes one."""
     tokens: Sequence[NewToken] = ()
-    revoked_tokens: Sequence[str] = ()
+    revoked_tokens: Sequence[RevokedToken] = ()
     """Tokens of this run that are not to be completed any more; those that are open when the run ends are revoked, too."""
+    end_reason: str | None = None
+    """Why the run ended, for who holds a token of it."""
     cached: Sequence[NewCached] = ()
     limits: Sequence[LimitSet] = ()
     """Set before `tasks` are added. What a limit knows of past starts stays."""

@@ -11,6 +11,7 @@ from interlock.store.ports.cells import Cells
 from interlock.store.ports.deliveries import Deliveries
 from interlock.store.ports.graphs import TaskGraphs
 from interlock.store.ports.journal import Journal
+from interlock.store.ports.keys import Keys
 from interlock.store.ports.locks import Locks, Renewals
 from interlock.store.ports.news import ANYTHING
 from interlock.store.ports.nodes import Nodes, Pulse
@@ -89,6 +90,9 @@ class Store(Protocol):
 
     @property
     def workers(self) -> Workers: ...
+
+    @property
+    def keys(self) -> Keys: ...
 
     @property
     def upkeep(self) -> Upkeep: ...

@@ -4,11 +4,13 @@
     open --a completion after its time--> expired
     open --the run asks, or ends--> revoked
 
-Terminal states never change.
+Terminal states never change, with one exception: a faulted run that is retried asks again for what it asked for before. What
+was refused then is open again under the same id; what was completed is told to the run again.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Protocol
 
@@ -24,16 +26,34 @@ class TokenState(StrEnum):
 
 
 class NewToken(Row, frozen=True, kw_only=True):
-    """A token of a run. `token`: an id that nobody had before; `effect`: what it ends; `expires_at`: None for never."""
+    """A token of a run. `token`: an id that no other run had before; `effect`: what it ends; `expires_at`: None for never.
+
+    `step`: the path of the step that waits. `terms`: what its holder is told and bound to, JSON. `heartbeat_seconds`: for how
+    long the holder may be silent, None for ever.
+    """
 
     token: str
     effect: int
     name: str
     expires_at: float | None = None
+    step: str = ""
+    terms: bytes | None = None
+    heartbeat_seconds: float | None = None
+
+
+class RevokedToken(Row, frozen=True, kw_only=True):
+    """A token that nobody waits for any more, and why. `superseded`: its step was given to somebody else."""
+
+    token: str
+    reason: str | None = None
+    superseded: bool = False
 
 
 class TokenRow(Row, frozen=True, kw_only=True):
-    """A token as it stands. `outcome`: what it was completed with, `digest`: of that; both None while nobody completed it."""
+    """A token as it stands. `outcome`: what it was completed with, `digest`: of that; both None while nobody completed it.
+
+    `detail` and `progress`: what its holder told last, JSON; `heartbeat_at`: when.
+    """
 
     token: str
     run: str
@@ -46,6 +66,24 @@ class TokenRow(Row, frozen=True, kw_only=True):
     created_at: float
     completed_at: float | None
     completed_by: str | None
+    step: str = ""
+    terms: bytes | None = None
+    heartbeat_seconds: float | None = None
+    heartbeat_at: float | None = None
+    detail: bytes | None = None
+    progress: bytes | None = None
+    reason: str | None = None
+    superseded: bool = False
+    namespace: str = ""
+    """Of its run, and `run_id` the id by which people know that; as `Tokens.get` gives them."""
+    run_id: str = ""
+
+    @property
+    def silent_at(self) -> float | None:
+        """When its holder has been silent for too long; None for never."""
+        if self.heartbeat_seconds is None:
+            return None
+        return (self.heartbeat_at or self.created_at) + self.heartbeat_seconds
 
 
 class Completion(Row, frozen=True, kw_only=True):
@@ -55,23 +93,39 @@ class Completion(Row, frozen=True, kw_only=True):
     applied: bool
 
 
+class Beat(Row, frozen=True, kw_only=True):
+    """A token as it is after a sign of life, and whether that counted. `cancel`: the cause that asks the run to end, which it
+    has not applied yet."""
+
+    row: TokenRow
+    counted: bool
+    cancel: bytes | None = None
+
+
 class Tokens(Protocol):
     async def get(self, token: str) -> TokenRow | None: ...
 
     async def complete(
-        self,
-        token: str,
-        state: TokenState,
-        outcome: bytes,
-        digest: str,
-        cause_id: str,
-        cause: bytes,
-        actor: str,
-        now: float,
+        self, token: str, state: TokenState, outcome: bytes, digest: str, actor: str, now: float
     ) -> Completion | None:
-        """Complete an open token (`state`: COMPLETED or FAILED), put the cause into its run's inbox and record who did it.
-        All or nothing; of several calls one is applied.
+        """Complete an open token (`state`: COMPLETED or FAILED; `outcome`: JSON), put the outcome into its run's inbox and
+        record who did it. All or nothing; of several calls one is applied.
 
         A token that is over by then becomes EXPIRED, one whose run has ended REVOKED. None: there is no such token.
         """
+        ...
+
+    async def beat(self, token: str, detail: bytes | None, progress: bytes | None, now: float) -> Beat | None:
+        """Note that the holder of an open token is alive, and what it tells; None leaves what it told before.
+
+        It does not count when the token is not open, is over, or was silent for too long. None: there is no such token.
+        """
+        ...
+
+    async def of_run(self, run: str, limit: int, *, only_open: bool = True) -> list[TokenRow]:
+        """Give the tokens of a run, the oldest first."""
+        ...
+
+    async def ages(self, now: float) -> Mapping[int, int]:
+        """Count the open tokens by how much of their time they have used, in tenths; 10: all of it; -1: they have no end."""
         ...

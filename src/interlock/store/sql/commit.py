@@ -139,16 +139,13 @@ async def _append(transaction: Transaction, batch: Batch) -> None:
         await transaction.run("inbox_post", {"run": post.run, "cause_id": post.cause_id, "cause": post.cause})
     await _exchange(transaction, batch)
     await _show(transaction, batch)
+    await _issue(transaction, batch)
     if (row := called_back_row(batch)) is not None:
         await transaction.run("delivery_add", row)
-    for row in token_rows(batch):
-        await transaction.run("token_add", row)
-    for token in batch.revoked_tokens:
-        await transaction.run("token_revoke", {"run": run, "token": token})
     if batch.cells is not None:
         await write_cells(transaction, batch.cells)
     if batch.ended:
-        await transaction.run("tokens_close", {"run": run})
+        await transaction.run("tokens_close", {"run": run, "at": batch.at, "reason": batch.end_reason})
         await transaction.run("inbox_clear", {"run": run})
         await transaction.run("subscriptions_clear", {"run": run})
 
@@ -166,6 +163,17 @@ async def _remember(transaction: Transaction, batch: Batch) -> None:
         await transaction.run("memo_add", memo_row(batch.run, memo))
     for each in batch.cached:
         await transaction.run("cached_put", msgspec.structs.asdict(each))
+
+
+async def _issue(transaction: Transaction, batch: Batch) -> None:
+    """Issue tokens, or open those again that a retry asks for again; revoke those that nobody waits for."""
+    for row in token_rows(batch):
+        if not await transaction.run("token_reopen", row):
+            key = {"run": batch.run, "token": row["token"], "effect": row["effect"]}
+            if not await transaction.run("token_tell", key):
+                await transaction.run("token_add", row)
+    for row in revoked_rows(batch):
+        await transaction.run("token_revoke", row)
 
 
 async def _show(transaction: Transaction, batch: Batch) -> None:
@@ -268,7 +276,7 @@ def attribute_text(value: Attribute) -> str:
 
 def token_rows(batch: Batch) -> list[dict[str, object]]:
     """Give the parameters that store the tokens of a batch; one that is over with this very commit was never open."""
-    revoked = {token.token for token in batch.tokens if batch.ended} | set(batch.revoked_tokens)
+    revoked = {token.token for token in batch.tokens if batch.ended} | {gone.token for gone in batch.revoked_tokens}
     return [
         {
             "token": token.token,
@@ -278,8 +286,25 @@ def token_rows(batch: Batch) -> list[dict[str, object]]:
             "state": TokenState.REVOKED if token.token in revoked else TokenState.OPEN,
             "expires_at": token.expires_at,
             "at": batch.at,
+            "step": token.step,
+            "terms": token.terms,
+            "heartbeat_seconds": token.heartbeat_seconds,
         }
         for token in batch.tokens
+    ]
+
+
+def revoked_rows(batch: Batch) -> list[dict[str, object]]:
+    """Give the parameters that revoke the tokens of a batch."""
+    return [
+        {
+            "token": gone.token,
+            "run": batch.run,
+            "at": batch.at,
+            "reason": gone.reason,
+            "superseded": int(gone.superseded),
+        }
+        for gone in batch.revoked_tokens
     ]
 
 

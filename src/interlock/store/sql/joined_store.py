@@ -12,6 +12,7 @@ from interlock.store.sql.deliveries import SqlDeliveries
 from interlock.store.sql.graphs import SqlGraphs
 from interlock.store.sql.joined import JoinedDatabase
 from interlock.store.sql.journal import SqlJournal
+from interlock.store.sql.keys import SqlKeys
 from interlock.store.sql.locks import SqlLocks
 from interlock.store.sql.nodes import SqlNodes
 from interlock.store.sql.queue import SqlQueue
@@ -36,6 +37,7 @@ class JoinedStore:
         self.locks = SqlLocks(database)
         self.cells = SqlCells(database)
         self.workers = SqlWorkers(database)
+        self.keys = SqlKeys(database)
         self.views = SqlViews(database)
         self.upkeep = SqlUpkeep(database)
 

@@ -16,6 +16,7 @@ from interlock.store.sql.graphs import SqlGraphs
 from interlock.store.sql.joined import JoinedDatabase, JoinedTransaction
 from interlock.store.sql.joined_store import JoinedStore
 from interlock.store.sql.journal import SqlJournal
+from interlock.store.sql.keys import SqlKeys
 from interlock.store.sql.locks import SqlLocks
 from interlock.store.sql.nodes import SqlNodes
 from interlock.store.sql.queue import SqlQueue
@@ -78,6 +79,7 @@ class SqliteStore:
         self.locks = SqlLocks(self.database)
         self.cells = SqlCells(self.database)
         self.workers = SqlWorkers(self.database)
+        self.keys = SqlKeys(self.database)
         self.views = SqlViews(self.database)
         self.upkeep = SqlUpkeep(self.database)
 

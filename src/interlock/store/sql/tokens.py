@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from interlock.store.ports import Completion, TokenRow, TokenState
+from typing import Any
+
+from interlock.store.ports import Beat, Completion, TokenRow, TokenState
 from interlock.store.sql import commit
 from interlock.store.sql.transaction import Database, Row, Transaction
 
@@ -19,37 +21,82 @@ class SqlTokens:
         return await self._database.read(work, once=True)
 
     async def complete(
-        self,
-        token: str,
-        state: TokenState,
-        outcome: bytes,
-        digest: str,
-        cause_id: str,
-        cause: bytes,
-        actor: str,
-        now: float,
+        self, token: str, state: TokenState, outcome: bytes, digest: str, actor: str, now: float
     ) -> Completion | None:
         given = {"outcome": outcome, "digest": digest, "completed_at": now, "completed_by": actor}
 
         async def work(transaction: Transaction) -> Completion | None:
-            rows = await transaction.rows("token_lock", {"token": token})
-            if not rows:
+            found = await _locked(transaction, token)
+            if found is None:
                 return None
-            found = _token(rows[0])
             if found.state is not TokenState.OPEN:
                 return Completion(row=found, applied=False)
             if found.expires_at is not None and found.expires_at <= now:
                 return Completion(row=await _end(transaction, token, TokenState.EXPIRED), applied=False)
             if not await transaction.rows("run_is_open", {"run": found.run}):
                 return Completion(row=await _end(transaction, token, TokenState.REVOKED), applied=False)
-            await transaction.run("inbox_add", {"run": found.run, "cause_id": cause_id, "cause": cause})
+            told = {"run": found.run, "cause_id": f"effect:{found.effect}", "cause": _cause(found.effect, outcome)}
+            await transaction.run("inbox_add", told)
             await commit.audit(transaction, now, actor, f"token-{state}", f"{found.run}/{found.name}")
             return Completion(row=await _end(transaction, token, state, **given), applied=True)
 
         return await self._database.write(work)
 
+    async def beat(self, token: str, detail: bytes | None, progress: bytes | None, now: float) -> Beat | None:
+        async def work(transaction: Transaction) -> Beat | None:
+            found = await _locked(transaction, token)
+            if found is None:
+                return None
+            if not _hears(found, now):
+                return Beat(row=found, counted=False)
+            given = {"token": token, "now": now, "detail": detail, "progress": progress}
+            rows = await transaction.rows("token_beat", given)
+            asked = await transaction.rows("inbox_cancel", {"run": found.run})
+            return Beat(row=_token(rows[0]), counted=True, cancel=asked[0][0] if asked else None)
 
-_NOTHING: dict[str, object] = {"outcome": None, "digest": None, "completed_at": None, "completed_by": None}
+        return await self._database.write(work, tells=0)  # nobody waits for it: who wants to know looks
+
+    async def of_run(self, run: str, limit: int, *, only_open: bool = True) -> list[TokenRow]:
+        async def work(transaction: Transaction) -> list[TokenRow]:
+            given = {"run": run, "open": int(only_open), "limit": limit}
+            return [_token(row) for row in await transaction.rows("tokens_of_run", given)]
+
+        return await self._database.read(work, once=True)
+
+    async def ages(self, now: float) -> dict[int, int]:
+        async def work(transaction: Transaction) -> dict[int, int]:
+            rows: Any = await transaction.rows("tokens_ages", {"now": now})
+            return dict(rows)
+
+        return await self._database.read(work, once=True)
+
+
+_NOTHING: dict[str, object] = {
+    "outcome": None,
+    "digest": None,
+    "completed_at": None,
+    "completed_by": None,
+    "reason": None,
+}
+
+
+async def _locked(transaction: Transaction, token: str) -> TokenRow | None:
+    """Give a token, which nobody else changes until the end of the transaction."""
+    rows = await transaction.rows("token_lock", {"token": token})
+    return _token(rows[0]) if rows else None
+
+
+def _hears(row: TokenRow, now: float) -> bool:
+    """Say whether a sign of life counts. The run decides by the same times whether it came too late, so that of the two only
+    one is right, whichever is written first."""
+    over = row.expires_at is not None and row.expires_at <= now
+    silent = row.silent_at is not None and row.silent_at <= now
+    return row.state is TokenState.OPEN and not over and not silent
+
+
+def _cause(effect: int, outcome: bytes) -> bytes:
+    """Give the end of an effect as its run reads it, as the queue writes it for attempts."""
+    return b'{"kind":"settled","effect":%d,"outcome":%s}' % (effect, outcome)
 
 
 async def _end(transaction: Transaction, token: str, state: TokenState, **given: object) -> TokenRow:
@@ -59,7 +106,11 @@ async def _end(transaction: Transaction, token: str, state: TokenState, **given:
 
 
 def _token(row: Row) -> TokenRow:
-    (token, run, effect, name, state, outcome, digest, expires_at, created_at, completed_at, completed_by) = row
+    (
+        token, run, effect, name, state, outcome, digest, expires_at, created_at, completed_at, completed_by,
+        step, terms, heartbeat_seconds, heartbeat_at, detail, progress, reason, superseded, *run_names,
+    ) = row  # fmt: skip
+    namespace, run_id = run_names or ("", "")
     return TokenRow(
         token=token,
         run=run,
@@ -72,4 +123,14 @@ def _token(row: Row) -> TokenRow:
         created_at=created_at,
         completed_at=completed_at,
         completed_by=completed_by,
+        step=step,
+        terms=terms,
+        heartbeat_seconds=heartbeat_seconds,
+        heartbeat_at=heartbeat_at,
+        detail=detail,
+        progress=progress,
+        reason=reason,
+        superseded=bool(superseded),
+        namespace=namespace,
+        run_id=run_id,
     )

@@ -123,12 +123,12 @@ def _body(found: Arrays, batch: Batch) -> None:
         found.add("delivery", **caller)
     for row in commit.token_rows(batch):
         found.add("token", **row)
-    for token in batch.revoked_tokens:
-        found.add("revoke", run=run, token=token)
+    for row in commit.revoked_rows(batch):
+        found.add("revoke", **row)
     for number in batch.consumed:
         found.add("consume", run=run, number=number)
     if batch.ended:
-        found.add("end", run=run)
+        found.add("end", run=run, at=batch.at, reason=batch.end_reason)
 
 
 def _remember(found: Arrays, batch: Batch) -> None:

@@ -17,6 +17,7 @@ from interlock.store.sql.graphs import SqlGraphs
 from interlock.store.sql.joined import JoinedDatabase, JoinedTransaction, Transactions
 from interlock.store.sql.joined_store import JoinedStore
 from interlock.store.sql.journal import SqlJournal
+from interlock.store.sql.keys import SqlKeys
 from interlock.store.sql.locks import SqlLocks
 from interlock.store.sql.nodes import SqlNodes
 from interlock.store.sql.postgresql import partitions, schema, server
@@ -64,6 +65,7 @@ class PostgresStore:
         self.locks = SqlLocks(self.database)
         self.cells = SqlCells(self.database)
         self.workers = SqlWorkers(self.database)
+        self.keys = SqlKeys(self.database)
         self.views = SqlViews(self.database)
         self.upkeep = PostgresUpkeep(self.database, self._drop_weeks)
         self._joined = Transactions(found.place, lambda: self.bell.changed(ANYTHING))

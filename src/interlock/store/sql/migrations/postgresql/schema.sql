@@ -327,10 +327,19 @@ CREATE TABLE tokens (
   expires_at double precision,
   created_at double precision NOT NULL,
   completed_at double precision,
-  completed_by text
+  completed_by text,
+  step text NOT NULL DEFAULT '',
+  terms bytea,
+  heartbeat_seconds double precision,
+  heartbeat_at double precision,
+  detail bytea,
+  progress bytea,
+  reason text,
+  superseded smallint NOT NULL DEFAULT 0
 );
 ALTER TABLE tokens ALTER outcome SET STORAGE EXTERNAL;
 CREATE INDEX tokens_of_run ON tokens (run, token);
+CREATE INDEX tokens_pending ON tokens (created_at, expires_at) WHERE state = 'open';
 
 -- Results of steps that other runs may use instead of performing the step.
 CREATE TABLE cached (
@@ -525,3 +534,18 @@ END
 $$;
 CREATE TRIGGER run_told AFTER UPDATE OF ended_at ON runs FOR EACH ROW
   WHEN (NEW.called_back = 1 AND NEW.ended_at IS DISTINCT FROM OLD.ended_at) EXECUTE FUNCTION run_told();
+
+-- API keys. Only a digest of the secret is kept. `namespaces`: a JSON list, NULL for all of them. Revoked ones stay: the audit log
+-- names them.
+CREATE TABLE api_keys (
+  id text COLLATE "C" PRIMARY KEY,
+  name text COLLATE "C" NOT NULL,
+  digest text COLLATE "C" NOT NULL,
+  role text COLLATE "C" NOT NULL CHECK (role IN ('viewer', 'operator', 'worker', 'admin')),
+  namespaces text COLLATE "C",
+  created_at double precision NOT NULL,
+  created_by text COLLATE "C" NOT NULL,
+  expires_at double precision,
+  revoked_at double precision
+);
+CREATE INDEX api_keys_live ON api_keys (id) WHERE revoked_at IS NULL;

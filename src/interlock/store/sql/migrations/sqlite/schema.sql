@@ -279,8 +279,10 @@ CREATE TABLE tokens (
   created_at REAL NOT NULL,
   completed_at REAL,
   completed_by TEXT
-) WITHOUT ROWID;
+, step TEXT NOT NULL DEFAULT '', terms BLOB, heartbeat_seconds REAL, heartbeat_at REAL, detail BLOB, progress BLOB, reason TEXT,
+  superseded INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
 CREATE INDEX tokens_of_run ON tokens (run, token);
+CREATE INDEX tokens_pending ON tokens (created_at, expires_at) WHERE state = 'open';
 
 -- Results of steps that other runs may use instead of performing the step.
 CREATE TABLE cached (
@@ -447,3 +449,18 @@ CREATE TRIGGER run_told AFTER UPDATE OF ended_at ON runs WHEN new.called_back = 
 UPDATE deliveries SET waiting = new.ended_at IS NULL,
 due_at = coalesce(new.ended_at, CASE WHEN beat_seconds IS NULL THEN deadline ELSE created_at END)
 WHERE run = new.run AND state = 'pending'; END;
+
+-- API keys. Only a digest of the secret is kept. `namespaces`: a JSON list, NULL for all of them. Revoked ones stay: the audit log
+-- names them.
+CREATE TABLE api_keys (
+  id TEXT PRIMARY KEY,
+  name TEXT NOT NULL,
+  digest TEXT NOT NULL,
+  role TEXT NOT NULL CHECK (role IN ('viewer', 'operator', 'worker', 'admin')),
+  namespaces TEXT,
+  created_at REAL NOT NULL,
+  created_by TEXT NOT NULL,
+  expires_at REAL,
+  revoked_at REAL
+) WITHOUT ROWID;
+CREATE INDEX api_keys_live ON api_keys (id) WHERE revoked_at IS NULL;

@@ -196,15 +196,36 @@ attributes_put AS (
 attributes_deleted AS (
   DELETE FROM attributes USING applied, unnest(:unattribute_run::text[], :unattribute_name::text[]) AS g (run, name)
   WHERE attributes.run = g.run AND attributes.name = g.name AND applied.run = g.run),
-tokens_added AS (
-  INSERT INTO tokens (token, run, effect, name, state, expires_at, created_at)
-  SELECT token, g.run, effect, name, state, expires_at, at
+-- Primary key. A run that is retried asks again for what it asked for before: that is opened again, or its outcome is told again.
+tokens_wanted AS (
+  SELECT g.run, token, effect, name, state, expires_at, at, step, terms, heartbeat_seconds
   FROM unnest(:token_run::text[], :token_token::text[], :token_effect::bigint[], :token_name::text[], :token_state::text[],
-              :token_expires_at::float8[], :token_at::float8[]) AS g (run, token, effect, name, state, expires_at, at)
+              :token_expires_at::float8[], :token_at::float8[], :token_step::text[], :token_terms::bytea[],
+              :token_heartbeat_seconds::float8[])
+  AS g (run, token, effect, name, state, expires_at, at, step, terms, heartbeat_seconds)
   JOIN applied ON applied.run = g.run),
+tokens_reopened AS (
+  UPDATE tokens SET state = g.state, effect = g.effect, expires_at = g.expires_at, created_at = g.at, terms = g.terms,
+    heartbeat_seconds = g.heartbeat_seconds, outcome = NULL, digest = NULL, completed_at = NULL, completed_by = NULL,
+    heartbeat_at = NULL, detail = NULL, progress = NULL, reason = NULL, superseded = 0
+  FROM tokens_wanted AS g
+  WHERE tokens.token = g.token AND tokens.run = g.run AND tokens.state IN ('failed', 'expired', 'revoked')),
+tokens_told AS (
+  INSERT INTO inbox (run, cause_id, cause)
+  SELECT t.run, 'effect:' || g.effect,
+    convert_to('{"kind":"settled","effect":' || g.effect || ',"outcome":', 'UTF8') || t.outcome || convert_to('}', 'UTF8')
+  FROM tokens_wanted AS g JOIN tokens AS t ON t.token = g.token AND t.run = g.run AND t.state = 'completed'
+  ON CONFLICT (run, cause_id) DO NOTHING),
+tokens_added AS (
+  INSERT INTO tokens (token, run, effect, name, state, expires_at, created_at, step, terms, heartbeat_seconds)
+  SELECT token, run, effect, name, state, expires_at, at, step, terms, heartbeat_seconds FROM tokens_wanted AS g
+  WHERE NOT EXISTS (SELECT 1 FROM tokens AS t WHERE t.token = g.token AND t.run = g.run)),
+-- One whose time is over has expired, whoever notices it.
 tokens_revoked AS (
-  UPDATE tokens SET state = 'revoked'
-  FROM applied, unnest(:revoke_run::text[], :revoke_token::text[]) AS g (run, token)
+  UPDATE tokens SET state = CASE WHEN tokens.expires_at <= g.at THEN 'expired' ELSE 'revoked' END, reason = g.reason,
+    superseded = g.superseded
+  FROM applied, unnest(:revoke_run::text[], :revoke_token::text[], :revoke_at::float8[], :revoke_reason::text[],
+                       :revoke_superseded::smallint[]) AS g (run, token, at, reason, superseded)
   WHERE tokens.token = g.token AND tokens.run = g.run AND tokens.state = 'open' AND applied.run = g.run),
 -- The trigger of the table marks the run when all of this is in it.
 deliveries_added AS (
@@ -255,7 +276,8 @@ subscriptions_cleared AS (
   WHERE subscriptions.run = g.run AND applied.run = g.run),
 -- Index tokens_of_run.
 tokens_closed AS (
-  UPDATE tokens SET state = 'revoked' FROM applied, unnest(:end_run::text[]) AS g (run)
+  UPDATE tokens SET state = CASE WHEN tokens.expires_at <= g.at THEN 'expired' ELSE 'revoked' END, reason = g.reason
+  FROM applied, unnest(:end_run::text[], :end_at::float8[], :end_reason::text[]) AS g (run, at, reason)
   WHERE tokens.run = g.run AND tokens.state = 'open' AND applied.run = g.run),
 inbox_consumed AS (
   DELETE FROM inbox USING applied, unnest(:consume_run::text[], :consume_number::bigint[]) AS g (run, number)

@@ -1,2 +1,3 @@
 -- Index tokens_of_run.
-UPDATE tokens SET state = 'revoked' WHERE run = :run AND state = 'open'
+UPDATE tokens SET state = CASE WHEN expires_at <= :at THEN 'expired' ELSE 'revoked' END, reason = :reason
+WHERE run = :run AND state = 'open'

@@ -1,0 +1,44 @@
+"""What an effect is given so that somebody else can report how its step ended: the text of a token, and where to send it.
+
+Both are made when the effect begins and stand in no row; what comes of the effect has them hidden.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+PUBLIC_URL: Final = "http://127.0.0.1:7070"
+"""Where a server of this store is reached unless the settings say otherwise."""
+PATH: Final = "/api/v1/tokens/"
+
+
+class Callback(msgspec.Struct, frozen=True):
+    """The right to report for one step."""
+
+    token: str
+    url: str
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Give it as a process finds it."""
+        return {"INTERLOCK_TOKEN": self.token, "INTERLOCK_CALLBACK": self.url}
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Give it as the receiver of a request finds it."""
+        return {"Interlock-Token": self.token, "Interlock-Callback": self.url}
+
+
+def callback(token: str, public_url: str) -> Callback:
+    """Give the callback of a token by its text."""
+    return Callback(token, public_url.rstrip("/") + PATH + token)
+
+
+_SHOWN: Final = 20
+
+
+def shortened(text: str) -> str:
+    """Give as much of a token as may be shown: its first 20 characters, and never more than half of it."""
+    return text[: min(_SHOWN, len(text) // 2)] + "…"
