@@ -48,6 +48,7 @@ async def of_run(
 ) -> AsyncIterator[Stream]:
     session = board.session
     watched = Watched(session, await session.find(namespace, id))
+    assert board.principal is not None
     items = live.of_run(
         session, Drawings(), watched, board.principal, run.Asked(**asked), csrf=CSRF, seq=seq, grows=True
     )

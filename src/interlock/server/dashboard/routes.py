@@ -27,6 +27,7 @@ from interlock.server.dashboard.pages.graph import Drawings
 from interlock.server.dashboard.pages.run import Watched
 from interlock.server.dashboard.rendering import MEDIA_TYPES, assets, render
 from interlock.server.gateway import Gateway
+from interlock.server.sessions import COOKIE
 from interlock.store.ports import RunRow
 
 THEME: Final = "interlock_theme"
@@ -61,6 +62,7 @@ class Frame:
     who: str
     role: str
     theme: str
+    can_sign_out: bool = False
     message: str = ""
 
 
@@ -192,13 +194,16 @@ def _number(request: Request, name: str) -> int:
 
 
 def _frame(request: Request, section: str, message: str = "") -> Frame:
-    principal = _principal(request)
+    principal: Principal | None = getattr(
+        request.state, "principal", None
+    )  # nobody in particular asks for a static file
     theme = request.cookies.get(THEME, "")
     return Frame(
         section=section,
-        who=principal.name,
-        role=str(principal.role),
+        who="" if principal is None else principal.name,
+        role="" if principal is None else str(principal.role),
         theme=theme if theme in _THEMES else "",
+        can_sign_out=COOKIE in request.cookies,
         message=message,
     )
 
