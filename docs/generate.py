@@ -18,6 +18,7 @@ from typing import Any
 
 import interlock
 from interlock import errors, sync, testing
+from interlock.app.deliveries import Deliveries, Delivery
 from interlock.app.tokens import Reported, Tokens
 from interlock.coord.balancer import Assignment, LoadBalancer
 from interlock.coord.cell import Cell, Change, Outcome
@@ -109,6 +110,8 @@ def page() -> str:
             if name == "Interlock":
                 parts += _class("Interlock.tokens", Tokens)
                 parts += _class("Reported", Reported)
+                parts += _class("Interlock.deliveries", Deliveries)
+                parts += _class("Delivery", Delivery)
     parts.append(_COORDINATION)
     parts += entry("Coordination", interlock.Coordination)
     for value, without in _PARTS:

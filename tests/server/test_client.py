@@ -33,6 +33,16 @@ async def test_run_is_started_followed_and_gives_its_result(site: Site) -> None:
         assert [(step.name, step.status) for step in whole.steps] == [("price", "completed")]
 
 
+@pytest.mark.parametrize("id", ["a/b", "100% of ä", "%2F", "a?b#c", "a b", "../x"])
+async def test_run_with_any_id_is_found(site: Site, id: str) -> None:
+    async with site.client() as client:
+        await client.publish(sites.ORDER)
+        await client.start("shop/order", {"amount": 1}, id=id)
+
+        assert await client.result(id, timeout=20) == {"total": 2}
+        assert (await client.get(id)).id == id
+
+
 async def test_another_input_for_the_same_id_is_a_conflict(site: Site) -> None:
     async with site.client() as client:
         await client.publish(sites.ORDER)

@@ -19,10 +19,11 @@ _ATTEMPTS: Final = 1000
 class Delivery:
     """Who is told how a run ended, and how far that is.
 
-    `id`: sent with every attempt, so that the receiver knows it again. `run`: the key of the run. `kind`: webhook or
-    temporal. `target`: the host that it goes to. `state`: pending, delivered, expired, failed or superseded; it never
-    changes how the run ended. `waiting`: the run lives. `attempts`: how often it was sent. `due_at`: when something is
-    done next, None when nothing is; `deadline`: until when; both UTC seconds. `problem`: what was wrong last.
+    `id`: sent with every attempt, so that the receiver knows it again. `run`: the key of the run. `namespace`: of the run.
+    `kind`: webhook or temporal. `target`: the host that it goes to. `state`: pending, delivered, expired, failed or
+    superseded; it never changes how the run ended. `waiting`: the run lives. `attempts`: how often it was sent. `due_at`:
+    when something is done next, None when nothing is; UTC seconds, like the rest. `deadline`: until when it is tried.
+    `created_at`: when it was handed in. `ended_at`: when it was delivered or given up. `problem`: what was wrong last.
     """
 
     id: str
@@ -50,9 +51,10 @@ class Deliveries:
     async def list(
         self, *, state: str | None = None, run: str | None = None, before: str | None = None, limit: int = _PAGE
     ) -> builtins.list[Delivery]:
-        """Give deliveries, newest first; `before`: the id of the last one of the page before. `run`: of this run only.
+        """Give deliveries, newest first. Raises Invalid for an unknown state, NotFound for an unknown run.
 
-        Raises Invalid for an unknown state, NotFound for an unknown run.
+        `state`: only those that stand so, such as "failed". `run`: only those of this run. `before`: the id of the last one
+        of the page before. `limit`: how many at most.
         """
         wanted = None if state is None else _state(state)
         store = self._session.store

@@ -88,6 +88,10 @@ class Keys:
             return None
         return self._principal(row)
 
+    async def id_of(self, text: str) -> str | None:
+        """Give the id of a key by its text; None where `verify` gives nobody."""
+        return None if await self.verify(text) is None else text.split("_", 2)[1]
+
     async def holder(self, id: str) -> Principal | None:
         """Give whom the key of an id stands for, for who has proved before to have it; None when it is over by now."""
         row = await self._row(id)

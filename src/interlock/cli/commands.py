@@ -14,7 +14,7 @@ from typing import Annotated, Any, TypeAlias
 import typer
 
 from interlock import errors
-from interlock.cli import deliveries, keys, locks, memory, operations
+from interlock.cli import deliveries, keys, locks, memory, operations, token
 from interlock.cli.options import options
 from interlock.cli.output import answer, note
 from interlock.version import VERSION
@@ -405,3 +405,4 @@ memory.register(app)
 locks.register(app)
 keys.register(app)
 deliveries.register(app)
+token.register(app)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeAlias
 
 import typer
 
-deliveries = typer.Typer(help="See who was told how a run ended, and send again what failed.", rich_markup_mode=None)
+deliveries = typer.Typer(help="See, and repeat, what callers were told.", rich_markup_mode=None)
 
 
 def register(app: typer.Typer) -> None:

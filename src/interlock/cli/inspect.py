@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Final
 
@@ -17,7 +18,8 @@ from interlock import errors
 from interlock.app import telling
 from interlock.app.session import Session
 from interlock.app.stranded import Stranded
-from interlock.cli import context, given, glyphs, tree
+from interlock.app.tokens import Tokens
+from interlock.cli import context, given, glyphs, reporting, tree
 from interlock.cli.options import options
 from interlock.cli.output import answer, note
 from interlock.cli.result import lines_of
@@ -131,7 +133,12 @@ async def show(run: str, *, output: bool, as_json: bool) -> int:
         story.tell(await app.history(row.run))
         if as_json:
             stranded = [each for each in await app.stranded(_MOST_STRANDED) if each.row.run == row.run]
-            told = {"shown": telling.of_itself(row), "attributes": await app.store.views.attributes(row.run)}
+            waiting = [asdict(view) for view in await Tokens(app, row.namespace).of_run(row.run)]
+            told = {
+                "tokens": waiting,
+                "shown": telling.of_itself(row),
+                "attributes": await app.store.views.attributes(row.run),
+            }
             answer(json.encode(telling.whole(row, value, story) | told | _why(next(iter(stranded), None))).decode())
         else:
             await _print_run(app, row, value, story)
@@ -159,6 +166,8 @@ async def _print_run(app: Session, row: RunRow, value: Payload | None, story: St
     graph = await app.graphs.graph(row.definition)
     screen = glyphs.screen(sys.stdout)
     lines += tree.lines(story, graph, now, glyphs.width(screen), ended=row.status in ENDED_RUN, whole=True)
+    for view in await Tokens(app, row.namespace).of_run(row.run):
+        lines.append(Text(f"token of {view.step}: {reporting.told(view, now)}"))
     fault = telling.fault_of(row)
     if fault is not None:
         lines.append(Text(f"{fault.instance or '/'}: {fault}", style="red"))

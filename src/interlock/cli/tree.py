@@ -166,7 +166,12 @@ def _what(step: Step, inner: Sequence[Step], graph: Graph, now: float) -> Text:
 
 
 def _waiting(step: Step, now: float) -> Text:
-    left = "" if step.until is None else duration.text(max(0.0, step.until - now))
+    until = step.token.expires if step.token is not None and step.until is None else step.until
+    left = "" if until is None else duration.text(max(0.0, until - now))
+    if step.token is not None and step.until is None:
+        since = duration.text(max(0.0, now - step.token.at))
+        more = "" if until is None else f", {left} more"
+        return Text(f"waits {since} for a report by its token{more}")
     if step.fault is None:
         return Text(f"waits {left} more")
     return Text.assemble((f"again in {left}", "yellow"), f": {_flat(str(step.fault))}")

@@ -178,7 +178,9 @@ class LocalPool(Service):
         outcome = await asyncio.to_thread(
             reports.outcome, attempt.launch, report, output.finish(), spool, self._result_bytes
         )
-        telemetry.emit("pool.ended", attempt=attempt.launch.attempt, outcome=outcome)
+        # Not what it gave: only who settles the attempt knows which secrets and tokens are in that.
+        kind = type(outcome).__name__.lower()
+        telemetry.emit("pool.ended", attempt=attempt.launch.attempt, outcome=kind)
         return outcome
 
     def _folder(self, launch: Launch) -> Path:

@@ -49,12 +49,12 @@ class Access:
         if (cookie := self.sessions.found(request)) is not None:
             principal = await self.sessions.principal(cookie, self.keys())
             if principal is not None:
-                self._check_origin(request)
+                self.check_origin(request)
                 self.sessions.check_csrf(request, cookie)
                 return principal
         if self._may_be_open and await self._is_open():
             self._check_host(request)
-            self._check_origin(request)
+            self.check_origin(request)
             return LOCAL
         raise unauthenticated("send `Authorization: Bearer KEY`; `interlock keys create` makes a key")
 
@@ -93,7 +93,7 @@ class Access:
         if host.lower() not in self._hosts:
             raise Refused(421, "wrong-host", f"this server is not {host!r}; name it in server.public_url if it is")
 
-    def _check_origin(self, request: Request) -> None:
+    def check_origin(self, request: Request) -> None:
         """Refuse changes that a page of another place sends with this browser's rights."""
         origin = request.headers.get("origin")
         if request.method in _SAFE or origin is None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
+from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp
 
-from interlock.server import documented, problems
+from interlock.server import dashboard, documented, problems, signing
 from interlock.server.access import Access
 from interlock.server.counted import Counted
 from interlock.server.gateway import Gateway
@@ -32,7 +33,9 @@ ROUTERS: Final = (
 
 def build(gateway: Gateway, sessions: Sessions, *, may_be_open: bool, hosts: frozenset[str]) -> FastAPI:
     """Give the application of one server, without its bounds: see `bounded`."""
-    app = FastAPI(title="Interlock", openapi_url="/api/v1/openapi.json", docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="Interlock", openapi_url="/api/v1/openapi.json", docs_url=None, redoc_url=None, redirect_slashes=False
+    )
     settings = gateway.settings.server
     public = urlsplit(settings.public_url).hostname if settings.public_url else None
     app.state.gateway = gateway
@@ -44,7 +47,11 @@ def build(gateway: Gateway, sessions: Sessions, *, may_be_open: bool, hosts: fro
     app.state.since = gateway.clock.monotonic()
     for router in ROUTERS:
         app.include_router(router)
+    app.include_router(signing.router)
+    app.include_router(dashboard.router(gateway), dependencies=[Depends(signing.visitor)])
+    app.add_api_route("/", lambda: RedirectResponse("/ui/runs", 303), include_in_schema=False)
     problems.install(app)
+    signing.install(app)
     documented.install(app)
     return app
 

@@ -14,6 +14,8 @@ from interlock.server.problems import Refused
 from interlock.service import Clock
 
 REQUEST_ID: Final = "x-request-id"
+QUOTED: Final = "quoted"
+"""Set in the state of a request whose path is still as it was sent."""
 _LONGEST_ID: Final = 100
 _MOST_KNOWN: Final = 10_000
 """Senders whose rate is remembered; of more, those that were not heard for longest are forgotten."""
@@ -61,6 +63,7 @@ class Bounds:
         headers = Headers(scope=scope)
         id = _request_id(headers.get(REQUEST_ID)) or self._clock.uuid()
         scope.setdefault("state", {})["request_id"] = id
+        _keep_slashes(scope)
         read = 0
         began = False
 
@@ -102,6 +105,14 @@ def set_headers(headers: MutableHeaders, id: str) -> None:
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
         "font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     )
+
+
+def _keep_slashes(scope: Scope) -> None:
+    """Leave a path of the API as it was sent when a name in it has a slash: it still is one name; see `asking.RunPath`."""
+    raw: bytes = scope.get("raw_path") or b""
+    if b"%2f" in raw.lower() and raw.startswith(b"/api/") and raw.isascii():
+        scope["path"] = raw.decode("ascii")
+        scope["state"][QUOTED] = True
 
 
 def _request_id(text: str | None) -> str | None:

@@ -107,9 +107,9 @@ class Sessions:
             return Principal(name=LOCAL, role=Role.ADMIN, namespaces=None)
         return await keys.holder(session.key)
 
-    def csrf(self, session: Session) -> str:
-        """Give what pages of a session send back with every change."""
-        return self._mac("csrf", session.nonce)
+    def csrf(self, session: Session | None) -> str:
+        """Give what pages of a session send back with every change; None: of who need not sign in."""
+        return self._mac("csrf", "" if session is None else session.nonce)
 
     def check_csrf(self, request: Request, session: Session) -> None:
         """Refuse a change without the proof. Forms have it as a field, which their route checks with `proves`."""

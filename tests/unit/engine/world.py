@@ -22,7 +22,7 @@ from interlock.model.event import Event
 from interlock.model.fault import RUNTIME, Fault
 from interlock.model.memo import Memo
 from interlock.model.payload import Payload
-from interlock.model.task import Cancelled, Done, EffectRequest, Failed, FailureClass, Snoozed
+from interlock.model.task import Cancelled, Done, EffectRequest, Failed, FailureClass, Outcome, Snoozed
 
 PAGE = 2
 """How many undos a rollback is given at once: few, so that it has to ask again."""
@@ -138,9 +138,20 @@ class World:
     def cancelled(self, step: str) -> list[Event]:
         return self.decide(Settled(self.requests.pop(step).effect, Cancelled()))
 
-    def later(self, seconds: float) -> list[Event]:
+    def later(self, seconds: float, heard: dict[int, float] | None = None) -> list[Event]:
+        """Let time pass. `heard`: when the holders of tokens gave a sign of life, by `ticket`; None: nobody looked."""
         self.now += seconds
-        return self.decide(Tick())
+        return self.decide(Tick(heard))
+
+    def ticket(self, step: str) -> int:
+        """Give the number under which a report about the token of an open step comes."""
+        frames = [frame for scope in self.state.scopes.values() for frame in scope.frames]
+        (found,) = [frame.ticket.number for frame in frames if frame.path.endswith(step) and frame.ticket is not None]
+        return found
+
+    def report(self, step: str, outcome: Outcome) -> list[Event]:
+        """Let whoever has the token of a step report."""
+        return self.decide(Settled(self.ticket(step), outcome))
 
     @property
     def output(self) -> Any:

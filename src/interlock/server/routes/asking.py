@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated
+from urllib.parse import unquote
 
 from fastapi import Depends, Path, Query, Request
 
@@ -10,6 +11,7 @@ from interlock.app.session import Session
 from interlock.model.access import Principal, Right
 from interlock.server.access import listed, refuse_unless
 from interlock.server.gateway import Gateway
+from interlock.server.limits import QUOTED
 from interlock.store.ports import RunRow
 
 _NAME = r"^[A-Za-z0-9._-]+$"
@@ -23,7 +25,16 @@ NamespaceQuery = Annotated[
         description="The namespace; that of the key, or `default`.",
     ),
 ]
-RunPath = Annotated[str, Path(min_length=1, max_length=128, description="The run's id.")]
+
+
+def _run_id(
+    request: Request, run: Annotated[str, Path(min_length=1, max_length=400, description="The run's id.")]
+) -> str:
+    """Give the run's id of a path; one with a slash comes as it was sent."""
+    return unquote(run) if getattr(request.state, QUOTED, False) else run
+
+
+RunPath = Annotated[str, Depends(_run_id)]
 NamePath = Annotated[str, Path(min_length=1, max_length=100, pattern=_NAME)]
 NumberQuery = Annotated[int, Query(ge=0, le=2**62)]
 

@@ -62,7 +62,7 @@ async def show_token(request: Request, server: Server, token: TokenPath) -> Resp
     **documented(wire.Reported, takes=wire.Complete, example=_EXAMPLE, optional=True, problems=(404, 409, 410, 415)),
 )
 async def complete_token(request: Request, server: Server, token: TokenPath) -> Response:
-    """Report the result; the run goes on with it. The same result again is as good; for another one, 409 says who was first."""
+    """Report the result; the run goes on with it. The same result again is as good; 409 says who was first."""
     by = await _holder(request)
     asked = await read(request, wire.Complete, default=wire.Complete())
     return answer(_reported(await _tokens(server).complete(token, asked.result, by=by)))
