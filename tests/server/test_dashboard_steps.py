@@ -160,7 +160,7 @@ def told(*more: events.Event) -> Told:
 def test_open_loop_says_how_far_it_is_and_its_bar_reaches_until_now() -> None:
     found = told(events.Looped(at=T + 5, scope="0", path="/do/0/a", index=2, first="/do/0/a/do/0/x"))
     assert found.inputs["/do/0/a"].value == "given"
-    assert [line.what for line in found.lines][-1] == "item 3"
+    assert [line.what for line in found.lines()][-1] == "item 3"
     line = timeline.timeline(found.story, timeline.settled(found.story, ended=False), T + 10, "/do/0/a", str)
     (bar,) = line.bars
     assert (bar.what, bar.is_open, bar.x, bar.width, bar.took) == ("2 of 4", True, 0.0, 1000.0, "10.0 s")
@@ -213,11 +213,11 @@ def test_timeline_without_steps_has_no_axis_and_a_long_one_is_cut(monkeypatch: p
     ],
 )
 def test_line_of_the_history_tells_what_matters(event: events.Event, what: str) -> None:
-    assert told(event).lines[-1].what == what
+    assert told(event).lines()[-1].what == what
 
 
 def test_history_keeps_its_last_lines_and_counts_all(monkeypatch: pytest.MonkeyPatch) -> None:
     found = told(*(events.Suspended(at=T + number) for number in range(300)))
     assert found.count == 303
-    assert [line.number for line in found.lines][:2] == [104, 105]
+    assert [line.number for line in found.lines()][:2] == [104, 105]
     assert found.at == T + 299

@@ -122,7 +122,7 @@ def router(gateway: Gateway) -> APIRouter:
     @routes.get("/ui/stream/runs")
     async def stream_of_runs(request: Request) -> Response:
         wanted = runs.visible(_principal(request), runs.asked(request.query_params.multi_items()))
-        return streams.stream(gateway, live.of_runs(gateway.session, wanted))
+        return streams.stream(gateway, live.of_runs(gateway.session, wanted, request.query_params.get("seen", "")))
 
     @routes.get("/ui/stream/runs/{namespace}/{id:path}")
     async def stream_of_run(request: Request, namespace: str, id: str) -> Response:
