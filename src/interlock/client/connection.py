@@ -16,7 +16,7 @@ from interlock.model.json import Json
 
 T = TypeVar("T")
 
-_PAUSES: Final = (0.1, 0.3, 1.0, 2.0)
+_PAUSES: Final = (0.1, 0.3, 1.0, 2.0, 4.0, 8.0)
 """Seconds between tries; a server that restarts is back within them."""
 _LONGEST_PAUSE: Final = 10.0
 _AGAIN: Final = frozenset({429, 502, 503, 504})

@@ -23,7 +23,7 @@ from interlock.server.sessions import Sessions
 LOCAL: Final = Principal(name="local", role=Role.ADMIN, namespaces=None)
 
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-_OPEN_SECONDS: Final = 5.0
+_OPEN_SECONDS: Final = 1.0
 """How long it is believed that the store has no key: so long does the first one take to count."""
 _LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
