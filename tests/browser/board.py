@@ -24,12 +24,12 @@ CSRF = "proof"
 
 @dataclass
 class Board:
-    """`url`: where pages are. Change `principal` to be somebody else."""
+    """`url`: where pages are. Change `principal` to be somebody else, None for nobody."""
 
     session: Session
     app: FastAPI
     gateway: Gateway
-    principal: Principal = field(default_factory=lambda: Principal("ann", Role.OPERATOR, None))
+    principal: Principal | None = field(default_factory=lambda: Principal("ann", Role.OPERATOR, None))
     url: str = ""
 
 
@@ -45,7 +45,8 @@ async def mounted(folder: Path, *, node: bool = True) -> AsyncIterator[Board]:
         board = Board(session, FastAPI(), gateway)
 
         async def sign_in(request: Request) -> None:
-            request.state.principal, request.state.csrf = board.principal, CSRF
+            if board.principal is not None:
+                request.state.principal, request.state.csrf = board.principal, CSRF
 
         board.app.include_router(dashboard.router(gateway), dependencies=[Depends(sign_in)])
         yield board

@@ -117,6 +117,17 @@ async def test_page_goes_on_when_the_server_was_away(board: Board, browser: Brow
         await expect(page.locator("#part-head .badge")).to_contain_text("suspended")
 
 
+async def test_list_catches_up_with_what_happened_while_the_server_was_away(board: Board, browser: Browser) -> None:
+    await waiting(board)
+    async with looking(browser, board, "/ui/runs?status=waiting") as page:
+        board.gateway.closing.set()
+        await expect(page.locator("#link")).to_have_attribute("data-state", "off")
+        await board.session.cancel(await board.session.find("bank", "s"), None)
+        await samples.settled(board.session, "s", RunStatus.CANCELLED, namespace="bank")
+        board.gateway.closing.clear()
+        await expect(page.locator("#rows tr")).to_have_count(0)
+
+
 # -- it can be used --------------------------------------------------------------------------------------------------
 
 

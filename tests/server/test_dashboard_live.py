@@ -48,6 +48,7 @@ async def of_run(
 ) -> AsyncIterator[Stream]:
     session = board.session
     watched = Watched(session, await session.find(namespace, id))
+    assert board.principal is not None
     items = live.of_run(
         session, Drawings(), watched, board.principal, run.Asked(**asked), csrf=CSRF, seq=seq, grows=True
     )
@@ -56,8 +57,10 @@ async def of_run(
 
 
 @contextlib.asynccontextmanager
-async def of_runs(board: Board, **asked: Any) -> AsyncIterator[Stream]:
-    items = live.of_runs(board.session, runs.Asked(**asked))
+async def of_runs(board: Board, seen: str | None = None, **asked: Any) -> AsyncIterator[Stream]:
+    wanted = runs.Asked(**asked)
+    mark = runs.seen((await runs.page(board.session, wanted)).lines)
+    items = live.of_runs(board.session, wanted, mark if seen is None else seen)
     async with contextlib.aclosing(items):
         stream = Stream(items)
         await stream.until("ready")
@@ -136,6 +139,19 @@ async def test_run_that_its_filter_does_not_fit_any_more_stays_and_is_told(board
         data = await stream.until("row")
         assert data["id"] == f"run-{row.run}"
         assert "cancelled" in data["html"]
+
+
+async def test_list_is_told_what_changed_before_its_stream_began(board: Board) -> None:
+    await samples.start(board.session, samples.SLEEPER, "s")
+    await samples.settled(board.session, "s", RunStatus.WAITING, namespace="bank")
+    before = runs.seen((await runs.page(board.session, runs.Asked())).lines)
+    assert before in (await runs.page(board.session, runs.Asked())).stream
+    await board.session.cancel(await board.session.find("bank", "s"), None)
+    await samples.settled(board.session, "s", RunStatus.CANCELLED, namespace="bank")
+    for older, name in ((None, "new"), ("~", "row")):
+        async with of_runs(board, before, before=older) as stream:
+            assert [item.name for item in stream.seen] == [name, "ready"]
+            assert "cancelled" in stream.seen[0].data["html"]
 
 
 async def test_older_page_is_not_told_of_new_runs(board: Board) -> None:

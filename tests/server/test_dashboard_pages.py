@@ -211,6 +211,12 @@ async def test_names_and_values_that_mean_harm_are_text(board: Board, http: http
     assert "Step <script>alert(2)" in (await page(http, step)).text
 
 
+async def test_page_of_an_error_needs_nobody(board: Board, http: httpx.AsyncClient) -> None:
+    """Static files are served to whoever asks."""
+    board.principal = None
+    assert "There is nothing here" in (await page(http, "/ui/static/x.css", 404)).text
+
+
 @pytest.mark.parametrize(
     "path", ["/ui/runs/shop/nothing", "/ui/runs/nowhere/order", "/ui/static/../routes.py", "/ui/static/x.css"]
 )

@@ -67,13 +67,20 @@ def rung(session: Session, mask: int) -> Iterator[asyncio.Event]:
         end()
 
 
-async def of_runs(session: Session, wanted: runs.Asked) -> AsyncIterator[Item]:
-    """Tell how a list of runs changes: `row` for one that is shown, `new` for one that came."""
+async def of_runs(session: Session, wanted: runs.Asked, seen: str) -> AsyncIterator[Item]:
+    """Tell how a list of runs changes: `row` for one that is shown, `new` for one that came, or may have been shown before.
+
+    `seen`: the mark of what the page showed when it was made; if that has changed since, all is told.
+    """
     changes, shown = Changes(), dict[str, runs.Line]()
     with rung(session, _LISTED) as event:
-        for line in (await runs.page(session, wanted)).lines:
-            changes.changed(line.run, _row(line))
+        first = (await runs.page(session, wanted)).lines
+        for line in reversed(first):
+            html = _row(line)
+            changes.changed(line.run, html)
             shown[line.run] = line
+            if seen != runs.seen(first):
+                yield Item("row" if wanted.before else "new", {"id": _row_id(line), "html": html})
         yield Item("ready", {})
         while True:
             await _wait(event, _NET_SECONDS)

@@ -27,6 +27,7 @@ from interlock.server.dashboard.pages.graph import Drawings
 from interlock.server.dashboard.pages.run import Watched
 from interlock.server.dashboard.rendering import MEDIA_TYPES, assets, render
 from interlock.server.gateway import Gateway
+from interlock.server.sessions import COOKIE
 from interlock.store.ports import RunRow
 
 THEME: Final = "interlock_theme"
@@ -61,6 +62,7 @@ class Frame:
     who: str
     role: str
     theme: str
+    can_sign_out: bool = False
     message: str = ""
 
 
@@ -120,7 +122,7 @@ def router(gateway: Gateway) -> APIRouter:
     @routes.get("/ui/stream/runs")
     async def stream_of_runs(request: Request) -> Response:
         wanted = runs.visible(_principal(request), runs.asked(request.query_params.multi_items()))
-        return streams.stream(gateway, live.of_runs(gateway.session, wanted))
+        return streams.stream(gateway, live.of_runs(gateway.session, wanted, request.query_params.get("seen", "")))
 
     @routes.get("/ui/stream/runs/{namespace}/{id:path}")
     async def stream_of_run(request: Request, namespace: str, id: str) -> Response:
@@ -192,13 +194,16 @@ def _number(request: Request, name: str) -> int:
 
 
 def _frame(request: Request, section: str, message: str = "") -> Frame:
-    principal = _principal(request)
+    principal: Principal | None = getattr(
+        request.state, "principal", None
+    )  # nobody in particular asks for a static file
     theme = request.cookies.get(THEME, "")
     return Frame(
         section=section,
-        who=principal.name,
-        role=str(principal.role),
+        who="" if principal is None else principal.name,
+        role="" if principal is None else str(principal.role),
         theme=theme if theme in _THEMES else "",
+        can_sign_out=COOKIE in request.cookies,
         message=message,
     )
 

@@ -43,7 +43,7 @@ class Told:
 
     def __init__(self) -> None:
         self.story = Story()
-        self.lines: deque[Line] = deque(maxlen=LINES)
+        self._last: deque[tuple[int, str, Event]] = deque(maxlen=LINES)
         self.count = 0
         self.at = 0.0
         """When the last of it happened, in UTC seconds."""
@@ -60,7 +60,11 @@ class Told:
             self._keep(event)
         for name, event in lifecycle(news):
             self.count += 1
-            self.lines.append(_line(self.count, name, event))
+            self._last.append((self.count, name, event))
+
+    def lines(self) -> tuple[Line, ...]:
+        """Give the last lines of the history."""
+        return tuple(_line(*each) for each in self._last)
 
     @property
     def is_over(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -29,6 +30,7 @@ from interlock.store.ports import LogLine, RunRow
 
 LOG_PAGE: Final = 500
 _READ: Final = 500
+_TOLD: Final = 500
 _MOST_STRANDED: Final = 1_000
 
 Href = Callable[[str], str]
@@ -105,7 +107,10 @@ class Watched:
         session, before = self._session, (self.row.status, self.row.seq, self.seq)
         self.row = await session.find(self.row.namespace, self.row.id)
         while rows := await session.store.journal.history(self.row.run, self.seq, _READ):
-            self.told.tell(await session.rows.events(self.row.run, rows, session.store.journal))
+            found = await session.rows.events(self.row.run, rows, session.store.journal)
+            for start in range(0, len(found), _TOLD):
+                self.told.tell(found[start : start + _TOLD])
+                await asyncio.sleep(0)  # a long history is read beside everything else that this process does
             self.seq = rows[-1].seq
         return (self.row.status, self.row.seq, self.seq) != before
 
@@ -117,6 +122,7 @@ async def page(session: Session, drawings: Drawings, watched: Watched, principal
     href = _selecting(where)
     has_ended = row.status in ENDED_RUN
     reached = timeline.settled(told.story, ended=has_ended)
+    lines = told.lines()
     drawing = await drawings.drawing(session, row.definition)
     by_path = {step.path: step for step in reached}
     pieces = await session.store.views.logs(row.run, asked.log, LOG_PAGE, asked.step or None)
@@ -141,8 +147,8 @@ async def page(session: Session, drawings: Drawings, watched: Watched, principal
         else None,
         input=values.payload(told.value),
         output=values.payload(output),
-        lines=tuple(told.lines),
-        earlier=told.count - len(told.lines),
+        lines=lines,
+        earlier=told.count - len(lines),
         log=log,
         log_more=f"{where}?{urlencode({'step': asked.step, 'log': last})}#log" if is_full else "",
         stream=f"/ui/stream/runs{where.removeprefix('/ui/runs')}?"

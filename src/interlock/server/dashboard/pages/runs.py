@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -179,15 +180,21 @@ async def page(session: Session, wanted: Asked) -> RunsPage:
     """Give the page that an address asks for."""
     found, stranded = await rows(session, wanted)
     now = session.clock.now()
-    query = wanted.query
+    lines = tuple(line(row, now, stranded.get(row.run)) for row in found)
     return RunsPage(
         asked=wanted,
-        lines=tuple(line(row, now, stranded.get(row.run)) for row in found),
+        lines=lines,
         filters=tuple(_filter(wanted, state) for state in STATUSES),
         older=replace(wanted, before=found[-1].run).href if len(found) == PAGE else "",
         newest=replace(wanted, before=None).href if wanted.before else "",
-        stream=f"/ui/stream/runs?{query}" if query else "/ui/stream/runs",
+        stream=f"/ui/stream/runs?{wanted.query}&seen={seen(lines)}",
     )
+
+
+def seen(lines: Sequence[Line]) -> str:
+    """Give a short mark of what a page shows, so that its stream can tell what changed before it began."""
+    told = "\0".join(f"{each.run} {each.word} {each.what} {each.progress}" for each in lines)
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
 def _filter(wanted: Asked, state: str) -> Filter:

@@ -174,4 +174,12 @@ def _told(token: TokenView, name: str, kind: Any) -> Any:
 
 
 def _text(value: Json) -> str:
-    return value if isinstance(value, str) else "" if value is None else values.summary(value)
+    match value:
+        case None:
+            return ""
+        case str():
+            return value
+        case list() if all(isinstance(each, str) for each in value):
+            return ", ".join(value)
+        case _:
+            return values.summary(value)

@@ -115,6 +115,19 @@
   };
   if (rows) setInterval(() => { if (unseen.length) showUnseen(); }, 500);
 
+  // After a stream broke, rows may have changed that do not fit the filter any more, which no stream tells.
+  let wasLive = false;
+  const refresh = async () => {
+    const answer = await fetch(location.href);
+    if (!answer.ok) return;
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("rows");
+    rows.innerHTML = fresh ? fresh.innerHTML : "";
+    unseen = [];
+    showNews();
+    enable(rows);
+    count();
+  };
+
   // -- the stream ----------------------------------------------------------------------------------------------------
   const link = find("link");
   const show = (state, text) => {
@@ -123,7 +136,11 @@
     write(link.lastElementChild, text);
   };
   const handlers = {
-    ready: () => show("on", "live"),
+    ready: () => {
+      show("on", "live");
+      if (wasLive && rows) refresh();
+      wasLive = true;
+    },
     part: ({ id, html }) => put(id, html),
     row: ({ id, html }) => put(id, html),
     new: arrive,
@@ -142,16 +159,32 @@
     },
     gone: () => { source.close(); show("off", "not live: reload the page"); },
   };
+  const stream = document.body.dataset.stream;
   let source;
-  const listen = (address) => {
+  let last = "";
+  const listen = () => {
+    const address = new URL(stream, location.href);
+    if (last) address.searchParams.set("log", last);
     source = new EventSource(address);
     for (const [name, handle] of Object.entries(handlers)) {
-      source.addEventListener(name, (event) => handle(JSON.parse(event.data)));
+      source.addEventListener(name, (event) => {
+        last = event.lastEventId || last;
+        handle(JSON.parse(event.data));
+      });
     }
     source.addEventListener("error", () => show("off", "not live"));
   };
   enable(document);
-  if (document.body.dataset.stream) listen(document.body.dataset.stream);
+  if (stream) listen();
+
+  // A browser keeps few connections to one server: a page that nobody has looked at for a minute gives its own back.
+  let leaving;
+  document.addEventListener("visibilitychange", () => {
+    clearTimeout(leaving);
+    if (!stream) return;
+    if (document.hidden) leaving = setTimeout(() => source.close(), 60000);
+    else if (source.readyState === EventSource.CLOSED) listen();
+  });
   const log = document.querySelector(".log");
   const graph = find("part-graph");
   const node = graph && (graph.querySelector("[aria-current]") || graph.querySelector(".s-faulted, .s-running, .s-waiting"));
