@@ -23,7 +23,7 @@ from interlock.handshake.sender import Accepted, Alive, Answer, Postponed, Refus
 from interlock.model import callback as callbacks
 from interlock.model.callback import Callback
 from interlock.secrets.keeper import Keeper
-from interlock.service import Clock, Service
+from interlock.service import RESTING_SECONDS, Clock, Service
 from interlock.store.ports import ClaimedDelivery, DeliveryState, Sent, Store, news
 
 AT_ONCE: Final = 16
@@ -138,7 +138,7 @@ class Courier(Service):
         due = await self._store.deliveries.next_due()
         self._expects = due is not None
         if due is None:
-            return _LOOK_SECONDS
+            return RESTING_SECONDS
         if due > now:
             return min(due - now, _LOOK_SECONDS)
         for claimed in await self._store.deliveries.claim(self._node, room, now, now + CLAIM_SECONDS):
@@ -259,6 +259,7 @@ class Courier(Service):
                 run=claimed.run,
                 attempts=claimed.attempts,
                 status=answer.status,
+                problem=problem,
                 seconds=seconds,
                 age_seconds=now - claimed.created_at,
             )
