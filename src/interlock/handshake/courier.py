@@ -75,6 +75,7 @@ class Courier(Service):
         self._own = own
         self._woken = asyncio.Event()
         self._expects = True
+        self._stopping = False
         self._sending: set[asyncio.Task[None]] = set()
         self._task: asyncio.Task[None] | None = None
         self._unlisten: list[Callable[[], None]] = []
@@ -82,6 +83,7 @@ class Courier(Service):
     async def start(self) -> None:
         bell = self._store.bell
         self._unlisten = [bell.listen(self.look, news.DELIVERIES), bell.listen(self._ended, news.ENDS)]
+        self._stopping = False
         self._task = asyncio.create_task(self._repeat(), name="courier")
 
     async def stop(self) -> None:
@@ -90,6 +92,10 @@ class Courier(Service):
             end()
         task, self._task = self._task, None
         if task is not None:
+            # Not cancelled at once: what a claim has taken by then would be sent by nobody until the claim is over.
+            self._stopping = True
+            self._woken.set()
+            await asyncio.wait({task}, timeout=_STOP_SECONDS)
             task.cancel()
             await asyncio.wait({task})
         await self._look_once_more()
@@ -123,7 +129,7 @@ class Courier(Service):
             self._woken.set()
 
     async def _repeat(self) -> None:
-        while True:
+        while not self._stopping:
             self._woken.clear()
             wait = _LOOK_SECONDS
             try:
@@ -132,7 +138,7 @@ class Courier(Service):
                 telemetry.emit("loop.failed", loop="courier", error=error)
             # Not wait_for: in Python 3.11 it loses a cancellation that comes as the event is set.
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(wait):
+                async with asyncio.timeout(0.0 if self._stopping else wait):
                     await self._woken.wait()
             await asyncio.sleep(_SPACING_SECONDS)
 

@@ -427,6 +427,29 @@ async def test_what_came_due_last_is_told_before_the_courier_leaves(world: World
     assert (await world.row()).state is DeliveryState.DELIVERED
 
 
+async def test_what_is_being_claimed_when_the_courier_stops_is_sent(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.begin()
+    await world.end()
+    claim, reached, go_on = world.store.deliveries.claim, asyncio.Event(), asyncio.Event()
+
+    async def slow(*given: Any, **more: Any) -> Any:
+        taken = await claim(*given, **more)
+        reached.set()
+        await go_on.wait()
+        return taken
+
+    monkeypatch.setattr(world.store.deliveries, "claim", slow)
+    await world.courier.start()
+    await reached.wait()
+    stopping = asyncio.create_task(world.courier.stop())
+    await asyncio.sleep(0)
+    go_on.set()
+    await stopping
+    assert (await world.row()).state is DeliveryState.DELIVERED
+
+
 async def test_receiver_that_hangs_is_left_behind_when_the_courier_stops(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
