@@ -20,9 +20,9 @@ _ENDED = (TokenState.COMPLETED, TokenState.FAILED)
 class Reported:
     """What became of a report.
 
-    `state`: how the token stands, such as "completed". `run`: the key of the run that goes on, `run_id` and `namespace`: by
-    which people know it. `step`: the path of its step. `applied`: False when the same outcome was reported before, which is as
-    good.
+    `state`: how the token stands, such as "completed". `run`: the key of the run that goes on. `run_id` and `namespace`: by
+    which people know it. `step`: the path of its step. `applied`: False when the same outcome was reported before, which is
+    as good.
     """
 
     state: str
@@ -39,7 +39,8 @@ class Alive:
 
     `run`: the key of the run that waits. `step`: the path of its step. `cancel_requested`: stop, since nobody will
     want the result. `reason`: why. `expires_at`: until when the token may be used, UTC seconds, None for ever.
-    `silent_at`: when the next sign of life is due at the latest, UTC seconds, None for never.
+    `silent_at`: when the next sign of life is due at the latest, UTC seconds, None for never. `run_id` and `namespace`: by
+    which people know the run.
     """
 
     run: str
@@ -62,7 +63,7 @@ class TokenView:
     may be silent, None for ever. `progress`: of the work, such as {"fraction": 0.5}. `detail`: what else its holder
     told. `completed_at`: when it was reported. `completed_by`: by whom. `reason`: why nobody waits for it any more.
     `to` and `question`: who is asked what. `schema`: what a result must fit. `operations`: what it may be used for,
-    all when empty.
+    all when empty. `run_id` and `namespace`: by which people know the run; empty in lists of one run.
     """
 
     id: str
