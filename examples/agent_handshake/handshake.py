@@ -2,9 +2,9 @@
 
     python examples/agent_handshake/handshake.py
 
-Four processes: `interlock up`, this program, which starts a run and keeps the agents' desk, and the agents, a shell script that
-knows nothing but curl. The desk answers the step at once, so nothing waits for the agent: neither a thread nor a
-connection. The token that it was handed stays good for the second agent, since it belongs to the step and not to who holds it.
+Four processes: `interlock up`; this program, which starts a run and keeps the agents' desk; and two agents, a shell script
+that knows nothing but curl. The desk answers the step at once, so nothing waits for the agent: neither a thread nor a
+connection. The token that was handed out stays good for the second agent: it belongs to the step, not to who holds it.
 """
 
 # ruff: noqa: T201 (an example tells what happens)
