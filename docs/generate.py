@@ -18,7 +18,9 @@ from typing import Any
 
 import interlock
 from interlock import errors, sync, testing
+from interlock.app.deliveries import Deliveries, Delivery
 from interlock.app.tokens import Alive, Reported, Tokens, TokenView
+from interlock.client.groups import RemoteLocks, RemoteMemory, RemoteTokens
 from interlock.coord.balancer import Assignment, LoadBalancer
 from interlock.coord.cell import Cell, Change, Outcome
 from interlock.coord.heartbeats import HeartbeatMonitor
@@ -93,6 +95,7 @@ _SECTIONS: dict[str, list[str]] = {
     "Within a workflow: values that stay": ["now", "random", "uuid", "patched"],
     "Within a workflow: showing": ["set_progress", "set_status", "set_attributes"],
     "In a program": ["Interlock", "Run"],
+    "Of a server": ["Client"],
 }  # fmt: skip
 _HIDDEN = {"session", "source", "digest", "budgets", "plan"}  # between the parts of Interlock
 _SENTENCE = re.compile(r"(?:(?<=[.;] )|\A)(?=`\w+`(?:, `\w+`)*(?: and `\w+`)?:)")
@@ -111,6 +114,12 @@ def page() -> str:
                 parts += _class("Reported", Reported)
                 parts += _class("Alive", Alive)
                 parts += _class("TokenView", TokenView)
+                parts += _class("Interlock.deliveries", Deliveries)
+                parts += _class("Delivery", Delivery)
+            if name == "Client":
+                parts += _class("Client.tokens", RemoteTokens)
+                parts += _class("Client.locks", RemoteLocks)
+                parts += _class("Client.memory", RemoteMemory)
     parts.append(_COORDINATION)
     parts += entry("Coordination", interlock.Coordination)
     for value, without in _PARTS:
@@ -167,7 +176,7 @@ def _class(name: str, value: type) -> list[str]:
     if dataclasses.is_dataclass(value):
         lines += [*_described(name, value, _fields(value)), *_methods(name, value)]
         return lines
-    made = "__init__" in vars(value) and name in ("Interlock", "Coordination")
+    made = "__init__" in vars(value) and name in ("Interlock", "Client", "Coordination")
     lines += [*_described(name, value, {}), *(_function(name, vars(value)["__init__"], "") if made else [])]
     return [*lines, *_attributes(value), *_methods(name, value)]
 

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from interlock.app.interlock import Interlock
     from interlock.app.run import Run
+    from interlock.client.client import Client
     from interlock.coord.coordination import Coordination
     from interlock.errors import (
         Conflict,
+        Denied,
         InterlockError,
         Invalid,
         LeaseLost,
@@ -55,9 +57,10 @@ from interlock.version import VERSION as __version__
 _WHERE = {
     "interlock.app.interlock": ["Interlock"],
     "interlock.app.run": ["Run"],
+    "interlock.client.client": ["Client"],
     "interlock.coord.coordination": ["Coordination"],
     "interlock.errors": [
-        "Conflict", "InterlockError", "Invalid", "LeaseLost", "LockError", "NotFound", "RunCancelled", "RunFaulted",
+        "Conflict", "Denied", "InterlockError", "Invalid", "LeaseLost", "LockError", "NotFound", "RunCancelled", "RunFaulted",
         "StepFailed", "StepLost", "StepTimeout", "SyncError", "WorkerError",
     ],
     "interlock.flow.python.durable": [
@@ -72,11 +75,11 @@ _WHERE = {
 _MODULES = {name: module for module, names in _WHERE.items() for name in names}
 
 __all__ = [
-    "Conflict", "Coordination", "Interlock", "InterlockError", "Invalid", "LeaseLost", "Limit", "LockError", "NotFound",
-    "Rate", "Retries", "Run", "RunCancelled", "RunFaulted", "Step", "StepContext", "StepFailed", "StepLost", "StepTimeout",
-    "SyncError", "Token", "WorkerError", "Workflow", "__version__", "continue_as_new", "gather", "now", "patched",
-    "random", "run_workflow", "set_attributes", "set_progress", "set_status", "sleep", "sleep_until", "step",
-    "step_context", "token", "uuid", "wait_for_event", "workflow",
+    "Client", "Conflict", "Coordination", "Denied", "Interlock", "InterlockError", "Invalid", "LeaseLost", "Limit",
+    "LockError", "NotFound", "Rate", "Retries", "Run", "RunCancelled", "RunFaulted", "Step", "StepContext",
+    "StepFailed", "StepLost", "StepTimeout", "SyncError", "Token", "WorkerError", "Workflow", "__version__",
+    "continue_as_new", "gather", "now", "patched", "random", "run_workflow", "set_attributes", "set_progress",
+    "set_status", "sleep", "sleep_until", "step", "step_context", "token", "uuid", "wait_for_event", "workflow",
 ]  # fmt: skip
 
 

@@ -7,6 +7,7 @@
     │   └── Misfit              a Python value does not fit its annotation, or cannot be stored
     ├── NotFound           the named thing does not exist                  exit 2
     │   └── TokenUnknown        no such token here, whatever it looks like
+    ├── Denied             a server knows the caller not, or gives it no right    exit 2
     ├── Conflict           another writer was first, or the state forbids it   exit 2
     │   ├── StaleEpoch          the run moved on; stop at once
     │   ├── LockError           a lock is not the caller's; `code` says why
@@ -70,6 +71,12 @@ class Misfit(Invalid, TypeError):
 
 class NotFound(InterlockError):
     """The named thing does not exist."""
+
+    exit_code = 2
+
+
+class Denied(InterlockError):
+    """A server does not know who asks, or gives that one no right to what is asked."""
 
     exit_code = 2
 

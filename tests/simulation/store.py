@@ -18,8 +18,10 @@ from interlock import errors
 from interlock.store.ports import (
     TRANSACTION_SECONDS,
     Cells,
+    Deliveries,
     Joined,
     Journal,
+    Keys,
     Locks,
     Nodes,
     Queue,
@@ -204,8 +206,10 @@ class SimulatedStore:
         self.queue: Final = cast("Queue", _Port("queue", store.queue, line))
         self.graphs: Final = cast("TaskGraphs", _Port("graphs", store.graphs, line))
         self.cells: Final = cast("Cells", _Port("cells", store.cells, line))
+        self.keys: Final = cast("Keys", _Port("keys", store.keys, line))
         self.locks: Final = cast("Locks", _Port("locks", store.locks, line))
         self.nodes: Final = cast("Nodes", _Port("nodes", store.nodes, line))
+        self.deliveries: Final = cast("Deliveries", _Port("deliveries", store.deliveries, line))
         self.tokens: Final = cast("Tokens", _Port("tokens", store.tokens, line))
         self.upkeep: Final = cast("Upkeep", _Port("upkeep", store.upkeep, line))
         self.views: Final = cast("Views", _Port("views", store.views, line))

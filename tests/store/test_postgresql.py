@@ -29,6 +29,7 @@ from interlock.store.ports import (
     GraphTask,
     LimitSet,
     NewCached,
+    NewDelivery,
     NewEvent,
     NewMemo,
     NewSubscription,
@@ -186,7 +187,7 @@ async def test_tables_of_others_are_left_alone(postgres_server: postgres.Server)
 
 WHOLE = {
     "counts", "inbox_sweep", "inbox_oldest", "definitions_unused", "restored_tasks", "restored_running", "restored_runs",
-    "restored_leases", "restored_cells", "restored_changes",
+    "restored_leases", "restored_cells", "restored_changes", "restored_deliveries",
 }  # fmt: skip
 """Statements that read whole tables, and say so."""
 
@@ -215,8 +216,15 @@ def test_group_that_has_to_do_with_others_gets_the_whole_statement() -> None:
         {"forget_memos": True}, {"attributes": {"a": 1}}, {"attributes": {"a": None}}, {"revoked_tokens": [RevokedToken(token="x")]},
         {"tokens": [NewToken(token="x", effect=1, name="x")]}, {"tasks": [new_task(limits=["key"])]},
         {"cached": [NewCached(namespace="d", name="s", key="k", body=b"", expires_at=1.0)]}, {"limits": [LimitSet(name="key")]},
+        {"accept": new_run(callback=_caller())},
     ):  # fmt: skip
         assert database.prepared([batch(seq=1, **more)])[0] == whole
+
+
+def _caller() -> NewDelivery:
+    return NewDelivery(
+        delivery="d", namespace="d", kind="webhook", target="t", receiver="r", identity="i", sealed=b"", deadline=1.0
+    )
 
 
 async def test_commit_finds_its_runs_by_key_however_few_there_are_when_it_is_planned(
@@ -241,7 +249,7 @@ async def test_commit_finds_its_runs_by_key_however_few_there_are_when_it_is_pla
 
 
 _GROWN = re.compile(
-    r"(runs|run_keys|history|memos|tasks|logs|scopes|large_values|leases|inbox|attributes|tokens|cached|cells|cell_changes)(_other|_2\d+)?$"
+    r"(runs|run_keys|history|memos|tasks|logs|scopes|large_values|leases|inbox|attributes|tokens|cached|cells|cell_changes|deliveries|delivery_attempts)(_other|_2\d+)?$"
 )
 
 
@@ -261,6 +269,7 @@ _PARTIAL = (
     "runs_owned",
     "tasks_ready",
     "tasks_held",
+    "deliveries_due",
     "_run_idx",
     "_owner_idx",
     "_stored_at_idx",

@@ -1,15 +1,17 @@
-"""What happens when two processes meet over a token, a limit or a cached result: one is stopped between two statements."""
+"""What happens when two processes meet over a token, a key, a limit or a cached result: one is stopped between two statements."""
 
 from __future__ import annotations
 
 import asyncio
 
 import asyncpg
+import msgspec
 import pytest
 
+from interlock.model.access import Role
 from interlock.model.states import RunStatus
 from interlock.model.task import Done
-from interlock.store.ports import Batch, Completion, LimitSet, NewCached, NewToken, RevokedToken, TokenState
+from interlock.store.ports import Batch, Completion, KeyRow, LimitSet, NewCached, NewToken, RevokedToken, TokenState
 from interlock.store.sql.postgresql.store import PostgresStore
 from store.rows import accepting, batch, new_task
 from store.stops import committing, is_blocked, stopped
@@ -81,9 +83,30 @@ async def test_token_whose_completion_meets_the_commit_that_revokes_it_stays_com
     await revoking
     assert done is not None
     assert done.applied
-    assert await other.tokens.get("k1") == done.row
+    found = await other.tokens.get("k1")
+    assert found == msgspec.structs.replace(done.row, namespace="default", run_id="r1")
     await one.journal.sweep(0.0)
     assert len(await one.journal.inbox("n1")) == (0 if "ended" in ending else 1)
+
+
+# -- keys ------------------------------------------------------------------------------------------------------------
+
+
+async def test_key_that_two_revoke_at_once_is_revoked_by_one_of_them(two: Two, postgres_url: str) -> None:
+    one, other = two
+    new = KeyRow(id="k", name="ci", digest="", role=Role.ADMIN, namespaces=None, created_at=1.0, created_by="ann")
+    await one.keys.create(new, "ann", 1.0)
+    stop = stopped(one, one.keys, "key_get")
+    first = asyncio.create_task(one.keys.revoke("k", "ann", 2.0))
+    await stop.reached.wait()
+    second = asyncio.create_task(other.keys.revoke("k", "bob", 3.0))
+    await is_blocked(postgres_url)
+    stop.go_on.set()
+    assert [row and row.revoked_at for row in (await first, await second)] == [2.0, 2.0]
+    connection = await asyncpg.connect(postgres_url)
+    rows = await connection.fetch("SELECT actor FROM audit WHERE action = 'revoke-key'")
+    await connection.close()
+    assert [row["actor"] for row in rows] == ["ann"]
 
 
 # -- limits and cached results ---------------------------------------------------------------------------------------

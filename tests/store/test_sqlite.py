@@ -90,6 +90,13 @@ HOT = {
     "tokens_of_run": "tokens_of_run",
     "tokens_ages": "tokens_pending",
     "removal_tokens": "tokens_of_run",
+    "deliveries_claim": "deliveries_due",
+    "deliveries_next_due": "deliveries_due",
+    "deliveries_free": "deliveries_claimed",
+    "deliveries_waiting_page": "deliveries_waiting",
+    "deliveries_of_receiver": "deliveries_of_run",
+    "removal_deliveries": "deliveries_of_run",
+    "removal_delivery_attempts": "delivery_attempts_of_run",
     "cached_sweep": "cached_expiring",
     "limits_waited_for": "tasks_held",
     "cell_changes_page": "cell_changes_of_namespace",
@@ -101,7 +108,7 @@ HOT = {
 
 
 WHOLE = {"counts", "definitions_unused", "runs_ended_oldest", "restored_leases", "restored_numbers", "restored_running"} | {
-    "restored_runs", "restored_tasks", "restored_cells", "restored_changes",
+    "restored_runs", "restored_tasks", "restored_cells", "restored_changes", "restored_deliveries",
 }  # fmt: skip
 """Statements that read or write whole tables: for people, in a reader, or once after a restore."""
 
@@ -121,7 +128,7 @@ def test_statement_is_planned_with_an_index(name: str) -> None:
         step
         for step in plan
         if re.match(
-            r"SCAN (runs|history|memos|tasks|logs|scopes|large_values|leases|attributes|tokens|cached|cells|cell_changes)\b",
+            r"SCAN (runs|history|memos|tasks|logs|scopes|large_values|leases|attributes|tokens|cached|cells|cell_changes|deliveries|delivery_attempts)\b",
             step,
         )
     ]

@@ -6,6 +6,7 @@ import asyncio
 import inspect
 from typing import Any
 
+import msgspec
 import pytest
 
 from interlock.model.states import RunStatus
@@ -47,7 +48,7 @@ async def test_token_is_open_from_the_commit_that_asks_for_it(store: Store) -> N
     await store.journal.commit(accepting(tokens=[token(), token("k2", 2, 500.0)]))
     assert await store.tokens.get("k2") == TokenRow(
         token="k2", run="r1", effect=2, name="approval", state=TokenState.OPEN, outcome=None, digest=None,
-        expires_at=500.0, created_at=100.0, completed_at=None, completed_by=None,
+        expires_at=500.0, created_at=100.0, completed_at=None, completed_by=None, namespace="default", run_id="r1",
     )  # fmt: skip
     assert await state(store, "nothing") is None
     assert await store.journal.commit(batch(seq=7, tokens=[token("k3")])) is Committed.STALE
@@ -62,7 +63,8 @@ async def test_first_completion_counts_and_tells_the_run_once(store: Store, endi
     assert first.applied
     again = await complete(store, state=TokenState.FAILED, outcome=b'"no"', digest="other", actor="bob")
     assert again == Completion(row=first.row, applied=False)
-    assert await store.tokens.get("k1") == first.row
+    found = await store.tokens.get("k1")
+    assert found == msgspec.structs.replace(first.row, namespace="default", run_id="r1")
     assert (first.row.state, first.row.outcome, first.row.digest) == (ending, b'"yes"', "d")
     assert (first.row.completed_at, first.row.completed_by) == (150.0, "ann")
     assert await inbox(store) == [b'{"kind":"settled","effect":1,"outcome":"yes"}']
@@ -241,7 +243,7 @@ async def test_token_that_a_retry_asks_for_again_is_open_again(store: Store, bef
     row = await store.tokens.get("k1")
     assert row == TokenRow(
         token="k1", run="r1", effect=7, name="approval", state=TokenState.OPEN, outcome=None, digest=None,
-        expires_at=None, created_at=200.0, completed_at=None, completed_by=None,
+        expires_at=None, created_at=200.0, completed_at=None, completed_by=None, namespace="default", run_id="r1",
     )  # fmt: skip
     done = await complete(store, outcome=b'"late"')
     assert done is not None

@@ -15,6 +15,7 @@ import interlock
 from interlock import errors, sync
 from interlock.app.run import Run
 from interlock.app.tokens import Tokens
+from interlock.client import groups
 from interlock.coord.balancer import LoadBalancer
 from interlock.coord.heartbeats import HeartbeatMonitor
 from interlock.coord.lock import Lock
@@ -22,11 +23,16 @@ from interlock.coord.locks import LockManager
 from interlock.coord.memory import MemorySyncManager
 from interlock.coord.watch import Watch
 from interlock.coord.workers import WorkerRegistry
+from interlock.sync import client
 
 TWINS: list[tuple[type, type, dict[str, str | None]]] = [
     (interlock.Interlock, sync.Interlock, {"session": None, "open": None}),
     (Run, sync.Run, {}),
     (Tokens, sync.Tokens, {}),
+    (interlock.Client, sync.Client, {"url": None, "namespace": None}),
+    (groups.RemoteTokens, client.RemoteTokens, {}),
+    (groups.RemoteLocks, client.RemoteLocks, {}),
+    (groups.RemoteMemory, client.RemoteMemory, {}),
     (interlock.Coordination, sync.Coordination, {"store": None}),
     (LockManager, sync.LockManager, {"start": None, "stop": None}),
     (Lock, sync.Lock, {"released": None, "lost": None, "expired": None}),

@@ -31,12 +31,17 @@ async def send(app: Session, namespace: str, attributes: Mapping[str, Json], *, 
     Raises Invalid for what is no CloudEvent. Sending the same `source` and `id` again within a day changes nothing.
     `within`: the store of a transaction to join.
     """
-    try:
-        event = cloud_event.envelope(attributes, id=app.clock.uuid(), source=_SOURCE, now=app.clock.now())
-    except ValueError as error:
-        raise errors.Invalid(f"this is no CloudEvent: {error}") from None
+    event = checked(app, attributes)
     delivered = await (within or app.store).journal.send(exchange.sent(namespace, event), actor(), app.clock.now())
     return Sent(event=event, listeners=delivered)
+
+
+def checked(app: Session, attributes: Mapping[str, Json]) -> dict[str, Json]:
+    """Give the whole event that attributes make. Raises Invalid for what is no CloudEvent."""
+    try:
+        return cloud_event.envelope(attributes, id=app.clock.uuid(), source=_SOURCE, now=app.clock.now())
+    except ValueError as error:
+        raise errors.Invalid(f"this is no CloudEvent: {error}") from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

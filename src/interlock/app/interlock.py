@@ -20,6 +20,7 @@ from typing import Any, Final, ParamSpec, TypeVar, TypeVarTuple, Unpack, overloa
 
 from interlock import config, errors, telemetry
 from interlock.app import events
+from interlock.app.deliveries import Deliveries
 from interlock.app.node import ROLES
 from interlock.app.readiness import Readiness
 from interlock.app.run import Run
@@ -171,6 +172,7 @@ class Interlock:
         namespace: str | None = None,
         detach: bool = False,
         conn: Any = None,
+        callback: Json = None,
     ) -> Run[R]: ...
 
     async def start(  # type: ignore[misc]  # mypy takes a ParamSpec for more than keywords of any name
@@ -182,6 +184,7 @@ class Interlock:
         namespace: str | None = None,
         detach: bool = False,
         conn: Any = None,
+        callback: Json = None,
         **kwargs: Any,
     ) -> Run[Any]:
         """Start a run of a workflow with its arguments. It is durable when this returns, and begins at once.
@@ -190,7 +193,8 @@ class Interlock:
 
         `id`: the same id, workflow and arguments give the run that is there, also while it runs. `namespace`: instead of the
         workflow's. `detach`: whichever node comes first executes it. `conn`: a transaction of `transaction()`, with which the
-        run is accepted or not at all; whichever node comes first executes it.
+        run is accepted or not at all; whichever node comes first executes it. `callback`: whom to tell how the run ends,
+        `{"url": ..., "secret": ...}` or `{"temporal": {...}}`; it is durable with the run, and sealed.
         """
         if not isinstance(workflow, Workflow):
             raise errors.Invalid(f"{workflow!r} is no workflow; decorate it with @workflow, or use `start_definition`")
@@ -201,6 +205,7 @@ class Interlock:
             namespace=namespace or workflow.namespace,
             detach=detach or conn is not None,
             within=None if conn is None else conn.store,
+            callback=callback,
         )
         return self._run(started, workflow)
 
@@ -230,7 +235,13 @@ class Interlock:
         return [self._run(each, workflow) for each in started]
 
     async def start_definition(
-        self, definition: str | Path, input: Json = None, *, id: str | None = None, namespace: str | None = None
+        self,
+        definition: str | Path,
+        input: Json = None,
+        *,
+        id: str | None = None,
+        namespace: str | None = None,
+        callback: Json = None,
     ) -> Run[Json]:
         """Start a run of a document: the path of a YAML or JSON file, its text, or the published `namespace/name:version`.
 
@@ -238,7 +249,13 @@ class Interlock:
         """
         text, file = await self.session.document(definition, self.namespace)
         started = await self.session.start(
-            text, file=file, input=input, id=id, namespace=namespace, folder=Path(file).parent if file else None
+            text,
+            file=file,
+            input=input,
+            id=id,
+            namespace=namespace,
+            folder=Path(file).parent if file else None,
+            callback=callback,
         )
         return self._run(started, None)
 
@@ -307,6 +324,11 @@ class Interlock:
     def tokens(self) -> Tokens:
         """Completes what workflows wait for by `token()`."""
         return Tokens(self.session, self.namespace)
+
+    @property
+    def deliveries(self) -> Deliveries:
+        """Shows who was told how a run ended, and sends again what failed."""
+        return Deliveries(self.session, self.namespace)
 
     @contextlib.asynccontextmanager
     async def transaction(self, timeout: float = 5.0) -> AsyncIterator[Any]:

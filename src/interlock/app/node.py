@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 from typing import Final
 
 from interlock import errors
+from interlock.app.delivering import Delivering
 from interlock.app.graphs import Graphs
 from interlock.app.heap import Trim
 from interlock.app.performer import Performer
@@ -175,6 +176,7 @@ class Node(Service):
         self._standing = Standing(
             node, store, readiness or Readiness(lambda reasons: None), self._claims.refusals, self.asked_to_drain.set
         )
+        self._delivering = Delivering(node, settings, store, clock, secrets, lambda: self._membership.is_certain)
         self._housekeeping = Housekeeping(store, clock, settings.retention)
         self._expiry = Expiry(store, clock)
         self._stack = AsyncExitStack()
@@ -204,7 +206,7 @@ class Node(Service):
             self._logbook,
         ]
         if ENGINE in self._roles:
-            services += [self.engine, self._own_steps]
+            services += [self._delivering, self.engine, self._own_steps]
         if DISPATCHER in self._roles:
             services.append(self._dispatcher)
         services.append(self._recovery)
@@ -252,7 +254,7 @@ class Node(Service):
     def look(self) -> None:
         """Go on with what is due by now: somebody moved the clock."""
         self.engine.look()
-        for loop in (self._own_steps, self._dispatcher):
+        for loop in (self._own_steps, self._dispatcher, self._delivering):
             loop.look()
 
     def lose(self) -> None:

@@ -19,6 +19,7 @@ import msgspec
 from interlock import errors
 from interlock.app import garbage, loading, stranded
 from interlock.app.actor import actor
+from interlock.app.callers import Callers
 from interlock.app.definitions import Definitions
 from interlock.app.forking import Forker
 from interlock.app.graphs import Graphs
@@ -36,6 +37,7 @@ from interlock.engine.rows import Rows
 from interlock.flow.meaning import limits
 from interlock.flow.python import registry
 from interlock.flow.python.workflow import Workflow, is_program, program
+from interlock.model import callback as callbacks
 from interlock.model import event as events
 from interlock.model.event import Event
 from interlock.model.json import Json
@@ -61,20 +63,27 @@ class Session:
     """An open store and, once `bring_node` was called, a node of this process."""
 
     def __init__(
-        self, settings: Settings, store: Store, clock: Clock, probes: Probes = NONE, public_url: str = PUBLIC_URL
+        self, settings: Settings, store: Store, clock: Clock, probes: Probes = NONE, public_url: str | None = None
     ) -> None:
-        """`public_url`: where those who were given tokens find a server of this store."""
+        """`public_url`: where those who were given tokens find a server of this store; None: as the settings say."""
         self.settings = settings
         self._probes = probes
         self.store = store
         self.clock = clock
         self.rows = Rows(settings.payload.inline_bytes)
         self.graphs = Graphs(store)
-        self.secrets = Keeper(settings.store.url, settings.secrets, clock, os.environ, public_url)
+        self.secrets = Keeper(
+            settings.store.url,
+            settings.secrets,
+            clock,
+            os.environ,
+            public_url or settings.server.public_url or PUBLIC_URL,
+        )
         self._client = Client(settings.http, settings.payload.max_bytes)
         self.fetcher = Fetcher(Authenticator(self._client, clock), self.secrets, limits.configured(settings.limits))
         self._definitions = Definitions(settings, store, clock, self.graphs, self.fetcher)
-        self._starter = Starter(store, clock, self.rows, self._definitions)
+        callers = Callers(self.secrets, clock, settings.deliveries.deadline_seconds)
+        self._starter = Starter(store, clock, self.rows, self._definitions, callers)
         self._forker = Forker(store, clock, self.rows, self.graphs, self.secrets, self.history)
         self.node: Node | None = None
         self._collect_as_before: Callable[[], None] = lambda: None
@@ -87,7 +96,7 @@ class Session:
         *,
         clock: Clock | None = None,
         probes: Probes = NONE,
-        public_url: str = PUBLIC_URL,
+        public_url: str | None = None,
     ) -> AsyncIterator[Session]:
         """Open the store that the settings name; close it, and the node if one was brought, at the end."""
         store = await open_store(
@@ -197,16 +206,27 @@ class Session:
         namespace: str | None = None,
         folder: Path | None = None,
         detach: bool = False,
+        callback: Json = None,
     ) -> Started:
         """Accept a run of a document. With a node in this process the run begins here, else it waits for one.
 
-        The same id, definition and input give the run that is there. Raises InvalidDefinition, Conflict.
+        The same id, definition and input give the run that is there. `callback`: whom to tell how it ends, see
+        `model.callback`; with the run that is there it is told too. Raises InvalidDefinition, Conflict, Invalid.
         """
         if is_program(text):  # a Python workflow that was published: its text is the program's
             workflow = self._loaded(text, folder)
-            return await self.start_program(workflow, input, id=id, namespace=namespace, folder=folder, detach=detach)
+            return await self.start_program(
+                workflow, input, id=id, namespace=namespace, folder=folder, detach=detach, callback=callback
+            )
         return await self._starter.start(
-            None if detach else self.node, text, file=file, input=input, id=id, namespace=namespace, folder=folder
+            None if detach else self.node,
+            text,
+            file=file,
+            input=input,
+            id=id,
+            namespace=namespace,
+            folder=folder,
+            callback=callbacks.parse(callback),
         )
 
     def _loaded(self, source: str, folder: Path | None) -> Workflow[Any, Any]:
@@ -231,6 +251,7 @@ class Session:
         folder: Path | None = None,
         detach: bool = False,
         within: Store | None = None,
+        callback: Json = None,
     ) -> Started:
         """Accept a run of a Python workflow; the rest as for `start`. `within`: the store of a transaction to join.
 
@@ -240,7 +261,14 @@ class Session:
         _check_arguments(workflow, arguments)
         node = None if detach else self.node
         return await self._starter.start_program(
-            node, workflow, arguments, id=id, namespace=namespace, folder=folder, within=within
+            node,
+            workflow,
+            arguments,
+            id=id,
+            namespace=namespace,
+            folder=folder,
+            within=within,
+            callback=callbacks.parse(callback),
         )
 
     async def start_programs(

@@ -7,8 +7,9 @@ from typing import Final
 
 from interlock import errors, telemetry
 from interlock.app.readiness import STORE_AWAY, Readiness
+from interlock.engine import identity
 from interlock.service import Loop
-from interlock.store.ports import Store
+from interlock.store.ports import NodeState, Store
 
 _ROUND_SECONDS: Final = 5.0  # between looks: nobody is in such a hurry, and every one costs a read
 
@@ -41,3 +42,12 @@ class Standing(Loop):
             return False
         self._readiness.remove(STORE_AWAY)
         return False
+
+
+def standing(state: NodeState) -> str:
+    """Say how a node stands: live, draining, late (its lease ran out, nobody buried it yet) or left."""
+    if state.left_at is not None or state.lease_seconds is None:
+        return "left"
+    if state.lease_seconds <= 0 or identity.is_dead(state.node):
+        return "late"
+    return "live" if state.drain_at is None else "draining"

@@ -11,12 +11,14 @@ from typing import Any, Final
 import msgspec
 
 from interlock import errors
+from interlock.app.callers import Callers
 from interlock.app.definitions import Definitions
 from interlock.app.node import Node
 from interlock.engine.conclusion import Conclusion
 from interlock.engine.rows import Rows
 from interlock.flow.graph import Graph
 from interlock.flow.python.workflow import Workflow
+from interlock.model.callback import Callback
 from interlock.model.json import Json
 from interlock.model.payload import Payload
 from interlock.model.states import RunStatus
@@ -46,11 +48,12 @@ class Started:
 class Starter:
     """Accepts runs of documents."""
 
-    def __init__(self, store: Store, clock: Clock, rows: Rows, definitions: Definitions) -> None:
+    def __init__(self, store: Store, clock: Clock, rows: Rows, definitions: Definitions, callers: Callers) -> None:
         self._store = store
         self._clock = clock
         self._rows = rows
         self._definitions = definitions
+        self._callers = callers
 
     async def start(
         self,
@@ -62,15 +65,17 @@ class Starter:
         id: str | None = None,
         namespace: str | None = None,
         folder: Path | None = None,
+        callback: Callback | None = None,
     ) -> Started:
         """Accept a run of a document. It begins in `node`; None: it waits for whichever node will.
 
-        The same id, definition and input give the run that is there. Raises InvalidDefinition, Conflict.
+        The same id, definition and input give the run that is there. `callback`: whom to tell how it ends, stored with it.
+        Raises InvalidDefinition, Conflict, and Invalid for a callback without a store key to seal it.
         """
         folder = (folder or Path.cwd()).absolute()
         stored, graph, has_schedule = await self._definitions.defined(text, file, folder)
         new = self._new(stored, id, namespace, folder)
-        return await self._started(node, new, graph, Payload(input), has_schedule=has_schedule)
+        return await self._started(node, new, graph, Payload(input), callback, has_schedule=has_schedule)
 
     async def start_program(
         self,
@@ -82,6 +87,7 @@ class Starter:
         namespace: str | None = None,
         folder: Path | None = None,
         within: Store | None = None,
+        callback: Callback | None = None,
     ) -> Started:
         """Accept a run of a Python workflow; the rest as for `start`.
 
@@ -89,7 +95,7 @@ class Starter:
         """
         stored, graph = await self._definitions.program(workflow, within)
         new = self._new(stored, id, namespace, folder.absolute() if folder else os.getcwd())
-        return await self._started(node, new, graph, Payload(arguments), within=within)
+        return await self._started(node, new, graph, Payload(arguments), callback, within=within)
 
     async def start_programs(
         self,
@@ -147,12 +153,14 @@ class Starter:
         new: NewRun,
         graph: Graph,
         value: Payload,
+        callback: Callback | None,
         *,
         has_schedule: bool = False,
         within: Store | None = None,
     ) -> Started:
         if node is not None:
             node.refuse_if_short()
+        new = await self._callers.with_callback(new, callback)
         if node is not None and within is None:
             owned = msgspec.structs.replace(new, owner=node.row.node)
             conclusion = Conclusion()
@@ -161,7 +169,9 @@ class Starter:
             conclusion = None
             committed = await self._accept_only(within or self._store, new, value)
         if committed is Committed.EXISTS:
-            return await self._existing(within or self._store, new, value)
+            started = await self._existing(within or self._store, new, value)
+            await self._callers.join(within or self._store, started.run, started.namespace, callback)
+            return started
         return Started(
             run=new.run,
             namespace=new.namespace,

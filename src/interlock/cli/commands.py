@@ -14,7 +14,7 @@ from typing import Annotated, Any, TypeAlias
 import typer
 
 from interlock import errors
-from interlock.cli import locks, memory, operations, token
+from interlock.cli import deliveries, keys, locks, memory, operations, token
 from interlock.cli.options import options
 from interlock.cli.output import answer, note
 from interlock.version import VERSION
@@ -106,12 +106,18 @@ def run(
     input: InputOption = None,
     id: IdOption = None,
     detach: Annotated[bool, typer.Option("--detach", help="Store the run and return.")] = False,
+    callback: Annotated[
+        str | None,
+        typer.Option(
+            "--callback", metavar="FILE", help="Whom to tell how it ends: a file in JSON or YAML; - for standard input."
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> int:
     """Run a workflow and show it while it happens."""
     from interlock.cli import run as module
 
-    return _perform(module.run(workflow, input=input, id=id, detach=detach, as_json=as_json))
+    return _perform(module.run(workflow, input=input, id=id, detach=detach, callback=callback, as_json=as_json))
 
 
 @app.command()
@@ -397,4 +403,6 @@ def demo(
 operations.register(app)
 memory.register(app)
 locks.register(app)
+keys.register(app)
+deliveries.register(app)
 token.register(app)

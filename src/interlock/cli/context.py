@@ -8,7 +8,7 @@ import json
 import os
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,9 @@ from interlock.model.json import Json
 from interlock.store.open import is_there
 
 
-def settings() -> config.Settings:
-    """Give the settings in force for this command. Raises InvalidSettings."""
-    return config.load(flags(), os.environ, folder(), Path.home())
+def settings(more: Mapping[str, object] | None = None) -> config.Settings:
+    """Give the settings in force for this command; `more`: those that its own options set. Raises InvalidSettings."""
+    return config.load({**flags(), **(more or {})}, os.environ, folder(), Path.home())
 
 
 def flags() -> dict[str, object]:

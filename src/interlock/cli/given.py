@@ -37,6 +37,11 @@ def value(text: str, option: str) -> Json:
     return _decoded(text, option, f"; to read a file, write {option} @FILE")
 
 
+def callback(path: str | None) -> Json:
+    """Give what a file says about whom to tell how a run ends, None for nobody. Raises Invalid; no message quotes it."""
+    return None if path is None else _of_file(path)
+
+
 def arguments(text: str | None) -> dict[str, Json]:
     """Give the arguments of an expression, by name without `$`. Raises Invalid for what is no JSON object."""
     if text is None:

@@ -15,16 +15,15 @@ from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from interlock import errors
+from interlock.app import telling
 from interlock.app.session import Session
 from interlock.app.stranded import Stranded
 from interlock.app.tokens import Tokens
 from interlock.cli import context, given, glyphs, reporting, tree
 from interlock.cli.options import options
 from interlock.cli.output import answer, note
-from interlock.cli.result import described, fault_of, lines_of, rolled_back
+from interlock.cli.result import lines_of
 from interlock.model import duration, json
-from interlock.model.event import Completed, Event, Returned, Tolerated
-from interlock.model.fault import Fault
 from interlock.model.json import Json
 from interlock.model.payload import Payload
 from interlock.model.states import ENDED_RUN, RunStatus
@@ -62,7 +61,7 @@ async def list_(
             rows = await app.store.views.runs(options.namespace, plain, workflow, older, limit, attributes=attributes)
         now = app.clock.now()
     if as_json:
-        answer(json.encode([described(row, None) | _why(stranded.get(row.run)) for row in rows]).decode())
+        answer(json.encode([telling.described(row, None) | _why(stranded.get(row.run)) for row in rows]).decode())
     elif rows:
         _print_runs(rows, now, stranded)
         if len(rows) == limit:
@@ -92,7 +91,7 @@ def _why(stranded: Stranded | None) -> dict[str, Json]:
 def _print_runs(rows: Sequence[RunRow], now: float, stranded: Mapping[str, Stranded]) -> None:
     table = [("", "run", "workflow", "status", "started", "took", "")]
     for row in rows:
-        fault = fault_of(row)
+        fault = telling.fault_of(row)
         table.append(
             (
                 glyphs.glyph(row.status),
@@ -137,10 +136,10 @@ async def show(run: str, *, output: bool, as_json: bool) -> int:
             waiting = [asdict(view) for view in await Tokens(app, row.namespace).of_run(row.run)]
             told = {
                 "tokens": waiting,
-                "shown": _told_of_itself(row),
+                "shown": telling.of_itself(row),
                 "attributes": await app.store.views.attributes(row.run),
             }
-            answer(json.encode(_shown(row, value, story) | told | _why(next(iter(stranded), None))).decode())
+            answer(json.encode(telling.whole(row, value, story) | told | _why(next(iter(stranded), None))).decode())
         else:
             await _print_run(app, row, value, story)
     return 0
@@ -148,34 +147,6 @@ async def show(run: str, *, output: bool, as_json: bool) -> int:
 
 def _text(value: Payload) -> str:
     return value.value.rstrip("\n") if isinstance(value.value, str) else context.pretty(value.value)
-
-
-def _shown(row: RunRow, value: Payload | None, story: Story) -> Json:
-    steps = [
-        {
-            "path": step.path,
-            "name": step.name,
-            "status": step.status,
-            "began": step.began,
-            "ended": step.ended,
-            "visits": step.visits,
-            "attempts": step.attempts,
-            "error": None if step.fault is None else step.fault.described(),
-            "undo_error": None if step.undo_fault is None else step.undo_fault.described(),
-        }
-        for step in story.ordered()
-    ]
-    return (
-        described(row, value)
-        | rolled_back(story.rollback)
-        | {
-            "folder": row.folder,
-            "epoch": row.epoch,
-            "commits": row.seq,
-            "forked_from": row.origin,
-            "steps": steps,
-        }
-    )
 
 
 async def _print_run(app: Session, row: RunRow, value: Payload | None, story: Story) -> None:
@@ -189,7 +160,7 @@ async def _print_run(app: Session, row: RunRow, value: Payload | None, story: St
         ),
         Text(_origin(row, now), style="bright_black"),
     ]
-    own = [*_told_of_itself(row).items(), *(await app.store.views.attributes(row.run)).items()]
+    own = [*telling.of_itself(row).items(), *(await app.store.views.attributes(row.run)).items()]
     if own:
         lines.append(Text(", ".join(f"{name} {glyphs.value(told)}" for name, told in own)))
     graph = await app.graphs.graph(row.definition)
@@ -197,7 +168,7 @@ async def _print_run(app: Session, row: RunRow, value: Payload | None, story: St
     lines += tree.lines(story, graph, now, glyphs.width(screen), ended=row.status in ENDED_RUN, whole=True)
     for view in await Tokens(app, row.namespace).of_run(row.run):
         lines.append(Text(f"token of {view.step}: {reporting.told(view, now)}"))
-    fault = fault_of(row)
+    fault = telling.fault_of(row)
     if fault is not None:
         lines.append(Text(f"{fault.instance or '/'}: {fault}", style="red"))
     if value is not None:
@@ -209,12 +180,6 @@ async def _print_run(app: Session, row: RunRow, value: Payload | None, story: St
         lines.append(Text(hint, style="bright_black"))
     for line in lines:
         screen.print(line, soft_wrap=True)
-
-
-def _told_of_itself(row: RunRow) -> dict[str, Json]:
-    """Give what a run shows: progress from 0 to 1, a message, a status of its own."""
-    told = json.decode(row.shown) if row.shown else {}
-    return {name: told[name] for name in ("progress", "message", "status") if told.get(name) is not None}
 
 
 def _origin(row: RunRow, now: float) -> str:
@@ -252,41 +217,9 @@ async def history(run: str, *, as_json: bool) -> int:
     async with context.existing() as app:
         row = await app.find(options.namespace, run)
         for number, (name, event) in enumerate(lifecycle(await app.history(row.run)), 1):
-            told = _told(name, event)
-            answer(
-                json.encode(
-                    {"id": f"{row.run}/{number}", "type": name, "run": row.id, "namespace": row.namespace} | told
-                ).decode()
-                if as_json
-                else _event_line(name, told)
-            )
+            told = telling.happened(row, str(number), name, event)
+            answer(json.encode(told).decode() if as_json else _event_line(name, told))
     return 0
-
-
-def _told(name: str, event: Event) -> dict[str, Json]:
-    """Give what is told about an event under one of its names."""
-    if isinstance(event, Completed) and name == "step.started":
-        return {"at": event.since, "scope": event.scope, "path": event.path}
-    if name == "step.faulted" and isinstance(event, Returned):
-        assert event.failed is not None
-        fault = event.failed.fault.described()
-        return {"at": event.at, "path": event.path, "fault": fault, "failure": str(event.failed.failure)}
-    if name == "step.faulted" and not isinstance(event, Tolerated):
-        error = getattr(event, "fault", None)  # of what was done about it: caught, retried, the end of the run
-        assert isinstance(error, Fault)
-        return {"at": event.at, "path": error.instance, "fault": error.described()}
-    fields = {key: getattr(event, key) for key in event.__struct_fields__}
-    return {key: _plain(value) for key, value in fields.items() if value is not None}
-
-
-def _plain(value: object) -> Json:
-    match value:
-        case Payload():
-            return value.value
-        case Fault():
-            return value.described()
-        case _:
-            return value
 
 
 def _event_line(name: str, told: dict[str, Json]) -> str:

@@ -17,6 +17,7 @@ from interlock.cli.output import complain, discard, note
 INTERRUPTED: Final = 130
 
 _UsageError: Final[type[Any]] = typer.BadParameter.__bases__[0]  # Typer has no public name for it
+_OF_THE_PARSER: Final = "Value error, "  # which Typer writes before what is wrong with a choice
 _BEFORE_THE_COMMAND: Final = ("--store", "--namespace", "-n", "--debug", "--version")
 
 
@@ -74,7 +75,7 @@ def _explained_definition(error: errors.InvalidDefinition) -> int:
 
 def _usage(error: Any) -> str:
     """Say in one line what is wrong with a command line, and what shows how it goes."""
-    message = " ".join(error.format_message().split()).rstrip(".")
+    message = " ".join(error.format_message().split()).rstrip(".").replace(_OF_THE_PARSER, "")
     command = error.ctx.command_path if error.ctx is not None else "interlock"
     option = getattr(error, "option_name", None)
     if option in _BEFORE_THE_COMMAND and command != "interlock":

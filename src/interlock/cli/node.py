@@ -16,10 +16,10 @@ from interlock import errors, telemetry
 from interlock.app import loading
 from interlock.app.node import ROLES
 from interlock.app.serving import Serving, executing
+from interlock.app.standing import standing
 from interlock.cli import context, glyphs
 from interlock.cli.attend import INTERRUPTED
 from interlock.cli.output import answer, note, reserved
-from interlock.engine import identity
 from interlock.model import duration, json
 from interlock.store.ports import NodeState
 
@@ -30,9 +30,10 @@ _TOLD: Final = {
     "run.dropped", "attempt.adopted", "attempt.lost", "attempt.broken", "retention.pruned", "loop.failed",
     "python.step_in_finally", "worker.registered", "worker.listens", "worker.took", "worker.ended", "worker.drained",
     "worker.deregistered", "worker.recovered", "worker.lost", "worker.unheard", "worker.heartbeat_failed",
-    "worker.scan_failed", "worker.scan_works", "worker.no_context",
+    "worker.scan_failed", "worker.scan_works", "worker.no_context", "server.listens", "server.failed",
 }  # fmt: skip
 _WRONG: Final = {
+    "server.failed",
     "worker.lost",
     "worker.unheard",
     "worker.heartbeat_failed",
@@ -142,15 +143,6 @@ async def list_nodes(*, as_json: bool) -> int:
     else:
         note("no node has used this store yet; `interlock node` starts one")
     return 0
-
-
-def standing(state: NodeState) -> str:
-    """Say how a node stands: live, draining, late (its lease ran out, nobody buried it yet) or left."""
-    if state.left_at is not None or state.lease_seconds is None:
-        return "left"
-    if state.lease_seconds <= 0 or identity.is_dead(state.node):
-        return "late"
-    return "live" if state.drain_at is None else "draining"
 
 
 def _described(state: NodeState) -> dict[str, Any]:

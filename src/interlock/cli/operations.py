@@ -15,6 +15,7 @@ nodes = typer.Typer(help="List and drain the nodes of the store.", rich_markup_m
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module to the program."""
+    app.command()(up)
     app.command()(node)
     app.command()(worker)
     app.add_typer(nodes, name="nodes")
@@ -35,6 +36,28 @@ AppOption: TypeAlias = Annotated[
     list[str] | None,
     typer.Option("--app", metavar="MODULE", help="A module with Python workflows to import; may be given repeatedly."),
 ]
+
+
+def up(
+    app: AppOption = None,
+    roles: Annotated[
+        str, typer.Option("--roles", metavar="ROLES", help="What it does besides serving, separated by commas.")
+    ] = "engine,dispatcher,server",
+    listen: Annotated[
+        str | None,
+        typer.Option(
+            "--listen", metavar="HOST:PORT", help="Where it listens, also unix:PATH; 127.0.0.1:7070 if not set."
+        ),
+    ] = None,
+    for_: Annotated[
+        str | None, typer.Option("--for", metavar="DURATION", help="Drain after so long, such as 55m.")
+    ] = None,
+) -> int:
+    """Serve the HTTP API and the dashboard, and execute runs, until told to stop."""
+    from interlock.cli import node as nodes_module  # noqa: PLC0415 (start-up: help must not wait for the engine)
+    from interlock.cli import up as module  # noqa: PLC0415 (the same)
+
+    return _perform(module.up(app or [], roles, listen, nodes_module.seconds(for_)))
 
 
 def node(

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
-import msgspec
-
 from interlock.app.session import Session
+from interlock.app.telling import described, fault_of, rolled_back
 from interlock.cli import context, glyphs
 from interlock.cli.output import answer, discard, note, results
 from interlock.model import json
-from interlock.model.fault import Fault
 from interlock.model.json import Json
 from interlock.model.payload import Payload
 from interlock.model.states import RunStatus
 from interlock.model.story import Rollback
-from interlock.secrets.form import hidden
 from interlock.store.ports import RunRow
 
 EXIT: Final = {
@@ -71,39 +68,9 @@ def _print_output(row: RunRow, output: Json) -> None:
         answer(text)
 
 
-def described(row: RunRow, output: Payload | None) -> dict[str, Json]:
-    """Give a run as the JSON object that programs read. Times are UTC seconds."""
-    fault = fault_of(row)
-    return {
-        "id": row.id,
-        "namespace": row.namespace,
-        "workflow": row.workflow,
-        "version": row.version,
-        "status": row.status,
-        "partial": row.partial,
-        "started_at": row.started_at,
-        "ended_at": row.ended_at,
-        "output": None if output is None else output.value,
-        "error": None if fault is None else fault.described() | ({"code": fault.code} if fault.code else {}),
-    }
-
-
-def rolled_back(rollback: Rollback | None) -> dict[str, Json]:
-    """Give what JSON tells of a rollback; null for a run that undid nothing."""
-    if rollback is None:
-        return {"rollback": None}
-    failed = [{"path": path, "error": fault.described()} for path, fault in rollback.failed]
-    return {"rollback": {"undone": rollback.undone, "failed": failed}}
-
-
 def lines_of(rollback: Rollback) -> list[str]:
     """Say what a run undid and, one by one, what it could not undo."""
     failed = len(rollback.failed)
     found = [f"rollback: {rollback.undone} undone" + (f", {failed} failed" if failed else "")]
     found += [f"warning: {path} was not undone: {fault}" for path, fault in rollback.failed]
     return found
-
-
-def fault_of(row: RunRow) -> Fault | None:
-    """Give the error that a run faulted with, with `***` for secrets."""
-    return None if row.fault is None else msgspec.json.decode(hidden(row.fault.decode()), type=Fault)

@@ -21,9 +21,14 @@ from interlock.store.ports import RunRow
 _PAGE: Final = 500
 
 
-async def run(workflow: str, *, input: str | None, id: str | None, detach: bool, as_json: bool) -> int:
-    """Start a run, or find the one that has the id, and stay with it; `detach`: leave it to others."""
-    value = given.input(input)
+async def run(
+    workflow: str, *, input: str | None, id: str | None, detach: bool, callback: str | None = None, as_json: bool
+) -> int:
+    """Start a run, or find the one that has the id, and stay with it; `detach`: leave it to others.
+
+    `callback`: the file that says whom to tell how it ends.
+    """
+    value, caller = given.input(input), given.callback(callback)
     async with _executing(making=True) as (app, attention):
         folder = context.folder()
         python = loading.workflow(workflow, folder) if loading.is_reference(workflow) else None
@@ -34,10 +39,19 @@ async def run(workflow: str, *, input: str | None, id: str | None, detach: bool,
             await app.bring_node()
         space = options.namespace
         if python is not None:
-            started = await app.start_program(python, value, id=id, namespace=space, folder=folder, detach=elsewhere)
+            started = await app.start_program(
+                python, value, id=id, namespace=space, folder=folder, detach=elsewhere, callback=caller
+            )
         else:
             started = await app.start(
-                text, file=file, input=value, id=id, namespace=space, folder=folder, detach=elsewhere
+                text,
+                file=file,
+                input=value,
+                id=id,
+                namespace=space,
+                folder=folder,
+                detach=elsewhere,
+                callback=caller,
             )
         if started.has_schedule:
             note("the document has a schedule; `run` runs it once, now")

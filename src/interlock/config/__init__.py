@@ -17,6 +17,7 @@ from interlock.config.settings import (
     Python,
     Retention,
     Secrets,
+    Server,
     Settings,
     Store,
     Tokens,
@@ -25,5 +26,5 @@ from interlock.config.sources import RESERVED, Setting, explain, files, load
 
 __all__ = [
     "RESERVED", "Engine", "Expressions", "Http", "Limits", "Logs", "Node", "Payload", "Python", "Retention",
-    "Secrets", "Setting", "Settings", "Store", "Tokens", "explain", "files", "load",
+    "Secrets", "Server", "Setting", "Settings", "Store", "Tokens", "explain", "files", "load",
 ]  # fmt: skip

@@ -26,6 +26,12 @@ _SIZE_BYTES: Final = {
 }  # fmt: skip
 _DESTINATION: Final = re.compile(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):(\d{1,5})")
 
+_LISTEN: Final = re.compile(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):(\d{1,5})")
+_HIGHEST_PORT: Final = 65_535
+_URL: Final = re.compile(
+    r"https?://[A-Za-z0-9.-]+(:\d{1,5})?(/[A-Za-z0-9._~/-]*)?|https?://\[[0-9a-fA-F:]+\](:\d{1,5})?"
+)
+
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]+")  # what a `call` can name: neither a path nor a version
 _WORKFLOW: Final = re.compile(r"[A-Za-z0-9-]+/[A-Za-z0-9-]+")
 _FUNCTION: Final = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
@@ -108,6 +114,24 @@ def _destinations(value: object) -> Mapping[str, str]:
     ):
         raise ValueError('a map of host to address and port, such as {"api.example" = "127.0.0.1:8080"}')
     return {host.lower(): place for host, place in pairs.items()}
+
+
+def _listen(value: object) -> str:
+    text = _text(value)
+    if text.startswith("unix:") and len(text) > len("unix:"):
+        return text
+    if not (match := _LISTEN.fullmatch(text)) or int(match.group(2)) > _HIGHEST_PORT:
+        raise ValueError("HOST:PORT, such as 127.0.0.1:7070, or unix:PATH")
+    return text
+
+
+def _url_or_none(value: object) -> str:
+    if value in ("", None, "none"):
+        return ""
+    text = _text(value).rstrip("/")
+    if not _URL.fullmatch(text):
+        raise ValueError("a URL such as https://interlock.example, without a query")
+    return text
 
 
 def _event_loop(value: object) -> str:
@@ -348,11 +372,51 @@ class Secrets:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """The HTTP server of `interlock up`."""
+
+    listen: str = _setting(
+        "127.0.0.1:7070", _listen,
+        "Where it listens: HOST:PORT (port 0: any that is free), or unix:PATH. Loopback by default; elsewhere only once"
+        " there is an API key (`interlock keys create`).",
+    )  # fmt: skip
+    public_url: str = _setting(
+        "", _url_or_none,
+        "The address under which others reach it, such as https://interlock.example: it is written into callback URLs."
+        " Empty for the place where it listens.",
+    )  # fmt: skip
+    max_body_bytes: int = _setting(
+        16 * 2**20, _bytes, low=2**10,
+        meaning="The largest body of a request; more is refused with 413 before it is read.",
+    )  # fmt: skip
+    requests_per_second: int = _setting(
+        500, _count, low=1, high=1_000_000,
+        meaning="Requests that one API key (or, without one, one address) may send to one server in a second, twice as many"
+        " at once; more are refused with 429 and when to come again.",
+    )  # fmt: skip
+    session_seconds: float = _setting(
+        43_200.0, _seconds, low=60.0, high=2_592_000.0,
+        meaning="How long somebody stays signed in to the dashboard: a day's work.",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tokens:
     expires_seconds: float = _setting(
         86_400.0, _seconds, low=1.0,
         meaning="How long the token of a step in YAML may be used, where the step does not say: a day, in which a person"
         " answers. Whoever waits longer says so. Twice the time that is expected is a good value.",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deliveries:
+    """How callers are told how their runs ended."""
+
+    deadline_seconds: float = _setting(
+        86_400.0, _seconds, low=1.0, high=31_536_000.0,
+        meaning="How long a caller waits that does not say: until then its outcome is tried to be delivered, and at its end a"
+        " caller whose run still lives is told so. As long as an outer activity usually may take; twice what you expect.",
     )  # fmt: skip
 
 
@@ -369,4 +433,6 @@ class Settings:
     http: Http = Http()
     python: Python = Python()
     secrets: Secrets = Secrets()
+    server: Server = Server()
     tokens: Tokens = Tokens()
+    deliveries: Deliveries = Deliveries()

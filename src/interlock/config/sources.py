@@ -21,6 +21,7 @@ RESERVED: Final = frozenset(
         *("KEY", "TOKEN", "URL"),  # secrets and addresses that a command uses for one call
         *("TASK", "RUN", "STEP", "ATTEMPT", "IDEMPOTENCY_KEY"),  # what a runner finds in its environment
         *("LOCK", "LOCK_FENCE"),  # what `interlock locks run` tells its command
+        *("SERVER", "API_KEY"),  # which server a client talks to, and as whom
     )
 )
 """Variables of the environment that start like settings and are none."""

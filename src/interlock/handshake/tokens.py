@@ -29,6 +29,7 @@ from interlock.model.task import Done, Failed, FailureClass, Outcome
 from interlock.secrets.callback import shortened
 from interlock.secrets.keeper import Keeper
 from interlock.service import Clock
+from interlock.store import ports
 from interlock.store.ports import Store, TokenRow, TokenState
 
 _LONGEST: Final = 512  # characters of a text that can be a token; ours have less than a hundred
@@ -45,7 +46,8 @@ class Held:
 class Tokens:
     """The tokens of one namespace of a store."""
 
-    def __init__(self, store: Store, secrets: Keeper, clock: Clock, namespace: str) -> None:
+    def __init__(self, store: Store, secrets: Keeper, clock: Clock, namespace: str | None) -> None:
+        """`namespace` None: a token says by itself where it belongs, as in a URL that was handed out."""
         self._store = store
         self._secrets = secrets
         self._clock = clock
@@ -147,7 +149,14 @@ class Tokens:
             raise self._counted(answers.refused(done.row, _shown(token)), token)
         if done.applied:
             telemetry.emit("token.reported", run=row.run, step=row.step, state=str(state), by=by)
-        return Reported(state=str(done.row.state), run=done.row.run, step=done.row.step, applied=done.applied)
+        return Reported(
+            state=str(done.row.state),
+            run=done.row.run,
+            step=done.row.step,
+            applied=done.applied,
+            run_id=row.run_id,
+            namespace=row.namespace,
+        )
 
     async def _alive(self, token: str | Held, operation: str, detail: bytes | None, progress: bytes | None) -> Alive:
         row = await self._found(token, operation)
@@ -156,21 +165,28 @@ class Tokens:
             raise self._counted(answers.unknown(), token)
         if not beat.counted:
             raise self._counted(answers.refused(beat.row, _shown(token)), token)
-        return answers.alive(beat.row, beat.cancel)
+        return answers.alive(beat.row, beat.cancel, row)
 
     async def _found(self, token: str | Held, operation: str, store: Store | None = None) -> TokenRow:
         """Give the row of a token that may be used so. An operator may do everything."""
+        tokens = (store or self._store).tokens
         if isinstance(token, Held):
-            id: str | None = token.id
+            row = await tokens.get(token.id)
         else:
-            id = await self._secrets.proven(self._namespace, token) if len(token) <= _LONGEST else None
-        row = None if id is None else await (store or self._store).tokens.get(id)
+            row = await self._proven(token, tokens) if len(token) <= _LONGEST else None
         if row is None:
             raise self._counted(answers.unknown(), token)
         allowed = answers.terms_of(row).get("operations")
         if allowed and operation not in allowed and not isinstance(token, Held):
             raise self._counted(answers.out_of_scope(row, operation, _shown(token)), token)
         return row
+
+    async def _proven(self, text: str, tokens: ports.Tokens) -> TokenRow | None:
+        """Give the row of a text that is genuine; one that is not costs as much as one that is."""
+        row = await tokens.get(text.partition(".")[0])
+        namespace = self._namespace if self._namespace is not None else "" if row is None else row.namespace
+        id = await self._secrets.proven(namespace, text)
+        return row if row is not None and id == row.token else None
 
     def _counted(
         self, error: errors.TokenError | errors.TokenUnknown, token: str | Held

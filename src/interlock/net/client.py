@@ -29,6 +29,8 @@ class Request:
 
     `credentials`: of the schemes basic, bearer and digest; `authentication.Authenticator` makes these of the others.
 
+    `reads_body`: False for who wants the status and no more: the body is not read, however large it is.
+
     `follow_redirects`: up to ten, each checked like the first; an `Authorization` goes to no other origin.
     """
 
@@ -39,6 +41,7 @@ class Request:
     body: bytes | None = None
     credentials: Credentials | None = None
     follow_redirects: bool = False
+    reads_body: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +158,7 @@ class Client:
             return NoResponse(Cause.INVALID_REQUEST, f"{prepared.url.port} is no port")
         answer = await self._sent(client, prepared, request)
         try:
-            body = await self._read(answer)
+            body = await self._read(answer) if request.reads_body else b""
         finally:
             await answer.aclose()
         if body is None:

@@ -115,6 +115,17 @@ class Keeper:
         except UnicodeEncodeError:  # half of a character, which no token has
             return None
 
+    async def derived(self, purpose: str) -> bytes | None:
+        """Give a key for one purpose, the same in all processes with the same store key; None where there is none."""
+        try:
+            return (await self._key()).sign("derived", purpose).encode()
+        except errors.Invalid:
+            return None
+
+    async def ring(self) -> KeyRing:
+        """Give the store key, read or made when it is first needed. Raises Invalid where none is configured, Environment."""
+        return await self._key()
+
     async def _key(self) -> KeyRing:
         if self._ring is None:
             self._ring = await asyncio.to_thread(self._make_ring)

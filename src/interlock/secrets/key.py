@@ -15,15 +15,19 @@ import secrets
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from interlock import config, errors
 from interlock.model import json
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 VARIABLE: Final = "INTERLOCK_KEY"
 _LEAST_CHARACTERS: Final = 16
 _ID_CHARACTERS: Final = 8
 _MAC_CHARACTERS: Final = 32  # 128 bits: nobody guesses it, and a marker stays readable
+_NONCE_BYTES: Final = 12  # random: at 2**32 values under one key the chance of a repeated one is 2**-33
 _COMMAND_SECONDS: Final = 10.0
 
 
@@ -53,6 +57,39 @@ class KeyRing:
         id, _, mac = proof.partition(".")
         key = self._keys.get(id)
         return key is not None and hmac.compare_digest(self._mac(key, parts).encode(), mac.encode())
+
+    def seal(self, text: bytes, *parts: str) -> bytes:
+        """Give `text` as only this ring can read it, and only for exactly these parts: `id.` nonce and AES-256-GCM."""
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        sealed = self._cipher(self._keys[self.current]).encrypt(nonce, text, json.encode(list(parts)))
+        return self.current.encode() + b"." + nonce + sealed
+
+    def unseal(self, sealed: bytes, *parts: str) -> bytes:
+        """Give what was sealed for these parts, under whichever key of the ring.
+
+        Raises Environment when its key is not in the ring any more, StoreCorrupt when it was changed, or is of other parts.
+        """
+        from cryptography.exceptions import InvalidTag  # noqa: PLC0415 (start-up: most processes unseal nothing)
+
+        id, _, rest = sealed.partition(b".")
+        key = self._keys.get(id.decode("ascii", "replace"))
+        if key is None:
+            name = id[:_ID_CHARACTERS].decode("ascii", "replace")
+            raise errors.Environment(
+                f"what was sealed under the store key {name!r} cannot be read: that key is not configured any more; add it"
+                " again, behind the newer ones"
+            )
+        try:
+            nonce, text = rest[:_NONCE_BYTES], rest[_NONCE_BYTES:]
+            return self._cipher(key).decrypt(nonce, text, json.encode(list(parts)))
+        except (InvalidTag, ValueError) as error:
+            raise errors.StoreCorrupt("a sealed value of the store was changed, or moved; it is not used") from error
+
+    @staticmethod
+    def _cipher(key: bytes) -> AESGCM:
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 (start-up, as above)
+
+        return AESGCM(hmac.new(key, b"interlock: seal", hashlib.sha256).digest())  # apart from the key that signs
 
     @staticmethod
     def _mac(key: bytes, parts: tuple[str, ...]) -> str:

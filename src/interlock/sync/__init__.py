@@ -17,7 +17,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from interlock.sync.application import Interlock, Run, Tokens, Transaction
+    from interlock.sync.application import Deliveries, Interlock, Run, Tokens, Transaction
+    from interlock.sync.client import Client
     from interlock.sync.coordination import Coordination
     from interlock.sync.fleet import HeartbeatMonitor, LoadBalancer, WorkerRegistry
     from interlock.sync.locks import Lock, LockManager
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from interlock.sync.portal import Portal
 
 _WHERE = {
-    "interlock.sync.application": ["Interlock", "Run", "Tokens", "Transaction"],
+    "interlock.sync.application": ["Deliveries", "Interlock", "Run", "Tokens", "Transaction"],
+    "interlock.sync.client": ["Client"],
     "interlock.sync.coordination": ["Coordination"],
     "interlock.sync.fleet": ["HeartbeatMonitor", "LoadBalancer", "WorkerRegistry"],
     "interlock.sync.locks": ["Lock", "LockManager"],
@@ -35,8 +37,8 @@ _WHERE = {
 _MODULES = {name: module for module, names in _WHERE.items() for name in names}
 
 __all__ = [
-    "Coordination", "HeartbeatMonitor", "Interlock", "LoadBalancer", "Lock", "LockManager", "MemorySyncManager", "Portal",
-    "Run", "Tokens", "Transaction", "Watch", "WorkerRegistry",
+    "Client", "Coordination", "Deliveries", "HeartbeatMonitor", "Interlock", "LoadBalancer", "Lock", "LockManager",
+    "MemorySyncManager", "Portal", "Run", "Tokens", "Transaction", "Watch", "WorkerRegistry",
 ]  # fmt: skip
 
 

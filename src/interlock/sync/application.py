@@ -12,6 +12,7 @@ from typing import Any, Final, Generic, ParamSpec, TypeVar, TypeVarTuple, Unpack
 
 from interlock import errors
 from interlock.app import interlock as asynchronous
+from interlock.app.deliveries import Delivery
 from interlock.app.run import Run as AsyncRun
 from interlock.app.tokens import Alive, Held, Reported, TokenView
 from interlock.flow.python.options import Duration
@@ -19,6 +20,7 @@ from interlock.flow.python.workflow import Workflow
 from interlock.model.event import Event
 from interlock.model.json import Json
 from interlock.model.states import RunStatus
+from interlock.store.ports import DeliveryAttempt
 from interlock.sync.portal import Portal
 
 P = ParamSpec("P")
@@ -116,6 +118,28 @@ class Tokens:
         return self._portal.call(self._app.tokens.ages())
 
 
+class Deliveries:
+    """Who was told how a run ended; see `Interlock.deliveries`."""
+
+    def __init__(self, portal: Portal, app: asynchronous.Interlock) -> None:
+        self._portal = portal
+        self._app = app
+
+    def list(
+        self, *, state: str | None = None, run: str | None = None, before: str | None = None, limit: int = 100
+    ) -> builtins.list[Delivery]:
+        return self._portal.call(self._app.deliveries.list(state=state, run=run, before=before, limit=limit))
+
+    def get(self, id: str) -> Delivery:
+        return self._portal.call(self._app.deliveries.get(id))
+
+    def attempts(self, id: str) -> builtins.list[DeliveryAttempt]:
+        return self._portal.call(self._app.deliveries.attempts(id))
+
+    def retry(self, id: str) -> Delivery:
+        return self._portal.call(self._app.deliveries.retry(id))
+
+
 class Transaction:
     """An open transaction; see `interlock.Interlock.transaction`."""
 
@@ -183,6 +207,7 @@ class Interlock:
         namespace: str | None = None,
         detach: bool = False,
         conn: Transaction | None = None,
+        callback: Json = None,
     ) -> Run[R]: ...
 
     def start(  # type: ignore[misc]  # mypy takes a ParamSpec for more than keywords of any name
@@ -205,9 +230,17 @@ class Interlock:
         return [Run(self._entered, run) for run in runs]
 
     def start_definition(
-        self, definition: str | Path, input: Json = None, *, id: str | None = None, namespace: str | None = None
+        self,
+        definition: str | Path,
+        input: Json = None,
+        *,
+        id: str | None = None,
+        namespace: str | None = None,
+        callback: Json = None,
     ) -> Run[Json]:
-        run = self._call(lambda app: app.start_definition(definition, input, id=id, namespace=namespace))
+        run = self._call(
+            lambda app: app.start_definition(definition, input, id=id, namespace=namespace, callback=callback)
+        )
         return Run(self._entered, run)
 
     @overload
@@ -252,6 +285,10 @@ class Interlock:
     @property
     def tokens(self) -> Tokens:
         return Tokens(self._entered, self._opened)
+
+    @property
+    def deliveries(self) -> Deliveries:
+        return Deliveries(self._entered, self._opened)
 
     @contextmanager
     def transaction(self, timeout: float = 5.0) -> Iterator[Transaction]:
@@ -320,4 +357,4 @@ class _Undone(Exception):
     """The block ended with an error; it is raised where the block is."""
 
 
-__all__ = ["Interlock", "Run", "Tokens", "Transaction"]
+__all__ = ["Deliveries", "Interlock", "Run", "Tokens", "Transaction"]

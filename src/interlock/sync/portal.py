@@ -50,6 +50,10 @@ class Portal:
             future.cancel()
             raise
 
+    @property
+    def is_closed(self) -> bool:
+        return not self._thread.is_alive()
+
     def close(self) -> None:
         """End the loop; safe to call twice."""
         if self._thread.is_alive():

@@ -20,8 +20,10 @@ from interlock.store.ports import (
     TRANSACTION_SECONDS,
     Bell,
     Cells,
+    Deliveries,
     Joined,
     Journal,
+    Keys,
     Locks,
     Nodes,
     Pulse,
@@ -111,9 +113,11 @@ class GatedStore:
         self.queue: Final = cast("Queue", _Port("queue", store.queue, gate))
         self.graphs: Final = cast("TaskGraphs", _Port("graphs", store.graphs, gate))
         self.cells: Final = cast("Cells", _Port("cells", store.cells, gate))
+        self.keys: Final = cast("Keys", _Port("keys", store.keys, gate))
         self.locks: Final = cast("Locks", _Port("locks", store.locks, gate))
         self.nodes: Final = cast("Nodes", _Port("nodes", store.nodes, gate))
         self.tokens: Final = cast("Tokens", _Port("tokens", store.tokens, gate))
+        self.deliveries: Final = cast("Deliveries", _Port("deliveries", store.deliveries, gate))
         self.upkeep: Final = cast("Upkeep", _Port("upkeep", store.upkeep, gate))
         self.views: Final = cast("Views", _Port("views", store.views, gate))
         self.workers: Final = cast("Workers", _Port("workers", store.workers, gate))

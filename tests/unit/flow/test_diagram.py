@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import pytest
 
 import ows_kit
-from interlock.flow import check, diagram, document
+from interlock.flow import check, compile, diagram, document, pointer
 from interlock.flow.diagram import outline
 from interlock.flow.diagram.flowchart import escaped
 from interlock.flow.diagram.layout import layout
@@ -318,6 +318,39 @@ def test_svg_is_well_formed_and_fetches_nothing(found: document.Workflow) -> Non
     assert root.tag == "{http://www.w3.org/2000/svg}svg"
     assert not {element.tag.rpartition("}")[2] for element in root.iter()} & {"script", "image", "use", "foreignObject"}
     assert not re.search(r"href|url\((?!#)|@import", text)
+
+
+@pytest.mark.parametrize("found", _DOCUMENTS)
+def test_shapes_name_the_steps_as_the_engine_does(found: document.Workflow) -> None:
+    shown = [shape.path for shape in layout(found).shapes if isinstance(shape, Box | Frame)]
+    named = [path for path in shown if path]
+    assert len(set(named)) == len(named)
+    assert set(named) == set(_paths(found.do, "/do"))
+
+
+def _paths(tasks: document.TaskList, path: str, first: int = 0) -> Iterator[str]:
+    for number, named in enumerate(tasks, first):
+        own = pointer.child(f"{path}/{number}", named.name)
+        yield own
+        for section in outline.sections(named.task):
+            yield from _paths(section.tasks, own + section.pointer, section.first)
+
+
+def test_paths_of_the_picture_are_those_of_the_graph() -> None:
+    loaded = check.load(NESTED)
+    drawn = {each.path for each in layout(loaded.required()).shapes if isinstance(each, Box | Frame) and each.path}
+    assert drawn == set(compile.compile(loaded.required(), loaded.value, {}).nodes)
+
+
+NESTED = """
+document: {dsl: 1.0.3, namespace: d, name: nested, version: 1.0.0}
+do:
+  - a/b~c: {do: [x: {set: {y: 1}}]}
+  - each: {for: {each: i, in: '${ . }'}, do: [x: {set: {y: 1}}]}
+  - parts: {fork: {branches: [l: {set: {y: 1}}, r: {do: [x: {set: {y: 1}}]}]}}
+  - guard: {try: [x: {set: {y: 1}}], catch: {do: [h: {set: {y: 1}}]}}
+  - hear: {listen: {to: {any: []}}, foreach: {do: [x: {set: {y: 1}}]}}
+"""
 
 
 @pytest.mark.parametrize("found", _DOCUMENTS)

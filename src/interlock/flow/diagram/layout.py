@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from interlock.flow import document as doc
+from interlock.flow import pointer
 from interlock.flow.diagram import layers, outline
 from interlock.flow.diagram.layers import LABEL_SIZE, Placed, Vertex, Way
 from interlock.flow.diagram.outline import Caption, Place, Role, Section
@@ -29,7 +30,7 @@ DETAIL_SIZE: Final = 11.0
 LINE_HEIGHT: Final = 16.0
 FRAME_TITLE_HEIGHT: Final = 26.0
 _BOX_PADDING: Final = 14.0
-_NARROWEST: Final = 120.0
+_NARROWEST: Final = 152.0  # beside a short name there is room for the state of the step
 _GAP: Final = 30.0
 _FRAME_PADDING: Final = 16.0
 _PILL_HEIGHT: Final = 26.0
@@ -43,15 +44,18 @@ def layout(workflow: doc.Workflow) -> Block:
     header = workflow.document
     start = _pill(f"{header.name} {header.version}")
     is_finished = any(isinstance(flow.target, Place) for flow in outline.flows(workflow.do))
-    return _list(workflow.do, start, _pill("end") if is_finished else _POINT)
+    return _list(workflow.do, "/do", start=start, finish=_pill("end") if is_finished else _POINT)
 
 
 # -- lists -----------------------------------------------------------------------------------------------------------
 
 
-def _list(tasks: doc.TaskList, start: Block | None = None, finish: Block | None = None) -> Block:
+def _list(
+    tasks: doc.TaskList, path: str, *, first: int = 0, start: Block | None = None, finish: Block | None = None
+) -> Block:
     """Place the tasks of a list between its entry and its exit: pills for the whole workflow, else bare points."""
-    blocks = [start or _POINT, *(_task(named) for named in tasks)]
+    numbered = enumerate(tasks, first)
+    blocks = [start or _POINT, *(_task(named, pointer.child(f"{path}/{n}", named.name)) for n, named in numbered)]
     flows = outline.flows(tasks)
     ends = [Place.END] if finish is None and any(flow.target is Place.END for flow in flows) else []
     blocks += [_pill("end") for _ in ends]
@@ -171,24 +175,28 @@ def _gap_points(vertex: Vertex, x: float, bottom: float, lane: float) -> list[Po
 # -- tasks -----------------------------------------------------------------------------------------------------------
 
 
-def _task(named: doc.NamedTask) -> Block:
+def _task(named: doc.NamedTask, path: str) -> Block:
     caption = outline.caption(named)
     sections = outline.sections(named.task)
     match [section.role for section in sections]:
         case []:
-            return _box(caption)
+            return _box(caption, path)
         case [Role.BODY]:
-            return _framed(caption, _list(sections[0].tasks))
+            return _framed(caption, path, _within(sections[0], path))
         case [Role.LOOP]:
-            return _framed(caption, _looped(_list(sections[0].tasks), sections[0].title))
+            return _framed(caption, path, _looped(_within(sections[0], path), sections[0].title))
         case [Role.TRY, Role.CATCH]:
             is_going_on = isinstance(named.task, doc.Try) and named.task.catch_then is None
-            return _framed(caption, _guarded(*sections, is_going_on=is_going_on))
+            return _framed(caption, path, _guarded(sections[0], sections[1], path, is_going_on=is_going_on))
         case _:
-            return _framed(caption, _parted([_list(section.tasks) for section in sections]))
+            return _framed(caption, path, _parted([_within(section, path) for section in sections]))
 
 
-def _box(caption: Caption) -> Block:
+def _within(section: Section, path: str) -> Block:
+    return _list(section.tasks, path + section.pointer, first=section.first)
+
+
+def _box(caption: Caption, path: str) -> Block:
     width = max(
         text_width(caption.name, NAME_SIZE),
         text_width(f"{caption.kind}  {caption.detail}", DETAIL_SIZE),
@@ -197,7 +205,7 @@ def _box(caption: Caption) -> Block:
     )
     width += 2 * _BOX_PADDING
     height = 2 * LINE_HEIGHT + 12 + (LINE_HEIGHT if caption.condition else 0.0)
-    box = Box(x=0.0, y=0.0, width=width, height=height, caption=caption)
+    box = Box(x=0.0, y=0.0, width=width, height=height, caption=caption, path=path)
     return Block(width=width, height=height, anchor=width / 2, shapes=(box,))
 
 
@@ -207,14 +215,14 @@ def _pill(text: str) -> Block:
     return Block(width=width, height=_PILL_HEIGHT, anchor=width / 2, shapes=(pill,))
 
 
-def _framed(caption: Caption, inner: Block) -> Block:
+def _framed(caption: Caption, path: str, inner: Block) -> Block:
     """Put a frame with a title around what is in a task."""
     titles = [f"{caption.name}  {caption.kind}  {caption.detail}", f"if {caption.condition}"]
     head = FRAME_TITLE_HEIGHT + (LINE_HEIGHT if caption.condition else 0.0)
     width = max(inner.width + 2 * _FRAME_PADDING, max(text_width(title, NAME_SIZE) for title in titles) + 24)
     left = (width - inner.width) / 2
     height = head + inner.height
-    frame = Frame(x=0.0, y=0.0, width=width, height=height, title="", caption=caption)
+    frame = Frame(x=0.0, y=0.0, width=width, height=height, title="", caption=caption, path=path)
     return Block(
         width=width,
         height=height,
@@ -267,10 +275,10 @@ def _parted(branches: list[Block]) -> Block:
     return Block(width=width, height=bottom + 12, anchor=middle, shapes=tuple(shapes))
 
 
-def _guarded(try_: Section, catch: Section, *, is_going_on: bool) -> Block:
+def _guarded(try_: Section, catch: Section, path: str, *, is_going_on: bool) -> Block:
     """Put what is tried beside what catches its errors."""
-    attempt = _section(try_)
-    handler = _section(catch)
+    attempt = _section(try_, path)
+    handler = _section(catch, path)
     top = 10.0
     apart = 44.0
     right = attempt.width + apart
@@ -297,10 +305,10 @@ def _guarded(try_: Section, catch: Section, *, is_going_on: bool) -> Block:
     return Block(width=width, height=bottom, anchor=attempt.anchor, shapes=tuple(shapes), caught_anchor=caught)
 
 
-def _section(section: Section) -> Block:
+def _section(section: Section, path: str) -> Block:
     """Put a frame with a title around one list of a task; an empty list gives the title only."""
     title_width = text_width(section.title, DETAIL_SIZE) + 24
-    inner = _list(section.tasks) if section.tasks else _POINT
+    inner = _within(section, path) if section.tasks else _POINT
     width = max(inner.width + 2 * _FRAME_PADDING, title_width)
     left = (width - inner.width) / 2
     height = FRAME_TITLE_HEIGHT + inner.height

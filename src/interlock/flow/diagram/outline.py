@@ -71,11 +71,16 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
-    """A list within a task. A CATCH section may be empty: the error is caught and the flow goes on."""
+    """A list within a task. A CATCH section may be empty: the error is caught and the flow goes on.
+
+    `pointer`: from the task to the list, as in the paths of steps; `first`: the number of its first task there.
+    """
 
     role: Role
     title: str
     tasks: doc.TaskList
+    pointer: str
+    first: int = 0
 
 
 def flows(tasks: doc.TaskList) -> list[Flow]:
@@ -137,17 +142,20 @@ def sections(task: doc.Task) -> tuple[Section, ...]:
     """Give the lists within a task, none for a task that is drawn as one box."""
     match task:
         case doc.Do(do=tasks) if tasks:
-            return (Section(role=Role.BODY, title="", tasks=tasks),)
+            return (Section(role=Role.BODY, title="", tasks=tasks, pointer="/do"),)
         case doc.For(do=tasks) if tasks:
-            return (Section(role=Role.LOOP, title="next item", tasks=tasks),)
+            return (Section(role=Role.LOOP, title="next item", tasks=tasks, pointer="/do"),)
         case doc.Listen(foreach=doc.SubscriptionIterator(do=tuple(tasks))) if tasks:
-            return (Section(role=Role.LOOP, title="next event", tasks=tasks),)
+            return (Section(role=Role.LOOP, title="next event", tasks=tasks, pointer="/foreach/do"),)
         case doc.Fork(branches=branches):
-            return tuple(Section(role=Role.BRANCH, title="", tasks=(named,)) for named in branches)
+            return tuple(
+                Section(role=Role.BRANCH, title="", tasks=(named,), pointer="/fork/branches", first=number)
+                for number, named in enumerate(branches)
+            )
         case doc.Try():
             return (
-                Section(role=Role.TRY, title=_retry_text(task), tasks=task.try_),
-                Section(role=Role.CATCH, title=_catch_text(task), tasks=task.catch_do or ()),
+                Section(role=Role.TRY, title=_retry_text(task), tasks=task.try_, pointer="/try"),
+                Section(role=Role.CATCH, title=_catch_text(task), tasks=task.catch_do or (), pointer="/catch/do"),
             )
         case _:
             return ()

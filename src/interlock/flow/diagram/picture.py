@@ -57,7 +57,7 @@ def svg(workflow: doc.Workflow) -> str:
         *(_head(name) for name in ("head", "headcaught")),
         "</defs>",
         f'<g transform="translate({_MARGIN:.0f} {_MARGIN:.0f})">',
-        *(_drawn(shape) for shape in sorted(block.shapes, key=_depth)),
+        *(_drawn(shape) for shape in sorted(block.shapes, key=depth)),
         "</g>",
         "</svg>",
         "",
@@ -72,7 +72,7 @@ def _head(name: str) -> str:
     )
 
 
-def _depth(shape: Shape) -> int:
+def depth(shape: Shape) -> int:
     """Frames lie below ways, ways below boxes, labels above all; frames keep their order, outer before inner."""
     match shape:
         case Frame():
@@ -151,32 +151,36 @@ def _line(name: str, x: float, y: float, text: str) -> str:
 
 
 def _path(path: Path) -> str:
-    steps = _cornered(path.points) if path.side else _curved(path.points)
     head = "headcaught" if path.line == "caught" else "head"
     marker = f' marker-end="url(#{head})"' if path.arrow else ""
-    return f'<path class="way {path.line}" d="{steps}"{marker}/>'
+    return f'<path class="way {path.line}" d="{steps(path)}"{marker}/>'
+
+
+def steps(path: Path) -> str:
+    """Give the steps of a way, as the `d` of an SVG path."""
+    return _cornered(path.points) if path.side else _curved(path.points)
 
 
 def _curved(points: tuple[Point, ...]) -> str:
     """Give path steps that leave and arrive vertically."""
-    steps = [f"M{points[0][0]:.1f} {points[0][1]:.1f}"]
+    found = [f"M{points[0][0]:.1f} {points[0][1]:.1f}"]
     for (x0, y0), (x, y) in pairwise(points):
         middle = (y0 + y) / 2
         if abs(x - x0) < 0.5:
-            steps.append(f"V{y:.1f}")
+            found.append(f"V{y:.1f}")
         else:
-            steps.append(f"C{x0:.1f} {middle:.1f} {x:.1f} {middle:.1f} {x:.1f} {y:.1f}")
-    return "".join(steps)
+            found.append(f"C{x0:.1f} {middle:.1f} {x:.1f} {middle:.1f} {x:.1f} {y:.1f}")
+    return "".join(found)
 
 
 def _cornered(points: tuple[Point, ...]) -> str:
     """Give path steps along straight pieces with round corners."""
-    steps = [f"M{points[0][0]:.1f} {points[0][1]:.1f}"]
+    found = [f"M{points[0][0]:.1f} {points[0][1]:.1f}"]
     for before, corner, after in zip(points, points[1:], points[2:], strict=False):
         into, out = _towards(corner, before), _towards(corner, after)
-        steps.append(f"L{into[0]:.1f} {into[1]:.1f}Q{corner[0]:.1f} {corner[1]:.1f} {out[0]:.1f} {out[1]:.1f}")
-    steps.append(f"L{points[-1][0]:.1f} {points[-1][1]:.1f}")
-    return "".join(steps)
+        found.append(f"L{into[0]:.1f} {into[1]:.1f}Q{corner[0]:.1f} {corner[1]:.1f} {out[0]:.1f} {out[1]:.1f}")
+    found.append(f"L{points[-1][0]:.1f} {points[-1][1]:.1f}")
+    return "".join(found)
 
 
 def _towards(corner: Point, other: Point) -> Point:

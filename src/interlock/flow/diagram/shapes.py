@@ -21,18 +21,19 @@ class Line(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Box:
-    """A task without lists within."""
+    """A task without lists within. `path`: of the step that it is."""
 
     x: float
     y: float
     width: float
     height: float
     caption: Caption
+    path: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """A light box around the lists of a task, or around one of them. `caption` None: the frame of a section."""
+    """A light box around the lists of a task, or around one of them. `caption` None: that of a section, without `path`."""
 
     x: float
     y: float
@@ -40,6 +41,7 @@ class Frame:
     height: float
     title: str
     caption: Caption | None = None
+    path: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,10 +3,12 @@
     Journal   serialisable per run: compare-and-append, fenced by the run's epoch
     Queue     at-least-once, leased, fenced
     Tokens    completed once, in the transaction that tells the run
+    Deliveries  at-least-once, fenced: who is to be told how a run ended
     Nodes     leases of nodes, and the runs and tasks of the dead
     Locks     leases on names, each grant with a fence
     Cells     shared memory: compare-and-set, and changes that are read without a gap
     Workers   the registry of who takes tasks, and the slots that they hold
+    Keys      what programs sign in with; made and revoked with a record of who did it
     Bell      wake-ups only; may be lost or doubled
     Upkeep    what keeps a store small and safe: removal of what is old, copies, restoring
     Views     read-only, may be stale
@@ -19,6 +21,17 @@ StoreUnavailable; nothing of it was applied, or (a lost reply) repeating it chan
 from __future__ import annotations
 
 from interlock.store.ports.cells import CellChange, CellRow, Cells, CellWrite, Changes, WriteResult, Written
+from interlock.store.ports.deliveries import (
+    AddedDelivery,
+    ClaimedDelivery,
+    Deliveries,
+    DeliveryAttempt,
+    DeliveryRow,
+    DeliveryState,
+    Ended,
+    NewDelivery,
+    Sent,
+)
 from interlock.store.ports.graphs import DUE_AT_ONCE, GraphTask, TaskGraphs
 from interlock.store.ports.journal import (
     Attribute,
@@ -40,6 +53,7 @@ from interlock.store.ports.journal import (
     Post,
     StoredRun,
 )
+from interlock.store.ports.keys import KeyRow, Keys
 from interlock.store.ports.locks import (
     LockMode,
     LockRequest,
@@ -77,6 +91,7 @@ __all__ = [
     "DUE_AT_ONCE",
     "TRANSACTION_SECONDS",
     "Able",
+    "AddedDelivery",
     "Attribute",
     "Batch",
     "Beat",
@@ -88,10 +103,16 @@ __all__ = [
     "Changes",
     "Choice",
     "Claimed",
+    "ClaimedDelivery",
     "ClaimedTask",
     "Committed",
     "Completion",
     "Definition",
+    "Deliveries",
+    "DeliveryAttempt",
+    "DeliveryRow",
+    "DeliveryState",
+    "Ended",
     "EndedRun",
     "EventRow",
     "GraphTask",
@@ -100,6 +121,8 @@ __all__ = [
     "InboxRow",
     "Joined",
     "Journal",
+    "KeyRow",
+    "Keys",
     "Lesson",
     "LimitSet",
     "LockMode",
@@ -111,6 +134,7 @@ __all__ = [
     "MemoRow",
     "NewCached",
     "NewCells",
+    "NewDelivery",
     "NewEvent",
     "NewMemo",
     "NewRun",
@@ -132,6 +156,7 @@ __all__ = [
     "Renewed",
     "RevokedToken",
     "RunRow",
+    "Sent",
     "SlotRow",
     "Store",
     "StoredRun",

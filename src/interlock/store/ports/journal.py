@@ -10,6 +10,7 @@ from interlock.model.call import Requirements
 from interlock.model.states import RunStatus
 from interlock.model.task import Target
 from interlock.store.ports.cells import CellWrite
+from interlock.store.ports.deliveries import NewDelivery
 from interlock.store.ports.row import Row
 from interlock.store.ports.tokens import NewToken, RevokedToken
 
@@ -22,7 +23,7 @@ class NewRun(Row, frozen=True, kw_only=True):
 
     `origin`: the run whose history it begins with, None for a run of its own. `parent` and `parent_effect`: the run that
     it is a child of, and the effect there that ends with it, None for one that is not awaited. `large`: texts by digest
-    that `input` refers to.
+    that `input` refers to. `callback`: whom to tell how it ends, None for nobody.
     """
 
     run: str
@@ -38,6 +39,7 @@ class NewRun(Row, frozen=True, kw_only=True):
     parent: str | None = None
     parent_effect: int | None = None
     large: Mapping[str, bytes] = {}
+    callback: NewDelivery | None = None
 
 
 class NewEvent(Row, frozen=True, kw_only=True):

@@ -26,7 +26,9 @@ CELLS: Final = 64
 """A cell of shared memory has changed."""
 WORKERS: Final = 128
 """A worker came, went or has room."""
-ANYTHING: Final = 255
+DELIVERIES: Final = 256
+"""Somebody is to be told how a run ends."""
+ANYTHING: Final = 511
 
 
 def of(batch: Batch) -> int:
@@ -42,6 +44,8 @@ def of(batch: Batch) -> int:
         news |= RUNS
     if batch.ended:
         news |= ENDS
+    if batch.accept is not None and batch.accept.callback is not None:
+        news |= DELIVERIES
     if batch.cells is not None:
         news |= CELLS
     return news

@@ -8,8 +8,10 @@ from typing import Any, Final, Protocol
 
 from interlock.model.json import Json
 from interlock.store.ports.cells import Cells
+from interlock.store.ports.deliveries import Deliveries
 from interlock.store.ports.graphs import TaskGraphs
 from interlock.store.ports.journal import Journal
+from interlock.store.ports.keys import Keys
 from interlock.store.ports.locks import Locks, Renewals
 from interlock.store.ports.news import ANYTHING
 from interlock.store.ports.nodes import Nodes, Pulse
@@ -78,6 +80,9 @@ class Store(Protocol):
     def tokens(self) -> Tokens: ...
 
     @property
+    def deliveries(self) -> Deliveries: ...
+
+    @property
     def locks(self) -> Locks: ...
 
     @property
@@ -85,6 +90,9 @@ class Store(Protocol):
 
     @property
     def workers(self) -> Workers: ...
+
+    @property
+    def keys(self) -> Keys: ...
 
     @property
     def upkeep(self) -> Upkeep: ...

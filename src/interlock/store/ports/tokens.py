@@ -74,6 +74,9 @@ class TokenRow(Row, frozen=True, kw_only=True):
     progress: bytes | None = None
     reason: str | None = None
     superseded: bool = False
+    namespace: str = ""
+    """Of its run, and `run_id` the id by which people know that; as `Tokens.get` gives them."""
+    run_id: str = ""
 
     @property
     def silent_at(self) -> float | None:

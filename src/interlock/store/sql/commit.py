@@ -18,6 +18,7 @@ from interlock.store.ports import (
     Committed,
     LimitSet,
     NewCells,
+    NewDelivery,
     NewEvent,
     NewMemo,
     NewRun,
@@ -66,6 +67,11 @@ def accepted_row(batch: Batch) -> dict[str, object]:
     """Give the parameters that store the run of a batch that does no more than accept it."""
     assert batch.accept is not None
     return _accepted(batch.accept, batch.at)
+
+
+def is_plain(batch: Batch) -> bool:
+    """Say whether a batch that accepts a run is no more than its row."""
+    return not batch.large and (batch.accept is None or batch.accept.callback is None)
 
 
 def _accepted(new: NewRun, at: float) -> dict[str, object]:
@@ -134,6 +140,8 @@ async def _append(transaction: Transaction, batch: Batch) -> None:
     await _exchange(transaction, batch)
     await _show(transaction, batch)
     await _issue(transaction, batch)
+    if (row := called_back_row(batch)) is not None:
+        await transaction.run("delivery_add", row)
     if batch.cells is not None:
         await write_cells(transaction, batch.cells)
     if batch.ended:
@@ -298,6 +306,33 @@ def revoked_rows(batch: Batch) -> list[dict[str, object]]:
         }
         for gone in batch.revoked_tokens
     ]
+
+
+def called_back_row(batch: Batch) -> dict[str, object] | None:
+    """Give the parameters that store who is to be told how a run ends that begins with this commit; None for nobody."""
+    if batch.accept is None or batch.accept.callback is None:
+        return None
+    return delivery_row(batch.run, batch.accept.callback, batch.at, ended=batch.ended)
+
+
+def delivery_row(run: str, new: NewDelivery, at: float, *, ended: bool) -> dict[str, object]:
+    """Give the parameters that store a delivery; of a run that has `ended` it is due at once."""
+    due_at = at if ended or new.beat_seconds is not None else new.deadline
+    return {
+        "delivery": new.delivery,
+        "run": run,
+        "namespace": new.namespace,
+        "kind": new.kind,
+        "target": new.target,
+        "receiver": new.receiver,
+        "identity": new.identity,
+        "sealed": new.sealed,
+        "waiting": int(not ended),
+        "due_at": due_at,
+        "deadline": new.deadline,
+        "beat_seconds": new.beat_seconds,
+        "at": at,
+    }
 
 
 async def audit(transaction: Transaction, at: float, actor: str, action: str, target: str) -> None:

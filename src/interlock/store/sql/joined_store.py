@@ -8,9 +8,11 @@ from interlock import errors
 from interlock.model.json import Json
 from interlock.store.ports import Bell
 from interlock.store.sql.cells import SqlCells
+from interlock.store.sql.deliveries import SqlDeliveries
 from interlock.store.sql.graphs import SqlGraphs
 from interlock.store.sql.joined import JoinedDatabase
 from interlock.store.sql.journal import SqlJournal
+from interlock.store.sql.keys import SqlKeys
 from interlock.store.sql.locks import SqlLocks
 from interlock.store.sql.nodes import SqlNodes
 from interlock.store.sql.queue import SqlQueue
@@ -30,10 +32,12 @@ class JoinedStore:
         self.queue = SqlQueue(database)
         self.graphs = SqlGraphs(database)
         self.tokens = SqlTokens(database)
+        self.deliveries = SqlDeliveries(database)
         self.nodes = SqlNodes(database)
         self.locks = SqlLocks(database)
         self.cells = SqlCells(database)
         self.workers = SqlWorkers(database)
+        self.keys = SqlKeys(database)
         self.views = SqlViews(database)
         self.upkeep = SqlUpkeep(database)
 

@@ -211,7 +211,7 @@ class SqliteDatabase:
         return await self.write(work, tells=news.of(batch))
 
     async def accept(self, batches: Sequence[Batch]) -> set[str]:
-        plain = [batch for batch in batches if not batch.large]
+        plain = [batch for batch in batches if commit.is_plain(batch)]
 
         async def work(transaction: Transaction) -> set[str]:
             assert isinstance(transaction, SqliteTransaction)
@@ -219,7 +219,7 @@ class SqliteDatabase:
             stored = {batch.run for batch in plain}
             if await transaction.changed_by_many("run_accept", rows) < len(plain):
                 stored = {run for run in stored if await transaction.rows("run_load", {"run": run})}
-            others = [batch for batch in batches if batch.large]
+            others = [batch for batch in batches if not commit.is_plain(batch)]
             return stored | {
                 batch.run for batch in others if await commit.apply(transaction, batch) is Committed.APPLIED
             }

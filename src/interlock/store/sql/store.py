@@ -11,10 +11,12 @@ from interlock.store.ports import TRANSACTION_SECONDS, Renewed
 from interlock.store.sql import locks, nodes
 from interlock.store.sql.bell import LocalBell
 from interlock.store.sql.cells import SqlCells
+from interlock.store.sql.deliveries import SqlDeliveries
 from interlock.store.sql.graphs import SqlGraphs
 from interlock.store.sql.joined import JoinedDatabase, JoinedTransaction
 from interlock.store.sql.joined_store import JoinedStore
 from interlock.store.sql.journal import SqlJournal
+from interlock.store.sql.keys import SqlKeys
 from interlock.store.sql.locks import SqlLocks
 from interlock.store.sql.nodes import SqlNodes
 from interlock.store.sql.queue import SqlQueue
@@ -72,10 +74,12 @@ class SqliteStore:
         self.queue = SqlQueue(self.database)
         self.graphs = SqlGraphs(self.database)
         self.tokens = SqlTokens(self.database)
+        self.deliveries = SqlDeliveries(self.database)
         self.nodes = SqlNodes(self.database)
         self.locks = SqlLocks(self.database)
         self.cells = SqlCells(self.database)
         self.workers = SqlWorkers(self.database)
+        self.keys = SqlKeys(self.database)
         self.views = SqlViews(self.database)
         self.upkeep = SqlUpkeep(self.database)
 

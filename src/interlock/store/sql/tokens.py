@@ -108,8 +108,9 @@ async def _end(transaction: Transaction, token: str, state: TokenState, **given:
 def _token(row: Row) -> TokenRow:
     (
         token, run, effect, name, state, outcome, digest, expires_at, created_at, completed_at, completed_by,
-        step, terms, heartbeat_seconds, heartbeat_at, detail, progress, reason, superseded,
+        step, terms, heartbeat_seconds, heartbeat_at, detail, progress, reason, superseded, *run_names,
     ) = row  # fmt: skip
+    namespace, run_id = run_names or ("", "")
     return TokenRow(
         token=token,
         run=run,
@@ -130,4 +131,6 @@ def _token(row: Row) -> TokenRow:
         progress=progress,
         reason=reason,
         superseded=bool(superseded),
+        namespace=namespace,
+        run_id=run_id,
     )

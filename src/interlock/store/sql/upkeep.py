@@ -22,7 +22,8 @@ _encode = msgspec.json.Encoder().encode
 _PIECES: Final = {
     "removal_history": 200, "removal_memos": 200, "removal_logs": 100, "removal_scopes": 200, "removal_edges": 200,
     "removal_task_limits": 200, "removal_tasks": 200, "removal_inbox": 200, "removal_log_writers": 200,
-    "removal_attributes": 200, "removal_tokens": 200, "removal_large": 4,
+    "removal_attributes": 200, "removal_tokens": 200, "removal_delivery_attempts": 200, "removal_deliveries": 200,
+    "removal_large": 4,
 }  # fmt: skip
 """Rows per statement: large values are parts of up to 1 MiB, everything else is small."""
 _WRITER_SECONDS: Final = 0.02  # a piece ends after this, so that nobody's commit waits much longer
@@ -151,6 +152,7 @@ async def raise_fences(transaction: Transaction, step: int, now: float) -> int:
     await transaction.run("restored_tasks", {"step": step})
     running = await transaction.rows("restored_running", {})
     await queue.lose(transaction, [(task, "before the restore", fence) for task, fence in running], now)
+    await transaction.run("restored_deliveries", {"step": step})
     await transaction.run("restored_floor", {"step": step})
     await transaction.run("restored_leases", {})
     await transaction.run("restored_nodes", {"at": now})

@@ -119,6 +119,8 @@ def _body(found: Arrays, batch: Batch) -> None:
         found.add("post", by=run, run=post.run, cause_id=post.cause_id, cause=post.cause)
     _exchange(found, batch)
     _show(found, batch)
+    if (caller := commit.called_back_row(batch)) is not None:
+        found.add("delivery", **caller)
     for row in commit.token_rows(batch):
         found.add("token", **row)
     for row in commit.revoked_rows(batch):

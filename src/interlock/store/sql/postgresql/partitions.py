@@ -24,7 +24,7 @@ _AHEAD: Final = 4
 """Weeks made ahead: a process looks every hour, so that a store is not used for a month before one is missing."""
 
 _ELSEWHERE: Final = (
-    "tasks", "scopes", "inbox", "log_writers", "attributes", "tokens", "run_keys",
+    "tasks", "scopes", "inbox", "log_writers", "attributes", "tokens", "deliveries", "delivery_attempts", "run_keys",
     "history_other", "memos_other", "large_values_other", "logs_other",
 )  # fmt: skip
 """What holds rows of a run outside of its week: tables that have no weeks, and the net, for a week that was made in part."""

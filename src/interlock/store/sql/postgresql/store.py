@@ -12,10 +12,12 @@ from interlock.model.json import Json
 from interlock.store.ports import TRANSACTION_SECONDS
 from interlock.store.ports.news import ANYTHING
 from interlock.store.sql.cells import SqlCells
+from interlock.store.sql.deliveries import SqlDeliveries
 from interlock.store.sql.graphs import SqlGraphs
 from interlock.store.sql.joined import JoinedDatabase, JoinedTransaction, Transactions
 from interlock.store.sql.joined_store import JoinedStore
 from interlock.store.sql.journal import SqlJournal
+from interlock.store.sql.keys import SqlKeys
 from interlock.store.sql.locks import SqlLocks
 from interlock.store.sql.nodes import SqlNodes
 from interlock.store.sql.postgresql import partitions, schema, server
@@ -58,10 +60,12 @@ class PostgresStore:
         self.queue = SqlQueue(self.database)
         self.graphs = SqlGraphs(self.database)
         self.tokens = SqlTokens(self.database)
+        self.deliveries = SqlDeliveries(self.database)
         self.nodes = SqlNodes(self.database)
         self.locks = SqlLocks(self.database)
         self.cells = SqlCells(self.database)
         self.workers = SqlWorkers(self.database)
+        self.keys = SqlKeys(self.database)
         self.views = SqlViews(self.database)
         self.upkeep = PostgresUpkeep(self.database, self._drop_weeks)
         self._joined = Transactions(found.place, lambda: self.bell.changed(ANYTHING))

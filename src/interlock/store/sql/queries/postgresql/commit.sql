@@ -227,6 +227,18 @@ tokens_revoked AS (
   FROM applied, unnest(:revoke_run::text[], :revoke_token::text[], :revoke_at::float8[], :revoke_reason::text[],
                        :revoke_superseded::smallint[]) AS g (run, token, at, reason, superseded)
   WHERE tokens.token = g.token AND tokens.run = g.run AND tokens.state = 'open' AND applied.run = g.run),
+-- The trigger of the table marks the run when all of this is in it.
+deliveries_added AS (
+  INSERT INTO deliveries (delivery, run, namespace, kind, target, receiver, identity, sealed, state, waiting, due_at,
+                          deadline, beat_seconds, created_at)
+  SELECT delivery, g.run, namespace, kind, target, receiver, identity, sealed, 'pending', waiting, due_at, deadline,
+         beat_seconds, at
+  FROM unnest(:delivery_run::text[], :delivery_delivery::text[], :delivery_namespace::text[], :delivery_kind::text[],
+              :delivery_target::text[], :delivery_receiver::text[], :delivery_identity::text[], :delivery_sealed::bytea[],
+              :delivery_waiting::smallint[], :delivery_due_at::float8[], :delivery_deadline::float8[],
+              :delivery_beat_seconds::float8[], :delivery_at::float8[])
+  AS g (run, delivery, namespace, kind, target, receiver, identity, sealed, waiting, due_at, deadline, beat_seconds, at)
+  JOIN applied ON applied.run = g.run),
 -- Of results with one key the last one is kept, in the order of their keys, so that two groups wait for each other in one order.
 cached_put AS (
   INSERT INTO cached (namespace, name, key, body, expires_at)

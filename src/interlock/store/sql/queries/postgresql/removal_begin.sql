@@ -1,7 +1,8 @@
--- Primary keys; OFFSET keeps the tasks from being joined as a whole. Nothing is at work for the run, and nobody reopens it: the row is locked until it is gone. `runs`: a JSON list.
+-- Primary keys; OFFSET keeps the tasks from being joined as a whole. Nothing is at work for the run, its outcome is told, and nobody reopens it: the row is locked until it is gone. `runs`: a JSON list.
 INSERT INTO removals (run)
 SELECT run FROM runs
 WHERE run = ANY (ARRAY(SELECT jsonb_array_elements_text(:runs::text::jsonb))) AND ended_at <= :before
   AND NOT EXISTS (SELECT 1 FROM tasks WHERE tasks.run = runs.run AND tasks.state = 'running'
                   OFFSET 0)
+  AND NOT EXISTS (SELECT 1 FROM deliveries WHERE deliveries.run = runs.run AND coalesce(deliveries.state, '') = 'pending' OFFSET 0)
 ORDER BY run FOR UPDATE OF runs

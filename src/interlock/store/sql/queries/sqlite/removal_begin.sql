@@ -1,5 +1,6 @@
--- Primary keys. Nothing is at work for the run, and nobody reopened it. `runs`: a JSON list.
+-- Primary keys. Nothing is at work for the run, its outcome is told, and nobody reopened it. `runs`: a JSON list.
 INSERT INTO removals (run)
 SELECT run FROM runs
 WHERE run IN (SELECT value FROM json_each(:runs)) AND ended_at <= :before
   AND NOT EXISTS (SELECT 1 FROM tasks WHERE tasks.run = runs.run AND tasks.state = 'running')
+  AND NOT EXISTS (SELECT 1 FROM deliveries WHERE deliveries.run = runs.run AND deliveries.state = 'pending')

@@ -1,0 +1,300 @@
+"""Interlock from elsewhere: the runs, tokens, locks and memory of a server, by its HTTP API.
+
+async with Client("http://127.0.0.1:7070", key="ilk_…") as client:
+    await client.start("shop/order", {"order": 7}, id="order-7")
+    print(await client.result("order-7", timeout=60))
+"""
+
+from __future__ import annotations
+
+import builtins
+import os
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import Final, Self
+from urllib.parse import quote
+
+from interlock import errors
+from interlock.client import stream
+from interlock.client.connection import Connection
+from interlock.client.groups import RemoteLocks, RemoteMemory, RemoteTokens
+from interlock.model.fault import Fault
+from interlock.model.json import Json
+from interlock.wire import definitions, events, runs, service
+
+SERVER_VARIABLE: Final = "INTERLOCK_SERVER"
+KEY_VARIABLE: Final = "INTERLOCK_API_KEY"
+
+_DEFAULT_URL: Final = "http://127.0.0.1:7070"
+_TIMEOUT_SECONDS: Final = 30.0
+_WAIT_SECONDS: Final = 30.0  # of one request for a result; then it is sent again
+_MARGIN_SECONDS: Final = 10.0
+
+
+class Client:
+    """A server. It is opened by `async with`, or closed by `close`. Any number of tasks may use it."""
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        key: str | None = None,
+        namespace: str | None = None,
+        timeout: float = _TIMEOUT_SECONDS,
+    ) -> None:
+        """Raises Invalid.
+
+        `url`: of the server, or unix:PATH; INTERLOCK_SERVER, else http://127.0.0.1:7070. `key`: an API key;
+        INTERLOCK_API_KEY, else none. `namespace`: of what is asked for; else what the server takes for the key. `timeout`:
+        seconds for one request.
+        """
+        self.url: Final = url or os.environ.get(SERVER_VARIABLE) or _DEFAULT_URL
+        self.namespace: Final = namespace
+        self._connection = Connection(self.url, key or os.environ.get(KEY_VARIABLE) or None, timeout)
+        self._tokens = RemoteTokens(self._connection)
+        self._locks = RemoteLocks(self._connection, namespace)
+        self._memory = RemoteMemory(self._connection, namespace)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections; safe to call twice."""
+        await self._connection.close()
+
+    @property
+    def tokens(self) -> RemoteTokens:
+        """Completion tokens; they need no key."""
+        return self._tokens
+
+    @property
+    def locks(self) -> RemoteLocks:
+        """Locks, renewed by whoever holds them."""
+        return self._locks
+
+    @property
+    def memory(self) -> RemoteMemory:
+        """Shared memory."""
+        return self._memory
+
+    # -- runs ----------------------------------------------------------------------------------------------------
+
+    async def start(
+        self,
+        workflow: str | None = None,
+        input: Json = None,
+        *,
+        document: str | None = None,
+        id: str | None = None,
+        namespace: str | None = None,
+        callback: dict[str, Json] | None = None,
+    ) -> runs.Started:
+        """Start a run. It is durable when this returns; with an `id` a lost answer is asked for again.
+
+        `workflow`: a published one, as [namespace/]name[:version]; or `document`: the text of one. `callback`: whom to
+        tell how it ends, such as {"url": …, "secret": "whsec_…"}. Raises Conflict when another run has the id.
+        """
+        asked = runs.StartRun(
+            workflow=workflow,
+            document=document,
+            input=input,
+            id=id,
+            namespace=namespace or self.namespace,
+            callback=callback,
+        )
+        return await self._connection.ask(runs.Started, "POST", "/api/v1/runs", body=asked, safe=id is not None)
+
+    async def start_many(
+        self,
+        workflow: str,
+        inputs: Iterable[Json],
+        *,
+        ids: Iterable[str] | None = None,
+        namespace: str | None = None,
+    ) -> builtins.list[runs.Started]:
+        """Start up to 1,000 runs of a published workflow, in the order of `inputs`. `ids`: one for each."""
+        given = builtins.list(inputs)
+        named: builtins.list[str | None] = [None] * len(given) if ids is None else [*ids]
+        if len(named) != len(given):
+            raise errors.Invalid(f"start_many: {len(named)} ids for {len(given)} runs; give each run one of its own")
+        asked = runs.StartRuns(
+            workflow=workflow,
+            runs=[runs.RunInput(input=each, id=id) for each, id in zip(given, named, strict=True)],
+            namespace=namespace or self.namespace,
+        )
+        safe = ids is not None
+        answer = await self._connection.ask(runs.StartedRuns, "POST", "/api/v1/runs/bulk", body=asked, safe=safe)
+        return answer.runs
+
+    async def get(self, id: str) -> runs.RunWhole:
+        """Give a run with its steps. Raises NotFound."""
+        return await self._connection.ask(runs.RunWhole, "GET", _path(id), query=self._where())
+
+    async def list(
+        self,
+        *,
+        status: Sequence[str] = (),
+        workflow: str | None = None,
+        where: Mapping[str, str | float | bool] | None = None,
+        limit: int = 100,
+        before: str | None = None,
+    ) -> runs.RunPage:
+        """Give a page of runs, newest first; `before`: `next` of the page before."""
+        query: dict[str, Json] = {
+            "status": [*status] or None,
+            "workflow": workflow,
+            "where": [f"{name}={_text(value)}" for name, value in (where or {}).items()] or None,
+            "limit": limit,
+            "before": before,
+        }
+        return await self._connection.ask(runs.RunPage, "GET", "/api/v1/runs", query=query | self._where())
+
+    async def result(self, id: str, timeout: float | None = None) -> Json:
+        """Wait for the end of a run and give its output.
+
+        `timeout`: seconds, None for ever. Raises TimeoutError, RunFaulted, RunCancelled, NotFound.
+        """
+        left = timeout
+        while True:
+            wait = _WAIT_SECONDS if left is None else min(_WAIT_SECONDS, left)
+            found = await self._connection.ask(
+                runs.Result,
+                "GET",
+                f"{_path(id)}/result",
+                query={"wait": wait} | self._where(),
+                timeout=wait + _MARGIN_SECONDS,
+            )
+            if found.status == "completed":
+                return found.output
+            if found.status == "faulted":
+                raise errors.RunFaulted(_fault(found.error), id)
+            if found.status == "cancelled":
+                raise errors.RunCancelled(id)
+            if left is not None and (left := left - wait) <= 0:
+                raise TimeoutError(f"the run {id!r} is {found.status} after {timeout:g} s; it goes on")
+
+    async def cancel(self, id: str, reason: str | None = None, *, rollback: bool = False) -> runs.Acted:
+        """Ask for a run to be cancelled; `rollback`: after it has undone what it finished."""
+        return await self._act(id, "cancel", runs.Cancel(reason=reason, rollback=rollback))
+
+    async def suspend(self, id: str) -> runs.Acted:
+        return await self._act(id, "suspend")
+
+    async def resume(self, id: str) -> runs.Acted:
+        return await self._act(id, "resume")
+
+    async def retry(self, id: str) -> runs.Acted:
+        """Go on with a faulted run from the step that failed."""
+        return await self._act(id, "retry")
+
+    async def _act(self, id: str, action: str, body: object = None) -> runs.Acted:
+        path = f"{_path(id)}/{action}"
+        return await self._connection.ask(runs.Acted, "POST", path, body=body, query=self._where(), safe=True)
+
+    async def fork(self, id: str, step: str, *, new_id: str | None = None) -> runs.Started:
+        """Start a run that shares the history of another one up to `step`."""
+        return await self._connection.ask(
+            runs.Started,
+            "POST",
+            f"{_path(id)}/fork",
+            body=runs.Fork(step=step, id=new_id),
+            query=self._where(),
+            safe=new_id is not None,
+        )
+
+    async def history(self, id: str, after: int = 0, limit: int = 100) -> runs.History:
+        """Give what happened in a run, in pages of commits."""
+        query = {"after": after, "limit": limit} | self._where()
+        return await self._connection.ask(runs.History, "GET", f"{_path(id)}/history", query=query)
+
+    async def follow(self, id: str, after: int = 0) -> AsyncIterator[runs.Happened]:
+        """Give what happens in a run, as it happens, until it has ended or is suspended. Survives restarts of the server."""
+        query = {"after": after} | self._where()
+        async for told in stream.read(self._connection, f"{_path(id)}/stream", query, ends=_END):
+            for each in told.data.get("events", ()):
+                yield runs.Happened(seq=each["seq"], type=each["type"], event=each["event"])
+
+    async def logs(self, id: str, *, step: str | None = None, after: int = 0, limit: int = 100) -> runs.Logs:
+        """Give what the steps of a run printed, in pages."""
+        query = {"step": step, "after": after, "limit": limit} | self._where()
+        return await self._connection.ask(runs.Logs, "GET", f"{_path(id)}/logs", query=query)
+
+    async def follow_logs(self, id: str, *, step: str | None = None, after: int = 0) -> AsyncIterator[runs.LogPiece]:
+        """Give what the steps of a run print, as they do, until the run has ended."""
+        query = {"step": step, "after": after} | self._where()
+        async for told in stream.read(self._connection, f"{_path(id)}/logs/stream", query, ends=_END):
+            if told.name == "piece":
+                yield runs.LogPiece(**told.data)
+
+    # -- definitions, events, the server itself ------------------------------------------------------------------
+
+    async def publish(self, document: str) -> definitions.Published:
+        """Fix a workflow's name and version to its text. Raises Invalid, Conflict when another text has them."""
+        asked = definitions.Document(document=document)
+        return await self._connection.ask(definitions.Published, "POST", "/api/v1/definitions", body=asked, safe=True)
+
+    async def validate(self, document: str) -> definitions.Verdict:
+        """Say everything that is wrong with a workflow."""
+        asked = definitions.Document(document=document)
+        path = "/api/v1/definitions/validate"
+        return await self._connection.ask(definitions.Verdict, "POST", path, body=asked, safe=True)
+
+    async def send(
+        self,
+        type: str,
+        data: Json = None,
+        *,
+        source: str | None = None,
+        id: str | None = None,
+        namespace: str | None = None,
+    ) -> events.Sent:
+        """Send an event to the runs that wait for such a one now. With `source` and `id` a lost answer is asked for again."""
+        given = {"type": type, "data": data, "source": source, "id": id}
+        sent = await self._connection.ask(
+            events.SentMany,
+            "POST",
+            "/api/v1/events",
+            body={name: value for name, value in given.items() if value is not None},
+            query={"namespace": namespace or self.namespace},
+            safe=id is not None and source is not None,
+        )
+        return sent.items[0]
+
+    async def me(self) -> service.Who:
+        """Say who the server takes this client for. Raises Denied."""
+        return await self._connection.ask(service.Who, "GET", "/api/v1/me")
+
+    async def health(self) -> service.ClusterHealth:
+        """Say how the processes of the store stand."""
+        return await self._connection.ask(service.ClusterHealth, "GET", "/cluster/health", safe=False)
+
+    def _where(self) -> dict[str, Json]:
+        return {} if self.namespace is None else {"namespace": self.namespace}
+
+
+_END: Final = frozenset({"end"})
+
+
+def _path(id: str) -> str:
+    return f"/api/v1/runs/{quote(id, safe='')}"
+
+
+def _text(value: str | float | bool) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _fault(failure: runs.Failure | None) -> Fault:
+    told = failure or runs.Failure()
+    return Fault(
+        type=told.type,
+        status=told.status,
+        title=told.title,
+        detail=told.detail,
+        instance=told.instance,
+        code=told.code,
+    )

@@ -1,0 +1,141 @@
+"""Tokens, locks and shared memory of a server."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import AsyncIterator, Mapping
+from typing import Final, TypeVar
+from urllib.parse import quote
+
+from interlock.client import stream
+from interlock.client.connection import Connection
+from interlock.model.json import Json
+from interlock.wire import coordination as wire
+from interlock.wire import tokens
+
+T = TypeVar("T")
+
+
+class RemoteTokens:
+    """Reports the outcomes of work that was done elsewhere. All of it may be sent again after a lost answer."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def complete(self, token: str, result: Json = None) -> tokens.Reported:
+        """Report a result. Raises NotFound for what is no token, Conflict when another outcome was first or it is over."""
+        body = tokens.Complete(result=result)
+        return await self._connection.ask(tokens.Reported, "POST", _token(token, "complete"), body=body, safe=True)
+
+    async def fail(
+        self, token: str, message: str, *, type: str = "Failed", retryable: bool = False, details: Json = None
+    ) -> tokens.Reported:
+        """Report a failure; `retryable`: the step may be tried again, if its author allows it."""
+        body = tokens.Fail(message=message, type=type, retryable=retryable, details=details)
+        return await self._connection.ask(tokens.Reported, "POST", _token(token, "fail"), body=body, safe=True)
+
+    async def heartbeat(self, token: str, details: Json = None) -> tokens.Heard:
+        """Say that the work goes on; the answer says whether anybody still wants it."""
+        body = tokens.Heartbeat(details=details)
+        return await self._connection.ask(tokens.Heard, "POST", _token(token, "heartbeat"), body=body, safe=True)
+
+    async def progress(self, token: str, fraction: float | None = None, message: str | None = None) -> tokens.Heard:
+        """Say how far the work is; a heartbeat, too."""
+        body = tokens.Progress(fraction=fraction, message=message)
+        return await self._connection.ask(tokens.Heard, "POST", _token(token, "progress"), body=body, safe=True)
+
+
+def _token(token: str, action: str) -> str:
+    return f"/api/v1/tokens/{quote(token, safe='')}/{action}"
+
+
+class RemoteLocks:
+    """Locks of a namespace. Whoever holds one renews it in good time, and carries its fence with what it does."""
+
+    def __init__(self, connection: Connection, namespace: str | None) -> None:
+        self._connection = connection
+        self._where: Final[Mapping[str, Json]] = {"namespace": namespace}
+
+    async def acquire(
+        self,
+        name: str,
+        holder: str,
+        *,
+        ttl: float = 300.0,
+        mode: str = "exclusive",
+        limit: int = 1,
+        nonce: str | None = None,
+    ) -> wire.HeldLock:
+        """Acquire a lock that is free. Raises LockError "lock-held". With a `nonce` a lost answer is asked for again."""
+        body = wire.AcquireLock(holder=holder, ttl=ttl, mode=mode, limit=limit, nonce=nonce)
+        return await self._post(wire.HeldLock, name, "acquire", body, safe=nonce is not None)
+
+    async def renew(self, name: str, holder: str, fence: int) -> bool:
+        """Keep a lock for its time from now on. False: it is lost; stop at once."""
+        answer = await self._post(wire.Renewal, name, "renew", wire.GrantNumber(holder=holder, fence=fence), safe=True)
+        return answer.held
+
+    async def release(self, name: str, holder: str, fence: int) -> None:
+        """Free a lock. Raises NotFound, LockError."""
+        await self._post(wire.Renewal, name, "release", wire.GrantNumber(holder=holder, fence=fence), safe=False)
+
+    async def list(self, holder: str | None = None) -> builtins.list[wire.HeldLock]:
+        """Give the locks that are held."""
+        query = {"holder": holder, **self._where}
+        return (await self._connection.ask(wire.Locks, "GET", "/api/v1/locks", query=query)).items
+
+    async def _post(self, shape: type[T], name: str, action: str, body: object, *, safe: bool) -> T:
+        query = {"name": name, **self._where}
+        return await self._connection.ask(shape, "POST", f"/api/v1/locks/{action}", body=body, query=query, safe=safe)
+
+
+class RemoteMemory:
+    """Shared memory of a namespace."""
+
+    def __init__(self, connection: Connection, namespace: str | None) -> None:
+        self._connection = connection
+        self._where: Final[Mapping[str, Json]] = {"namespace": namespace}
+
+    async def get(self, key: str, space: str = "global") -> wire.CellTold:
+        """Give a value with its version. Raises NotFound."""
+        query = {"key": key, **self._where}
+        return await self._connection.ask(wire.CellTold, "GET", f"{_space(space)}/value", query=query)
+
+    async def set(
+        self,
+        key: str,
+        value: Json,
+        space: str = "global",
+        *,
+        ttl: float | None = None,
+        base: int | None = None,
+        resolver: str | None = None,
+    ) -> wire.CellTold:
+        """Set a value; `base`: only if this version is there (0: none). Raises Conflict."""
+        body = wire.SetCell(value=value, ttl=ttl, base=base, resolver=resolver)
+        query = {"key": key, **self._where}
+        return await self._connection.ask(wire.CellTold, "PUT", f"{_space(space)}/value", body=body, query=query)
+
+    async def delete(self, key: str, space: str = "global", *, base: int | None = None) -> bool:
+        """Delete a value; say whether there was one. Raises Conflict."""
+        query = {"key": key, "base": base, **self._where}
+        answer = await self._connection.ask(wire.DeletedCell, "DELETE", f"{_space(space)}/value", query=query)
+        return answer.deleted
+
+    async def list(self, pattern: str = "", space: str = "global") -> builtins.list[wire.CellTold]:
+        """Give the values whose keys begin with something, or fit a pattern such as tasks/*/state."""
+        query = {"pattern": pattern, **self._where}
+        return (await self._connection.ask(wire.Cells, "GET", _space(space), query=query)).items
+
+    async def watch(
+        self, pattern: str, space: str = "global", *, after: str | None = None
+    ) -> AsyncIterator[stream.Told]:
+        """Give the changes of the keys that fit, as they come; `id` of each is the cursor after it."""
+        query = {"pattern": pattern, "after": after, **self._where}
+        async for told in stream.read(self._connection, f"{_space(space)}/watch", query):
+            if told.name == "change":
+                yield told
+
+
+def _space(space: str) -> str:
+    return f"/api/v1/memory/{quote(space, safe='')}"

@@ -1,0 +1,128 @@
+"""Shared memory over HTTP: read, write, list, watch."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import asdict
+from typing import Annotated
+
+import msgspec
+from fastapi import APIRouter, Path, Query, Request
+from starlette.responses import Response
+
+from interlock import errors
+from interlock.coord.cell import Cell
+from interlock.coord.memory import MemorySyncManager
+from interlock.coord.watch import Watch
+from interlock.model.access import Principal, Right
+from interlock.server import streams
+from interlock.server.access import Sender, actor, chosen, refuse_unless
+from interlock.server.bodies import answer, read
+from interlock.server.documented import documented
+from interlock.server.gateway import Gateway
+from interlock.server.routes.asking import NamespaceQuery, Server
+from interlock.server.streams import Item
+from interlock.wire import coordination as wire
+
+router = APIRouter(prefix="/api/v1/memory/{space}", tags=["memory"])
+
+SpacePath = Annotated[
+    str, Path(min_length=1, max_length=64, description="swarm, tasks, workers, global, or another one.")
+]
+KeyQuery = Annotated[str, Query(min_length=1, max_length=512, description="The key, such as tasks/7/state.")]
+
+
+def _memory(server: Gateway, sender: Principal, right: Right, namespace: str | None) -> MemorySyncManager:
+    """Give the memory of a namespace in which the sender has a right. Raises Refused."""
+    within = chosen(sender, namespace)
+    refuse_unless(sender, right, within)
+    session = server.session
+    return MemorySyncManager(session.store, session.clock, within, actor(sender))
+
+
+@router.get("", **documented(wire.Cells))
+async def list_cells(
+    sender: Sender,
+    server: Server,
+    space: SpacePath,
+    namespace: NamespaceQuery = None,
+    pattern: Annotated[str, Query(max_length=512, description="A beginning, or a pattern: tasks/*/state.")] = "",
+) -> Response:
+    """List the values of a space."""
+    cells = await _memory(server, sender, Right.READ, namespace).cells(pattern, space)
+    return answer(wire.Cells(items=[_told(cell) for cell in cells]))
+
+
+@router.get("/value", **documented(wire.CellTold, problems=(404,)))
+async def get_cell(
+    sender: Sender, server: Server, space: SpacePath, key: KeyQuery, namespace: NamespaceQuery = None
+) -> Response:
+    """Give a value with its version."""
+    cell = await _memory(server, sender, Right.READ, namespace).cell(key, space)
+    if cell is None or cell.is_deleted:
+        raise errors.NotFound(f"there is no value {key!r} in the space {space}")
+    return answer(_told(cell))
+
+
+@router.put(
+    "/value", **documented(wire.CellTold, takes=wire.SetCell, example={"value": {"phase": 2}}, problems=(409, 415))
+)
+async def set_cell(
+    request: Request, sender: Sender, server: Server, space: SpacePath, key: KeyQuery, namespace: NamespaceQuery = None
+) -> Response:
+    """Set a value. With `base` only where that version is there; 409 otherwise."""
+    asked = await read(request, wire.SetCell)
+    memory = _memory(server, sender, Right.OPERATE, namespace)
+    outcome = await memory.set(key, asked.value, space, ttl=asked.ttl, base=asked.base, resolver=asked.resolver)
+    cell = outcome.cell
+    if not outcome.is_applied or cell is None:
+        version = 0 if cell is None else cell.version
+        raise errors.Conflict(f"{key!r} in the space {space} has the version {version}, not {asked.base}; read it anew")
+    return answer(_told(cell))
+
+
+@router.delete("/value", **documented(wire.DeletedCell, problems=(409,)))
+async def delete_cell(
+    sender: Sender,
+    server: Server,
+    space: SpacePath,
+    key: KeyQuery,
+    namespace: NamespaceQuery = None,
+    base: Annotated[int | None, Query(ge=0, le=2**62)] = None,
+) -> Response:
+    """Delete a value; `deleted` says whether there was one."""
+    memory = _memory(server, sender, Right.OPERATE, namespace)
+    deleted = await memory.delete(key, space, base=base)
+    cell = None if deleted or base is None else await memory.cell(key, space)
+    if cell is not None and not cell.is_deleted:
+        raise errors.Conflict(f"{key!r} in the space {space} has the version {cell.version}, not {base}")
+    return answer(wire.DeletedCell(space=space, key=key, deleted=deleted))
+
+
+@router.get("/watch", **documented(media_type=streams.MEDIA_TYPE, problems=(409,)))
+async def watch_cells(
+    request: Request,
+    sender: Sender,
+    server: Server,
+    space: SpacePath,
+    pattern: Annotated[str, Query(min_length=1, max_length=512)],
+    namespace: NamespaceQuery = None,
+    after: Annotated[str | None, Query(max_length=200, description="The cursor to go on after.")] = None,
+) -> Response:
+    """Follow the changes of a space as server-sent events `change`; `id` is the cursor, after which a reconnect goes on."""
+    memory = _memory(server, sender, Right.READ, namespace)
+    changes = memory.watch(pattern, space, after=request.headers.get("last-event-id") or after)
+    await changes.begin()  # before the answer begins: a change that the caller makes from now on is told
+    return streams.stream(server, _changes(changes))
+
+
+async def _changes(changes: Watch) -> AsyncIterator[Item]:
+    async with changes:
+        yield Item("began", {"cursor": changes.cursor}, changes.cursor)
+        async for change in changes:
+            yield Item("change", asdict(change), change.cursor)
+
+
+def _told(cell: Cell) -> wire.CellTold:
+    told = asdict(cell)
+    return msgspec.convert({name: told[name] for name in wire.CellTold.__struct_fields__}, wire.CellTold)

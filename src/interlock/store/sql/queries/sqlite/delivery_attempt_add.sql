@@ -1,0 +1,1 @@
+INSERT INTO delivery_attempts (delivery, number, run, node, at) VALUES (:delivery, :number, :run, :node, :at)

@@ -1,0 +1,3 @@
+-- Primary key.
+SELECT delivery, run, namespace, kind, target, receiver, identity, state, waiting, attempts, due_at, deadline, beat_seconds, node, fence, problem, created_at, ended_at
+FROM deliveries WHERE delivery = :delivery

@@ -1,0 +1,97 @@
+"""A stub of Temporal's WorkflowService over grpcio: what was reported, and answers that a test chooses.
+
+It proves the wire format against the real client. The semantics are those that the documentation of Temporal tells: a token is
+known while its attempt runs, a completed one is not found any more, a cancellation is accepted only where one was requested.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+import grpc.aio
+from temporalio.api.workflowservice.v1 import request_response_pb2 as messages
+from temporalio.api.workflowservice.v1.service_pb2_grpc import (
+    WorkflowServiceServicer,
+    add_WorkflowServiceServicer_to_server,
+)
+from temporalio.converter import default
+
+
+@dataclass
+class Reported:
+    how: str
+    token: bytes
+    request: Any
+    metadata: dict[str, str] = field(default_factory=dict)
+
+    async def values(self) -> list[Any]:
+        """Give what was reported with it, decoded."""
+        if self.how == "failed":
+            return await default().decode(list(self.request.failure.application_failure_info.details.payloads))
+        payloads = self.request.result if self.how == "completed" else self.request.details
+        return await default().decode(list(payloads.payloads))
+
+
+class Stub(WorkflowServiceServicer):
+    """`tokens`: those that are known. `cancel`: those that are asked to be cancelled. `broken`: the status of every answer."""
+
+    def __init__(self) -> None:
+        self.port = 0
+        self.tokens: set[bytes] = set()
+        self.cancel: set[bytes] = set()
+        self.broken: grpc.StatusCode | None = None
+        self.reported: list[Reported] = []
+
+    async def GetSystemInfo(self, request: Any, context: Any) -> Any:
+        return messages.GetSystemInfoResponse(capabilities=messages.GetSystemInfoResponse.Capabilities())
+
+    async def RespondActivityTaskCompleted(self, request: Any, context: Any) -> Any:
+        await self._over("completed", request, context)
+        return messages.RespondActivityTaskCompletedResponse()
+
+    async def RespondActivityTaskFailed(self, request: Any, context: Any) -> Any:
+        await self._over("failed", request, context)
+        return messages.RespondActivityTaskFailedResponse()
+
+    async def RespondActivityTaskCanceled(self, request: Any, context: Any) -> Any:
+        if request.task_token not in self.cancel:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "no cancellation was requested")
+        await self._over("cancelled", request, context)
+        return messages.RespondActivityTaskCanceledResponse()
+
+    async def RecordActivityTaskHeartbeat(self, request: Any, context: Any) -> Any:
+        await self._heard("beaten", request, context)
+        return messages.RecordActivityTaskHeartbeatResponse(cancel_requested=request.task_token in self.cancel)
+
+    async def _over(self, how: str, request: Any, context: Any) -> None:
+        await self._heard(how, request, context)
+        self.tokens.discard(request.task_token)
+
+    async def _heard(self, how: str, request: Any, context: Any) -> None:
+        if self.broken is not None:
+            await context.abort(self.broken, "broken on purpose")
+        if request.task_token not in self.tokens:
+            await context.abort(grpc.StatusCode.NOT_FOUND, "workflow execution already completed")
+        metadata = {str(name): str(value) for name, value in context.invocation_metadata()}
+        self.reported.append(Reported(how, request.task_token, request, metadata))
+
+    def outcomes(self) -> list[Reported]:
+        return [each for each in self.reported if each.how != "beaten"]
+
+
+@asynccontextmanager
+async def serving(stub: Stub | None = None, port: int = 0) -> AsyncIterator[Stub]:
+    """Serve a stub on loopback; `port`: where it was before."""
+    stub = stub or Stub()
+    server = grpc.aio.server(options=(("grpc.so_reuseport", 0),))
+    add_WorkflowServiceServicer_to_server(stub, server)  # type: ignore[no-untyped-call]  # generated code
+    stub.port = server.add_insecure_port(f"127.0.0.1:{port}")
+    await server.start()
+    try:
+        yield stub
+    finally:
+        await server.stop(0)
