@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import pytest
 
 import loopback
-from interlock import config, errors, telemetry
+from interlock import Interlock, config, errors, gather, step, telemetry, token, workflow
 from interlock.app.session import Session, Started
 from interlock.app.tokens import Tokens
 from interlock.model import event as events
@@ -232,6 +232,7 @@ async def test_what_is_no_token_here_is_told_alike_and_counted(house: House, ref
     never = await house.app.secrets.token("default", "0" * 32)
     tampered = f"{id}.{key}.{mac[:-1]}{'0' if mac[-1] != '0' else '1'}"
     wrong = [
+        "\0.a.b",
         "",
         ".",
         "x",
@@ -445,3 +446,41 @@ do:
         await kit.tokens.complete(second, 2)
         await kit.drain()
         assert (await kit.session.find(None, run)).status is RunStatus.COMPLETED
+
+
+# -- retries by hand -----------------------------------------------------------------------------------------------------
+
+FAILS = [True]
+ASKED: list[str] = []
+
+
+@step
+async def tokens_fail_first() -> int:
+    if FAILS[0]:
+        raise ValueError("first")
+    return 1
+
+
+@workflow(name="tokens-asking-again")
+async def asking_again() -> list[int]:
+    right = token("approval")
+    ASKED.append(await right.text())
+    return list(await gather(tokens_fail_first(), right.result(int)))
+
+
+async def test_run_that_is_retried_asks_again_by_the_token_that_was_handed_out() -> None:
+    FAILS[0] = True
+    ASKED.clear()
+    async with Interlock("sqlite:///:memory:") as app:
+        run = await app.start(asking_again)
+        with pytest.raises(ValueError, match="first"):
+            await run.result("10s")
+        with pytest.raises(errors.TokenError, match="the run faulted: ValueError: first") as revoked:
+            await app.tokens.heartbeat(ASKED[0])
+        assert revoked.value.code == "token-revoked"
+        FAILS[0] = False
+        await run.retry()
+        await eventually(lambda: app.tokens.of_run(run.run))
+        assert (await app.tokens.complete(ASKED[0], 7)).applied
+        assert await run.result("10s") == [1, 7]
+        assert len(set(ASKED)) == 1

@@ -75,7 +75,7 @@ class TokenRow(Row, frozen=True, kw_only=True):
     reason: str | None = None
     superseded: bool = False
     namespace: str = ""
-    """Of its run, and `run_id` the id by which people know that; as `Tokens.get` gives them."""
+    """Of its run, and `run_id` the id by which people know that; as `Tokens.get` and `of_run` give them."""
     run_id: str = ""
 
     @property
