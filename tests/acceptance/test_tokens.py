@@ -353,7 +353,9 @@ async def test_no_text_of_a_token_is_in_a_store_a_log_or_an_answer(house: House,
     """TK-14."""
     told: list[str] = []
     end = telemetry.attach(lambda name, fields: told.append(repr((name, fields))))
-    house.server.otherwise = lambda asked: loopback.Reply(500, asked.headers["interlock-token"].encode())
+    house.server.otherwise = lambda asked: loopback.Reply(
+        500, asked.headers["interlock-token"].encode(), {"Content-Type": "text/plain"}
+    )
     outside = tmp_path / "outside"
     outside.mkdir()
     run = await run_of(house, SCRIPTS, input={"out": str(outside / "text")})
