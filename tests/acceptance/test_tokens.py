@@ -221,6 +221,29 @@ async def test_holder_is_asked_to_stop_while_nobody_has_applied_the_cancellation
     assert (alive.cancel_requested, alive.reason) == (True, "not wanted")
 
 
+ROLLED_BACK = """
+do:
+  - work:
+      call: http
+      with: {method: post, endpoint: AGENT}
+      metadata: {interlock: {await: token, compensate: {set: {undone: true}}}}
+"""
+
+
+async def test_rollback_waits_for_what_became_of_the_work_and_asks_its_holder_to_stop(house: House) -> None:
+    run = await run_of(house, ROLLED_BACK)
+    (text,) = await house.handed()
+    await house.app.cancel(await house.app.find(None, run), "not wanted", rollback=True)
+
+    async def asked() -> bool:
+        return (await house.tokens.heartbeat(text)).reason == "the run is being rolled back: not wanted"
+
+    await eventually(asked)
+    assert (await house.tokens.heartbeat(text)).cancel_requested
+    await house.tokens.fail(text, "stopped")
+    assert (await house.ended(run)).status is RunStatus.CANCELLED
+
+
 # -- refusals ------------------------------------------------------------------------------------------------------------
 
 

@@ -123,12 +123,12 @@ def terms_of(row: TokenRow) -> dict[str, Json]:
 def alive(row: TokenRow, cancel: bytes | None, found: TokenRow) -> Alive:
     """Give the answer to a sign of life that counted; `cancel`: the cause that asks the run to end; `found`: the token as it
     was looked up, with the names of its run."""
-    asked = None if cancel is None else msgspec.json.decode(cancel, type=_Asked)
+    reason = row.reason if cancel is None else msgspec.json.decode(cancel, type=_Asked).reason
     return Alive(
         run=row.run,
         step=row.step,
-        cancel_requested=asked is not None,
-        reason=None if asked is None else asked.reason,
+        cancel_requested=cancel is not None or row.reason is not None,
+        reason=reason,
         expires_at=row.expires_at,
         silent_at=row.silent_at,
         run_id=found.run_id,

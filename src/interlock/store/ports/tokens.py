@@ -4,6 +4,8 @@
     open --a completion after its time--> expired
     open --the run asks, or ends--> revoked
 
+An open token with a reason is one whose holder is asked to stop, and whose report is still waited for.
+
 Terminal states never change, with one exception: a faulted run that is retried asks again for what it asked for before. What
 was refused then is open again under the same id; what was completed is told to the run again.
 """
