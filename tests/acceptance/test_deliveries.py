@@ -409,6 +409,19 @@ async def test_retry_by_hand_is_in_the_audit_log(shell: Shell, server: loopback.
     ).code == errors.Invalid.exit_code
 
 
+async def test_node_tells_of_what_it_could_not_deliver(shell: Shell, server: loopback.Server) -> None:
+    """TK-13."""
+    server.otherwise = loopback.Reply(404)
+    shell.write("fast.yaml", HEADER % "fast" + "do: [{a: {set: {x: 1}}}]")
+    shell.write("callback.json", json.dumps(hook(server, "/hush-path")))
+    await asyncio.to_thread(shell.run, "run", "fast.yaml", "--detach", "--callback", "callback.json")
+    served = await asyncio.to_thread(shell.run, "node", "--for", "2s", env=LOOPBACK)
+    (line,) = [each for each in served.err.splitlines() if "delivery." in each]
+    assert "warning delivery.failed" in line
+    assert "it answered 404" in line
+    assert "hush-path" not in served.err
+
+
 # -- Temporal --------------------------------------------------------------------------------------------------------
 
 

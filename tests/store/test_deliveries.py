@@ -152,6 +152,17 @@ async def test_delivery_that_is_postponed_is_due_again_then(store: Store) -> Non
     assert len(await claim(store, 203.0)) == 1
 
 
+async def test_node_may_take_the_deliveries_of_its_own_runs_only(store: Store) -> None:
+    await store.journal.commit(called(ended=True))
+    other = called("r2", "d2", ended=True)
+    assert other.accept is not None
+    accept = msgspec.structs.replace(other.accept, owner="n2")
+    await store.journal.commit(msgspec.structs.replace(other, accept=accept))
+    assert [each.delivery for each in await store.deliveries.claim("n2", 9, 200.0, 260.0, own=True)] == ["d2"]
+    assert await store.deliveries.claim("n3", 9, 200.0, 260.0, own=True) == []
+    assert [each.delivery for each in await claim(store)] == ["d1"]
+
+
 async def test_heartbeats_are_due_while_the_run_lives_and_are_no_attempts(store: Store) -> None:
     await store.journal.commit(called(beat_seconds=30.0))
     (beat,) = await claim(store)

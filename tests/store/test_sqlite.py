@@ -91,6 +91,7 @@ HOT = {
     "tokens_ages": "tokens_pending",
     "removal_tokens": "tokens_of_run",
     "deliveries_claim": "deliveries_due",
+    "deliveries_claim_own": "deliveries_due",
     "deliveries_next_due": "deliveries_due",
     "deliveries_free": "deliveries_claimed",
     "deliveries_waiting_page": "deliveries_waiting",

@@ -34,6 +34,8 @@ class Delivering(Service):
         clock: Clock,
         secrets: Keeper,
         may_act: Callable[[], bool],
+        *,
+        own: bool,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -41,7 +43,7 @@ class Delivering(Service):
         self._client = Client(bounded, _ANSWER_BYTES)
         self._temporal = Temporal(AddressPolicy(settings.http.allow_private), clock)
         senders: dict[str, Sender[Any]] = {"webhook": Webhooks(self._client, clock), "temporal": self._temporal}
-        self.courier = Courier(node, store, clock, secrets, senders, self._cancel, may_act)
+        self.courier = Courier(node, store, clock, secrets, senders, self._cancel, may_act, own=own)
         self._reconciler = Reconciler(store, clock)
 
     async def start(self) -> None:

@@ -176,7 +176,9 @@ class Node(Service):
         self._standing = Standing(
             node, store, readiness or Readiness(lambda reasons: None), self._claims.refusals, self.asked_to_drain.set
         )
-        self._delivering = Delivering(node, settings, store, clock, secrets, lambda: self._membership.is_certain)
+        self._delivering = Delivering(
+            node, settings, store, clock, secrets, lambda: self._membership.is_certain, own=pinned
+        )
         self._housekeeping = Housekeeping(store, clock, settings.retention)
         self._expiry = Expiry(store, clock)
         self._stack = AsyncExitStack()

@@ -31,8 +31,11 @@ _TOLD: Final = {
     "python.step_in_finally", "worker.registered", "worker.listens", "worker.took", "worker.ended", "worker.drained",
     "worker.deregistered", "worker.recovered", "worker.lost", "worker.unheard", "worker.heartbeat_failed",
     "worker.scan_failed", "worker.scan_works", "worker.no_context", "server.listens", "server.failed",
+    "delivery.failed", "delivery.expired", "delivery.superseded", "delivery.reconciled",
 }  # fmt: skip
 _WRONG: Final = {
+    "delivery.failed",
+    "delivery.expired",
     "server.failed",
     "worker.lost",
     "worker.unheard",

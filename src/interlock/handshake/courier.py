@@ -23,7 +23,7 @@ from interlock.handshake.sender import Accepted, Alive, Answer, Postponed, Refus
 from interlock.model import callback as callbacks
 from interlock.model.callback import Callback
 from interlock.secrets.keeper import Keeper
-from interlock.service import Clock, Service
+from interlock.service import RESTING_SECONDS, Clock, Service
 from interlock.store.ports import ClaimedDelivery, DeliveryState, Sent, Store, news
 
 AT_ONCE: Final = 16
@@ -31,6 +31,7 @@ AT_ONCE: Final = 16
 CLAIM_SECONDS: Final = 90.0
 """How long a claim lasts when its node lives and says nothing: longer than any sending takes."""
 _LOOK_SECONDS: Final = 5.0  # the net under the bell
+_ELSEWHERE_SECONDS: Final = 1.0  # what is due is another node's: only when it does not do it, it is ours
 _SPACING_SECONDS: Final = 0.02  # between looks, however many runs end
 _FIRST_SECONDS: Final = 1.0
 _MOST_SECONDS: Final = 300.0
@@ -47,7 +48,10 @@ def pause(attempt: int, clock: Clock) -> float:
 
 
 class Courier(Service):
-    """Sends what is due. `senders`: by the kind of callback. `may_act`: whether this node still has its lease."""
+    """Sends what is due. `senders`: by the kind of callback. `may_act`: whether this node still has its lease.
+
+    `own`: only for the runs of this node, which leaves with them and is not to wait for the callers of others.
+    """
 
     def __init__(
         self,
@@ -58,6 +62,8 @@ class Courier(Service):
         senders: Mapping[str, Sender[Any]],
         cancel: Cancel,
         may_act: Callable[[], bool],
+        *,
+        own: bool = False,
     ) -> None:
         self._node = node
         self._store = store
@@ -66,6 +72,7 @@ class Courier(Service):
         self._senders = senders
         self._cancel = cancel
         self._may_act = may_act
+        self._own = own
         self._woken = asyncio.Event()
         self._expects = True
         self._sending: set[asyncio.Task[None]] = set()
@@ -138,14 +145,15 @@ class Courier(Service):
         due = await self._store.deliveries.next_due()
         self._expects = due is not None
         if due is None:
-            return _LOOK_SECONDS
+            return RESTING_SECONDS
         if due > now:
             return min(due - now, _LOOK_SECONDS)
-        for claimed in await self._store.deliveries.claim(self._node, room, now, now + CLAIM_SECONDS):
+        taken = await self._store.deliveries.claim(self._node, room, now, now + CLAIM_SECONDS, own=self._own)
+        for claimed in taken:
             task = asyncio.create_task(self._perform(claimed), name=f"delivery-{claimed.delivery}")
             self._sending.add(task)
             task.add_done_callback(self._arrived)
-        return 0.0
+        return 0.0 if taken else _ELSEWHERE_SECONDS
 
     def _arrived(self, task: asyncio.Task[None]) -> None:
         self._sending.discard(task)
@@ -259,6 +267,7 @@ class Courier(Service):
                 run=claimed.run,
                 attempts=claimed.attempts,
                 status=answer.status,
+                problem=problem,
                 seconds=seconds,
                 age_seconds=now - claimed.created_at,
             )

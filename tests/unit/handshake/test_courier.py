@@ -333,6 +333,18 @@ async def test_node_without_its_lease_sends_nothing(world: World) -> None:
     assert world.caller.letters == []
 
 
+async def test_courier_of_a_node_with_one_run_leaves_those_of_others_alone(world: World) -> None:
+    await world.begin()
+    await world.end()
+    own = Courier(
+        "n9", world.store, world.clock, world.keeper, {"webhook": world.caller}, world._cancel, lambda: True, own=True
+    )
+    assert await world.turn(own) == 1.0
+    assert world.caller.letters == []
+    await world.turn()
+    assert len(world.caller.letters) == 1
+
+
 async def test_slow_receivers_hold_up_nobody_else(world: World) -> None:
     """TK-18."""
     world.caller.gate = asyncio.Event()

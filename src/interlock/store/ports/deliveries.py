@@ -136,8 +136,13 @@ class Deliveries(Protocol):
         """
         ...
 
-    async def claim(self, node: str, limit: int, now: float, until: float) -> list[ClaimedDelivery]:
-        """Take what is due, and write down that it is about to be sent; others may take it again after `until`."""
+    async def claim(
+        self, node: str, limit: int, now: float, until: float, *, own: bool = False
+    ) -> list[ClaimedDelivery]:
+        """Take what is due, and write down that it is about to be sent; others may take it again after `until`.
+
+        `own`: only of runs that the node owns, or owned when they ended.
+        """
         ...
 
     async def settle(

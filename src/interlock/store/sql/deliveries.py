@@ -77,11 +77,14 @@ class SqlDeliveries:
 
     # -- sending -------------------------------------------------------------------------------------------------
 
-    async def claim(self, node: str, limit: int, now: float, until: float) -> list[ClaimedDelivery]:
+    async def claim(
+        self, node: str, limit: int, now: float, until: float, *, own: bool = False
+    ) -> list[ClaimedDelivery]:
+        statement = "deliveries_claim_own" if own else "deliveries_claim"
         due = {"node": node, "limit": limit, "now": now, "until": until}
 
         async def work(transaction: Transaction) -> list[ClaimedDelivery]:
-            claimed = [_claimed(row, now) for row in await transaction.rows("deliveries_claim", due)]
+            claimed = [_claimed(row, now) for row in await transaction.rows(statement, due)]
             for each in claimed:
                 if not each.beats:
                     row = {"delivery": each.delivery, "number": each.attempts, "run": each.run, "node": node, "at": now}
