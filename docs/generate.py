@@ -19,7 +19,7 @@ from typing import Any
 import interlock
 from interlock import errors, sync, testing
 from interlock.app.deliveries import Deliveries, Delivery
-from interlock.app.tokens import Reported, Tokens
+from interlock.app.tokens import Alive, Reported, Tokens, TokenView
 from interlock.client.groups import RemoteLocks, RemoteMemory, RemoteTokens
 from interlock.coord.balancer import Assignment, LoadBalancer
 from interlock.coord.cell import Cell, Change, Outcome
@@ -112,12 +112,14 @@ def page() -> str:
             if name == "Interlock":
                 parts += _class("Interlock.tokens", Tokens)
                 parts += _class("Reported", Reported)
+                parts += _class("Alive", Alive)
+                parts += _class("TokenView", TokenView)
                 parts += _class("Interlock.deliveries", Deliveries)
                 parts += _class("Delivery", Delivery)
             if name == "Client":
-                parts += _class("Client.tokens", RemoteTokens)
-                parts += _class("Client.locks", RemoteLocks)
-                parts += _class("Client.memory", RemoteMemory)
+                for part, value in (("tokens", RemoteTokens), ("locks", RemoteLocks), ("memory", RemoteMemory)):
+                    parts.append(f"`Client.{part}`\n")
+                    parts += _summary(value, set())
     parts.append(_COORDINATION)
     parts += entry("Coordination", interlock.Coordination)
     for value, without in _PARTS:

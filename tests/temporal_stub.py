@@ -9,10 +9,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import grpc
 import grpc.aio
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from temporalio.api.workflowservice.v1 import request_response_pb2 as messages
 from temporalio.api.workflowservice.v1.service_pb2_grpc import (
     WorkflowServiceServicer,
@@ -83,13 +88,57 @@ class Stub(WorkflowServiceServicer):
         return [each for each in self.reported if each.how != "beaten"]
 
 
+@dataclass(frozen=True)
+class Identity:
+    """A certificate and its key, as PEM texts."""
+
+    certificate: str
+    key: str
+
+
+def issued(name: str, by: Identity | None = None) -> Identity:
+    """Give a certificate of `name`: an authority of its own, or one that `by` has signed."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    issuer, signing = subject, key
+    if by is not None:
+        issuer = x509.load_pem_x509_certificate(by.certificate.encode()).subject
+        signing = serialization.load_pem_private_key(by.key.encode(), None)  # type: ignore[assignment]  # ours are of EC
+    now = datetime.now(UTC)
+    built = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=by is None, path_length=None), critical=True)
+        .sign(signing, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return Identity(built.public_bytes(serialization.Encoding.PEM).decode(), private.decode())
+
+
 @asynccontextmanager
-async def serving(stub: Stub | None = None, port: int = 0) -> AsyncIterator[Stub]:
-    """Serve a stub on loopback; `port`: where it was before."""
+async def serving(
+    stub: Stub | None = None, port: int = 0, tls: tuple[Identity, Identity] | None = None
+) -> AsyncIterator[Stub]:
+    """Serve a stub on loopback; `port`: where it was before. `tls`: its authority and itself; clients need a certificate then."""
     stub = stub or Stub()
     server = grpc.aio.server(options=(("grpc.so_reuseport", 0),))
     add_WorkflowServiceServicer_to_server(stub, server)  # type: ignore[no-untyped-call]  # generated code
-    stub.port = server.add_insecure_port(f"127.0.0.1:{port}")
+    if tls is None:
+        stub.port = server.add_insecure_port(f"127.0.0.1:{port}")
+    else:
+        authority, itself = tls
+        credentials = grpc.ssl_server_credentials(
+            [(itself.key.encode(), itself.certificate.encode())], authority.certificate.encode(), True
+        )
+        stub.port = server.add_secure_port(f"127.0.0.1:{port}", credentials)
     await server.start()
     try:
         yield stub

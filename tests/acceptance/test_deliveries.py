@@ -485,3 +485,37 @@ async def test_temporal_that_was_away_is_told_when_it_is_back(app: Interlock) ->
         assert delivery.attempts >= 2
         (told,) = stub.outcomes()
         assert await told.values() == [8]
+
+
+# -- PostgreSQL ------------------------------------------------------------------------------------------------------
+
+
+async def test_of_several_nodes_one_tells_each_outcome(
+    postgres_url: str, server: loopback.Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TK-07, TK-18."""
+    monkeypatch.setenv("INTERLOCK_KEY", "one-key-of-all-nodes")
+    settings = config.Settings(store=config.Store(url=postgres_url), http=config.Http(allow_private=("127.0.0.1",)))
+    async with Interlock(settings=settings) as one, Interlock(settings=settings) as other:
+        runs = [
+            await (one, other)[number % 2].start(told_double, number, id=f"r{number}", callback=hook(server))
+            for number in range(20)
+        ]
+        told = await heard(server, 20)
+        for run in runs:
+            (delivery,) = await settled(one, run.id)
+            assert (delivery.state, delivery.attempts) == (DeliveryState.DELIVERED, 1)
+    assert sorted(each["run"] for each in told) == sorted(run.id for run in runs)
+
+
+async def test_callback_without_a_store_key_is_refused_before_anything_is_stored(
+    postgres_url: str, server: loopback.Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TK-14."""
+    monkeypatch.delenv("INTERLOCK_KEY", raising=False)
+    async with Interlock(postgres_url, roles=()) as app:
+        with pytest.raises(errors.Invalid, match="needs the store key"):
+            await app.start(told_double, 1, id="a", callback=hook(server))
+        with pytest.raises(errors.NotFound):
+            await app.get("a")
+        await app.start(told_double, 1, id="b")

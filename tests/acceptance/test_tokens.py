@@ -290,8 +290,10 @@ async def test_operator_reports_for_a_step_without_its_text(house: House) -> Non
     ) as late:
         await house.tokens.complete(held, {"ok": 2})
     assert (late.value.by, late.value.state) == ("user:ann", "completed")
+    again = await house.tokens.complete(await house.tokens.of_step(run, "approve"), {"ok": 1})
+    assert (again.state, again.applied) == ("completed", False)
     with pytest.raises(errors.NotFound, match="those that do: none"):
-        await house.tokens.of_step(run, "approve")
+        await house.tokens.of_step(run, "other")
 
 
 # -- many at once --------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ import pytest
 
 import interlock
 from interlock import errors, sync
+from interlock.app.deliveries import Deliveries
 from interlock.app.run import Run
 from interlock.app.tokens import Tokens
 from interlock.client import groups
@@ -29,6 +30,7 @@ TWINS: list[tuple[type, type, dict[str, str | None]]] = [
     (interlock.Interlock, sync.Interlock, {"session": None, "open": None}),
     (Run, sync.Run, {}),
     (Tokens, sync.Tokens, {}),
+    (Deliveries, sync.Deliveries, {}),
     (interlock.Client, sync.Client, {"url": None, "namespace": None}),
     (groups.RemoteTokens, client.RemoteTokens, {}),
     (groups.RemoteLocks, client.RemoteLocks, {}),

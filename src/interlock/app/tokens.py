@@ -25,7 +25,8 @@ class Tokens:
     ) -> Reported:
         """Report the result of what a token stands for; its run goes on with it. Durable when it returns.
 
-        `by`: who reports, as the audit log names him; the user of this process by default.
+        `token`: the text that was handed out, or what `of_step` gave. `result`: as the workflow takes it. `by`: who reports,
+        as the audit log names him; the user of this process by default.
 
         Raises TokenUnknown for a text that is no token here, TokenError (`code`) for one that expired, was revoked or
         superseded, or was completed before with another outcome, Invalid for a result that is not what was asked for.
@@ -47,8 +48,8 @@ class Tokens:
     ) -> Reported:
         """Report that what a token stands for failed; `token().result()` raises it as StepFailed.
 
-        `retryable`: whether the retry policy of the step may try it again. `details`: any JSON, as `details` of the error.
-        The rest as `complete`.
+        `token`: as for `complete`. `message` and `type`: what went wrong. `retryable`: whether the retry policy of the step
+        may try it again. `details`: any JSON, as `details` of the error. `by`: as for `complete`.
         """
         within = None if conn is None else conn.store
         return await self._tokens.fail(

@@ -16,6 +16,7 @@ from interlock.cli.options import options
 from interlock.cli.output import answer, note
 from interlock.model import duration, json
 from interlock.model.json import Json
+from interlock.model.states import ENDED_RUN
 
 _DEFAULT_NAMESPACE: Final = "default"
 _VARIABLE: Final = "INTERLOCK_TOKEN"
@@ -143,9 +144,13 @@ async def _tell_reported(app: Session, reported: Reported, *, as_json: bool) -> 
         answer(json.encode(asdict(reported)).decode())
         return
     again = "" if reported.applied else ", as was reported before"
-    note(f"{reported.state}{again}: {reported.step or 'a step'} of the run {reported.run}")
-    row = await app.find(None, reported.run)
-    if not await app.is_served(row):
+    stored = await app.store.journal.load(reported.run)
+    if stored is None:  # it has ended and was removed meanwhile
+        note(f"{reported.state}{again}")
+        return
+    row = await app.find(stored.namespace, stored.id)
+    note(f"{reported.state}{again}: {reported.step or 'a step'} of the run {row.id}")
+    if row.status not in ENDED_RUN and not await app.is_served(row):
         note(f"no process executes that run now; `interlock resume {row.id}` goes on with it")
 
 

@@ -20,9 +20,9 @@ _ENDED = (TokenState.COMPLETED, TokenState.FAILED)
 class Reported:
     """What became of a report.
 
-    `state`: how the token stands, such as "completed". `run` and `step`: what goes on; the run's key, and its `run_id` in its
-    `namespace`. `applied`: False when the same
-    outcome was reported before, which is as good.
+    `state`: how the token stands, such as "completed". `run`: the key of the run that goes on. `run_id` and `namespace`: by
+    which people know it. `step`: the path of its step. `applied`: False when the same outcome was reported before, which is
+    as good.
     """
 
     state: str
@@ -35,10 +35,12 @@ class Reported:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alive:
-    """The answer to a sign of life. `cancel_requested`: stop, since nobody will want the result; `reason` says why.
+    """The answer to a sign of life.
 
-    `expires_at`: until when the token may be used, `silent_at`: when the next sign of life is due at the latest; UTC seconds,
-    None for never.
+    `run`: the key of the run that waits. `step`: the path of its step. `cancel_requested`: stop, since nobody will
+    want the result. `reason`: why. `expires_at`: until when the token may be used, UTC seconds, None for ever.
+    `silent_at`: when the next sign of life is due at the latest, UTC seconds, None for never. `run_id` and `namespace`: by
+    which people know the run.
     """
 
     run: str
@@ -55,8 +57,13 @@ class Alive:
 class TokenView:
     """How a token stands; never its text. Times are UTC seconds.
 
-    `to` and `question`: who is asked what. `schema`: what a result must fit. `operations`: what it may be used for, all when
-    empty. `progress`: of the work, such as {"fraction": 0.5}, `detail`: what else its holder told.
+    `id`: what it is called. `state`: open, completed, failed, expired, revoked or superseded. `run`: the key of its
+    run. `step`: the path of its step. `name`: what is waited for. `created_at`: since when. `expires_at`: until when,
+    None for ever. `heartbeat_at`: when its holder gave the last sign of life. `heartbeat_seconds`: for how long he
+    may be silent, None for ever. `progress`: of the work, such as {"fraction": 0.5}. `detail`: what else its holder
+    told. `completed_at`: when it was reported. `completed_by`: by whom. `reason`: why nobody waits for it any more.
+    `to` and `question`: who is asked what. `schema`: what a result must fit. `operations`: what it may be used for,
+    all when empty. `run_id` and `namespace`: by which people know the run; empty in lists of one run.
     """
 
     id: str

@@ -110,10 +110,15 @@ class Tokens:
         return [answers.view(row) for row in await self._store.tokens.of_run(run, _LISTED, only_open=only_open)]
 
     async def of_step(self, run: str, step: str) -> Held:
-        """Give the right to use the token that a step of a run waits for. `run`: its key; `step`: its path, its name, or what
-        the token is called. Raises NotFound, which lists those there are, Conflict for a name that fits several."""
+        """Give the right to use the token that a step of a run waits for, or last waited for.
+
+        `run`: its key; `step`: its path, its name, or what the token is called. Raises NotFound, which lists those there are,
+        Conflict for a name that fits several.
+        """
         rows = await self._store.tokens.of_run(run, _LISTED)
-        found = [row for row in rows if row.step == step] or [row for row in rows if step in _names(row)]
+        found = _of(rows, step)
+        if not found:  # the same report once more is answered as the first time
+            found = _of(await self._store.tokens.of_run(run, _LISTED, only_open=False), step)[-1:]
         if not found:
             waiting = ", ".join(row.step or row.name for row in rows) or "none"
             raise errors.NotFound(f"no step {step!r} of this run waits for a token; those that do: {waiting}")
@@ -197,6 +202,11 @@ def _check(row: TokenRow, value: Json) -> None:
     complaint = None if schema is None else Checker(schema).complaint(value)
     if complaint is not None:
         raise errors.Invalid(f"the result does not fit what `{row.name}` asks for: {complaint}; nothing was applied")
+
+
+def _of(rows: list[TokenRow], step: str) -> list[TokenRow]:
+    """Give the tokens of a step that is named by its path or, where none has that, by a name."""
+    return [row for row in rows if row.step == step] or [row for row in rows if step in _names(row)]
 
 
 def _names(row: TokenRow) -> tuple[str, str]:

@@ -111,7 +111,8 @@ def _bound(place: str) -> socket.socket:
         host, _, port = place.rpartition(":")
         host = host.strip("[]")
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        bound = socket.socket(family, socket.SOCK_STREAM)
+        # The protocol is named, since asyncio sends without delay (TCP_NODELAY) only where it is: each answer has two writes.
+        bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             bound.bind((host, int(port)))

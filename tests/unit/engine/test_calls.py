@@ -9,10 +9,15 @@ from typing import Any
 import pytest
 
 from interlock import Retries, errors, gather, sleep, step, workflow
+from interlock.engine import fold
+from interlock.engine import state as states
 from interlock.engine.cause import Occurred
 from interlock.flow.python.durable import run_workflow, sleep_until, token, wait_for_event
 from interlock.model import event as events
+from interlock.model.call import TokenCall
 from interlock.model.fault import RUNTIME, Fault
+from interlock.model.payload import NULL
+from interlock.model.states import RunStatus
 from interlock.model.task import Cancelled, Done, Failed, FailureClass, Snoozed
 from unit.engine.program_world import ProgramWorld
 
@@ -267,3 +272,40 @@ async def test_call_that_is_left_is_interrupted_and_its_outcome_refused(begin: A
     await world.settle((effect, Done(1)))
     await world.later()
     assert world.output == 1
+
+
+# -- tokens --------------------------------------------------------------------------------------------------------------
+
+
+@workflow(name="calls-beating")
+async def beating() -> Any:
+    try:
+        return await token("right", heartbeat="30s", operations=["complete"]).result()
+    except errors.StepLost as error:
+        return error.fault.detail
+
+
+async def test_holder_that_is_silent_loses_its_step(begin: Any) -> None:
+    world = await begin(beating)
+    (issued,) = [event for event in world.history if isinstance(event, events.Issued)]
+    assert (issued.heartbeat, issued.expires, issued.terms) == (30.0, None, {"operations": ["complete"]})
+    world.heard = {issued.effect: world.clock.now() + 20}
+    await world.later()
+    assert world.state.wake_at() == issued.at + 50
+    await world.later()
+    assert "has given no sign of life for 30 s" in world.output
+
+
+def test_run_that_asked_for_a_token_before_tickets_goes_on_and_gives_it_up() -> None:
+    state = states.new("run", "default", "id", NULL)
+    call = TokenCall(token="t1", name="right")
+    before = [
+        events.Started(at=1.0, value=NULL, first=None),
+        events.Called(at=1.0, scope="token(right)", path="/token(right)", call=call, arguments=NULL),
+        events.Requested(at=1.0, scope="token(right)", path="/token(right)", effect=1, queued=True, waits=True),
+    ]
+    fold.fold(state, before)
+    assert state.live_status() is RunStatus.WAITING
+    assert state.waiting_frame(1) is not None
+    fold.apply(state, events.Left(at=2.0, scope="token(right)", path="/token(right)"))
+    assert [gone.token for gone in state.tokens] == ["t1"]

@@ -9,8 +9,9 @@ import pytest
 from interlock.engine.cause import Cancel, Drain, Recover, Reopen, Resume, Settled, Suspend
 from interlock.engine.state import Gone
 from interlock.model import event as events
+from interlock.model import story
 from interlock.model.fault import RUNTIME, TIMEOUT, Fault
-from interlock.model.states import RunStatus
+from interlock.model.states import RunStatus, StepStatus
 from interlock.model.task import Done, Failed, FailureClass
 from unit.engine.world import World
 
@@ -49,6 +50,10 @@ def agent(more: str = "") -> World:
 
 def issued(world: World) -> list[events.Issued]:
     return [event for event in world.history if isinstance(event, events.Issued)]
+
+
+def told(world: World) -> list[str]:
+    return [name for name, _ in story.lifecycle(world.history)]
 
 
 def kinds(news: list[events.Event]) -> list[str]:
@@ -101,6 +106,17 @@ def test_warning_comes_once_and_then_the_step_fails_with_a_timeout_or_asks_again
 
 def _late() -> str:
     return "Timeout: nobody reported the outcome of `approve` before its token expired"
+
+
+def test_timeout_of_a_question_counts_anew_when_it_is_asked_again() -> None:
+    world = World(
+        APPROVE.replace("call: approval", "timeout: {after: PT10M}\n      call: approval") % "", {"who": "ops"}
+    )
+    world.start()
+    world.later(600.0)
+    world.later(1.0)
+    assert [event.deadline for event in issued(world)] == [1600.0, 2201.0]
+    assert world.state.wake_at() == 2201.0
 
 
 def test_expression_of_a_question_that_fails_faults_before_anything_is_issued() -> None:
@@ -344,3 +360,26 @@ def test_result_of_a_report_that_cannot_go_on_faults_the_step() -> None:
     world.done("agent")
     world.report("agent", Done("text"))
     assert world.fault.title == "The output does not fit its schema"
+
+
+# -- what people see -----------------------------------------------------------------------------------------------------
+
+
+def test_story_tells_that_a_step_waits_for_a_report_and_how_often_it_was_asked_for() -> None:
+    world = agent()
+    seen = story.Story()
+    seen.tell(world.history)
+    step = seen.steps["/do/0/agent"]
+    assert (step.status, step.attempts, step.token) == (StepStatus.RUNNING, 1, issued(world)[0])
+    seen.tell(world.done("agent"))
+    assert step.status is StepStatus.WAITING
+    seen.tell(world.later(2880.0))
+    seen.tell(world.report("agent", broken()))
+    assert step.token is None
+    assert "step.token-expiring" in told(world)
+    world = World(APPROVE % "", {"who": "ops"})
+    world.start()
+    seen = story.Story()
+    seen.tell(world.history)
+    step = seen.steps["/do/0/approve"]
+    assert (step.status, step.attempts, step.token) == (StepStatus.WAITING, 1, issued(world)[0])

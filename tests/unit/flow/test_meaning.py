@@ -316,7 +316,7 @@ def test_pool_or_requirement_that_means_nothing_is_refused(task, content, place,
     assert complaint in ours[0].message
 
 
-@pytest.mark.parametrize("key", ["priority", "await", "concurrency", "rate", "cache"])
+@pytest.mark.parametrize("key", ["priority", "concurrency", "rate", "cache"])
 def test_keys_that_are_not_built_yet_are_warned_about(key):
     problems = _problems(f"do:\n  - a: {{set: {{x: 1}}, metadata: {{interlock: {{{key}: 1}}}}}}\n")
 

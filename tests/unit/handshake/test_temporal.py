@@ -196,3 +196,23 @@ async def test_name_without_an_address_is_tried_again(stub: Stub, clock: Virtual
 async def test_output_that_temporal_cannot_take_fails_the_activity_and_says_so(stub: Stub, temporal: Temporal) -> None:
     assert isinstance(await temporal.send(letter(Completed(output="x" * 3_000_000)), task(stub)), Accepted)
     assert stub.reported[0].request.failure.application_failure_info.type == "payload-too-large"
+
+
+async def test_connection_is_made_over_tls_with_both_certificates(temporal: Temporal) -> None:
+    authority = temporal_stub.issued("authority")
+    server, client = (temporal_stub.issued(name, authority) for name in ("temporal.test", "interlock.test"))
+    ours = {"ca": authority.certificate, "certificate": client.certificate, "certificate_key": client.key}
+    async with temporal_stub.serving(tls=(authority, server)) as stub:
+        stub.tokens.add(TOKEN)
+        told = await temporal.send(letter(Completed(output=1)), task(stub, server_name="temporal.test", **ours))
+        assert told == Accepted(status="OK")
+        stub.tokens.add(TOKEN)
+        other = temporal_stub.issued("another authority")
+        for wrong in (
+            ours | {"server_name": "other.test"},
+            ours | {"server_name": "temporal.test", "ca": other.certificate},
+            {"server_name": "temporal.test", "ca": authority.certificate},
+        ):
+            told = await temporal.send(letter(Completed(output=1)), task(stub, **wrong))
+            assert isinstance(told, Postponed), wrong
+        assert len(stub.reported) == 1

@@ -55,6 +55,11 @@ def test_attributes_are_given_as_a_map_and_by_name() -> None:
     assert fake.shown == [Show(attributes={"customer": 42, "region": "eu"})]
 
 
+def test_operation_that_no_token_has_is_refused() -> None:
+    with inside(), pytest.raises(errors.Invalid, match=r"there is no operation 'compete'; there are complete, fail"):
+        token("approval", operations=["compete"])
+
+
 def test_id_of_a_token_differs_between_a_run_and_its_fork() -> None:
     with inside() as fake:
         first, again = token("approval").id, token("approval").id
