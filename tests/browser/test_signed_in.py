@@ -42,6 +42,8 @@ async def test_operator_signs_in_by_a_key_acts_and_is_named_in_the_audit_log(
     await samples.settled(site.session, "s", RunStatus.WAITING, namespace="bank")
     page = await browser.new_page(base_url=site.url)
     await page.goto("/ui/runs/bank/s")
+    await page.set_viewport_size({"width": 400, "height": 800})
+    assert await page.locator("html").evaluate("html => html.scrollWidth") <= 400
     await page.get_by_label("API key").fill("ilk_wrong")
     await page.get_by_role("button", name="Sign in").click()
     await expect(page.get_by_role("alert")).to_contain_text("unknown, revoked or expired")

@@ -101,7 +101,8 @@ def router(gateway: Gateway) -> APIRouter:
     async def list_of_runs(request: Request) -> Response:
         wanted = runs.visible(_principal(request), runs.asked(request.query_params.multi_items()))
         page = await runs.page(gateway.session, wanted)
-        return _html("runs.html", frame=_frame(request, "runs"), page=page)
+        own = _principal(request).namespaces or ()
+        return _html("runs.html", frame=_frame(request, "runs"), page=page, namespaces=own)
 
     @routes.get("/ui/runs/{namespace}/{id:path}")
     async def page_of_run(request: Request, namespace: str, id: str) -> Response:
