@@ -122,8 +122,8 @@ class Client:
     ) -> builtins.list[runs.Started]:
         """Start up to 1,000 runs of a published workflow.
 
-        `workflow`: as [namespace/]name[:version]. `inputs`: of each run. `ids`: one for each; with them a lost answer is asked
-        for again. `namespace`: instead of the workflow's.
+        `workflow`: as [namespace/]name[:version]. `inputs`: of each run. `ids`: one for each; with them a lost answer is
+        asked for again. `namespace`: instead of the workflow's.
         """
         given = builtins.list(inputs)
         named: builtins.list[str | None] = [None] * len(given) if ids is None else [*ids]
