@@ -185,6 +185,24 @@ async def test_long_log_is_shown_in_pages(
     assert "asking" not in log
 
 
+async def test_head_says_where_the_run_is_and_leads_there(board: Board, http: httpx.AsyncClient) -> None:
+    text = """
+document: {dsl: 1.0.3, namespace: shop, name: apart, version: 1.0.0}
+do:
+  - done: {set: {x: 1}}
+  - parts:
+      fork:
+        branches: [a: {wait: {hours: 1}}, b: {do: [inner: {wait: {hours: 1}}]}, c: {wait: {hours: 2}}, d: {wait: {hours: 3}}]
+"""
+    await samples.start(board.session, text, "p")
+    await samples.settled(board.session, "p", RunStatus.WAITING)
+    found = await page(http, "/ui/runs/shop/p")
+    places = [given["href"] for tag, given in found.elements if given.get("class") == "place"]
+    branches = "/ui/runs/shop/p?step=/do/1/parts/fork/branches"
+    assert places == [f"{branches}/0/a#step", f"{branches}/1/b/do/0/inner#step", f"{branches}/2/c#step"]
+    assert "and 1 more" in found.text
+
+
 async def test_run_of_a_rollback_and_one_that_failed_say_what_happened(board: Board, http: httpx.AsyncClient) -> None:
     await samples.start(board.session, samples.FAILING, "refund")
     await samples.start(board.session, samples.PLAIN_FAILING, "restock")

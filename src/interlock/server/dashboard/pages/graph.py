@@ -166,7 +166,7 @@ def _node(
     state = str(step.status) if step is not None else "" if ended else "pending"
     beside = f"{caption.kind}  {caption.detail}" if isinstance(shape, Frame) else ""
     visits = 0 if step is None else step.visits
-    marks = state if visits < 2 else f"×{visits} {state}"
+    marks = state if visits < 2 else f"×{visits}  {state}"
     taken = text_width(caption.name + beside, _NAME_SIZE) + text_width(marks, _WORD_SIZE)
     return Node(
         path=shape.path,
