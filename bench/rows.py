@@ -167,4 +167,14 @@ ROWS: Final = (
     Row(case="C2", figure="queries_per_second", title="the same: statements", unit="/s", targets=_target(50)),
     Row(case="C3", figure="p50_ms", title="a value set in one process, seen by a watch in another, p50", unit="ms"),
     Row(case="C3", figure="p99_ms", title="the same, p99", unit="ms"),
+    Row(
+        case="T1", figure="p50_ms", title="a token completed, until the next step runs, p50", unit="ms",
+        targets=_target(None, 3.0, 5.0),
+    ),
+    Row(case="T1", figure="p99_ms", title="the same, p99", unit="ms"),
+    Row(case="T2", figure="p50_ms", title="the same at 500 reports a second, p50", unit="ms"),
+    Row(case="T2", figure="p99_ms", title="the same, p99", unit="ms", targets=_target(50)),
+    Row(case="T3", figure="start_p50_ms", title="a run started over HTTP, until it is accepted, p50", unit="ms"),
+    Row(case="T3", figure="start_p99_ms", title="the same, p99", unit="ms"),
+    Row(case="T3", figure="result_p50_ms", title="a run started over HTTP, until its result is there, p50", unit="ms"),
 )  # fmt: skip

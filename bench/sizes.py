@@ -59,6 +59,9 @@ class Sizes:
     heartbeat_seconds: float
     """Between two heartbeats of one worker."""
     watch_changes: int
+    token_reports: int
+    token_rate: int
+    """Reports by token in a second."""
 
 
 _SCALES: Final = (Scale.FULL, Scale.QUICK, Scale.SMOKE)
@@ -98,6 +101,8 @@ _SIZES: Final[dict[str, tuple[Any, Any, Any]]] = {
     "heartbeat_workers": (1_000, 200, 5),
     "heartbeat_seconds": (30.0, 6.0, 0.5),
     "watch_changes": (500, 100, 4),
+    "token_reports": (5_000, 1_000, 10),
+    "token_rate": (500, 500, 500),
 }
 
 

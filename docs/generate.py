@@ -117,9 +117,9 @@ def page() -> str:
                 parts += _class("Interlock.deliveries", Deliveries)
                 parts += _class("Delivery", Delivery)
             if name == "Client":
-                parts += _class("Client.tokens", RemoteTokens)
-                parts += _class("Client.locks", RemoteLocks)
-                parts += _class("Client.memory", RemoteMemory)
+                for part, value in (("tokens", RemoteTokens), ("locks", RemoteLocks), ("memory", RemoteMemory)):
+                    parts.append(f"`Client.{part}`\n")
+                    parts += _summary(value, set())
     parts.append(_COORDINATION)
     parts += entry("Coordination", interlock.Coordination)
     for value, without in _PARTS:

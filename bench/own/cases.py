@@ -5,7 +5,20 @@ from __future__ import annotations
 from typing import Final
 
 from bench.case import Case
-from bench.own import conditions, crash, fleet, floors, growth, local, monitoring, payloads, queues, rest, runs
+from bench.own import (
+    conditions,
+    crash,
+    fleet,
+    floors,
+    growth,
+    handshake,
+    local,
+    monitoring,
+    payloads,
+    queues,
+    rest,
+    runs,
+)
 
 CASES: Final[dict[str, Case]] = {
     "W1": runs.latency,
@@ -26,4 +39,7 @@ CASES: Final[dict[str, Case]] = {
     "C1": fleet.lock,
     "C2": fleet.heartbeats,
     "C3": fleet.watching,
+    "T1": handshake.completion,
+    "T2": handshake.completions,
+    "T3": handshake.over_http,
 }

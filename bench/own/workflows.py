@@ -6,7 +6,7 @@ import asyncio
 import time
 
 from bench.crash import note
-from interlock import Limit, gather, sleep, step, wait_for_event, workflow
+from interlock import Limit, gather, sleep, step, token, wait_for_event, workflow
 
 
 @step
@@ -23,6 +23,31 @@ async def numbered(number: int) -> int:
 async def wait(number: int, seconds: float) -> int:
     await asyncio.sleep(seconds)
     return number
+
+
+HANDED: dict[str, None] = {}
+"""The texts of the tokens that were handed out in this process, in order."""
+GONE_ON: dict[str, float] = {}
+"""By token, the seconds from the moment that was reported until the step behind it ran."""
+
+
+@step
+async def hand(text: str) -> None:
+    HANDED[text] = None
+
+
+@step
+async def go_on(text: str, reported_at: float) -> None:
+    GONE_ON[text] = time.monotonic() - reported_at
+
+
+@workflow
+async def reported() -> None:
+    """T1, T2: a step, a report from outside, a step."""
+    handle = token("report")
+    text = await handle.text()
+    await hand(text)
+    await go_on(text, await handle.result(float))
 
 
 @workflow

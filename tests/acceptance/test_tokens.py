@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import pytest
 
 import loopback
-from interlock import config, errors, telemetry
+from interlock import Interlock, config, errors, gather, step, telemetry, token, workflow
 from interlock.app.session import Session, Started
 from interlock.app.tokens import Tokens
 from interlock.model import event as events
@@ -221,6 +221,29 @@ async def test_holder_is_asked_to_stop_while_nobody_has_applied_the_cancellation
     assert (alive.cancel_requested, alive.reason) == (True, "not wanted")
 
 
+ROLLED_BACK = """
+do:
+  - work:
+      call: http
+      with: {method: post, endpoint: AGENT}
+      metadata: {interlock: {await: token, compensate: {set: {undone: true}}}}
+"""
+
+
+async def test_rollback_waits_for_what_became_of_the_work_and_asks_its_holder_to_stop(house: House) -> None:
+    run = await run_of(house, ROLLED_BACK)
+    (text,) = await house.handed()
+    await house.app.cancel(await house.app.find(None, run), "not wanted", rollback=True)
+
+    async def asked() -> bool:
+        return (await house.tokens.heartbeat(text)).reason == "the run is being rolled back: not wanted"
+
+    await eventually(asked)
+    assert (await house.tokens.heartbeat(text)).cancel_requested
+    await house.tokens.fail(text, "stopped")
+    assert (await house.ended(run)).status is RunStatus.CANCELLED
+
+
 # -- refusals ------------------------------------------------------------------------------------------------------------
 
 
@@ -232,6 +255,7 @@ async def test_what_is_no_token_here_is_told_alike_and_counted(house: House, ref
     never = await house.app.secrets.token("default", "0" * 32)
     tampered = f"{id}.{key}.{mac[:-1]}{'0' if mac[-1] != '0' else '1'}"
     wrong = [
+        "\0.a.b",
         "",
         ".",
         "x",
@@ -352,7 +376,9 @@ async def test_no_text_of_a_token_is_in_a_store_a_log_or_an_answer(house: House,
     """TK-14."""
     told: list[str] = []
     end = telemetry.attach(lambda name, fields: told.append(repr((name, fields))))
-    house.server.otherwise = lambda asked: loopback.Reply(500, asked.headers["interlock-token"].encode())
+    house.server.otherwise = lambda asked: loopback.Reply(
+        500, asked.headers["interlock-token"].encode(), {"Content-Type": "text/plain"}
+    )
     outside = tmp_path / "outside"
     outside.mkdir()
     run = await run_of(house, SCRIPTS, input={"out": str(outside / "text")})
@@ -445,3 +471,41 @@ do:
         await kit.tokens.complete(second, 2)
         await kit.drain()
         assert (await kit.session.find(None, run)).status is RunStatus.COMPLETED
+
+
+# -- retries by hand -----------------------------------------------------------------------------------------------------
+
+FAILS = [True]
+ASKED: list[str] = []
+
+
+@step
+async def tokens_fail_first() -> int:
+    if FAILS[0]:
+        raise ValueError("first")
+    return 1
+
+
+@workflow(name="tokens-asking-again")
+async def asking_again() -> list[int]:
+    right = token("approval")
+    ASKED.append(await right.text())
+    return list(await gather(tokens_fail_first(), right.result(int)))
+
+
+async def test_run_that_is_retried_asks_again_by_the_token_that_was_handed_out() -> None:
+    FAILS[0] = True
+    ASKED.clear()
+    async with Interlock("sqlite:///:memory:") as app:
+        run = await app.start(asking_again)
+        with pytest.raises(ValueError, match="first"):
+            await run.result("10s")
+        with pytest.raises(errors.TokenError, match="the run faulted: ValueError: first") as revoked:
+            await app.tokens.heartbeat(ASKED[0])
+        assert revoked.value.code == "token-revoked"
+        FAILS[0] = False
+        await run.retry()
+        await eventually(lambda: app.tokens.of_run(run.run))
+        assert (await app.tokens.complete(ASKED[0], 7)).applied
+        assert await run.result("10s") == [1, 7]
+        assert len(set(ASKED)) == 1

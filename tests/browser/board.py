@@ -33,6 +33,16 @@ class Board:
     url: str = ""
 
 
+@dataclass
+class _Access:
+    """Says who sends a request, as that of a whole server does."""
+
+    board: Board
+
+    async def principal(self, _request: Request) -> Principal | None:
+        return self.board.principal
+
+
 @contextlib.asynccontextmanager
 async def mounted(folder: Path, *, node: bool = True) -> AsyncIterator[Board]:
     """Give the dashboard over a store of its own. `node`: something executes the runs."""
@@ -43,6 +53,8 @@ async def mounted(folder: Path, *, node: bool = True) -> AsyncIterator[Board]:
         gateway = Gateway(settings, Readiness(lambda reasons: None), session.clock)
         gateway.open(session)
         board = Board(session, FastAPI(), gateway)
+
+        board.app.state.access = _Access(board)
 
         async def sign_in(request: Request) -> None:
             if board.principal is not None:

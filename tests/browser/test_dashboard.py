@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, expect
 
 import required
-from browser import chromium, samples
+from browser import samples
 from browser.board import Board, served
 from interlock.model.states import RunStatus
 from interlock.server.dashboard.pages import runs
@@ -29,14 +29,6 @@ NARROW: Final = {"width": 400, "height": 800}
 async def board(tmp_path: Path) -> AsyncIterator[Board]:
     async with served(tmp_path) as board:
         yield board
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    if required.may_skip("chromium", chromium.path() is not None):
-        pytest.skip("Chromium is not installed")
-    async with async_playwright() as playwright, chromium.launched(playwright) as browser:
-        yield browser
 
 
 @contextlib.asynccontextmanager

@@ -167,6 +167,11 @@ async def test_older_page_is_not_told_of_new_runs(board: Board) -> None:
         assert "new" not in [item.name for item in stream.seen]
 
 
+@pytest.mark.parametrize(("spent", "pause"), [(0.0, 0.2), (0.01, 0.2), (0.05, 0.5), (0.3, 3.0)])
+def test_page_that_takes_long_to_make_is_made_less_often(spent: float, pause: float) -> None:
+    assert live._pause(spent) == pytest.approx(pause)
+
+
 def test_passing_of_time_alone_is_no_change() -> None:
     changes = live.Changes()
     assert changes.changed("head", '<time data-at="1">3 s ago</time> waiting')

@@ -185,6 +185,24 @@ async def test_long_log_is_shown_in_pages(
     assert "asking" not in log
 
 
+async def test_head_says_where_the_run_is_and_leads_there(board: Board, http: httpx.AsyncClient) -> None:
+    text = """
+document: {dsl: 1.0.3, namespace: shop, name: apart, version: 1.0.0}
+do:
+  - done: {set: {x: 1}}
+  - parts:
+      fork:
+        branches: [a: {wait: {hours: 1}}, b: {do: [inner: {wait: {hours: 1}}]}, c: {wait: {hours: 2}}, d: {wait: {hours: 3}}]
+"""
+    await samples.start(board.session, text, "p")
+    await samples.settled(board.session, "p", RunStatus.WAITING)
+    found = await page(http, "/ui/runs/shop/p")
+    places = [given["href"] for tag, given in found.elements if given.get("class") == "place"]
+    branches = "/ui/runs/shop/p?step=/do/1/parts/fork/branches"
+    assert places == [f"{branches}/0/a#step", f"{branches}/1/b/do/0/inner#step", f"{branches}/2/c#step"]
+    assert "and 1 more" in found.text
+
+
 async def test_run_of_a_rollback_and_one_that_failed_say_what_happened(board: Board, http: httpx.AsyncClient) -> None:
     await samples.start(board.session, samples.FAILING, "refund")
     await samples.start(board.session, samples.PLAIN_FAILING, "restock")
@@ -209,6 +227,24 @@ async def test_names_and_values_that_mean_harm_are_text(board: Board, http: http
     assert '<script>alert(2)</script>"' in found.text
     step = next(link for link in found.links() if "step=" in link)
     assert "Step <script>alert(2)" in (await page(http, step)).text
+
+
+async def test_store_that_is_away_is_said_on_a_page(board: Board, http: httpx.AsyncClient) -> None:
+    board.gateway.close()
+    for path in ("/ui/runs", "/ui/runs/shop/order", "/ui/stream/runs"):
+        assert "The store cannot be reached" in (await page(http, path, 503)).text
+    assert (await http.get(rendering.asset("live.js"))).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [(b"csrf=\xff", "form"), (b"csrf=%FF", "form"), (b"a=1&" * 21, "form"), (b"x" * 300_000, "form"), (b"{}", "json")],
+)
+async def test_form_that_cannot_be_read_is_refused(http: httpx.AsyncClient, body: bytes, kind: str) -> None:
+    media_type = {"form": "application/x-www-form-urlencoded", "json": "application/json"}[kind]
+    answer = await http.post("/ui/runs/shop/o/cancel", content=body, headers={"Content-Type": media_type})
+    assert answer.status_code == 400
+    assert "This cannot be asked" in answer.text
 
 
 async def test_page_of_an_error_needs_nobody(board: Board, http: httpx.AsyncClient) -> None:
@@ -280,6 +316,8 @@ async def test_who_is_limited_to_a_namespace_sees_no_other(board: Board, http: h
     board.principal = Principal("sue", Role.OPERATOR, ("shop", "stock"))
     listed = await page(http, "/ui/runs")
     assert [link for link in listed.links() if link.startswith("/ui/runs/")] == ["/ui/runs/shop/o"]
+    assert [given["value"] for tag, given in listed.elements if tag == "option"] == ["shop", "stock"]
+    assert (await page(http, "/ui/runs?namespace=stock")).links().count("/ui/runs/shop/o") == 0
     for path in (
         "/ui/runs?namespace=bank",
         "/ui/runs/bank/s",
@@ -384,7 +422,9 @@ async def test_step_that_waits_for_an_answer_asks_its_question_and_takes_it(
     assert (await post(http, f"{path}/complete", step="/do/1/approve", result="true")).status_code == 403
     board.principal = Principal("ann", Role.OPERATOR, None)
     assert (await post(http, f"{path}/complete", step="/do/1/approve", result="true")).status_code == 303
-    assert (await post(http, f"{path}/complete", step="/do/1/approve", result="true")).status_code == 404
+    assert (await post(http, f"{path}/complete", step="/do/1/approve", result="true")).status_code == 303
+    other = await post(http, f"{path}/complete", step="/do/1/approve", result="false")
+    assert other.status_code == 409, "of two answers the first counts"
 
 
 async def test_step_that_waits_for_a_report_can_be_completed_with_any_value_and_failed(

@@ -67,6 +67,8 @@ class _Maker:
             case "event":
                 heard = {"listen": {"to": {"one": {"with": {"type": f"simulated.{tree['at']}"}}}}}
                 return heard | {"output": {"as": f"{{n: (($input.n + .[0].k) % {MODULUS})}}"}}
+            case "token":
+                return self._awaiting(tree, loops)
             case "unheard":
                 never = {"listen": {"to": {"one": {"with": {"type": f"never.{tree['at']}"}}}}}
                 return self._in_time(never, tree["seconds"])
@@ -118,6 +120,12 @@ class _Maker:
             undo = {"call": "python:simulation.programs:unmade", "with": {"at": label, "seconds": tree["seconds"]}}
             call["metadata"]["interlock"]["compensate"] = undo
         return call
+
+    def _awaiting(self, tree: Tree, loops: tuple[str, ...]) -> Step:
+        """Give a step whose effect hands its token on, and which ends when somebody reports."""
+        call: Step = {"call": "python:simulation.programs:handed_on", "with": {"at": _label(tree["at"], loops)}}
+        hardy = {"interlock": {"retry": _HARDY, "await": "token"}}
+        return call | {"output": {"as": f"{{n: (($input.n + .) % {MODULUS})}}"}, "metadata": hardy}
 
     def _shell(self, tree: Tree, loops: tuple[str, ...]) -> Step:
         arguments = [_label(tree["at"], loops), "${ .n | tostring }", str(tree["k"]), str(tree["seconds"])]

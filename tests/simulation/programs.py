@@ -120,9 +120,18 @@ async def late(at: str, n: int, k: int, seconds: float) -> int:
     return await performed(at, n, k, seconds)
 
 
+async def handed_on(at: str) -> None:
+    """Give the token of this step of a document to whoever is to report for it."""
+    _note_token(at, step_context().token)
+
+
 @step(retries=_HARDY)
 async def hand_out(at: str, text: str) -> None:
     """Give a token to whoever is to report for it."""
+    _note_token(at, text)
+
+
+def _note_token(at: str, text: str) -> None:
     ledger = ledgers.current()
     known = ledger.tokens.setdefault(at, text)
     if known != text:

@@ -37,7 +37,7 @@ INNER: Final = {"list": 2, "fork": 4, "loop": 1, "caught": 2, "child": 2, "spoil
 EFFECTS: Final = frozenset({"call", "flaky", "limited", "rated", "local"})
 PYTHON: Final = frozenset(LEAVES) | frozenset(INNER) | {"rounds"}
 YAML: Final = frozenset(
-    {"add", "call", "flaky", "local", "sleep", "event", "list", "fork", "loop", "caught", "child", "spoiled"}
+    {"add", "call", "flaky", "local", "sleep", "token", "event", "list", "fork", "loop", "caught", "child", "spoiled"}
 )
 
 

@@ -213,7 +213,7 @@ def test_group_that_has_to_do_with_others_gets_the_whole_statement() -> None:
     for more in (
         {"children": [new_run("c", parent="r1")]}, {"posts": [Post(run="r2", cause_id="x", cause=b"")]},
         {"emitted": [event]}, {"subscriptions": [subscription]}, {"unsubscribed": [1]}, {"cancelled_tasks": [1]},
-        {"forget_memos": True}, {"attributes": {"a": 1}}, {"attributes": {"a": None}}, {"revoked_tokens": [RevokedToken(token="x")]},
+        {"forget_memos": True}, {"attributes": {"a": 1}}, {"attributes": {"a": None}}, {"revoked_tokens": [RevokedToken(token="x")]}, {"asked_tokens": [RevokedToken(token="x")]},
         {"tokens": [NewToken(token="x", effect=1, name="x")]}, {"tasks": [new_task(limits=["key"])]},
         {"cached": [NewCached(namespace="d", name="s", key="k", body=b"", expires_at=1.0)]}, {"limits": [LimitSet(name="key")]},
         {"accept": new_run(callback=_caller())},

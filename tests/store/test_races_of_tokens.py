@@ -109,6 +109,58 @@ async def test_key_that_two_revoke_at_once_is_revoked_by_one_of_them(two: Two, p
     assert [row["actor"] for row in rows] == ["ann"]
 
 
+async def test_completion_that_meets_the_commit_in_which_the_token_expires_is_told_so(
+    two: Two, postgres_url: str
+) -> None:
+    one, other = two
+    await one.journal.commit(accepting(tokens=[NewToken(token="k1", effect=1, name="approval", expires_at=160.0)]))
+    async with committing(one, batch(seq=1, at=160.0, revoked_tokens=[RevokedToken(token="k1")])):
+        late = asyncio.create_task(complete(other))  # at 150, by the clock of who reports
+        await is_blocked(postgres_url)
+    refused = await late
+    assert refused is not None
+    assert (refused.applied, refused.row.state) == (False, TokenState.EXPIRED)
+    assert await one.journal.inbox("n1") == []
+
+
+@pytest.mark.parametrize(
+    "ending", [{"ended": True, "status": RunStatus.FAULTED}, {"revoked_tokens": [RevokedToken(token="k1")]}]
+)
+async def test_sign_of_life_that_meets_the_commit_that_revokes_the_token_does_not_count(
+    two: Two, postgres_url: str, ending: dict[str, object]
+) -> None:
+    one, other = two
+    await one.journal.commit(asking())
+    async with committing(one, batch(seq=1, **ending)):
+        late = asyncio.create_task(other.tokens.beat("k1", b"1", None, 150.0))
+        await is_blocked(postgres_url)
+    refused = await late
+    assert refused is not None
+    assert (refused.counted, refused.row.state, refused.row.detail) == (False, TokenState.REVOKED, None)
+
+
+async def test_sign_of_life_that_comes_before_the_commit_that_revokes_the_token_is_kept(
+    two: Two, postgres_url: str
+) -> None:
+    one, other = two
+    await one.journal.commit(asking())
+    stop = stopped(one, one.tokens, "inbox_cancel")
+    first = asyncio.create_task(one.tokens.beat("k1", b"1", None, 150.0))
+    await stop.reached.wait()
+    revoking = asyncio.create_task(
+        other.journal.commit(batch(seq=1, revoked_tokens=[RevokedToken(token="k1", reason="late")]))
+    )
+    await is_blocked(postgres_url)
+    stop.go_on.set()
+    beat = await first
+    await revoking
+    assert beat is not None
+    assert beat.counted
+    row = await other.tokens.get("k1")
+    assert row is not None
+    assert (row.state, row.reason, row.heartbeat_at) == (TokenState.REVOKED, "late", 150.0)
+
+
 # -- limits and cached results ---------------------------------------------------------------------------------------
 
 

@@ -261,6 +261,20 @@ async def test_completion_that_never_reached_the_run_is_told_to_the_retry(store:
     assert await state(store) is TokenState.COMPLETED
 
 
+async def test_holder_of_an_open_token_may_be_asked_to_stop(store: Store) -> None:
+    await store.journal.commit(accepting(tokens=[token(), token("k2", 2)]))
+    asked = [RevokedToken(token=name, reason="rolled back") for name in ("k1", "k2")]
+    await complete(store, "k2")
+    assert await store.journal.commit(batch(seq=7, asked_tokens=asked)) is Committed.STALE
+    assert await store.journal.commit(batch(seq=1, asked_tokens=asked)) is Committed.APPLIED
+    beat = await store.tokens.beat("k1", None, None, 150.0)
+    assert beat is not None
+    assert (beat.counted, beat.row.state, beat.row.reason) == (True, TokenState.OPEN, "rolled back")
+    done = await store.tokens.get("k2")
+    assert done is not None
+    assert done.reason is None
+
+
 async def test_open_tokens_are_listed_by_run_and_counted_by_age(store: Store) -> None:
     await store.journal.commit(
         accepting(tokens=[token(), token("k2", 2, 200.0), token("k3", 3, 120.0), token("k4", 4, 1100.0)])

@@ -53,7 +53,7 @@ def up(
         str | None, typer.Option("--for", metavar="DURATION", help="Drain after so long, such as 55m.")
     ] = None,
 ) -> int:
-    """Serve the HTTP API and the dashboard, and execute runs, until told to stop."""
+    """Serve the HTTP API and the dashboard, and execute runs."""
     from interlock.cli import node as nodes_module  # noqa: PLC0415 (start-up: help must not wait for the engine)
     from interlock.cli import up as module  # noqa: PLC0415 (the same)
 

@@ -81,7 +81,7 @@ async def show(text: str | None, run: str | None, step: str | None, *, as_json: 
     if as_json:
         answer(json.encode(asdict(view)).decode())
     else:
-        for line in [f"{view.state}  {view.step}  of the run {view.run}", *_facts(view, now)]:
+        for line in [f"{view.state}  {view.step}  of the run {view.run_id}", *_facts(view, now)]:
             answer(line)
     return 0
 
@@ -144,11 +144,7 @@ async def _tell_reported(app: Session, reported: Reported, *, as_json: bool) -> 
         answer(json.encode(asdict(reported)).decode())
         return
     again = "" if reported.applied else ", as was reported before"
-    stored = await app.store.journal.load(reported.run)
-    if stored is None:  # it has ended and was removed meanwhile
-        note(f"{reported.state}{again}")
-        return
-    row = await app.find(stored.namespace, stored.id)
+    row = await app.find(reported.namespace, reported.run_id)
     note(f"{reported.state}{again}: {reported.step or 'a step'} of the run {row.id}")
     if row.status not in ENDED_RUN and not await app.is_served(row):
         note(f"no process executes that run now; `interlock resume {row.id}` goes on with it")

@@ -94,10 +94,13 @@ class Client:
         namespace: str | None = None,
         callback: dict[str, Json] | None = None,
     ) -> runs.Started:
-        """Start a run. It is durable when this returns; with an `id` a lost answer is asked for again.
+        """Start a run. It is durable when this returns; with an id a lost answer is asked for again.
 
-        `workflow`: a published one, as [namespace/]name[:version]; or `document`: the text of one. `callback`: whom to
-        tell how it ends, such as {"url": …, "secret": "whsec_…"}. Raises Conflict when another run has the id.
+        `workflow`: a published one, as [namespace/]name[:version]. `input`: any JSON. `document`: the text of a workflow,
+        instead. `id`: the same id, workflow and input give the run that is there. `namespace`: instead of the workflow's.
+        `callback`: whom to tell how it ends, such as {"url": "https://…", "secret": "whsec_…"}.
+
+        Raises Conflict when another run has the id.
         """
         asked = runs.StartRun(
             workflow=workflow,
@@ -117,7 +120,11 @@ class Client:
         ids: Iterable[str] | None = None,
         namespace: str | None = None,
     ) -> builtins.list[runs.Started]:
-        """Start up to 1,000 runs of a published workflow, in the order of `inputs`. `ids`: one for each."""
+        """Start up to 1,000 runs of a published workflow.
+
+        `workflow`: as [namespace/]name[:version]. `inputs`: of each run. `ids`: one for each; with them a lost answer is
+        asked for again. `namespace`: instead of the workflow's.
+        """
         given = builtins.list(inputs)
         named: builtins.list[str | None] = [None] * len(given) if ids is None else [*ids]
         if len(named) != len(given):
@@ -144,7 +151,11 @@ class Client:
         limit: int = 100,
         before: str | None = None,
     ) -> runs.RunPage:
-        """Give a page of runs, newest first; `before`: `next` of the page before."""
+        """Give a page of runs, newest first.
+
+        `status`: only those that stand so. `workflow`: only those of this name. `where`: the attributes that they must have.
+        `limit`: how many at most. `before`: `next` of the page before.
+        """
         query: dict[str, Json] = {
             "status": [*status] or None,
             "workflow": workflow,
@@ -155,9 +166,9 @@ class Client:
         return await self._connection.ask(runs.RunPage, "GET", "/api/v1/runs", query=query | self._where())
 
     async def result(self, id: str, timeout: float | None = None) -> Json:
-        """Wait for the end of a run and give its output.
+        """Wait for the end of a run and give its output, for so many seconds at most; None for ever.
 
-        `timeout`: seconds, None for ever. Raises TimeoutError, RunFaulted, RunCancelled, NotFound.
+        Raises TimeoutError, RunFaulted, RunCancelled, NotFound.
         """
         left = timeout
         while True:
@@ -179,7 +190,7 @@ class Client:
                 raise TimeoutError(f"the run {id!r} is {found.status} after {timeout:g} s; it goes on")
 
     async def cancel(self, id: str, reason: str | None = None, *, rollback: bool = False) -> runs.Acted:
-        """Ask for a run to be cancelled; `rollback`: after it has undone what it finished."""
+        """Ask for a run to be cancelled, with `rollback` after it has undone what it finished."""
         return await self._act(id, "cancel", runs.Cancel(reason=reason, rollback=rollback))
 
     async def suspend(self, id: str) -> runs.Acted:

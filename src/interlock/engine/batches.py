@@ -13,12 +13,13 @@ from interlock.engine.live import LiveRun
 from interlock.engine.machine import Decision
 from interlock.engine.patience import Patience
 from interlock.engine.rows import Rows
+from interlock.engine.state import RunState
 from interlock.model import json
 from interlock.model.call import LimitOf
-from interlock.model.event import Cancelled, Faulted, Issued
+from interlock.model.event import Cancelled, Faulted, Issued, RollbackBegan
 from interlock.model.task import EffectRequest, MemoryWrite, Place, WorkflowTarget
 from interlock.service import Clock
-from interlock.store.ports import Batch, CellWrite, LimitSet, NewCells, NewRun, NewTask, NewToken, Post
+from interlock.store.ports import Batch, CellWrite, LimitSet, NewCells, NewRun, NewTask, NewToken, Post, RevokedToken
 
 POOL: Final = "local"
 
@@ -54,6 +55,7 @@ class Batches:
             tasks=[self._task(place, request) for request in queued],
             limits=[_limit(limit) for request in queued for limit in request.limits],
             tokens=[_token(event) for event in work.events if isinstance(event, Issued)],
+            asked_tokens=_asked(state, work),
             end_reason=_end_reason(work) if state.ended else None,
             cancelled_tasks=[effect for effect, is_queued in work.interrupts.items() if is_queued],
             consumed=consumed,
@@ -126,6 +128,17 @@ def _token(event: Issued) -> NewToken:
         terms=json.encode(event.terms) if event.terms else None,
         heartbeat_seconds=event.heartbeat,
     )
+
+
+def _asked(state: RunState, work: Decision) -> list[RevokedToken]:
+    """Give the tokens whose holders are to stop: a rollback that begins waits for what became of their work."""
+    began = next((event for event in work.events if isinstance(event, RollbackBegan)), None)
+    if began is None or state.ended:
+        return []
+    why = f"it faulted: {began.fault}" if began.fault is not None else began.reason
+    reason = "the run is being rolled back" + (f": {why}" if why else "")
+    frames = (frame for scope in began.awaited if scope in state.scopes for frame in state.scopes[scope].frames)
+    return [RevokedToken(token=frame.ticket.token, reason=reason) for frame in frames if frame.ticket is not None]
 
 
 def _end_reason(work: Decision) -> str:

@@ -20,9 +20,9 @@ _ENDED = (TokenState.COMPLETED, TokenState.FAILED)
 class Reported:
     """What became of a report.
 
-    `state`: how the token stands, such as "completed". `run`: the key of the run that goes on, `run_id` and `namespace`: by
-    which people know it. `step`: the path of its step. `applied`: False when the same outcome was reported before, which is as
-    good.
+    `state`: how the token stands, such as "completed". `run`: the key of the run that goes on. `run_id`: its id.
+    `namespace`: where it is. `step`: the path of its step. `applied`: False when the same outcome was reported
+    before, which is as good.
     """
 
     state: str
@@ -37,9 +37,10 @@ class Reported:
 class Alive:
     """The answer to a sign of life.
 
-    `run`: the key of the run that waits. `step`: the path of its step. `cancel_requested`: stop, since nobody will
-    want the result. `reason`: why. `expires_at`: until when the token may be used, UTC seconds, None for ever.
-    `silent_at`: when the next sign of life is due at the latest, UTC seconds, None for never.
+    `run`: the key of the run that waits. `run_id`: its id. `namespace`: where it is. `step`: the path of its step.
+    `cancel_requested`: stop, since nobody will want the result. `reason`: why. `expires_at`: until when the token may
+    be used, UTC seconds, None for ever. `silent_at`: when the next sign of life is due at the latest, UTC seconds,
+    None for never.
     """
 
     run: str
@@ -57,12 +58,12 @@ class TokenView:
     """How a token stands; never its text. Times are UTC seconds.
 
     `id`: what it is called. `state`: open, completed, failed, expired, revoked or superseded. `run`: the key of its
-    run. `step`: the path of its step. `name`: what is waited for. `created_at`: since when. `expires_at`: until when,
-    None for ever. `heartbeat_at`: when its holder gave the last sign of life. `heartbeat_seconds`: for how long he
-    may be silent, None for ever. `progress`: of the work, such as {"fraction": 0.5}. `detail`: what else its holder
-    told. `completed_at`: when it was reported. `completed_by`: by whom. `reason`: why nobody waits for it any more.
-    `to` and `question`: who is asked what. `schema`: what a result must fit. `operations`: what it may be used for,
-    all when empty.
+    run. `run_id`: the id of its run. `namespace`: where that is. `step`: the path of its step. `name`: what is waited
+    for. `created_at`: since when. `expires_at`: until when, None for ever. `heartbeat_at`: when its holder gave the
+    last sign of life. `heartbeat_seconds`: for how long he may be silent, None for ever. `progress`: of the work,
+    such as {"fraction": 0.5}. `detail`: what else its holder told. `completed_at`: when it was reported.
+    `completed_by`: by whom. `reason`: why nobody waits for it any more. `to` and `question`: who is asked what.
+    `schema`: what a result must fit. `operations`: what it may be used for, all when empty.
     """
 
     id: str
@@ -122,12 +123,12 @@ def terms_of(row: TokenRow) -> dict[str, Json]:
 def alive(row: TokenRow, cancel: bytes | None, found: TokenRow) -> Alive:
     """Give the answer to a sign of life that counted; `cancel`: the cause that asks the run to end; `found`: the token as it
     was looked up, with the names of its run."""
-    asked = None if cancel is None else msgspec.json.decode(cancel, type=_Asked)
+    reason = row.reason if cancel is None else msgspec.json.decode(cancel, type=_Asked).reason
     return Alive(
         run=row.run,
         step=row.step,
-        cancel_requested=asked is not None,
-        reason=None if asked is None else asked.reason,
+        cancel_requested=cancel is not None or row.reason is not None,
+        reason=reason,
         expires_at=row.expires_at,
         silent_at=row.silent_at,
         run_id=found.run_id,

@@ -15,6 +15,7 @@ The same outcome once more is answered as the first time. A completion that come
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -33,6 +34,7 @@ from interlock.store import ports
 from interlock.store.ports import Store, TokenRow, TokenState
 
 _LONGEST: Final = 512  # characters of a text that can be a token; ours have less than a hundred
+_ID: Final = re.compile(r"[0-9a-z-]{1,64}")
 _LISTED: Final = 1_000
 
 
@@ -183,10 +185,11 @@ class Tokens:
 
     async def _proven(self, text: str, tokens: ports.Tokens) -> TokenRow | None:
         """Give the row of a text that is genuine; one that is not costs as much as one that is."""
-        row = await tokens.get(text.partition(".")[0])
+        id, _, _ = text.partition(".")
+        row = await tokens.get(id if _ID.fullmatch(id) else "")  # no database takes every text
         namespace = self._namespace if self._namespace is not None else "" if row is None else row.namespace
-        id = await self._secrets.proven(namespace, text)
-        return row if row is not None and id == row.token else None
+        proven = await self._secrets.proven(namespace, text)
+        return row if row is not None and proven == row.token else None
 
     def _counted(
         self, error: errors.TokenError | errors.TokenUnknown, token: str | Held

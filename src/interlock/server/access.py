@@ -132,6 +132,17 @@ async def authenticated(request: Request) -> Principal:
 Sender = Annotated[Principal, Depends(authenticated)]
 
 
+async def may_go_on(request: Request) -> bool:
+    """Say whether who sent a request is still who it was then: a key may be revoked while a stream is open."""
+    access: Access = request.app.state.access
+    try:
+        found = await access.principal(request)
+    except Refused:
+        return False
+    before: Principal = request.state.principal
+    return found == before
+
+
 def refuse_unless(principal: Principal, right: Right, namespace: str | None) -> None:
     """Raises Refused unless somebody has a right in a namespace; None: in all of them."""
     if principal.may(right, namespace):

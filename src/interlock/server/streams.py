@@ -12,6 +12,7 @@ from starlette.responses import StreamingResponse
 
 from interlock import errors
 from interlock.model import json
+from interlock.server.access import may_go_on
 from interlock.server.gateway import Gateway
 
 MEDIA_TYPE: Final = "text/event-stream"
@@ -35,14 +36,19 @@ class Item:
         return head.encode() + b"data: " + json.encode(self.data) + b"\n\n"
 
 
-def stream(gateway: Gateway, items: AsyncIterator[Item]) -> StreamingResponse:
-    """Give a response of events. An error in the middle is an event `problem`, after which it ends."""
+def stream(gateway: Gateway, items: AsyncIterator[Item], request: Request) -> StreamingResponse:
+    """Give a response of events. An error in the middle is an event `problem`, after which it ends.
+
+    It ends too when who sent the request may not see it any more: nothing is told after that.
+    """
     return StreamingResponse(
-        _bytes(gateway, items), media_type=MEDIA_TYPE, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        _bytes(gateway, items, request),
+        media_type=MEDIA_TYPE,
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
 
 
-async def _bytes(gateway: Gateway, items: AsyncIterator[Item]) -> AsyncIterator[bytes]:
+async def _bytes(gateway: Gateway, items: AsyncIterator[Item], request: Request) -> AsyncIterator[bytes]:
     yield f"retry: {_RETRY_MILLISECONDS}\n\n".encode()
     closing = asyncio.create_task(gateway.closing.wait())
     upcoming: asyncio.Task[Item] | None = None
@@ -56,6 +62,8 @@ async def _bytes(gateway: Gateway, items: AsyncIterator[Item]) -> AsyncIterator[
             done, upcoming = upcoming, None
             try:
                 item = done.result()
+                if not await may_go_on(request):
+                    break
             except StopAsyncIteration:
                 break
             except errors.InterlockError as error:

@@ -26,6 +26,9 @@ from interlock.store.ports import news
 
 _APART_SECONDS: Final = 0.2
 """Between two changes of a page: more often than five times a second nobody reads."""
+_SHARE: Final = 0.1
+"""Of the time of this process, at most, that goes into one page: where a run is so large that its page takes long to make, it
+is made less often. The loop that makes it executes runs too."""
 _OPEN_SECONDS: Final = 2.0
 """Between two looks at a run that is at work, whose bars grow."""
 _NET_SECONDS: Final = 10.0
@@ -82,8 +85,10 @@ async def of_runs(session: Session, wanted: runs.Asked, seen: str) -> AsyncItera
             if seen != runs.seen(first):
                 yield Item("row" if wanted.before else "new", {"id": _row_id(line), "html": html})
         yield Item("ready", {})
+        pause = _APART_SECONDS
         while True:
-            await _wait(event, _NET_SECONDS)
+            await _wait(event, _NET_SECONDS, pause)
+            began = session.clock.monotonic()
             page = await runs.page(session, wanted)
             lines = {line.run: line for line in page.lines}
             lines |= await _others(session, [line for key, line in shown.items() if key not in lines])
@@ -96,6 +101,7 @@ async def of_runs(session: Session, wanted: runs.Asked, seen: str) -> AsyncItera
             for key in sorted(shown)[:-_MOST_KEPT]:
                 del shown[key]
                 changes.forget(key)
+            pause = _pause(session.clock.monotonic() - began)
 
 
 async def _others(session: Session, gone: list[runs.Line]) -> dict[str, runs.Line]:
@@ -141,6 +147,7 @@ async def of_run(
         is_known = watched.row.seq == seq
         yield Item("ready", {})
         while True:
+            began = session.clock.monotonic()
             page = await run.page(session, drawings, watched, principal, asked)
             told = [(name, html) for name, html in parts(page, csrf).items() if changes.changed(name, html)]
             for name, html in () if is_known else told:
@@ -156,7 +163,8 @@ async def of_run(
                 cursor = found[-1].number
                 html = render("parts/log.html", log=[run.log_piece(piece) for piece in found])
                 yield Item("log", {"html": html}, str(cursor))
-            await _wait(event, _NET_SECONDS if watched.told.is_over else _OPEN_SECONDS)
+            pause = _pause(session.clock.monotonic() - began)
+            await _wait(event, _NET_SECONDS if watched.told.is_over else _OPEN_SECONDS, pause)
             try:
                 await watched.read()
             except errors.NotFound:
@@ -169,10 +177,15 @@ def parts(page: run.RunPage, csrf: str) -> Mapping[str, str]:
     return {name: render(f"parts/{name}.html", page=page, csrf=csrf) for name in PARTS}
 
 
-async def _wait(event: asyncio.Event, seconds: float) -> None:
+def _pause(spent_seconds: float) -> float:
+    """Give for how long a page rests whose making took so long."""
+    return max(_APART_SECONDS, spent_seconds / _SHARE)
+
+
+async def _wait(event: asyncio.Event, seconds: float, pause: float) -> None:
     """Wait for the bell, but not for longer; then for a moment more, in which what comes is told together."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await event.wait()
-    await asyncio.sleep(_APART_SECONDS)
+    await asyncio.sleep(pause)
     event.clear()

@@ -101,7 +101,8 @@ def router(gateway: Gateway) -> APIRouter:
     async def list_of_runs(request: Request) -> Response:
         wanted = runs.visible(_principal(request), runs.asked(request.query_params.multi_items()))
         page = await runs.page(gateway.session, wanted)
-        return _html("runs.html", frame=_frame(request, "runs"), page=page)
+        own = _principal(request).namespaces or ()
+        return _html("runs.html", frame=_frame(request, "runs"), page=page, namespaces=own)
 
     @routes.get("/ui/runs/{namespace}/{id:path}")
     async def page_of_run(request: Request, namespace: str, id: str) -> Response:
@@ -122,7 +123,8 @@ def router(gateway: Gateway) -> APIRouter:
     @routes.get("/ui/stream/runs")
     async def stream_of_runs(request: Request) -> Response:
         wanted = runs.visible(_principal(request), runs.asked(request.query_params.multi_items()))
-        return streams.stream(gateway, live.of_runs(gateway.session, wanted, request.query_params.get("seen", "")))
+        changes = live.of_runs(gateway.session, wanted, request.query_params.get("seen", ""))
+        return streams.stream(gateway, changes, request)
 
     @routes.get("/ui/stream/runs/{namespace}/{id:path}")
     async def stream_of_run(request: Request, namespace: str, id: str) -> Response:
@@ -137,7 +139,7 @@ def router(gateway: Gateway) -> APIRouter:
             seq=_number(request, "seq"),
             grows=request.query_params.get("grows") == "1",
         )
-        return streams.stream(gateway, changes)
+        return streams.stream(gateway, changes, request)
 
     @routes.get("/ui/icon/{state}.svg")
     async def icon(state: str) -> Response:

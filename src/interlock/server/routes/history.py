@@ -76,7 +76,7 @@ async def run_stream(
     the number of the commit; a browser that reconnects goes on after it."""
     session = server.session
     row = await run_of(session, sender, Right.READ, namespace, run)
-    return streams.stream(server, _commits(session, row, streams.resumed(request, after)))
+    return streams.stream(server, _commits(session, row, streams.resumed(request, after)), request)
 
 
 async def _commits(session: Session, row: RunRow, after: int) -> AsyncIterator[Item]:
@@ -118,7 +118,7 @@ async def follow_logs(
     session = server.session
     row = await run_of(session, sender, Right.READ, namespace, run)
     path = await _path(session, row, step)
-    return streams.stream(server, _pieces(server, row, path, streams.resumed(request, after)))
+    return streams.stream(server, _pieces(server, row, path, streams.resumed(request, after)), request)
 
 
 async def _pieces(server: Gateway, row: RunRow, path: str | None, cursor: int) -> AsyncIterator[Item]:

@@ -113,7 +113,7 @@ async def watch_cells(
     memory = _memory(server, sender, Right.READ, namespace)
     changes = memory.watch(pattern, space, after=request.headers.get("last-event-id") or after)
     await changes.begin()  # before the answer begins: a change that the caller makes from now on is told
-    return streams.stream(server, _changes(changes))
+    return streams.stream(server, _changes(changes), request)
 
 
 async def _changes(changes: Watch) -> AsyncIterator[Item]:

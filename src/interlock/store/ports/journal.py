@@ -187,6 +187,8 @@ class Batch(Row, frozen=True, kw_only=True):
     tokens: Sequence[NewToken] = ()
     revoked_tokens: Sequence[RevokedToken] = ()
     """Tokens of this run that are not to be completed any more; those that are open when the run ends are revoked, too."""
+    asked_tokens: Sequence[RevokedToken] = ()
+    """Tokens of this run that stay open, and whose holders are asked to stop, for a reason."""
     end_reason: str | None = None
     """Why the run ended, for who holds a token of it."""
     cached: Sequence[NewCached] = ()

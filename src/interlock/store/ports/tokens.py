@@ -4,6 +4,8 @@
     open --a completion after its time--> expired
     open --the run asks, or ends--> revoked
 
+An open token with a reason is one whose holder is asked to stop, and whose report is still waited for.
+
 Terminal states never change, with one exception: a faulted run that is retried asks again for what it asked for before. What
 was refused then is open again under the same id; what was completed is told to the run again.
 """
@@ -75,7 +77,7 @@ class TokenRow(Row, frozen=True, kw_only=True):
     reason: str | None = None
     superseded: bool = False
     namespace: str = ""
-    """Of its run, and `run_id` the id by which people know that; as `Tokens.get` gives them."""
+    """Of its run, and `run_id` the id by which people know that; as `Tokens.get` and `of_run` give them."""
     run_id: str = ""
 
     @property

@@ -174,6 +174,9 @@ async def _issue(transaction: Transaction, batch: Batch) -> None:
                 await transaction.run("token_add", row)
     for row in revoked_rows(batch):
         await transaction.run("token_revoke", row)
+    for asked in batch.asked_tokens:
+        key = {"run": batch.run, "token": asked.token}
+        await transaction.run("token_ask", key | {"reason": asked.reason})
 
 
 async def _show(transaction: Transaction, batch: Batch) -> None:

@@ -18,6 +18,16 @@ class Fact:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A step that is open: where the run is at this moment. `took`: for how long; `open_since`: UTC seconds."""
+
+    name: str
+    href: str
+    took: str
+    open_since: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Action:
     """Something that can be done, by a form. `does`: what it will do, in a sentence; `confirm`: what its button says.
 

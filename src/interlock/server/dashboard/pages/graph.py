@@ -165,7 +165,9 @@ def _node(
     step = steps.get(shape.path)
     state = str(step.status) if step is not None else "" if ended else "pending"
     beside = f"{caption.kind}  {caption.detail}" if isinstance(shape, Frame) else ""
-    taken = text_width(caption.name + beside, _NAME_SIZE) + text_width(state, _WORD_SIZE)
+    visits = 0 if step is None else step.visits
+    marks = state if visits < 2 else f"×{visits}  {state}"
+    taken = text_width(caption.name + beside, _NAME_SIZE) + text_width(marks, _WORD_SIZE)
     return Node(
         path=shape.path,
         name=caption.name,
@@ -180,7 +182,7 @@ def _node(
         is_frame=isinstance(shape, Frame),
         state=state,
         word=state if taken + _ROOM < shape.width else "",
-        visits=0 if step is None else step.visits,
+        visits=visits,
         href=href(shape.path),
         is_selected=shape.path == selected,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote, urlencode
@@ -19,7 +19,7 @@ from interlock.server.dashboard import times, values
 from interlock.server.dashboard.pages import actions, history, runs, timeline
 from interlock.server.dashboard.pages import graph as graphs
 from interlock.server.dashboard.pages import step as steps
-from interlock.server.dashboard.pages.elements import Action, Fact
+from interlock.server.dashboard.pages.elements import Action, Fact, Place
 from interlock.server.dashboard.pages.graph import Drawings, Graph
 from interlock.server.dashboard.pages.history import Told
 from interlock.server.dashboard.pages.step import Selected
@@ -29,6 +29,7 @@ from interlock.server.dashboard.values import Shown
 from interlock.store.ports import LogLine, RunRow
 
 LOG_PAGE: Final = 500
+_MOST_PLACES: Final = 3
 _READ: Final = 500
 _TOLD: Final = 500
 _MOST_STRANDED: Final = 1_000
@@ -38,7 +39,8 @@ Href = Callable[[str], str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Head:
-    """`since`: when the run came to stand as it does. `hint`: a command that fits, empty for none."""
+    """`since`: when the run came to stand as it does. `hint`: a command that fits, empty for none. `places`: the steps that
+    are open, and nothing within them; `more_places`: how many there are besides."""
 
     id: str
     short: str
@@ -55,6 +57,8 @@ class Head:
     message: str
     progress: float | None
     hint: str
+    places: tuple[Place, ...]
+    more_places: int
     actions: tuple[Action, ...]
     facts: tuple[Fact, ...]
 
@@ -131,7 +135,7 @@ async def page(session: Session, drawings: Drawings, watched: Watched, principal
     is_full = len(pieces) == LOG_PAGE
     output = None if row.output is None else await session.rows.value(row.run, row.output, session.store.journal)
     return RunPage(
-        head=await _head(session, watched, principal, where),
+        head=await _head(session, watched, principal, where, reached),
         graph=graphs.graph(drawing, by_path, asked.step, href, ended=has_ended),
         timeline=timeline.timeline(told.story, reached, row.ended_at or now, asked.step, href),
         selected=await steps.selected(
@@ -163,13 +167,14 @@ def _selecting(where: str) -> Href:
 # -- the head ----------------------------------------------------------------------------------------------------------
 
 
-async def _head(session: Session, watched: Watched, principal: Principal, where: str) -> Head:
+async def _head(session: Session, watched: Watched, principal: Principal, where: str, reached: Sequence[Step]) -> Head:
     row, story, now = watched.row, watched.told.story, session.clock.now()
     stranded = None
     if row.status not in ENDED_RUN and now - watched.told.at >= SECONDS:
         found = await session.stranded(_MOST_STRANDED)
         stranded = next((each for each in found if each.row.run == row.run), None)
     fault = telling.fault_of(row)
+    places = [] if row.status in ENDED_RUN else _open(reached)
     progress, message = runs.shows(row)
     word = str(row.status)
     if story.is_compensating:
@@ -193,11 +198,32 @@ async def _head(session: Session, watched: Watched, principal: Principal, where:
         message=values.summary(message),
         progress=progress,
         hint=_hint(stranded),
+        places=tuple(
+            Place(
+                name=step.name,
+                href=_selecting(where)(step.path),
+                took=times.took(now - step.began),
+                open_since=step.began,
+            )
+            for step in places[:_MOST_PLACES]
+        ),
+        more_places=max(0, len(places) - _MOST_PLACES),
         actions=actions.of_run(row, rolls_back=story.rollback is not None)
         if principal.may(Right.OPERATE, row.namespace)
         else (),
         facts=await _facts(session, watched, now),
     )
+
+
+def _open(reached: Sequence[Step]) -> list[Step]:
+    """Give the open steps in which no other one is open. `reached`: each before what is within it."""
+    found: list[Step] = []
+    for step in reached:
+        if step.ended is None:
+            if found and step.path.startswith(f"{found[-1].path}/"):
+                found.pop()
+            found.append(step)
+    return found
 
 
 def _hint(stranded: Stranded | None) -> str:

@@ -125,6 +125,8 @@ def _body(found: Arrays, batch: Batch) -> None:
         found.add("token", **row)
     for row in commit.revoked_rows(batch):
         found.add("revoke", **row)
+    for asked in batch.asked_tokens:
+        found.add("ask", run=run, token=asked.token, reason=asked.reason)
     for number in batch.consumed:
         found.add("consume", run=run, number=number)
     if batch.ended:

@@ -239,6 +239,10 @@ deliveries_added AS (
               :delivery_beat_seconds::float8[], :delivery_at::float8[])
   AS g (run, delivery, namespace, kind, target, receiver, identity, sealed, waiting, due_at, deadline, beat_seconds, at)
   JOIN applied ON applied.run = g.run),
+tokens_asked AS (
+  UPDATE tokens SET reason = g.reason
+  FROM applied, unnest(:ask_run::text[], :ask_token::text[], :ask_reason::text[]) AS g (run, token, reason)
+  WHERE tokens.token = g.token AND tokens.run = g.run AND tokens.state = 'open' AND applied.run = g.run),
 -- Of results with one key the last one is kept, in the order of their keys, so that two groups wait for each other in one order.
 cached_put AS (
   INSERT INTO cached (namespace, name, key, body, expires_at)

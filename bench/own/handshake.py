@@ -1,0 +1,117 @@
+"""T1 to T3: what reports from outside cost: a token completed until the next step begins, many of them, and HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+
+import httpx
+
+from bench.case import Figures, Given, percentile, percentiles_ms
+from bench.own import workflows
+from interlock import Interlock
+from interlock.app.readiness import Readiness
+from interlock.server.application import bounded, build
+from interlock.server.gateway import Gateway
+from interlock.server.listening import HttpServer, Place
+from interlock.server.sessions import Sessions
+from interlock.service import SystemClock
+
+_KEY = "a-key-of-the-bench-alone-which-proves-its-tokens"
+_WAIT_SECONDS = 120.0
+_DOCUMENT = """
+document: {dsl: 1.0.3, namespace: default, name: one-step, version: 1.0.0}
+do:
+  - nothing: {set: {done: true}}
+"""
+
+
+async def completion(given: Given) -> Figures:
+    """T1: a report by token, from the call until the step behind it runs; one at a time."""
+    taken = []
+    async with _opened(given) as app:
+        for number in range(given.sizes.warm_ups + given.sizes.latency_runs):
+            (text,) = await _waiting(app, 1)
+            begin = time.monotonic()
+            await app.tokens.complete(text, begin)
+            took = await _took(text)
+            if number >= given.sizes.warm_ups:
+                taken.append(took)
+    return percentiles_ms(taken)
+
+
+async def completions(given: Given) -> Figures:
+    """T2: the same at a steady rate, whether those before are done or not."""
+    count, rate = given.sizes.token_reports, given.sizes.token_rate
+    async with _opened(given) as app:
+        texts = await _waiting(app, count)
+        begin = time.monotonic()
+
+        async def report(number: int, text: str) -> None:
+            await asyncio.sleep(max(0.0, begin + number / rate - time.monotonic()))
+            await app.tokens.complete(text, begin + number / rate)
+
+        await asyncio.gather(*(report(number, text) for number, text in enumerate(texts)))
+        taken = [await _took(text) for text in texts]
+    return {"p50_ms": percentile(taken, 50) * 1000, "p99_ms": percentile(taken, 99) * 1000}
+
+
+async def over_http(given: Given) -> Figures:
+    """T3: a run started over HTTP until it is accepted, and until its result is there; one at a time."""
+    accepted, ended = [], []
+    async with _opened(given) as app:
+        settings = app.settings
+        gateway = Gateway(settings, Readiness(lambda reasons: None))
+        gateway.open(app.session)
+        sessions = Sessions(SystemClock(), settings.server.session_seconds, secure=False)
+        place = Place("127.0.0.1:0")
+        server = HttpServer(bounded(build(gateway, sessions, may_be_open=True, hosts=frozenset())), gateway, place)
+        await server.start()
+        try:
+            async with httpx.AsyncClient(base_url=place.url, timeout=_WAIT_SECONDS) as http:
+                published = await http.post("/api/v1/definitions", json={"document": _DOCUMENT})
+                assert published.status_code == 201, published.text
+                for number in range(given.sizes.warm_ups + given.sizes.latency_runs):
+                    id = f"r{number}"
+                    begin = time.perf_counter()
+                    answer = await http.post("/api/v1/runs", json={"workflow": "default/one-step", "id": id})
+                    middle = time.perf_counter()
+                    result = await http.get(f"/api/v1/runs/{id}/result?wait=30")
+                    assert (answer.status_code, result.status_code) == (201, 200)
+                    if number >= given.sizes.warm_ups:
+                        accepted.append(middle - begin)
+                        ended.append(time.perf_counter() - begin)
+        finally:
+            await server.stop()
+    return {
+        "start_p50_ms": percentile(accepted, 50) * 1000,
+        "start_p99_ms": percentile(accepted, 99) * 1000,
+        "result_p50_ms": percentile(ended, 50) * 1000,
+    }
+
+
+def _opened(given: Given) -> Interlock:
+    os.environ.setdefault("INTERLOCK_KEY", _KEY)
+    os.environ["INTERLOCK_SERVER_REQUESTS_PER_SECOND"] = "1000000"
+    workflows.HANDED.clear()
+    workflows.GONE_ON.clear()
+    return Interlock(given.url)
+
+
+async def _waiting(app: Interlock, count: int) -> list[str]:
+    """Start runs that wait for a report, and give the texts of their tokens."""
+    before = set(workflows.HANDED)
+    await app.start_many(workflows.reported, [() for _ in range(count)])
+    async with asyncio.timeout(_WAIT_SECONDS):
+        while len(workflows.HANDED) < len(before) + count:  # noqa: ASYNC110 (before what is measured)
+            await asyncio.sleep(0.001)
+    return [text for text in workflows.HANDED if text not in before]
+
+
+async def _took(text: str) -> float:
+    """Give the seconds from the moment that was reported to the step behind it."""
+    async with asyncio.timeout(_WAIT_SECONDS):
+        while text not in workflows.GONE_ON:  # noqa: ASYNC110 (whatever wakes would be measured, too)
+            await asyncio.sleep(0)
+    return workflows.GONE_ON[text]

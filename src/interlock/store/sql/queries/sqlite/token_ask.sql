@@ -1,0 +1,2 @@
+-- Primary key.
+UPDATE tokens SET reason = :reason WHERE token = :token AND run = :run AND state = 'open'
