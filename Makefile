@@ -12,7 +12,7 @@ FULLY_COVERED_FILES := $(patsubst %,engine/%.py,bindings calls cause compensatio
   requesting requests rollback state steps)
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-quick test-engines test-long chaos storm soak idle reliability simulate bench bench-peers bench-smoke docs check \
+.PHONY: help env demo test test-quick test-engines test-browser screenshots test-long chaos storm soak idle reliability simulate bench bench-peers bench-smoke docs check \
   format clean
 
 help:  ## list the targets
@@ -46,6 +46,12 @@ test-quick: $(STAMP)  ## run the unit and store tests without coverage, such as 
 
 test-engines: $(STAMP)  ## run the store tests on an older PostgreSQL and behind PgBouncer, which pip does not bring
 	$(BIN)/python -m pytest -n 2 tests/store -m "engines and not chaos"
+
+test-browser: $(STAMP)  ## look at the dashboard in Chromium, which pip does not bring: light, dark, narrow, live, with axe
+	$(BIN)/python -m pytest -n 2 tests/browser -m browser
+
+screenshots: $(STAMP)  ## write pictures of the dashboard into the folder `screenshots`
+	PYTHONPATH=src:tests $(BIN)/python tests/browser/screenshots.py screenshots
 
 test-long: $(STAMP)  ## run what `make test` takes samples of: every commit of a saga, every edit, 500 seeds, deliberate defects
 	$(BIN)/python -m pytest -n 2 tests/unit tests/store tests/acceptance tests/simulation -m chaos

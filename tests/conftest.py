@@ -18,10 +18,6 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
         pluginmanager.register(plugin, "interlock")
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "browser: looks at the dashboard in Chromium")
-
-
 @pytest.fixture(scope="session", autouse=True)
 def servers() -> Iterator[None]:
     yield
