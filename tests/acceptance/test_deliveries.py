@@ -53,7 +53,7 @@ def hook(server: loopback.Server, path: str = "/done") -> dict[str, Any]:
     return {"url": server.url(path), "secret": SECRET}
 
 
-async def until(condition: Callable[[], Awaitable[Any]], seconds: float = 20) -> Any:
+async def until(condition: Callable[[], Awaitable[Any]], seconds: float = 60) -> Any:
     """Give what `condition` gives as soon as that is something."""
     async with asyncio.timeout(seconds):
         while not (found := await condition()):
@@ -61,7 +61,7 @@ async def until(condition: Callable[[], Awaitable[Any]], seconds: float = 20) ->
     return found
 
 
-async def heard(server: loopback.Server, count: int = 1, seconds: float = 20) -> list[dict[str, Any]]:
+async def heard(server: loopback.Server, count: int = 1, seconds: float = 60) -> list[dict[str, Any]]:
     """Give the bodies of the webhooks that came, verified, once there are so many."""
 
     async def enough() -> bool:
