@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from interlock.store.ports import Beat, Completion, TokenRow, TokenState
+from interlock.store.ports import Beat, Completion, TokenRow, TokenState, news
 from interlock.store.sql import commit
 from interlock.store.sql.transaction import Database, Row, Transaction
 
@@ -40,7 +40,7 @@ class SqlTokens:
             await commit.audit(transaction, now, actor, f"token-{state}", f"{found.run}/{found.name}")
             return Completion(row=await _end(transaction, token, state, **given), applied=True)
 
-        return await self._database.write(work)
+        return await self._database.write(work, tells=news.INBOX)
 
     async def beat(self, token: str, detail: bytes | None, progress: bytes | None, now: float) -> Beat | None:
         async def work(transaction: Transaction) -> Beat | None:
