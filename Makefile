@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 
 # The rules of the language and of execution: every branch of them is tested.
 FULLY_COVERED := model expr flow
-FULLY_COVERED_FILES := $(patsubst %,engine/%.py,bindings calls cause compensation decide ending extending faults fold listening machine \
+FULLY_COVERED_FILES := $(patsubst %,engine/%.py,bindings calls cause compensation decide ending extending faults fold issuing listening machine \
   requesting requests rollback state steps)
 
 .DEFAULT_GOAL := help
@@ -34,7 +34,7 @@ demo: $(STAMP)  ## run the sample workflow: a report about this repository
 
 test: $(STAMP)  ## run all tests and check the coverage
 	@rm -f .coverage .coverage.*
-	$(BIN)/python -m pytest -n 2 --cov --cov-report=
+	$(BIN)/python -m pytest -n 3 --cov --cov-report=
 	$(BIN)/coverage report --skip-covered --fail-under=95
 	@set -e; for part in $(FULLY_COVERED:%=%/*) $(FULLY_COVERED_FILES); do \
 	  echo "100 % of $$part"; \
