@@ -54,7 +54,7 @@ screenshots: $(STAMP)  ## write pictures of the dashboard into the folder `scree
 	PYTHONPATH=src:tests $(BIN)/python tests/browser/screenshots.py screenshots
 
 test-long: $(STAMP)  ## run what `make test` takes samples of: every commit of a saga, every edit, 500 seeds, deliberate defects
-	$(BIN)/python -m pytest -n 2 tests/unit tests/store tests/acceptance tests/simulation -m chaos
+	$(BIN)/python -m pytest -n 2 tests/unit tests/store tests/acceptance tests/server tests/simulation -m chaos
 
 # At full scale: make chaos INTERLOCK_CHAOS=full
 chaos: $(STAMP)  ## kill, stop and restart nodes and servers under load; takes minutes

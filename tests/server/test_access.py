@@ -64,6 +64,7 @@ NEEDS: Final[dict[tuple[str, str], Right | None]] = {
     ("GET", "/api/v1/keys"): Right.ADMINISTER,
     ("POST", "/api/v1/keys"): Right.ADMINISTER,
     ("POST", "/api/v1/keys/{key}/revoke"): Right.ADMINISTER,
+    ("GET", "/api/v1/audit"): Right.ADMINISTER,
     ("GET", "/cluster/health"): Right.READ,
     ("GET", "/metrics"): Right.READ,
     ("GET", "/health"): None,

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from typing import Any
 
+import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.errors import Unsatisfiable
@@ -30,7 +31,7 @@ CHECKS = [
     response_schema_conformance,
 ]
 EXAMPLES = 15
-"""Of each operation; `make test-long` sends ten times as many."""
+"""Of each operation, right ones and wrong ones; `make test-long` sends ten times as many."""
 STREAMS = ("/stream", "/watch")
 
 
@@ -45,6 +46,16 @@ async def test_every_shape_is_known_and_every_operation_is_told(site: Site) -> N
 
 
 async def test_no_request_is_answered_otherwise_than_promised(site: Site) -> None:
+    assert await asked(site, EXAMPLES) == []
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(1200)
+async def test_thousands_of_requests_are_answered_as_promised(site: Site) -> None:
+    assert await asked(site, EXAMPLES * 10) == []
+
+
+async def asked(site: Site, examples: int) -> list[str]:
     async with site.client() as client:
         for definition in (sites.ORDER, sites.WAITING, sites.PRINTING, sites.FAILING):
             await client.publish(definition)
@@ -52,7 +63,7 @@ async def test_no_request_is_answered_otherwise_than_promised(site: Site) -> Non
         await client.start("shop/waiting", id="w1")
         await client.memory.set("k", 1)
 
-    assert await asyncio.to_thread(broken, site.url, EXAMPLES) == []
+    return await asyncio.to_thread(broken, site.url, examples)
 
 
 def broken(url: str, examples: int) -> list[str]:

@@ -164,3 +164,17 @@ async def test_post_of_the_first_commit_reaches_the_run_itself(store: Store) -> 
     post = Post(run="r1", cause_id="effect:1", cause=b'{"kind":"tick"}')
     await store.journal.commit(accepting("r1", posts=[post]))
     assert len(await causes(store, "r1")) == 1
+
+
+async def test_audit_log_is_read_in_pages_newest_first(store: Store) -> None:
+    for number in range(3):
+        await store.upkeep.record("user:ann", "prune", str(number), 100.0 + number)
+
+    newest = await store.views.audit(None, 2)
+    older = await store.views.audit(newest[-1].number, 2)
+
+    assert [(row.at, row.actor, row.action, row.target) for row in newest + older] == [
+        (102.0, "user:ann", "prune", "2"),
+        (101.0, "user:ann", "prune", "1"),
+        (100.0, "user:ann", "prune", "0"),
+    ]

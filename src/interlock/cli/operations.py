@@ -21,6 +21,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(nodes, name="nodes")
     app.add_typer(workers, name="workers")
     app.command("check-deploy")(check_deploy)
+    app.command()(audit)
     app.command()(prune)
     app.command()(backup)
     app.command()(restore)
@@ -165,6 +166,19 @@ def nodes_drain(
     from interlock.cli import node as module  # noqa: PLC0415 (start-up: help must not wait for the engine)
 
     return _perform(module.drain(node, all=all))
+
+
+def audit(
+    before: Annotated[
+        int | None, typer.Option("--before", metavar="N", min=1, help="Only changes before this number.")
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=10_000, help="How many at most.")] = 100,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON and nothing else.")] = False,
+) -> int:
+    """List what people and keys have changed, newest first."""
+    from interlock.cli import auditing  # noqa: PLC0415 (start-up: help must not wait for the store)
+
+    return _perform(auditing.listed(before, limit, as_json=as_json))
 
 
 def prune(

@@ -43,6 +43,23 @@ class Who(msgspec.Struct, kw_only=True):
     namespaces: list[str] | None
 
 
+class AuditEntry(msgspec.Struct, kw_only=True):
+    """Who changed what, and when."""
+
+    number: int
+    at: float
+    actor: str
+    action: str
+    target: str
+
+
+class AuditPage(msgspec.Struct, kw_only=True):
+    """Newest first. `next`: what `before` is for the page after it."""
+
+    items: list[AuditEntry]
+    next: int | None = None
+
+
 class NewKey(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     name: Annotated[str, Meta(min_length=1, max_length=100)]
     role: Literal["viewer", "operator", "worker", "admin"]

@@ -1,9 +1,10 @@
-"""API keys over HTTP: an administrator's."""
+"""API keys and the audit log over HTTP: an administrator's."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
+import msgspec
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
@@ -11,6 +12,7 @@ from interlock.model.access import Right, Role
 from interlock.server.access import Access, Sender, refuse_unless
 from interlock.server.bodies import answer, read
 from interlock.server.documented import documented
+from interlock.server.routes.asking import Server
 from interlock.store.ports import KeyRow
 from interlock.wire import service as wire
 
@@ -61,6 +63,20 @@ async def revoke_key(
     refuse_unless(sender, Right.ADMINISTER, None)
     access: Access = request.app.state.access
     return answer(_told(await access.keys().revoke(key)))
+
+
+@router.get("/audit", **documented(wire.AuditPage))
+async def list_audit(
+    sender: Sender,
+    server: Server,
+    before: Annotated[int | None, Query(ge=1, le=2**62)] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> Response:
+    """List what people and keys have changed, newest first."""
+    refuse_unless(sender, Right.ADMINISTER, None)
+    rows = await server.session.store.views.audit(before, limit)
+    items = [msgspec.convert(msgspec.to_builtins(row), wire.AuditEntry) for row in rows]
+    return answer(wire.AuditPage(items=items, next=rows[-1].number if len(rows) == limit else None))
 
 
 def _told(row: KeyRow) -> wire.KeyTold:

@@ -71,7 +71,7 @@ from interlock.store.ports.queue import Able, ClaimedTask, LogLine, Orphan, Queu
 from interlock.store.ports.store import TRANSACTION_SECONDS, Bell, Joined, Store
 from interlock.store.ports.tokens import Beat, Completion, NewToken, RevokedToken, TokenRow, Tokens, TokenState
 from interlock.store.ports.upkeep import EndedRun, Upkeep
-from interlock.store.ports.views import EventRow, RunRow, Views
+from interlock.store.ports.views import AuditRow, EventRow, RunRow, Views
 from interlock.store.ports.workers import (
     Choice,
     Heard,
@@ -93,6 +93,7 @@ __all__ = [
     "Able",
     "AddedDelivery",
     "Attribute",
+    "AuditRow",
     "Batch",
     "Beat",
     "Bell",

@@ -47,6 +47,17 @@ class EventRow(Row, frozen=True, kw_only=True):
     body: bytes
 
 
+class AuditRow(Row, frozen=True, kw_only=True):
+    """Something that a person, or a program with a key, changed. `actor`: who, such as user:ann or key:ci; `target`: what it
+    concerns. `number` grows and is the cursor."""
+
+    number: int
+    at: float
+    actor: str
+    action: str
+    target: str
+
+
 class Views(Protocol):
     async def run(self, namespace: str | None, id: str) -> RunRow | None:
         """Give a run by its id, or by a prefix of it of at least 4 characters; `namespace` None for any.
@@ -79,6 +90,10 @@ class Views(Protocol):
 
     async def events(self, namespace: str | None, type: str | None, before: int | None, limit: int) -> list[EventRow]:
         """Give events that are still kept, newest first; `before` is the last `number` of the page before."""
+        ...
+
+    async def audit(self, before: int | None, limit: int) -> list[AuditRow]:
+        """Give what was changed by whom, newest first; `before` is the last `number` of the page before."""
         ...
 
     async def unattended(self, now: float | None, limit: int) -> list[tuple[RunRow, float]]:

@@ -9,11 +9,12 @@ import msgspec
 
 from interlock import errors
 from interlock.model.states import RunStatus, TaskState
-from interlock.store.ports import Attribute, EventRow, LogLine, RunRow, TaskRow
+from interlock.store.ports import Attribute, AuditRow, EventRow, LogLine, RunRow, TaskRow
 from interlock.store.sql import commit
 from interlock.store.sql.transaction import Database, Row, Transaction
 
 _SHORTEST_PREFIX: Final = 4
+_NEWEST: Final = 2**62  # no row has so high a number
 _NODE_TTL_SECONDS: Final = 10.0
 """A lease that ran out was renewed for the last time so long before: the last sign of life."""
 
@@ -101,6 +102,17 @@ class SqlViews:
             return [
                 EventRow(number=number, namespace=namespace_, at=at, body=body)
                 for number, namespace_, at, body in await transaction.rows("event_list", parameters)
+            ]
+
+        return await self._database.read(work)
+
+    async def audit(self, before: int | None, limit: int) -> list[AuditRow]:
+        parameters = {"before": _NEWEST if before is None else before, "limit": limit}
+
+        async def work(transaction: Transaction) -> list[AuditRow]:
+            return [
+                AuditRow(number=number, at=at, actor=actor, action=action, target=target)
+                for number, at, actor, action, target in await transaction.rows("audit_list", parameters)
             ]
 
         return await self._database.read(work)
