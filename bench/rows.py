@@ -176,5 +176,7 @@ ROWS: Final = (
     Row(case="T2", figure="p99_ms", title="the same, p99", unit="ms", targets=_target(50)),
     Row(case="T3", figure="start_p50_ms", title="a run started over HTTP, until it is accepted, p50", unit="ms"),
     Row(case="T3", figure="start_p99_ms", title="the same, p99", unit="ms"),
+    Row(case="TK-20", figure="p50_ms", title="a run that ends, until its caller has the outcome, p50", unit="ms"),
+    Row(case="TK-20", figure="p99_ms", title="the same, p99", unit="ms", targets=_target(100)),
     Row(case="T3", figure="result_p50_ms", title="a run started over HTTP, until its result is there, p50", unit="ms"),
 )  # fmt: skip

@@ -42,4 +42,5 @@ CASES: Final[dict[str, Case]] = {
     "T1": handshake.completion,
     "T2": handshake.completions,
     "T3": handshake.over_http,
+    "TK-20": handshake.told,
 }

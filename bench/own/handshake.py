@@ -1,10 +1,12 @@
-"""T1 to T3: what reports from outside cost: a token completed until the next step begins, many of them, and HTTP."""
+"""T1 to T3 and TK-20: what a handshake costs: reports by token until the next step begins, HTTP, an outcome told."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import time
+from datetime import datetime
 
 import httpx
 
@@ -89,6 +91,36 @@ async def over_http(given: Given) -> Figures:
         "start_p99_ms": percentile(accepted, 99) * 1000,
         "result_p50_ms": percentile(ended, 50) * 1000,
     }
+
+
+async def told(given: Given) -> Figures:
+    """TK-20: a run that ends, until its caller has the outcome by a webhook; one at a time."""
+    taken: list[float] = []
+    arrived = asyncio.Event()
+
+    async def hear(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = next(
+            int(line[15:]) for line in head.decode().splitlines() if line.lower().startswith("content-length:")
+        )
+        body = json.loads(await reader.readexactly(length))
+        taken.append(time.time() - datetime.fromisoformat(body["ended_at"]).timestamp())
+        writer.write(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
+        await writer.drain()
+        writer.close()
+        arrived.set()
+
+    server = await asyncio.start_server(hear, "127.0.0.1", 0)
+    os.environ["INTERLOCK_HTTP_ALLOW_PRIVATE"] = "127.0.0.1"
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/done"
+    async with _opened(given) as app:
+        for _ in range(given.sizes.warm_ups + given.sizes.latency_runs):
+            arrived.clear()
+            await app.start(workflows.one_step, callback={"url": url})
+            async with asyncio.timeout(_WAIT_SECONDS):
+                await arrived.wait()
+    server.close()
+    return percentiles_ms(taken[given.sizes.warm_ups :])
 
 
 def _opened(given: Given) -> Interlock:
