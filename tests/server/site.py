@@ -84,13 +84,14 @@ async def opened(
     settings = config.Settings(
         store=config.Store(url=url or f"sqlite:///{folder}/site.db"), server=server or config.Server()
     )
-    async with Session.open(settings) as session:
+    place = Place("127.0.0.1:0")
+    async with Session.open(settings, public_url=place.url) as session:
         await session.bring_node(pinned=False, allow_all_python=False)
         gateway = Gateway(settings, Readiness(lambda reasons: None), session.clock)
         gateway.open(session)
         sessions = Sessions(session.clock, settings.server.session_seconds, secure=False)
         app = build(gateway, sessions, may_be_open=may_be_open, hosts=frozenset())
-        listening = HttpServer(bounded(app), gateway, Place("127.0.0.1:0"))
+        listening = HttpServer(bounded(app), gateway, place)
         await listening.start()
         try:
             yield Site(session, gateway, sessions, app.state.access, listening.place.url)

@@ -11,7 +11,7 @@ from interlock.model.call import Requirements
 from interlock.model.fault import Fault
 from interlock.model.states import RunStatus, TaskState
 from interlock.model.task import Cancelled, Done, Failed, FailureClass
-from interlock.store.ports import Able, GraphTask, LogLine, Store
+from interlock.store.ports import Able, AttemptRow, GraphTask, LogLine, Store
 from store.rows import accepting, batch, new_task, node
 
 
@@ -326,3 +326,22 @@ async def test_task_of_a_graph_may_ask_for_something_too(store: Store) -> None:
     await store.graphs.load([GraphTask(task=task)], 100.0)
     assert await store.queue.waiting("gpu", Able(), 10) == []
     assert [each.task for each in await store.queue.waiting("gpu", Able(skills=["rust"]), 10)] == ["g"]
+
+
+async def test_attempt_in_flight_is_found_and_tells_of_itself_until_it_ends(store: Store) -> None:
+    """TK-12: under another fence, or after its end, nothing answers."""
+    await _enqueue(store)
+    (task,) = await store.queue.claim("n1", "local", 4, 4, 60.0, 100.0, own=False)
+    assert await store.queue.report(task.task, task.fence, b'{"at":1}')
+    assert not await store.queue.report(task.task, task.fence + 1, b"late")
+
+    found = await store.queue.attempt(task.task, task.fence)
+
+    assert found == AttemptRow(
+        task="r1-t1", run="r1", path=task.path, pool="local", fence=1, attempt=1, cancel=False, report=b'{"at":1}',
+        namespace="default", run_id="r1",
+    )  # fmt: skip
+    assert await store.queue.attempt(task.task, 2) is None
+    assert await store.queue.settle(task.task, task.fence, Done(1, reported=True), 101.0)
+    assert await store.queue.attempt(task.task, task.fence) is None
+    assert not await store.queue.report(task.task, task.fence, b"late")

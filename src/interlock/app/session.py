@@ -45,7 +45,6 @@ from interlock.model.states import ENDED_RUN, RunStatus
 from interlock.model.story import Rollback, Story
 from interlock.net.authentication import Authenticator
 from interlock.net.client import Client
-from interlock.secrets.callback import PUBLIC_URL
 from interlock.secrets.keeper import Keeper
 from interlock.service import Clock, SystemClock
 from interlock.store.open import open_store
@@ -77,7 +76,7 @@ class Session:
             settings.secrets,
             clock,
             os.environ,
-            public_url or settings.server.public_url or PUBLIC_URL,
+            public_url or settings.server.public_url or None,
         )
         self._client = Client(settings.http, settings.payload.max_bytes)
         self.fetcher = Fetcher(Authenticator(self._client, clock), self.secrets, limits.configured(settings.limits))

@@ -44,6 +44,10 @@ class RemoteTokens:
         body = tokens.Progress(fraction=fraction, message=message)
         return await self._connection.ask(tokens.Heard, "POST", _token(token, "progress"), body=body, safe=True)
 
+    async def log(self, token: str, text: str) -> tokens.Logged:
+        """Add to the log of an attempt, up to 65,536 characters at once. A lost answer may mean that it is there."""
+        return await self._connection.ask(tokens.Logged, "POST", _token(token, "log"), body=tokens.Log(text=text))
+
 
 def _token(token: str, action: str) -> str:
     return f"/api/v1/tokens/{quote(token, safe='')}/{action}"

@@ -25,8 +25,18 @@ from interlock import errors, telemetry
 from interlock.dispatch.logbook import Logbook
 from interlock.model import fault
 from interlock.model.fault import Fault
-from interlock.model.task import Failed, FailureClass, Outcome, Snoozed, Target, WorkflowTarget
+from interlock.model.task import (
+    Failed,
+    FailureClass,
+    Outcome,
+    ScriptTarget,
+    ShellTarget,
+    Snoozed,
+    Target,
+    WorkflowTarget,
+)
 from interlock.pool.launcher import Launch, Launcher, Running
+from interlock.secrets.attempt import AttemptKey
 from interlock.secrets.callback import Callback
 from interlock.secrets.keeper import Keeper, no_key, no_secret
 from interlock.secrets.revealed import Stream
@@ -276,12 +286,11 @@ class Dispatcher(Loop):
             revealed = await self._secrets.revealed(task.run, task.target)
         except errors.InterlockError as error:
             return no_secret(str(error))
-        callback = None
-        if not isinstance(task.target, WorkflowTarget) and task.target.token:
-            try:
-                callback = await self._secrets.callback(task.namespace, task.target.token)
-            except errors.InterlockError as error:
-                return no_key(str(error))
+        try:
+            callback = await self._callback(task)
+        except errors.InterlockError as error:
+            return no_key(str(error))
+        if callback is not None:
             revealed = revealed.hiding(callback.token)
         stored = dict(adopted or {})
 
@@ -300,6 +309,14 @@ class Dispatcher(Loop):
             return revealed.masked(await self._launched(task, revealed.value, output, callback, adopting=is_adopted))
         finally:
             output.close()
+
+    async def _callback(self, task: ClaimedTask) -> Callback | None:
+        """Give what an attempt reports with: by the token that its step waits for, else, a program, by one of its own."""
+        if not isinstance(task.target, WorkflowTarget) and task.target.token:
+            return await self._secrets.callback(task.namespace, task.target.token)
+        if isinstance(task.target, ShellTarget | ScriptTarget):
+            return await self._secrets.attempt(AttemptKey(task.task, task.fence))
+        return None
 
     async def _launched(
         self, task: ClaimedTask, target: Target, output: Stream, callback: Callback | None, *, adopting: bool

@@ -156,9 +156,11 @@ def _settle(m: Machine, effect: int, outcome: Outcome) -> None:
         case Done(memory=memory) if ticket is not None and not is_report:
             m.emit(events.HandedOver(at=m.now, scope=scope.id, path=node.path, effect=effect))
             m.decision.memory.extend(memory)
-        case Done(value=value, memory=memory):
+        case Done(value=value, memory=memory, reported=is_told):
             try:
-                output = m.payload(value if is_report else requests.shaped(node.work, value, frame.input.value))
+                output = m.payload(
+                    value if is_report or is_told else requests.shaped(node.work, value, frame.input.value)
+                )
                 steps.complete(m, scope, node, frame, output)
                 m.decision.memory.extend(memory)
                 if compensation.awaits(m, scope):

@@ -23,10 +23,12 @@ from interlock import errors, telemetry
 from interlock.flow.graph import Checker
 from interlock.handshake import answers
 from interlock.handshake.answers import Alive, Reported, TokenView
+from interlock.handshake.attempts import Attempts
 from interlock.model import fault, json
 from interlock.model.fault import Fault
 from interlock.model.json import Json
 from interlock.model.task import Done, Failed, FailureClass, Outcome
+from interlock.secrets.attempt import AttemptKey
 from interlock.secrets.callback import shortened
 from interlock.secrets.keeper import Keeper
 from interlock.service import Clock
@@ -36,6 +38,7 @@ from interlock.store.ports import Store, TokenRow, TokenState
 _LONGEST: Final = 512  # characters of a text that can be a token; ours have less than a hundred
 _ID: Final = re.compile(r"[0-9a-z-]{1,64}")
 _LISTED: Final = 1_000
+LOG_BYTES: Final = 10 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +51,16 @@ class Held:
 class Tokens:
     """The tokens of one namespace of a store."""
 
-    def __init__(self, store: Store, secrets: Keeper, clock: Clock, namespace: str | None) -> None:
-        """`namespace` None: a token says by itself where it belongs, as in a URL that was handed out."""
+    def __init__(
+        self, store: Store, secrets: Keeper, clock: Clock, namespace: str | None, max_log_bytes: int = LOG_BYTES
+    ) -> None:
+        """`namespace` None: a token says by itself where it belongs, as in a URL that was handed out. `max_log_bytes`: that
+        are kept of what one attempt prints."""
         self._store = store
         self._secrets = secrets
         self._clock = clock
         self._namespace = namespace
+        self._attempts = Attempts(store, clock, max_log_bytes)
 
     # -- reports -------------------------------------------------------------------------------------------------
 
@@ -63,6 +70,8 @@ class Tokens:
         `by`: who reports, for the audit log. `within`: the store of a transaction to join. Raises TokenUnknown, TokenError,
         Invalid for a result that is not what was asked for, with which nothing was applied.
         """
+        if (key := await self._attempt(token)) is not None:
+            return await self._attempts.complete(key, str(token), result)
         return await self._report(token, "complete", Done(result), TokenState.COMPLETED, by, within)
 
     async def fail(
@@ -80,6 +89,8 @@ class Tokens:
 
         The rest as `complete`.
         """
+        if (key := await self._attempt(token)) is not None:
+            return await self._attempts.fail(key, str(token), type, message, retryable=retryable, details=details)
         error = Fault(type=fault.RUNTIME, status=500, title=type, detail=message, details=details)
         outcome = Failed(FailureClass.APPLICATION, error, final=not retryable)
         return await self._report(token, "fail", outcome, TokenState.FAILED, by, within)
@@ -89,6 +100,8 @@ class Tokens:
 
         Raises TokenUnknown, TokenError: nobody wants the work any more.
         """
+        if (key := await self._attempt(token)) is not None:
+            return await self._attempts.heartbeat(key, str(token), details)
         return await self._alive(token, "heartbeat", None if details is None else json.encode(details), None)
 
     async def progress(self, token: str | Held, fraction: float | None = None, message: str | None = None) -> Alive:
@@ -99,10 +112,23 @@ class Tokens:
             raise errors.Invalid(f"the progress {fraction} lies outside of 0 to 1")
         told = {"fraction": fraction, "message": message}
         given = {name: value for name, value in told.items() if value is not None}
+        if (key := await self._attempt(token)) is not None:
+            return await self._attempts.progress(key, str(token), given)
         return await self._alive(token, "progress", None, json.encode(given))
+
+    async def log(self, token: str | Held, text: str) -> None:
+        """Add to what an attempt printed. Raises TokenUnknown, TokenError, and Invalid for the token of a step, which has no
+        output of its own."""
+        key = await self._attempt(token)
+        if key is None:
+            await self._found(token, "show")
+            raise errors.Invalid("this token is a step's: only attempts, the programs in pools, have a log")
+        await self._attempts.log(key, str(token), text)
 
     async def show(self, token: str | Held) -> TokenView:
         """Give how a token stands. Raises TokenUnknown, TokenError for one that is not for looking."""
+        if (key := await self._attempt(token)) is not None:
+            return await self._attempts.show(key, str(token))
         return answers.view(await self._found(token, "show"))
 
     # -- for who has no text -------------------------------------------------------------------------------------
@@ -182,6 +208,10 @@ class Tokens:
         if allowed and operation not in allowed and not isinstance(token, Held):
             raise self._counted(answers.out_of_scope(row, operation, _shown(token)), token)
         return row
+
+    async def _attempt(self, token: str | Held) -> AttemptKey | None:
+        """Give the attempt whose token it is; None for what is no token of an attempt."""
+        return None if isinstance(token, Held) else await self._secrets.proven_attempt(token)
 
     async def _proven(self, text: str, tokens: ports.Tokens) -> TokenRow | None:
         """Give the row of a text that is genuine; one that is not costs as much as one that is."""

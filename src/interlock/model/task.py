@@ -42,10 +42,12 @@ class MemoryWrite(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
 
 class Done(msgspec.Struct, frozen=True, tag="done", omit_defaults=True):
-    """The attempt succeeded with this value. `memory`: what is to be stored in the transaction that stores it."""
+    """The attempt succeeded with this value. `memory`: what is to be stored in the transaction that stores it. `reported`:
+    the value is the output of its step, told by the program itself, and not what is known of a process."""
 
     value: Json = None
     memory: tuple[MemoryWrite, ...] = ()
+    reported: bool = False
 
 
 class Failed(msgspec.Struct, frozen=True, tag="failed", omit_defaults=True):

@@ -22,8 +22,9 @@ class Callback(msgspec.Struct, frozen=True):
 
     @property
     def environment(self) -> dict[str, str]:
-        """Give it as a process finds it."""
-        return {"INTERLOCK_TOKEN": self.token, "INTERLOCK_CALLBACK": self.url}
+        """Give it as a process finds it. INTERLOCK_URL: the server alone."""
+        server = self.url.partition(PATH)[0]
+        return {"INTERLOCK_TOKEN": self.token, "INTERLOCK_CALLBACK": self.url, "INTERLOCK_URL": server}
 
     @property
     def headers(self) -> dict[str, str]:

@@ -13,8 +13,9 @@ from interlock.model import fault
 from interlock.model.fault import Fault
 from interlock.model.json import Json
 from interlock.model.task import Failed, FailureClass
-from interlock.secrets import callback, key
+from interlock.secrets import attempt, callback, key
 from interlock.secrets import revealed as revealing
+from interlock.secrets.attempt import AttemptKey
 from interlock.secrets.bound import Bound
 from interlock.secrets.callback import Callback
 from interlock.secrets.key import KeyRing
@@ -41,11 +42,14 @@ class Keeper:
         settings: config.Secrets,
         clock: Clock,
         environ: Mapping[str, str],
-        public_url: str = callback.PUBLIC_URL,
+        public_url: str | None = None,
     ) -> None:
-        """`public_url`: where those who were given tokens find a server of this store."""
+        """`public_url`: where those who were given tokens find a server of this store; None: nobody has said that there is
+        one, so that only those are sent there who will report later."""
         self._clock = clock
-        self._public_url = public_url
+        self._public_url = public_url or callback.PUBLIC_URL
+        self.is_served: Final = public_url is not None
+        """Whether programs that run now can report over HTTP."""
         self._cache_seconds = settings.cache_seconds
         self._sources = Sources(settings, environ)
         self._make_ring: Callable[[], KeyRing] = lambda: key.ring(store_url, settings, environ)
@@ -113,6 +117,27 @@ class Keeper:
         try:
             return token if (await self._key()).proves(proof, "token", namespace, token) else None
         except UnicodeEncodeError:  # half of a character, which no token has
+            return None
+
+    async def attempt_token(self, given: AttemptKey) -> str:
+        """Give the text by which a program reports for its attempt. Raises as `token`."""
+        return f"{given.id}.{(await self._key()).sign('attempt', given.id)}"
+
+    async def proven_attempt(self, text: str) -> AttemptKey | None:
+        """Give the attempt whose token a text is, None for another; in constant time."""
+        given = attempt.key(text)
+        proof = text.partition(".")[2]
+        if given is None or not proof.isascii():
+            return None
+        return given if (await self._key()).proves(proof, "attempt", given.id) else None
+
+    async def attempt(self, given: AttemptKey) -> Callback | None:
+        """Give what a program is given to report with for its attempt; None where no server is known, or no store key."""
+        if not self.is_served:
+            return None
+        try:
+            return callback.callback(await self.attempt_token(given), self._public_url)
+        except errors.Invalid:  # without a key there are no tokens, and programs that need none go on as ever
             return None
 
     async def derived(self, purpose: str) -> bytes | None:

@@ -59,6 +59,9 @@ class RemoteTokens:
     def progress(self, token: str, fraction: float | None = None, message: str | None = None) -> tokens.Heard:
         return self._portal.call(self._remote.progress(token, fraction, message))
 
+    def log(self, token: str, text: str) -> tokens.Logged:
+        return self._portal.call(self._remote.log(token, text))
+
 
 class RemoteLocks:
     """Locks; see `interlock.Client.locks`."""

@@ -38,6 +38,16 @@ class Progress(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_de
     message: Annotated[str, Meta(max_length=1000)] | None = None
 
 
+class Log(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Output of an attempt, as it is."""
+
+    text: Annotated[str, Meta(min_length=1, max_length=65_536)]
+
+
+class Logged(msgspec.Struct, kw_only=True):
+    characters: int
+
+
 class Reported(msgspec.Struct, kw_only=True):
     """`applied` false: the same outcome was reported before, which is as good."""
 

@@ -34,7 +34,7 @@ StepQuery = Annotated[
 
 def _tokens(server: Gateway) -> Tokens:
     session = server.session
-    return Tokens(session.store, session.secrets, session.clock, None)
+    return Tokens(session.store, session.secrets, session.clock, None, session.settings.logs.max_bytes)
 
 
 async def _holder(request: Request) -> str:
@@ -96,6 +96,15 @@ async def progress_token(request: Request, server: Server, token: TokenPath) -> 
     await _holder(request)
     asked = await read(request, wire.Progress)
     return answer(_heard(await _tokens(server).progress(token, asked.fraction, asked.message)))
+
+
+@router.post(_ONE + "/log", **documented(wire.Logged, takes=wire.Log, problems=(404, 409, 410, 415)))
+async def log_token(request: Request, server: Server, token: TokenPath) -> Response:
+    """Add to the log of an attempt: what a program in a pool prints elsewhere than on its standard output."""
+    await _holder(request)
+    asked = await read(request, wire.Log)
+    await _tokens(server).log(token, asked.text)
+    return answer(wire.Logged(characters=len(asked.text)))
 
 
 # -- by an operator --------------------------------------------------------------------------------------------------

@@ -67,7 +67,7 @@ from interlock.store.ports.locks import (
     Wait,
 )
 from interlock.store.ports.nodes import Claimed, Looked, NodeRow, Nodes, NodeState, Pulse
-from interlock.store.ports.queue import Able, ClaimedTask, LogLine, Orphan, Queue, TaskRow, WaitingTask
+from interlock.store.ports.queue import Able, AttemptRow, ClaimedTask, LogLine, Orphan, Queue, TaskRow, WaitingTask
 from interlock.store.ports.store import TRANSACTION_SECONDS, Bell, Joined, Store
 from interlock.store.ports.tokens import Beat, Completion, NewToken, RevokedToken, TokenRow, Tokens, TokenState
 from interlock.store.ports.upkeep import EndedRun, Upkeep
@@ -92,6 +92,7 @@ __all__ = [
     "TRANSACTION_SECONDS",
     "Able",
     "AddedDelivery",
+    "AttemptRow",
     "Attribute",
     "AuditRow",
     "Batch",

@@ -67,6 +67,24 @@ class TaskRow(Row, frozen=True, kw_only=True):
     holder: str | None
 
 
+class AttemptRow(Row, frozen=True, kw_only=True):
+    """An attempt in flight. `cancel`: nobody waits for it any more. `report`: what it told of itself last, JSON.
+
+    `namespace` and `run_id` are empty for a task of a graph, which belongs to no run.
+    """
+
+    task: str
+    run: str
+    path: str
+    pool: str
+    fence: int
+    attempt: int
+    cancel: bool
+    report: bytes | None
+    namespace: str
+    run_id: str
+
+
 class LogLine(Row, frozen=True, kw_only=True):
     """A piece of output, as it came: not always a whole line. `number` grows and is the cursor.
 
@@ -117,6 +135,14 @@ class Queue(Protocol):
     ) -> bool:
         """End an attempt and tell its run. False: the fence is stale, the task ended before, or the attempt is no longer
         held by `holder` (None: whoever holds it); nothing was changed."""
+        ...
+
+    async def attempt(self, task: str, fence: int) -> AttemptRow | None:
+        """Give an attempt in flight; None: it has ended, or another one came after it."""
+        ...
+
+    async def report(self, task: str, fence: int, report: bytes) -> bool:
+        """Keep what an attempt tells of itself, with its lease, until that ends. False: it has ended."""
         ...
 
     async def orphans(self, limit: int) -> list[Orphan]:

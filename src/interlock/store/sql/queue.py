@@ -12,7 +12,7 @@ from interlock.model.call import Requirements
 from interlock.model.fault import Fault
 from interlock.model.states import TaskState
 from interlock.model.task import Cancelled, Done, Failed, FailureClass, Outcome, Target
-from interlock.store.ports import Able, ClaimedTask, LogLine, Orphan, WaitingTask
+from interlock.store.ports import Able, AttemptRow, ClaimedTask, LogLine, Orphan, WaitingTask
 from interlock.store.sql import graphs, limits
 from interlock.store.sql.transaction import Database, Row, Transaction
 
@@ -95,6 +95,19 @@ class SqlQueue:
             )
 
         return await self._database.write(work)
+
+    async def attempt(self, task: str, fence: int) -> AttemptRow | None:
+        async def work(transaction: Transaction) -> AttemptRow | None:
+            rows = await transaction.rows("attempt_get", {"task": task, "fence": fence})
+            return _in_flight(rows[0]) if rows else None
+
+        return await self._database.read(work, once=True)
+
+    async def report(self, task: str, fence: int, report: bytes) -> bool:
+        async def work(transaction: Transaction) -> bool:
+            return bool(await transaction.run("attempt_report", {"task": task, "fence": fence, "report": report}))
+
+        return await self._database.write(work, counted=False, tells=0)  # nobody waits for it: who wants to know looks
 
     async def orphans(self, limit: int) -> list[Orphan]:
         async def work(transaction: Transaction) -> list[Orphan]:
@@ -319,3 +332,19 @@ def _end_state(outcome: Outcome) -> TaskState:
             return TaskState.CANCELLED
         case _:
             return TaskState.FAILED
+
+
+def _in_flight(row: Row) -> AttemptRow:
+    task, run, path, pool, fence, attempt, cancel, report, namespace, run_id = row
+    return AttemptRow(
+        task=task,
+        run=run,
+        path=path,
+        pool=pool,
+        fence=fence,
+        attempt=attempt,
+        cancel=bool(cancel),
+        report=report,
+        namespace=namespace or "",
+        run_id=run_id or "",
+    )
