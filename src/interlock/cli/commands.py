@@ -14,7 +14,7 @@ from typing import Annotated, Any, TypeAlias
 import typer
 
 from interlock import errors
-from interlock.cli import deliveries, keys, locks, memory, operations, token
+from interlock.cli import choice, deliveries, keys, locks, memory, operations, token
 from interlock.cli.options import options
 from interlock.cli.output import answer, note
 from interlock.version import VERSION
@@ -74,6 +74,10 @@ def interlock(
     store: Annotated[
         str | None, typer.Option("--store", metavar="URL", help="The store, such as sqlite:///shop.db.")
     ] = None,
+    server: Annotated[
+        str | None,
+        typer.Option("--server", metavar="URL", help="A server, such as http://127.0.0.1:7070, instead of a store."),
+    ] = None,
     namespace: Annotated[
         str | None, typer.Option("--namespace", "-n", metavar="NAME", help="The namespace of runs and workflows.")
     ] = None,
@@ -82,6 +86,7 @@ def interlock(
 ) -> None:
     """Run work that must not be lost."""
     options.store, options.namespace, options.debug = store, namespace, debug
+    options.server = choice.server(server, store, context.invoked_subcommand)
     if version:
         answer(f"interlock {VERSION}")
         raise typer.Exit

@@ -77,11 +77,13 @@ class Failure(msgspec.Struct, kw_only=True, omit_defaults=True):
     detail: str | None = None
     instance: str | None = None
     code: str | None = None
+    details: Json = None
 
 
 class RunTold(msgspec.Struct, kw_only=True):
-    """A run as it stands."""
+    """A run as it stands. `key`: its own in the whole store."""
 
+    key: str = ""
     id: str
     namespace: str
     workflow: str
@@ -115,6 +117,7 @@ class RunWhole(RunTold, kw_only=True):
     steps: list[StepTold]
     epoch: int
     commits: int
+    folder: str = ""
     rollback: Json = None
     forked_from: str | None = None
     shown: dict[str, Json] = {}

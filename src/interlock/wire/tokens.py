@@ -69,6 +69,8 @@ class TokenTold(msgspec.Struct, kw_only=True):
     namespace: str
     step: str
     name: str
+    id: str = ""
+    operations: list[str] = []
     created_at: float
     expires_at: float | None = None
     heartbeat_at: float | None = None

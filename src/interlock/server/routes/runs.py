@@ -135,7 +135,7 @@ async def list_runs(
     rows = await views.runs(
         space, [str(each) for each in status or []], workflow, before, limit, attributes=_attributes(where or [])
     )
-    items = [_row(row) for row in rows]
+    items = [told_row(row) for row in rows]
     return answer(wire.RunPage(items=items, next=rows[-1].run if len(rows) == limit else None))
 
 
@@ -153,8 +153,9 @@ def _attributes(texts: list[str]) -> dict[str, str | float | bool]:
     return found
 
 
-def _row(row: RunRow) -> wire.RunTold:
-    told = telling.described(row, None) | {"created_at": row.created_at}
+def told_row(row: RunRow) -> wire.RunTold:
+    """Give a run of a list, as the API tells it."""
+    told = telling.described(row, None) | {"key": row.run, "created_at": row.created_at}
     return msgspec.convert(told, wire.RunTold, strict=False)
 
 
@@ -174,6 +175,7 @@ async def whole(session: Session, row: RunRow) -> wire.RunWhole:
     story = Story()
     story.tell(await session.history(row.run))
     told = telling.whole(row, value, story) | {
+        "key": row.run,
         "created_at": row.created_at,
         "shown": telling.of_itself(row),
         "attributes": dict(await session.store.views.attributes(row.run)),

@@ -1,0 +1,197 @@
+"""Commands with --server: they print what they print at the store, and say what they cannot do there."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import re
+import socket
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from interlock.cli import main
+from interlock.cli.options import options
+from interlock.model.states import RunStatus
+from interlock.wire.runs import Happened
+from server import site as sites
+from server.site import Site
+
+_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Ended:
+    code: int
+    out: str
+    err: str
+
+
+class Served:
+    """A server in a thread of its own, and the commands of this one."""
+
+    def __init__(self, site: Site, loop: asyncio.AbstractEventLoop, capture: pytest.CaptureFixture[str]) -> None:
+        self.site = site
+        self._loop = loop
+        self._capture = capture
+
+    def ask(self, work: Callable[[Site], Awaitable[object]]) -> object:
+        """Do something at the server's store."""
+
+        async def doing() -> object:
+            return await work(self.site)
+
+        return asyncio.run_coroutine_threadsafe(doing(), self._loop).result(_SECONDS)
+
+    def far(self, *arguments: str) -> Ended:
+        """Type a command that asks the server."""
+        return self.typed("--server", self.site.url, *arguments)
+
+    def near(self, *arguments: str) -> Ended:
+        """Type the same at its store."""
+        return self.typed("--store", self.site.session.settings.store.url, *arguments)
+
+    def typed(self, *arguments: str) -> Ended:
+        options.store = options.server = options.namespace = None
+        options.debug = False
+        self._capture.readouterr()
+        code = main.outcome(list(arguments))
+        out, err = self._capture.readouterr()
+        return Ended(code, out, err)
+
+
+@pytest.fixture
+def served(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+    for name in os.environ:
+        if name.startswith(("INTERLOCK_", "XDG_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    opened: list[tuple[Site, asyncio.AbstractEventLoop]] = []
+    is_open = threading.Event()
+    closing: list[asyncio.Event] = []
+
+    async def serve() -> None:
+        async with sites.opened(tmp_path) as site:
+            closing.append(asyncio.Event())
+            opened.append((site, asyncio.get_running_loop()))
+            is_open.set()
+            await closing[0].wait()
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread.start()
+    try:
+        assert is_open.wait(_SECONDS)
+        yield Served(*opened[0], capsys)
+    finally:
+        if opened:
+            opened[0][1].call_soon_threadsafe(closing[0].set)
+        thread.join(_SECONDS)
+
+
+async def _prepared(site: Site) -> None:
+    """Make a run of every kind."""
+    async with site.client() as client:
+        for document in (sites.ORDER, sites.WAITING, sites.PRINTING, sites.FAILING):
+            await client.publish(document)
+        await client.start("shop/order", {"amount": 21}, id="order-7")
+        await client.start("shop/printing", id="printing-7")
+        await client.start("shop/failing", id="failing-7")
+        await client.start("shop/waiting", id="waiting-7")
+        await client.result("order-7", timeout=_SECONDS)
+        await client.result("printing-7", timeout=_SECONDS)
+    async with asyncio.timeout(_SECONDS):
+        while (await site.session.find(None, "failing-7")).status is not RunStatus.FAULTED:
+            await asyncio.sleep(0.02)
+        while not any(each.type.endswith("listening") for each in await _history(site)):
+            await asyncio.sleep(0.02)
+
+
+async def _history(site: Site) -> list[Happened]:
+    async with site.client() as client:
+        return list((await client.history("waiting-7")).items)
+
+
+def plain(text: str) -> str:
+    """Give what was printed without what the time between two commands changes."""
+    return re.sub(r"\d+(\.\d+)? ?(ms|s|m)\b( ago)?", "SPAN", text)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "list", "list --json", "list --status completed --limit 1", "list --workflow order --json",
+        "list --before waiting-7", "list --status stranded", "-n nowhere list", "list --status nonsense",
+        "show order-7", "show order-7 --json", "show order-7 --output", "show orde --output --json",
+        "show failing-7", "show failing-7 --json", "show waiting-7", "show waiting-7 --output", "show nothing",
+        "history order-7", "history order-7 --json", "history failing-7 --json", "history waiting-7",
+        "logs printing-7", "logs printing-7 --json", "logs printing-7 say", "logs printing-7 nothing",
+        "logs printing-7 --follow",
+    ],
+)  # fmt: skip
+def test_looking_at_a_server_prints_what_looking_at_its_store_prints(served: Served, line: str) -> None:
+    """CL-01: one printing for both."""
+    served.ask(_prepared)
+    near, far = served.near(*line.split()), served.far(*line.split())
+
+    assert plain(far.out) == plain(near.out)
+    assert plain(far.err) == plain(near.err)
+    assert far.code == near.code
+    assert near.out or near.err
+
+
+# -- what goes wrong -------------------------------------------------------------------------------------------------
+
+
+def test_server_and_store_exclude_each_other(served: Served) -> None:
+    ended = served.typed("--server", served.site.url, "--store", "sqlite:///x.db", "list")
+
+    assert (ended.code, ended.out) == (2, "")
+    assert "--server and --store exclude each other" in ended.err
+
+
+@pytest.mark.parametrize("command", ["node", "worker", "up", "prune", "backup x", "restore x", "doctor", "check-deploy", "demo"])  # fmt: skip
+def test_command_of_a_store_is_refused_by_name(served: Served, command: str) -> None:
+    ended = served.far(*command.split())
+
+    assert (ended.code, ended.out) == (2, "")
+    assert f"`interlock {command.split()[0]}` does not work with --server: " in ended.err
+
+
+def test_server_is_taken_from_the_environment(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    served.ask(_prepared)
+    monkeypatch.setenv("INTERLOCK_SERVER", served.site.url)
+
+    assert "order-7" in served.typed("list").out
+    assert "no runs here" in served.typed("--store", "sqlite:///other.db", "list").err
+
+
+def test_key_is_taken_from_the_environment_and_a_wrong_one_refused(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served.ask(_prepared)
+    served.ask(lambda site: site.with_keys())
+    without = served.far("list")
+    monkeypatch.setenv("INTERLOCK_API_KEY", "ilk_wrong")
+    wrong = served.far("list")
+    monkeypatch.setenv("INTERLOCK_API_KEY", next(iter(served.site.keys.values())))
+
+    assert (without.code, without.out) == (2, "")
+    assert (wrong.code, wrong.out) == (2, "")
+    assert "this API key is unknown, revoked or expired" in wrong.err
+    assert "order-7" in served.far("list").out
+
+
+def test_server_that_is_away_is_told_with_its_own_code(served: Served) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    ended = served.typed("--server", f"http://127.0.0.1:{port}", "list")
+
+    assert (ended.code, ended.out) == (4, "")
+    assert "does not answer" in ended.err
+    assert len(ended.err.splitlines()) == 1
