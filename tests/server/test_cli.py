@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import io
+import json
 import os
 import re
 import socket
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,6 +49,10 @@ class Served:
             return await work(self.site)
 
         return asyncio.run_coroutine_threadsafe(doing(), self._loop).result(_SECONDS)
+
+    def begin(self, work: Callable[[Site], Coroutine[Any, Any, None]]) -> concurrent.futures.Future[None]:
+        """Begin to do something at the server's store."""
+        return asyncio.run_coroutine_threadsafe(work(self.site), self._loop)
 
     def far(self, *arguments: str) -> Ended:
         """Type a command that asks the server."""
@@ -195,3 +202,91 @@ def test_server_that_is_away_is_told_with_its_own_code(served: Served) -> None:
     assert (ended.code, ended.out) == (4, "")
     assert "does not answer" in ended.err
     assert len(ended.err.splitlines()) == 1
+
+
+# -- executing -------------------------------------------------------------------------------------------------------
+
+
+def test_file_is_started_at_the_server_and_followed(served: Served) -> None:
+    Path("order.yaml").write_text(sites.ORDER)
+    ended = served.far("run", "order.yaml", "--input", '{"amount": 4}', "--id", "order-1")
+    again = served.far("run", "order.yaml", "--input", '{"amount": 4}', "--id", "order-1", "--json")
+    other = served.far("run", "order.yaml", "--input", '{"amount": 5}', "--id", "order-1")
+
+    assert (ended.code, ended.out) == (0, '{\n  "total": 8\n}\n')
+    assert "✓ price" in ended.err
+    assert f"order · order-1 · {served.site.url}" in ended.err
+    assert again.code == 0
+    assert json.loads(again.out)["output"] == {"total": 8}
+    assert other.code == 2
+    assert not list(Path.cwd().glob(".interlock*"))
+
+
+def test_published_workflow_is_started_by_name_and_ends_with_the_code_of_its_end(served: Served) -> None:
+    Path("failing.yaml").write_text(sites.FAILING)
+    published = served.far("publish", "failing.yaml")
+    ended = served.far("run", "shop/failing:1.0.0", "--id", "failing-1")
+    retried = served.far("retry", "failing-1")
+
+    assert (published.code, published.out) == (0, "shop/failing:1.0.0\n")
+    assert (ended.code, retried.code) == (1, 1)
+    assert "`interlock retry failing-1` goes on from there" in ended.err
+    assert "it broke" in retried.err
+    assert served.far("run", "shop/nothing").code == 2
+
+
+def test_run_is_left_to_the_server_and_controlled_there(served: Served) -> None:
+    Path("waiting.yaml").write_text(sites.WAITING)
+    started = served.far("run", "waiting.yaml", "--id", "waiting-1", "--detach")
+    suspended = served.far("suspend", "waiting-1")
+    resting = served.far("list", "--status", "suspended").out
+    cancelled = served.far("cancel", "waiting-1", "--reason", "enough")
+    ended = served.far("resume", "waiting-1")
+
+    assert (started.code, started.out) == (0, "waiting-1\n")
+    assert (suspended.code, suspended.err) == (0, "suspended waiting-1; `interlock resume waiting-1` goes on\n")
+    assert "waiting-1" in resting
+    assert (cancelled.code, cancelled.err) == (0, "cancelled waiting-1\n")
+    assert (ended.code, ended.err) == (2, "interlock: the run waiting-1 has ended (cancelled)\n")
+    assert served.far("cancel", "waiting-1").err == served.near("cancel", "waiting-1").err
+
+
+def test_fork_and_resume_follow_at_the_server(served: Served) -> None:
+    served.ask(_prepared)
+    forked = served.far("fork", "order-7", "--from", "price", "--id", "order-8", "--json")
+    served.far("suspend", "waiting-7")
+    later = served.begin(lambda site: _cancelled_when_resumed(site, "waiting-7"))
+    resumed = served.far("resume", "waiting-7")
+
+    assert (forked.code, json.loads(forked.out)["output"]) == (0, {"total": 42})
+    later.result(_SECONDS)
+    assert resumed.code == 3
+    assert "cancelled" in resumed.err
+
+
+async def _cancelled_when_resumed(site: Site, id: str) -> None:
+    async with asyncio.timeout(_SECONDS):
+        while (await site.session.find(None, id)).status is RunStatus.SUSPENDED:
+            await asyncio.sleep(0.02)
+    await site.session.cancel(await site.session.find(None, id), None)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("run wrong.yaml", "wrong.yaml:"),
+        ("run shop.flows:order", "code of this machine"),
+        ("publish shop.flows:order", "code of this machine"),
+        ("resume --all", "name one run"),
+        ("resume", "name one run, or write --all"),
+        ("retry order-7", "only a faulted run can be retried"),
+        ("fork order-7 --from nothing", "nothing"),
+    ],
+)
+def test_what_cannot_be_executed_at_a_server_is_told(served: Served, line: str, said: str) -> None:
+    served.ask(_prepared)
+    Path("wrong.yaml").write_text("document: {dsl: 1.0.3, namespace: shop, name: wrong, version: 1.0.0}\n")
+    ended = served.far(*line.split())
+
+    assert (ended.code, ended.out) == (2, "")
+    assert said in ended.err

@@ -6,6 +6,7 @@ of them takes a quarter of a second to load, and help, mistakes and completions 
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Coroutine
 from enum import StrEnum
 from pathlib import Path
@@ -34,6 +35,11 @@ def _perform(command: Coroutine[Any, Any, int]) -> int:
     from interlock.cli import context
 
     return context.execute(command)
+
+
+def _executing(module: str) -> Any:
+    """Give what performs a command that executes: this module of the commands or, at a server, `following`."""
+    return importlib.import_module(f"interlock.cli.{module if options.server is None else 'following'}")
 
 
 def _run_ids(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
@@ -120,9 +126,9 @@ def run(
     as_json: JsonOption = False,
 ) -> int:
     """Run a workflow and show it while it happens."""
-    from interlock.cli import run as module
-
-    return _perform(module.run(workflow, input=input, id=id, detach=detach, callback=callback, as_json=as_json))
+    return _perform(
+        _executing("run").run(workflow, input=input, id=id, detach=detach, callback=callback, as_json=as_json)
+    )
 
 
 @app.command()
@@ -137,17 +143,13 @@ def resume(
     as_json: JsonOption = False,
 ) -> int:
     """Go on with runs whose process died, and with suspended ones."""
-    from interlock.cli import run as module
-
-    return _perform(module.resume(run, all=all, as_json=as_json))
+    return _perform(_executing("run").resume(run, all=all, as_json=as_json))
 
 
 @app.command()
 def retry(run: RunArgument, as_json: JsonOption = False) -> int:
     """Go on with a faulted run from the step that failed."""
-    from interlock.cli import run as module
-
-    return _perform(module.retry(run, as_json=as_json))
+    return _perform(_executing("run").retry(run, as_json=as_json))
 
 
 @app.command()
@@ -158,9 +160,7 @@ def fork(
     as_json: JsonOption = False,
 ) -> int:
     """Start a run that shares another one's history up to a step."""
-    from interlock.cli import run as module
-
-    return _perform(module.fork(run, step, id=id, as_json=as_json))
+    return _perform(_executing("run").fork(run, step, id=id, as_json=as_json))
 
 
 @app.command()
@@ -170,17 +170,13 @@ def cancel(
     rollback: Annotated[bool, typer.Option("--rollback", help="Undo first what it finished.")] = False,
 ) -> int:
     """Cancel a run: what is in flight is stopped."""
-    from interlock.cli import control
-
-    return _perform(control.cancel(run, reason, rollback=rollback))
+    return _perform(_executing("control").cancel(run, reason, rollback=rollback))
 
 
 @app.command()
 def suspend(run: RunArgument) -> int:
     """Suspend a run: nothing new starts until it is resumed."""
-    from interlock.cli import control
-
-    return _perform(control.suspend(run))
+    return _perform(_executing("control").suspend(run))
 
 
 # -- looking ---------------------------------------------------------------------------------------------------------

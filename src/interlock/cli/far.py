@@ -121,7 +121,7 @@ class Server:
     async def follow(self, row: RunRow, *, resuming: bool = False) -> AsyncIterator[Sequence[Event]]:
         """Give what happens in a run, commit by commit, until it has ended or is suspended."""
         path = f"/api/v1{of_run(row.id)}/commits/stream"
-        query = _in(row) | {"resuming": "true" if resuming else None}
+        query = _in(row) | {"resuming": row.seq if resuming else None}
         async for told in stream.read(self._connection, path, query, ends=_END):
             if told.name == "commit":
                 yield recorded.read(told.data["events"])

@@ -60,6 +60,8 @@ class Started(msgspec.Struct, kw_only=True):
     id: str
     namespace: str
     fresh: bool
+    has_schedule: bool = False
+    """Its document has one, which a run that is started does not follow."""
 
 
 class StartedRuns(msgspec.Struct, kw_only=True):

@@ -88,17 +88,21 @@ async def follow_commits(
     run: RunPath,
     namespace: NamespaceQuery = None,
     after: NumberQuery = 0,
-    resuming: Annotated[bool, Query(description="It is suspended, and a request to resume it is on its way.")] = False,
+    resuming: Annotated[
+        int | None,
+        Query(ge=0, le=2**62, description="It was suspended at this commit; a request to resume it is on its way."),
+    ] = None,
 ) -> Response:
     """Follow what the engine records of a run as server-sent events `commit`, until it has ended or is suspended (`end`)."""
     session = server.session
     row = await run_of(session, sender, Right.READ, namespace, run)
     begin = streams.resumed(request, after)
-    return streams.stream(server, _commits(session, row, begin, resuming=resuming and not begin), request)
+    return streams.stream(server, _commits(session, row, begin, resuming), request)
 
 
-async def _commits(session: Session, row: RunRow, after: int, *, resuming: bool) -> AsyncIterator[Item]:
-    async for seq, news in session.follow(row, after, resuming=resuming):
+async def _commits(session: Session, row: RunRow, after: int, resuming: int | None) -> AsyncIterator[Item]:
+    suspended = row if resuming is None else msgspec.structs.replace(row, seq=resuming)
+    async for seq, news in session.follow(suspended, after, resuming=resuming is not None and after <= resuming):
         yield Item("commit", msgspec.to_builtins(wire.written(seq, news)), str(seq))
     now = await session.find(row.namespace, row.id)
     yield Item("end", {"status": now.status})
