@@ -42,6 +42,15 @@ NEEDS: Final[dict[tuple[str, str], Right | None]] = {
     ("GET", "/api/v1/runs/{run}/tokens"): Right.READ,
     ("POST", "/api/v1/runs/{run}/tokens/complete"): Right.OPERATE,
     ("POST", "/api/v1/runs/{run}/tokens/fail"): Right.OPERATE,
+    ("POST", "/api/v1/runs/{run}/tokens/heartbeat"): Right.OPERATE,
+    ("POST", "/api/v1/runs/{run}/tokens/progress"): Right.OPERATE,
+    ("GET", "/api/v1/runs/{run}/tokens/standing"): Right.READ,
+    ("POST", "/api/v1/locks/release-all"): Right.OPERATE,
+    ("POST", "/api/v1/locks/clear"): Right.OPERATE,
+    ("GET", "/api/v1/worker-events"): Right.READ,
+    ("GET", "/api/v1/deliveries"): Right.READ,
+    ("GET", "/api/v1/deliveries/{delivery}"): Right.READ,
+    ("POST", "/api/v1/deliveries/{delivery}/retry"): Right.OPERATE,
     ("POST", "/api/v1/definitions"): Right.PUBLISH,
     ("POST", "/api/v1/definitions/validate"): Right.READ,
     ("GET", "/api/v1/definitions/{namespace}/{name}"): Right.READ,
@@ -81,6 +90,10 @@ BY_TOKEN: Final = "/api/v1/tokens/{token}"
 QUERIES: Final = {
     "/api/v1/runs/{run}/tokens/complete": {"step": "s"},
     "/api/v1/runs/{run}/tokens/fail": {"step": "s"},
+    "/api/v1/runs/{run}/tokens/heartbeat": {"step": "s"},
+    "/api/v1/runs/{run}/tokens/progress": {"step": "s"},
+    "/api/v1/runs/{run}/tokens/standing": {"step": "s"},
+    "/api/v1/locks/release-all": {"holder": "h"},
     "/api/v1/locks/standing": {"name": "l"},
     "/api/v1/locks/acquire": {"name": "l"},
     "/api/v1/locks/renew": {"name": "l"},
@@ -90,6 +103,7 @@ QUERIES: Final = {
 }
 BODIES: Final = {
     "/api/v1/runs/{run}/tokens/fail": {"message": "m"},
+    "/api/v1/runs/{run}/tokens/progress": {"fraction": 0.5},
     "/api/v1/runs": {"workflow": "shop/waiting"},
     "/api/v1/runs/bulk": {"workflow": "shop/waiting", "runs": [{}]},
     "/api/v1/runs/{run}/fork": {"step": "hold"},
@@ -130,6 +144,7 @@ async def asked(http: httpx.AsyncClient, method: str, path: str, namespace: str)
         worker="w",
         node="n",
         key="nobody",
+        delivery="d",
     )
     query = dict(QUERIES.get(path, {})) | ({"namespace": namespace} if namespace and "{namespace}" not in path else {})
     body = BODIES.get(path) if method in ("POST", "PUT") else None

@@ -17,9 +17,13 @@ from typing import Any
 
 import pytest
 
+from interlock.app.tokens import Tokens
 from interlock.cli import main
 from interlock.cli.options import options
+from interlock.coord.workers import WorkerRegistry
+from interlock.model.access import Role
 from interlock.model.states import RunStatus
+from interlock.model.worker import Capabilities
 from interlock.wire.runs import Happened
 from server import site as sites
 from server.site import Site
@@ -290,3 +294,129 @@ def test_what_cannot_be_executed_at_a_server_is_told(served: Served, line: str, 
 
     assert (ended.code, ended.out) == (2, "")
     assert said in ended.err
+
+
+# -- coordination ----------------------------------------------------------------------------------------------------
+
+APPROVED = """
+document: {dsl: 1.0.3, namespace: shop, name: approved, version: 1.0.0}
+do:
+  - approve:
+      call: approval:1.0.0@default
+      with: {to: ann, question: "May it?"}
+"""
+
+
+async def _coordinated(site: Site) -> None:
+    """Make what the commands about coordination list."""
+    async with site.client() as client:
+        await client.publish(APPROVED)
+        await client.start("shop/approved", id="approved-7")
+        await client.send("shop.paid", {"order": 7}, source="urn:shop", id="7")
+        await client.locks.acquire("deploy/eu", "deployer-1", ttl=3000)
+        await client.memory.set("tasks/7", {"phase": 2})
+        await client.memory.set("tasks/8", {"phase": 3})
+        await client.start(
+            document=sites.ORDER,
+            input={"amount": 1},
+            id="told-7",
+            callback={"url": "http://127.0.0.1:9/told", "secret": "whsec_" + "A" * 40},
+        )
+        await client.result("told-7", timeout=_SECONDS)
+    registry = WorkerRegistry(site.session.store, site.session.clock)
+    await registry.register("render-1", capacity=4, capabilities=Capabilities(skills={"gpu"}, region="eu"))
+    async with asyncio.timeout(_SECONDS):
+        while not await Tokens(site.session, "shop").of_run((await site.session.find(None, "approved-7")).run):
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "events list", "events list --json", "events list --type nothing", "-n shop events list",
+        "locks list", "locks list --json", "locks list --worker nobody", "locks list --expired",
+        "locks show deploy/eu", "locks show deploy/eu --json", "locks show nothing",
+        "locks release deploy/eu", "locks release nothing", "locks release deploy/eu --fence 99", "locks clear",
+        "locks release --worker nobody", "locks release",
+        "memory get tasks/7", "memory get tasks/7 --json", "memory get nothing", "memory list", "memory list tasks/* --json",
+        "memory list nothing", "memory set tasks/7 1 --base 99 --json", "memory delete tasks/7 --base 99",
+        "workers list", "workers list --json", "workers list --skill gpu --region eu", "workers list --free --json",
+        "workers list --skill nothing", "workers list --status nonsense", "workers show render-1",
+        "workers show render-1 --json", "workers show nobody", "workers events", "workers events --json",
+        "workers drain nobody",
+        "nodes list", "nodes list --json", "nodes drain nothing", "nodes drain",
+        "keys list", "keys list --json", "keys revoke nothing",
+        "token show --run approved-7", "token show --run approved-7 --json",
+        "token show --run approved-7 --step approve", "token show --run approved-7 --step approve --json",
+        "token show --run approved-7 --step nothing", "token complete nonsense", "token heartbeat",
+        "token heartbeat --run approved-7 --step approve --json",
+        "token progress --run approved-7 --step approve --fraction 0.5 --json",
+        "deliveries list", "deliveries list --json", "deliveries list --state nonsense", "deliveries list --run told-7",
+        "deliveries list --state delivered", "deliveries show nothing", "deliveries retry nothing",
+    ],
+)  # fmt: skip
+def test_coordinating_at_a_server_prints_what_it_prints_at_the_store(
+    served: Served, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    served.ask(_coordinated)
+    served.ask(lambda site: site.with_keys())
+    monkeypatch.setenv("INTERLOCK_API_KEY", served.site.keys[Role.ADMIN])
+    near, far = served.near(*line.split()), served.far(*line.split())
+
+    assert steady(far.out) == steady(near.out)
+    assert steady(far.err) == steady(near.err)
+    assert far.code == near.code
+    assert near.out or near.err
+
+
+def steady(text: str) -> str:
+    """Give what was printed without what changes between two looks."""
+    text = re.sub(r'"(silent_seconds|silent_at|heard|priority|due_at|attempts|problem)":[^,}]+', r'"\1":0', text)
+    return re.sub(r"  \d+×  ", "  N×  ", plain(text))
+
+
+def test_changes_through_a_server_are_there_at_its_store(served: Served) -> None:
+    served.ask(_coordinated)
+    sent = served.far("events", "send", "shop.paid", "--data", '{"order": 8}', "--id", "8", "--json")
+    freed = served.far("locks", "release", "deploy/eu", "--fence", "1")
+    drained = served.far("workers", "drain", "render-1")
+    done = served.far("token", "complete", "--run", "approved-7", "--step", "approve", "--result", '{"approved": true}')
+    stored = served.far("memory", "set", "tasks/9", "1", "--ttl", "1h")
+    deleted = served.far("memory", "delete", "tasks/8")
+    made = served.far("keys", "create", "ci", "--role", "admin", "--expires", "90d")
+
+    assert json.loads(sent.out)["event"]["source"] == "urn:interlock:cli"
+    assert json.loads(sent.out)["listeners"] == 0
+    assert (freed.out, served.near("locks", "show", "deploy/eu").out) == ("1 released\n", "deploy/eu is free\n")
+    assert drained.err == "the worker render-1 takes no new tasks, and has none\n"
+    assert "draining" in served.near("workers", "list").out
+    assert (done.code, done.err) == (0, "completed: /do/0/approve of the run approved-7\n")
+    assert stored.err.startswith("set, version ")
+    assert deleted.err == "deleted\n"
+    assert served.near("memory", "list").out == "tasks/7\ntasks/9\n"
+    assert made.out.startswith("ilk_")
+    assert "ci  admin of all namespaces" in served.near("keys", "list").out
+
+
+def test_watching_goes_through_the_server(served: Served) -> None:
+    watching = served.begin(lambda site: _set_until(site, "tasks/7"))
+    seen = served.far("memory", "watch", "tasks/*", "--count", "1", "--for", "30s", "--json")
+    watching.cancel()
+
+    assert seen.code == 0
+    assert json.loads(seen.out)["key"] == "tasks/7"
+
+
+async def _set_until(site: Site, key: str) -> None:
+    """Change a value again and again, until cancelled."""
+    async with site.client() as client:
+        for number in range(10_000):
+            await client.memory.set(key, number)
+            await asyncio.sleep(0.05)
+
+
+def test_locks_run_says_where_it_works(served: Served) -> None:
+    ended = served.far("locks", "run", "deploy/eu", "true")
+
+    assert ended.code == 2
+    assert "do it where its store is, with --store" in ended.err

@@ -14,10 +14,12 @@ import msgspec
 from interlock.app import graphs
 from interlock.app.stranded import Stranded
 from interlock.app.tokens import TokenView
+from interlock.cli import shapes
 from interlock.cli.options import options
 from interlock.client import stream
 from interlock.client.client import KEY_VARIABLE
 from interlock.client.connection import Connection
+from interlock.coord.cell import Change
 from interlock.flow.graph import Graph
 from interlock.model import json
 from interlock.model.event import Event
@@ -157,7 +159,7 @@ class Server:
 
     async def tokens(self, row: RunRow) -> Sequence[TokenView]:
         found = await self.ask(tokens.TokenList, "GET", f"{of_run(row.id)}/tokens", query=_in(row))
-        return [token_view(each, row.run) for each in found.items]
+        return [shapes.view(each) for each in found.items]
 
     async def logs(self, row: RunRow, step: str | None, *, follow: bool) -> AsyncIterator[LogLine]:
         path, query = of_run(row.id), _in(row) | {"step": step}
@@ -173,6 +175,25 @@ class Server:
             for piece in page.items:
                 yield LogLine(**msgspec.structs.asdict(piece))
             after = page.next
+
+    def changes(self, path: str, pattern: str, after: str | None) -> Changes:
+        """Give the changes of shared memory; `path`: of the space."""
+        query = {"namespace": options.namespace, "pattern": pattern, "after": after}
+        return Changes(stream.read(self._connection, f"/api/v1{path}/watch", query), after)
+
+
+class Changes:
+    """Changes of shared memory as they come. `cursor`: where watching goes on."""
+
+    def __init__(self, told: AsyncIterator[stream.Told], cursor: str | None) -> None:
+        self._told = told
+        self.cursor = cursor
+
+    async def __aiter__(self) -> AsyncIterator[Change]:
+        async for each in self._told:
+            self.cursor = each.id or self.cursor
+            if each.name == "change":
+                yield Change(**each.data)
 
 
 @contextlib.asynccontextmanager
@@ -226,9 +247,3 @@ def _whole_row(whole: runs.RunWhole) -> RunRow:
 
 def _fault(told: runs.Failure) -> Fault:
     return msgspec.convert(msgspec.to_builtins(told), Fault)
-
-
-def token_view(told: tokens.TokenTold, run: str) -> TokenView:
-    """Give a token of a run, which has the key `run`."""
-    fields = msgspec.structs.asdict(told) | {"run": run, "run_id": told.run}
-    return TokenView(**fields)

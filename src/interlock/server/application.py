@@ -16,6 +16,7 @@ from interlock.server.gateway import Gateway
 from interlock.server.limits import Bounds, Rates
 from interlock.server.routes import (
     definitions,
+    deliveries,
     events,
     fleet,
     health,
@@ -40,6 +41,7 @@ ROUTERS: Final = (
     memory.router,
     fleet.router,
     keys.router,
+    deliveries.router,
     health.router,
 )
 

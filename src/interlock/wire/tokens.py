@@ -46,6 +46,8 @@ class Reported(msgspec.Struct, kw_only=True):
     namespace: str
     step: str
     applied: bool
+    key: str = ""
+    """Of the run, its own in the whole store; the same below."""
 
 
 class Heard(msgspec.Struct, kw_only=True):
@@ -55,6 +57,7 @@ class Heard(msgspec.Struct, kw_only=True):
     run: str
     namespace: str
     step: str
+    key: str = ""
     cancel_requested: bool
     reason: str | None = None
     expires_at: float | None = None
@@ -69,6 +72,7 @@ class TokenTold(msgspec.Struct, kw_only=True):
     namespace: str
     step: str
     name: str
+    key: str = ""
     id: str = ""
     operations: list[str] = []
     created_at: float
