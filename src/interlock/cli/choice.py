@@ -42,6 +42,11 @@ def server(given: str | None, store: str | None, command: str | None) -> str | N
     return given or os.environ.get(VARIABLE) or None
 
 
+def is_far(given: str | None, store: str | None) -> bool:
+    """Say whether a command that may ask a server would, with these options."""
+    return given is not None or (store is None and bool(os.environ.get(VARIABLE)))
+
+
 def refuse_server() -> None:
     """Raises Invalid for a command that was to ask a server, and has to be at the store."""
     if options.server is not None:

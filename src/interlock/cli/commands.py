@@ -46,6 +46,8 @@ def _run_ids(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
     from interlock.cli import completion
 
     before = context.find_root().params
+    if choice.is_far(before.get("server"), before.get("store")):
+        return []  # somebody types: a server may be far away
     return completion.run_ids(incomplete, before.get("store"), before.get("namespace"))
 
 
