@@ -8,7 +8,10 @@ import io
 import json
 import os
 import re
+import signal
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass
@@ -18,7 +21,7 @@ from typing import Any
 import pytest
 
 from interlock.app.tokens import Tokens
-from interlock.cli import main
+from interlock.cli import choice, main
 from interlock.cli.options import options
 from interlock.coord.workers import WorkerRegistry
 from interlock.model.access import Role
@@ -146,7 +149,6 @@ def plain(text: str) -> str:
     ],
 )  # fmt: skip
 def test_looking_at_a_server_prints_what_looking_at_its_store_prints(served: Served, line: str) -> None:
-    """CL-01: one printing for both."""
     served.ask(_prepared)
     near, far = served.near(*line.split()), served.far(*line.split())
 
@@ -420,3 +422,51 @@ def test_locks_run_says_where_it_works(served: Served) -> None:
 
     assert ended.code == 2
     assert "do it where its store is, with --store" in ended.err
+
+
+# -- leaving ---------------------------------------------------------------------------------------------------------
+
+
+def test_signal_leaves_the_run_at_the_server(served: Served) -> None:
+    """Whoever follows may go; the run stays."""
+    Path("waiting.yaml").write_text(sites.WAITING)
+    line = ["--server", served.site.url, "run", "waiting.yaml", "--id", "waiting-1"]
+    following = subprocess.Popen(
+        [sys.executable, "-c", "from interlock.cli.main import main; main()", *line],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    try:
+        assert following.stderr is not None
+        title = following.stderr.readline()  # it follows from then on
+        served.ask(_prepared)
+        following.send_signal(signal.SIGINT)
+        _, said = following.communicate(timeout=_SECONDS)
+    finally:
+        following.kill()
+        following.wait(_SECONDS)
+
+    assert "waiting · waiting-1" in title
+    assert following.returncode == 130
+    assert said.endswith("the run waiting-1 goes on at the server; `interlock show waiting-1` tells how it stands\n")
+    assert served.far("list", "--status", "waiting").out.count("waiting-1") == 1
+
+
+# -- completion ------------------------------------------------------------------------------------------------------
+
+
+def test_completing_asks_no_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert choice.is_far("http://127.0.0.1:9", None)
+    assert not choice.is_far(None, None)
+    monkeypatch.setenv("INTERLOCK_SERVER", "http://127.0.0.1:9")
+    assert choice.is_far(None, None)
+    assert not choice.is_far(None, "sqlite:///x.db")
+
+
+@pytest.mark.parametrize("command", ["doctor", "validate", "node"])
+def test_variable_is_for_commands_that_may_ask_a_server(monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    monkeypatch.setenv("INTERLOCK_SERVER", "http://127.0.0.1:9")
+
+    assert choice.server(None, None, command) is None
+    assert choice.server(None, None, "list") == "http://127.0.0.1:9"
