@@ -32,12 +32,25 @@ NEEDS: Final[dict[tuple[str, str], Right | None]] = {
     ("POST", "/api/v1/runs/{run}/fork"): Right.OPERATE,
     ("GET", "/api/v1/runs/{run}/history"): Right.READ,
     ("GET", "/api/v1/runs/{run}/stream"): Right.READ,
+    ("GET", "/api/v1/runs/{run}/commits"): Right.READ,
+    ("GET", "/api/v1/runs/{run}/commits/stream"): Right.READ,
+    ("GET", "/api/v1/runs/{run}/definition"): Right.READ,
+    ("GET", "/api/v1/stranded"): Right.READ,
     ("GET", "/api/v1/runs/{run}/logs"): Right.READ,
     ("GET", "/api/v1/runs/{run}/logs/stream"): Right.READ,
     ("GET", "/api/v1/runs/{run}/tasks"): Right.READ,
     ("GET", "/api/v1/runs/{run}/tokens"): Right.READ,
     ("POST", "/api/v1/runs/{run}/tokens/complete"): Right.OPERATE,
     ("POST", "/api/v1/runs/{run}/tokens/fail"): Right.OPERATE,
+    ("POST", "/api/v1/runs/{run}/tokens/heartbeat"): Right.OPERATE,
+    ("POST", "/api/v1/runs/{run}/tokens/progress"): Right.OPERATE,
+    ("GET", "/api/v1/runs/{run}/tokens/standing"): Right.READ,
+    ("POST", "/api/v1/locks/release-all"): Right.OPERATE,
+    ("POST", "/api/v1/locks/clear"): Right.OPERATE,
+    ("GET", "/api/v1/worker-events"): Right.READ,
+    ("GET", "/api/v1/deliveries"): Right.READ,
+    ("GET", "/api/v1/deliveries/{delivery}"): Right.READ,
+    ("POST", "/api/v1/deliveries/{delivery}/retry"): Right.OPERATE,
     ("POST", "/api/v1/definitions"): Right.PUBLISH,
     ("POST", "/api/v1/definitions/validate"): Right.READ,
     ("GET", "/api/v1/definitions/{namespace}/{name}"): Right.READ,
@@ -78,6 +91,10 @@ BY_TOKEN: Final = "/api/v1/tokens/{token}"
 QUERIES: Final = {
     "/api/v1/runs/{run}/tokens/complete": {"step": "s"},
     "/api/v1/runs/{run}/tokens/fail": {"step": "s"},
+    "/api/v1/runs/{run}/tokens/heartbeat": {"step": "s"},
+    "/api/v1/runs/{run}/tokens/progress": {"step": "s"},
+    "/api/v1/runs/{run}/tokens/standing": {"step": "s"},
+    "/api/v1/locks/release-all": {"holder": "h"},
     "/api/v1/locks/standing": {"name": "l"},
     "/api/v1/locks/acquire": {"name": "l"},
     "/api/v1/locks/renew": {"name": "l"},
@@ -87,6 +104,7 @@ QUERIES: Final = {
 }
 BODIES: Final = {
     "/api/v1/runs/{run}/tokens/fail": {"message": "m"},
+    "/api/v1/runs/{run}/tokens/progress": {"fraction": 0.5},
     "/api/v1/runs": {"workflow": "shop/waiting"},
     "/api/v1/runs/bulk": {"workflow": "shop/waiting", "runs": [{}]},
     "/api/v1/runs/{run}/fork": {"step": "hold"},
@@ -127,6 +145,7 @@ async def asked(http: httpx.AsyncClient, method: str, path: str, namespace: str)
         worker="w",
         node="n",
         key="nobody",
+        delivery="d",
     )
     query = dict(QUERIES.get(path, {})) | ({"namespace": namespace} if namespace and "{namespace}" not in path else {})
     body = BODIES.get(path) if method in ("POST", "PUT") else None

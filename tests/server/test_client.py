@@ -160,7 +160,7 @@ async def test_memory_is_written_compared_and_watched(site: Site) -> None:
         watching = asyncio.create_task(watch())
         began.set()
         two = await client.memory.set("tasks/1", {"phase": 2}, base=one.version)
-        with pytest.raises(errors.Conflict, match="read it anew"):
+        with pytest.raises(errors.Conflict, match="Read it and decide anew"):
             await client.memory.set("tasks/1", {"phase": 3}, base=one.version)
         await client.memory.set("tasks/2", 7)
         async with asyncio.timeout(20):

@@ -56,7 +56,7 @@ class Deliveries:
         `state`: only those that stand so, such as "failed". `run`: only those of this run. `before`: the id of the last one
         of the page before. `limit`: how many at most.
         """
-        wanted = None if state is None else _state(state)
+        wanted = None if state is None else state_of(state)
         store = self._session.store
         if run is not None:
             row = await self._session.find(self._namespace, run)
@@ -93,7 +93,8 @@ class Deliveries:
         return row
 
 
-def _state(text: str) -> DeliveryState:
+def state_of(text: str) -> DeliveryState:
+    """Give a state by its name. Raises Invalid."""
     try:
         return DeliveryState(text)
     except ValueError:

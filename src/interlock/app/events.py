@@ -14,7 +14,7 @@ from interlock.model import cloud_event, json
 from interlock.model.json import Json
 from interlock.store.ports import Store
 
-_SOURCE: Final = "urn:interlock:cli"
+SOURCE: Final = "urn:interlock:cli"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,7 @@ async def send(app: Session, namespace: str, attributes: Mapping[str, Json], *, 
 def checked(app: Session, attributes: Mapping[str, Json]) -> dict[str, Json]:
     """Give the whole event that attributes make. Raises Invalid for what is no CloudEvent."""
     try:
-        return cloud_event.envelope(attributes, id=app.clock.uuid(), source=_SOURCE, now=app.clock.now())
+        return cloud_event.envelope(attributes, id=app.clock.uuid(), source=SOURCE, now=app.clock.now())
     except ValueError as error:
         raise errors.Invalid(f"this is no CloudEvent: {error}") from None
 

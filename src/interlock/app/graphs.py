@@ -61,9 +61,7 @@ class Graphs:
         stored = await self._store.journal.definition(digest)
         if stored is None:
             raise errors.NotFound(f"the definition {digest} is not in the store")
-        if programs.is_program(stored.source):
-            return self._keep(stored.digest, _of_program(stored.source))
-        return self.add(stored, check.load(stored.source, allowed=limits.ACCEPTED))
+        return self._keep(stored.digest, compiled(stored))
 
     def program(self, workflow: Workflow[Any, Any]) -> Definition:
         """Give the stored form of a Python workflow, and keep its graph."""
@@ -78,13 +76,24 @@ class Graphs:
 
     def add(self, stored: Definition, loaded: Loaded) -> Graph:
         """Compile a definition and keep it under its digest. Raises InvalidDefinition."""
-        return self._keep(stored.digest, flow_compile.compile(loaded.required(), loaded.value, resources(stored)))
+        return self._keep(stored.digest, _compiled(stored, loaded))
 
     def _keep(self, digest: str, graph: Graph) -> Graph:
         self._graphs[digest] = graph
         while len(self._graphs) > _KEPT:
             self._graphs.popitem(last=False)
         return graph
+
+
+def compiled(stored: Definition) -> Graph:
+    """Give the graph of a definition that was accepted before. Raises InvalidDefinition."""
+    if programs.is_program(stored.source):
+        return _of_program(stored.source)
+    return _compiled(stored, check.load(stored.source, allowed=limits.ACCEPTED))
+
+
+def _compiled(stored: Definition, loaded: Loaded) -> Graph:
+    return flow_compile.compile(loaded.required(), loaded.value, resources(stored))
 
 
 def _of_program(source: str) -> Graph:

@@ -86,7 +86,7 @@ async def attend(app: Session, row: RunRow, attention: Attention, *, as_json: bo
     staying = asyncio.create_task(_stay(app, row, display, resuming))
     try:
         with display:
-            await _either(staying, attention.heard)
+            await either(staying, attention.heard)
         if attention.trouble is not None and not staying.done():
             raise attention.trouble
         if not staying.done():
@@ -97,12 +97,12 @@ async def attend(app: Session, row: RunRow, attention: Attention, *, as_json: bo
                 # A rollback is stayed with; a second Ctrl-C leaves it to whoever resumes it.
                 await asyncio.wait({staying}, timeout=_PATIENCE_SECONDS if choice == _CANCEL else None)
         if not staying.done():
-            await _end(staying)
+            await end(staying)
             return await _left(app, row)
         staying.result()
         return await result.told(app, row, as_json=as_json)
     finally:
-        await _end(staying)
+        await end(staying)
 
 
 async def _warn_of_waiting(app: Session, row: RunRow) -> None:
@@ -127,8 +127,8 @@ async def _stay(app: Session, row: RunRow, display: live.Display, resuming: bool
             executing.result()  # raises what keeps this process from executing the run
         await showing
     finally:
-        await _end(executing)
-        await _end(showing)
+        await end(executing)
+        await end(showing)
 
 
 async def _show(app: Session, row: RunRow, display: live.Display, resuming: bool) -> None:
@@ -148,13 +148,13 @@ async def _execute(app: Session, row: RunRow, resuming: bool) -> None:
             await asyncio.sleep(_TAKE_SECONDS)
 
 
-async def _either(task: asyncio.Task[None], event: asyncio.Event) -> None:
+async def either(task: asyncio.Task[None], event: asyncio.Event) -> None:
     waiting = asyncio.create_task(event.wait())
     await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
-    await _end(waiting)
+    await end(waiting)
 
 
-async def _end(task: asyncio.Task[Any]) -> None:
+async def end(task: asyncio.Task[Any]) -> None:
     task.cancel()
     await asyncio.wait({task})
 
@@ -174,7 +174,7 @@ async def _asked(staying: asyncio.Task[None], *, has_undos: bool) -> str:
         loop.add_reader(sys.stdin.fileno(), said.set)
         note(_QUESTION_OF_UNDOS if has_undos else _QUESTION, end="")
         try:
-            await _either(staying, said)
+            await either(staying, said)
         finally:
             loop.remove_reader(sys.stdin.fileno())
         if not said.is_set():

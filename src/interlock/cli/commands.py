@@ -6,6 +6,7 @@ of them takes a quarter of a second to load, and help, mistakes and completions 
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Coroutine
 from enum import StrEnum
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Annotated, Any, TypeAlias
 import typer
 
 from interlock import errors
-from interlock.cli import deliveries, keys, locks, memory, operations, token
+from interlock.cli import choice, deliveries, keys, locks, memory, operations, token
 from interlock.cli.options import options
 from interlock.cli.output import answer, note
 from interlock.version import VERSION
@@ -36,10 +37,17 @@ def _perform(command: Coroutine[Any, Any, int]) -> int:
     return context.execute(command)
 
 
+def _executing(module: str) -> Any:
+    """Give what performs a command that executes: this module of the commands or, at a server, `following`."""
+    return importlib.import_module(f"interlock.cli.{module if options.server is None else 'following'}")
+
+
 def _run_ids(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
     from interlock.cli import completion
 
     before = context.find_root().params
+    if choice.is_far(before.get("server"), before.get("store")):
+        return []  # somebody types: a server may be far away
     return completion.run_ids(incomplete, before.get("store"), before.get("namespace"))
 
 
@@ -74,6 +82,10 @@ def interlock(
     store: Annotated[
         str | None, typer.Option("--store", metavar="URL", help="The store, such as sqlite:///shop.db.")
     ] = None,
+    server: Annotated[
+        str | None,
+        typer.Option("--server", metavar="URL", help="A server, such as http://127.0.0.1:7070, instead of a store."),
+    ] = None,
     namespace: Annotated[
         str | None, typer.Option("--namespace", "-n", metavar="NAME", help="The namespace of runs and workflows.")
     ] = None,
@@ -82,6 +94,7 @@ def interlock(
 ) -> None:
     """Run work that must not be lost."""
     options.store, options.namespace, options.debug = store, namespace, debug
+    options.server = choice.server(server, store, context.invoked_subcommand)
     if version:
         answer(f"interlock {VERSION}")
         raise typer.Exit
@@ -115,9 +128,9 @@ def run(
     as_json: JsonOption = False,
 ) -> int:
     """Run a workflow and show it while it happens."""
-    from interlock.cli import run as module
-
-    return _perform(module.run(workflow, input=input, id=id, detach=detach, callback=callback, as_json=as_json))
+    return _perform(
+        _executing("run").run(workflow, input=input, id=id, detach=detach, callback=callback, as_json=as_json)
+    )
 
 
 @app.command()
@@ -132,17 +145,13 @@ def resume(
     as_json: JsonOption = False,
 ) -> int:
     """Go on with runs whose process died, and with suspended ones."""
-    from interlock.cli import run as module
-
-    return _perform(module.resume(run, all=all, as_json=as_json))
+    return _perform(_executing("run").resume(run, all=all, as_json=as_json))
 
 
 @app.command()
 def retry(run: RunArgument, as_json: JsonOption = False) -> int:
     """Go on with a faulted run from the step that failed."""
-    from interlock.cli import run as module
-
-    return _perform(module.retry(run, as_json=as_json))
+    return _perform(_executing("run").retry(run, as_json=as_json))
 
 
 @app.command()
@@ -153,9 +162,7 @@ def fork(
     as_json: JsonOption = False,
 ) -> int:
     """Start a run that shares another one's history up to a step."""
-    from interlock.cli import run as module
-
-    return _perform(module.fork(run, step, id=id, as_json=as_json))
+    return _perform(_executing("run").fork(run, step, id=id, as_json=as_json))
 
 
 @app.command()
@@ -165,17 +172,13 @@ def cancel(
     rollback: Annotated[bool, typer.Option("--rollback", help="Undo first what it finished.")] = False,
 ) -> int:
     """Cancel a run: what is in flight is stopped."""
-    from interlock.cli import control
-
-    return _perform(control.cancel(run, reason, rollback=rollback))
+    return _perform(_executing("control").cancel(run, reason, rollback=rollback))
 
 
 @app.command()
 def suspend(run: RunArgument) -> int:
     """Suspend a run: nothing new starts until it is resumed."""
-    from interlock.cli import control
-
-    return _perform(control.suspend(run))
+    return _perform(_executing("control").suspend(run))
 
 
 # -- looking ---------------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from typing import Any
 
 from interlock import config, errors, telemetry
 from interlock.app.session import Session
+from interlock.cli import choice
 from interlock.cli.options import options
 from interlock.cli.output import complain, discard, note
 from interlock.model.json import Json
@@ -40,7 +41,8 @@ def folder() -> Path:
 
 @contextlib.asynccontextmanager
 async def opened() -> AsyncIterator[Session]:
-    """Open the store for one command, and make it where there is none."""
+    """Open the store for one command, and make it where there is none. Raises Invalid with --server."""
+    choice.refuse_server()
     async with Session.open(settings()) as app:
         yield app
 
@@ -48,6 +50,7 @@ async def opened() -> AsyncIterator[Session]:
 @contextlib.asynccontextmanager
 async def existing() -> AsyncIterator[Session]:
     """Open the store for a command about what is in it. Raises NotFound where there is none, and makes none."""
+    choice.refuse_server()
     url = settings().store.url
     if not is_there(url):
         raise errors.NotFound(f"there is no store {url} here; `interlock run FILE` makes it")

@@ -13,6 +13,7 @@ from interlock.cli.options import options
 from interlock.cli.output import note
 from interlock.cli.result import lines_of
 from interlock.model.states import ENDED_RUN, RunStatus
+from interlock.model.story import Rollback
 from interlock.store.ports import RunRow
 
 _PATIENCE_SECONDS: Final = 10.0
@@ -28,13 +29,17 @@ async def cancel(run: str, reason: str | None, *, rollback: bool = False) -> int
         row = await app.find(options.namespace, run)
         if await app.cancel(row, reason, rollback=rollback):
             row = await _see_to(app, row, ENDED_RUN, patient=rollback)
-        undone = await app.rollback(row)
-        for line in [] if undone is None else lines_of(undone):
-            note(line)
-        if undone is not None and row.status not in ENDED_RUN:
-            note(f"the run {row.id} undoes what it finished, and then ends; `interlock resume {row.id}` stays with it")
-            return 0
-        return _told(row, RunStatus.CANCELLED)
+        return told_cancelled(row, await app.rollback(row))
+
+
+def told_cancelled(row: RunRow, undone: Rollback | None) -> int:
+    """Say what became of a request to cancel. Raises Conflict when the run had ended otherwise."""
+    for line in [] if undone is None else lines_of(undone):
+        note(line)
+    if undone is not None and row.status not in ENDED_RUN:
+        note(f"the run {row.id} undoes what it finished, and then ends; `interlock resume {row.id}` stays with it")
+        return 0
+    return _told(row, RunStatus.CANCELLED)
 
 
 async def suspend(run: str) -> int:
@@ -43,7 +48,12 @@ async def suspend(run: str) -> int:
         row = await app.find(options.namespace, run)
         if await app.suspend(row):
             row = await _see_to(app, row, ENDED_RUN | {RunStatus.SUSPENDED})
-        return _told(row, RunStatus.SUSPENDED, f"; `interlock resume {row.id}` goes on")
+        return told_suspended(row)
+
+
+def told_suspended(row: RunRow) -> int:
+    """Say what became of a request to suspend. Raises Conflict when the run has ended."""
+    return _told(row, RunStatus.SUSPENDED, f"; `interlock resume {row.id}` goes on")
 
 
 def _told(row: RunRow, wanted: RunStatus, hint: str = "") -> int:

@@ -6,11 +6,13 @@ from pathlib import Path
 
 from interlock import errors
 from interlock.app import loading
-from interlock.cli import context
+from interlock.cli import context, following
+from interlock.cli.options import options
 from interlock.cli.output import answer, note
 from interlock.flow import check, diagram, report
 from interlock.flow.meaning import limits
 from interlock.flow.problem import Problem, Severity
+from interlock.store.ports import Definition
 
 
 async def validate(files: list[str], *, as_json: bool) -> int:
@@ -48,12 +50,15 @@ async def publish(file: str) -> int:
 
     Raises InvalidDefinition, Conflict when another text has them.
     """
-    async with context.opened() as app:
-        if loading.is_reference(file):
-            published = await app.publish_program(loading.workflow(file, context.folder()))
-        else:
-            published = await app.publish(context.read_text(file), file)
+    published = await following.publish(file) if options.server is not None else await _published(file)
     name = f"{published.namespace}/{published.name}:{published.version}"
     answer(name)
     note(f"published, digest {published.digest[:12]}; `interlock run {name}` runs it")
     return 0
+
+
+async def _published(file: str) -> Definition:
+    async with context.opened() as app:
+        if loading.is_reference(file):
+            return await app.publish_program(loading.workflow(file, context.folder()))
+        return await app.publish(context.read_text(file), file)

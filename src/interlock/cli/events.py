@@ -6,15 +6,19 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
+import msgspec
+
 from interlock import errors
 from interlock.app import events
-from interlock.cli import context, given
+from interlock.cli import context, far, given
 from interlock.cli.options import options
 from interlock.cli.output import answer, note
 from interlock.model import json
 from interlock.model.json import Json
+from interlock.wire import events as wire
 
 _DEFAULT_NAMESPACE: Final = "default"
+_PAGE: Final = 1_000
 
 
 async def send(
@@ -45,14 +49,43 @@ async def send(
     if "type" not in fields:
         raise errors.Invalid("an event needs a type: `interlock events send TYPE`, or --event with a whole event")
     namespace = options.namespace or _DEFAULT_NAMESPACE
-    async with context.opened() as app:
-        sent = await events.send(app, namespace, fields)
+    if options.server is not None:
+        sent, namespace = await _sent_far(fields)
+    else:
+        async with context.opened() as app:
+            sent = await events.send(app, namespace, fields)
     if as_json:
         answer(json.encode({"event": sent.event, "namespace": namespace, "listeners": sent.listeners}).decode())
     else:
         answer(sent.event["id"])
         note(_told(sent.listeners, namespace))
     return 0
+
+
+async def _sent_far(fields: dict[str, Json]) -> tuple[events.Sent, str]:
+    """Send an event through the server; give it and the namespace that it went to."""
+    body = {"source": events.SOURCE} | fields
+    async with far.opened() as server:
+        answered = await server.ask(wire.SentMany, "POST", "/events", body=body, safe={"source", "id"} <= fields.keys())
+    told = answered.items[0]
+    return events.Sent(event=told.event, listeners=told.listeners), told.namespace
+
+
+async def _kept(type: str | None, before: int | None, limit: int) -> Sequence[events.Kept]:
+    """Give the events of the last day, of the server or of the store."""
+    if options.server is None:
+        async with context.existing() as app:
+            return await events.listed(app, options.namespace, type, before, limit)
+    found: list[events.Kept] = []
+    async with far.opened() as server:
+        while len(found) < limit:
+            query: dict[str, Json] = {"type": type, "before": before, "limit": min(_PAGE, limit - len(found))}
+            page = await server.ask(wire.KeptEvents, "GET", "/events", query=query)
+            found += [events.Kept(**msgspec.structs.asdict(each)) for each in page.items]
+            before = page.next
+            if before is None:
+                break
+    return found
 
 
 def _fields(event: str | None) -> dict[str, Json]:
@@ -78,8 +111,7 @@ def _told(listeners: int | None, namespace: str) -> str:
 
 async def listed(type: str | None, *, before: int | None, limit: int, as_json: bool) -> int:
     """List the events of the last day, newest first."""
-    async with context.existing() as app:
-        kept = await events.listed(app, options.namespace, type, before, limit)
+    kept = await _kept(type, before, limit)
     if as_json:
         rows = [
             {"number": item.number, "namespace": item.namespace, "at": item.at, "event": item.event} for item in kept

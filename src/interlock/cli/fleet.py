@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 from interlock import errors
-from interlock.cli import context, glyphs
+from interlock.cli import context, far, glyphs, shapes
+from interlock.cli.options import options
 from interlock.cli.output import answer, note
 from interlock.coord.workers import WorkerRegistry
 from interlock.decisions import scores
 from interlock.model import duration, json
+from interlock.model.json import Json
 from interlock.model.worker import Worker, WorkerStatus
 from interlock.store.ports import SlotRow
+from interlock.wire import coordination as wire
 
 
 async def listed(
@@ -21,10 +25,26 @@ async def listed(
 ) -> int:
     """List workers that fit all that is asked. Raises Invalid."""
     wanted = [_status(status) for status in statuses] or None
-    async with context.existing() as app:
-        found = await WorkerRegistry(app.store, app.clock).list_workers(
-            wanted, has_capacity=True if free else None, task_type=type, capabilities=frozenset(skills), region=region
-        )
+    if options.server is not None:
+        query: dict[str, Json] = {
+            "status": [str(each) for each in wanted or ()] or None,
+            "free": "true" if free else None,
+            "type": type,
+            "skill": [*skills] or None,
+            "region": region,
+        }
+        async with far.opened() as server:
+            told = await server.ask(wire.Workers, "GET", "/workers", query=query)
+        found = [shapes.worker(each) for each in told.items]
+    else:
+        async with context.existing() as app:
+            found = await WorkerRegistry(app.store, app.clock).list_workers(
+                wanted,
+                has_capacity=True if free else None,
+                task_type=type,
+                capabilities=frozenset(skills),
+                region=region,
+            )
     if as_json:
         answer(json.encode([_described(worker) for worker in found]).decode())
     elif found:
@@ -36,11 +56,7 @@ async def listed(
 
 async def show(id: str, *, as_json: bool) -> int:
     """Show one worker. Raises NotFound."""
-    async with context.existing() as app:
-        worker = await WorkerRegistry(app.store, app.clock).get_worker(id)
-        slots = await app.store.workers.slots(id)
-    if worker is None:
-        raise _unknown(id)
+    worker, slots = await _whole(id)
     if as_json:
         tasks = [{"task": slot.task, "started": slot.started, "since": slot.reserved_at} for slot in slots]
         answer(json.encode(_described(worker) | {"tasks": tasks}).decode())
@@ -50,15 +66,42 @@ async def show(id: str, *, as_json: bool) -> int:
     return 0
 
 
-async def drain(id: str, *, undo: bool) -> int:
-    """Let a worker take no new tasks, or take them again. Raises NotFound, WorkerError."""
+async def _whole(id: str) -> tuple[Worker, Sequence[SlotRow]]:
+    """Give a worker and the tasks that it was given. Raises NotFound."""
+    if options.server is not None:
+        async with far.opened() as server:
+            try:
+                told = await server.ask(wire.WorkerWhole, "GET", f"/workers/{quote(id, safe='')}")
+            except errors.NotFound:
+                raise _unknown(id) from None
+        return shapes.worker(told), [shapes.slot(each, id) for each in told.tasks]
+    async with context.existing() as app:
+        worker = await WorkerRegistry(app.store, app.clock).get_worker(id)
+        slots = await app.store.workers.slots(id)
+    if worker is None:
+        raise _unknown(id)
+    return worker, slots
+
+
+async def _moved(id: str, *, undo: bool) -> Worker:
+    """Let a worker drain, or take tasks again. Raises NotFound, WorkerError."""
+    if options.server is not None:
+        async with far.opened() as server:
+            try:
+                path = f"/workers/{quote(id, safe='')}/{'undrain' if undo else 'drain'}"
+                return shapes.worker(await server.ask(wire.WorkerTold, "POST", path))
+            except errors.NotFound:
+                raise _unknown(id) from None
     async with context.existing() as app:
         registry = WorkerRegistry(app.store, app.clock)
-        before = await registry.get_worker(id)
-        if before is None:
+        if await registry.get_worker(id) is None:
             raise _unknown(id)
-        wanted = WorkerStatus.ACTIVE if undo else WorkerStatus.DRAINING
-        after = await registry.update_status(id, wanted)
+        return await registry.update_status(id, WorkerStatus.ACTIVE if undo else WorkerStatus.DRAINING)
+
+
+async def drain(id: str, *, undo: bool) -> int:
+    """Let a worker take no new tasks, or take them again. Raises NotFound, WorkerError."""
+    after = await _moved(id, undo=undo)
     if undo:
         note(f"the worker {id} takes tasks again")
     elif after.active:
@@ -70,24 +113,42 @@ async def drain(id: str, *, undo: bool) -> int:
 
 async def events(*, after: int, limit: int, as_json: bool) -> int:
     """List what became of workers."""
-    async with context.existing() as app:
-        found = await WorkerRegistry(app.store, app.clock).events(after, limit)
+    found = await _happened(after, limit)
     if as_json:
         rows = [
-            {"number": each.number, "at": each.at, "worker": each.worker, "kind": each.kind}
-            | {"detail": json.decode(each.detail or b"null")}
+            {"number": each.number, "at": each.at, "worker": each.worker, "kind": each.kind} | {"detail": each.detail}
             for each in found
         ]
         answer(json.encode(rows).decode())
         return 0
     for each in found:
-        detail = glyphs.value(json.decode(each.detail or b"null"))
+        detail = glyphs.value(each.detail)
         answer(f"{each.number}  {_moment(each.at)}  {each.worker}  {each.kind}  {detail}".rstrip())
     if not found:
         note("nothing happened to workers in the last day")
     elif len(found) == limit:
         note(f"later ones: interlock workers events --after {found[-1].number}")
     return 0
+
+
+async def _happened(after: int, limit: int) -> Sequence[wire.WorkerHappened]:
+    """Give what became of workers."""
+    if options.server is not None:
+        async with far.opened() as server:
+            query: dict[str, Json] = {"after": after, "limit": limit}
+            return (await server.ask(wire.WorkerHistory, "GET", "/worker-events", query=query)).items
+    async with context.existing() as app:
+        found = await WorkerRegistry(app.store, app.clock).events(after, limit)
+    return [
+        wire.WorkerHappened(
+            number=each.number,
+            at=each.at,
+            worker=each.worker,
+            kind=each.kind,
+            detail=json.decode(each.detail or b"null"),
+        )
+        for each in found
+    ]
 
 
 def _status(text: str) -> WorkerStatus:

@@ -95,12 +95,17 @@ def _of_file(path: str) -> Json:
     return source.value
 
 
+def is_file(name: str) -> bool:
+    """Say whether a workflow is named by a file, or standard input, and not by what it was published as."""
+    return name == "-" or name.endswith(_FILE_ENDS) or Path(name).is_file()
+
+
 async def workflow(app: Session, name: str) -> tuple[str, str | None]:
     """Give the text of a workflow and the file it is from: a file when there is one, else the published workflow.
 
     Raises Invalid for a file that cannot be read, NotFound for a name that was never published.
     """
-    if name == "-" or name.endswith(_FILE_ENDS) or Path(name).is_file():
+    if is_file(name):
         return context.read_text(name), name
     scope, _, rest = name.rpartition("/")
     short, _, version = rest.partition(":")

@@ -13,7 +13,7 @@ from typing import Final
 
 from interlock import errors
 from interlock.app.session import Session
-from interlock.cli import context
+from interlock.cli import context, far, shapes
 from interlock.cli.options import options
 from interlock.cli.output import answer, note
 from interlock.coord.lock import Held, Lock
@@ -21,6 +21,7 @@ from interlock.coord.locks import LockManager
 from interlock.model import duration, json
 from interlock.model.json import Json
 from interlock.store.ports import LockMode
+from interlock.wire import coordination as wire
 
 _DEFAULT_NAMESPACE: Final = "default"
 _NOT_EXECUTABLE, _NOT_FOUND = 126, 127  # as shells leave
@@ -30,14 +31,12 @@ _SIGNALLED: Final = 128
 
 async def listed(worker: str | None, *, expired: bool, as_json: bool) -> int:
     """List the locks that are held."""
-    async with context.existing() as app:
-        manager = _locks(app)
-        held = await manager.list_locks(worker=worker, include_expired=expired)
+    held, now = await _held_and_now(worker, expired=expired)
     if as_json:
         answer(json.encode([_told(each) for each in held]).decode())
         return 0
     for each in held:
-        left = each.expires_at - app.clock.now()
+        left = each.expires_at - now
         time = f"{duration.text(left)} left" if left > 0 else "over"
         answer(f"{each.name}  {each.mode}  {each.holder}  number {each.fence}  {time}")
     if not held:
@@ -45,15 +44,35 @@ async def listed(worker: str | None, *, expired: bool, as_json: bool) -> int:
     return 0
 
 
-async def shown(name: str, *, as_json: bool) -> int:
-    """Say who holds a lock and who waits for it."""
+async def _held_and_now(worker: str | None, *, expired: bool) -> tuple[Sequence[Held], float]:
+    """Give the locks that are held at the server or in the store."""
+    if options.server is not None:
+        async with far.opened() as server:
+            query: dict[str, Json] = {"holder": worker, "expired": "true" if expired else None}
+            told = await server.ask(wire.Locks, "GET", "/locks", query=query)
+            return [shapes.held(each) for each in told.items], server.now()
+    async with context.existing() as app:
+        return await _locks(app).list_locks(worker=worker, include_expired=expired), app.clock.now()
+
+
+async def _standing(name: str) -> tuple[Sequence[Held], Sequence[str]]:
+    """Give who holds a lock and who waits for it, in order."""
+    if options.server is not None:
+        async with far.opened() as server:
+            told = await server.ask(wire.LockStanding, "GET", "/locks/standing", query={"name": name})
+            return [shapes.held(each) for each in told.holders], told.waiting
     async with context.existing() as app:
         manager = _locks(app)
         held = await manager.holders(name)
         waits = await app.store.locks.waits(manager.namespace, app.clock.stamp())
-    waiting = sorted({(wait.ticket, wait.session) for wait in waits if wait.name == name})
+    return held, [who for _, who in sorted({(wait.ticket, wait.session) for wait in waits if wait.name == name})]
+
+
+async def shown(name: str, *, as_json: bool) -> int:
+    """Say who holds a lock and who waits for it."""
+    held, waiting = await _standing(name)
     if as_json:
-        found = {"name": name, "holders": [_told(each) for each in held], "waiting": [who for _, who in waiting]}
+        found = {"name": name, "holders": [_told(each) for each in held], "waiting": [*waiting]}
         answer(json.encode(found).decode())
         return 0
     if not held:
@@ -63,7 +82,7 @@ async def shown(name: str, *, as_json: bool) -> int:
         answer(f"  since {_moment(each.acquired_at)}, until {_moment(each.expires_at)} unless it is renewed")
         told = "  ".join(f"{key}: {value}" for key, value in each.metadata.items())
         answer(f"  {told}")
-    for place, (_, who) in enumerate(waiting, 1):
+    for place, who in enumerate(waiting, 1):
         answer(f"  {place}. in its queue: {who}")
     return 0
 
@@ -167,14 +186,7 @@ async def freed(name: str | None, fence: int | None, worker: str | None, *, as_j
     """Free a lock by the number of its grant, or all locks of a worker."""
     if (name is None) == (worker is None):
         raise errors.Invalid("name a lock or --worker, one of them")
-    async with context.existing() as app:
-        manager = _locks(app)
-        if worker is not None:
-            count = await manager.release_worker_locks(worker)
-        else:
-            assert name is not None
-            await _free(app, manager, name, fence)
-            count = 1
+    count = await _freed_far(name, fence, worker) if options.server is not None else await _freed(name, fence, worker)
     if as_json:
         answer(json.encode({"released": count}).decode())
     else:
@@ -182,8 +194,31 @@ async def freed(name: str | None, fence: int | None, worker: str | None, *, as_j
     return 0
 
 
-async def _free(app: Session, manager: LockManager, name: str, fence: int | None) -> None:
-    held = await manager.holders(name)
+async def _freed(name: str | None, fence: int | None, worker: str | None) -> int:
+    async with context.existing() as app:
+        manager = _locks(app)
+        if name is None:
+            assert worker is not None
+            return await manager.release_worker_locks(worker)
+        found = _chosen(name, fence, await manager.holders(name))
+        await app.store.locks.release(manager.namespace, name, found.holder, found.fence, app.clock.stamp())
+    return 1
+
+
+async def _freed_far(name: str | None, fence: int | None, worker: str | None) -> int:
+    if name is None:
+        async with far.opened() as server:
+            path, query = "/locks/release-all", {"holder": worker}
+            return (await server.ask(wire.Freed, "POST", path, query=query, safe=True)).count
+    found = _chosen(name, fence, (await _standing(name))[0])
+    async with far.opened() as server:
+        body = wire.GrantNumber(holder=found.holder, fence=found.fence)
+        await server.ask(wire.Renewal, "POST", "/locks/release", body=body, query={"name": name})
+    return 1
+
+
+def _chosen(name: str, fence: int | None, held: Sequence[Held]) -> Held:
+    """Give the grant of a lock that was meant. Raises NotFound, Invalid, Conflict."""
     if not held:
         raise errors.NotFound(f"nobody holds the lock {name!r}; `interlock locks list` shows what is held")
     numbers = ", ".join(f"{each.fence} ({each.holder})" for each in held)
@@ -192,13 +227,17 @@ async def _free(app: Session, manager: LockManager, name: str, fence: int | None
     found = next((each for each in held if each.fence == fence), None)
     if found is None:
         raise errors.Conflict(f"the lock {name!r} is not held under the number {fence}, but under {numbers}")
-    await app.store.locks.release(manager.namespace, name, found.holder, fence, app.clock.stamp())
+    return found
 
 
 async def cleared(*, as_json: bool) -> int:
     """Forget grants whose time is over."""
-    async with context.existing() as app:
-        count = await _locks(app).cleanup_stale_locks()
+    if options.server is not None:
+        async with far.opened() as server:
+            count = (await server.ask(wire.Freed, "POST", "/locks/clear", safe=True)).count
+    else:
+        async with context.existing() as app:
+            count = await _locks(app).cleanup_stale_locks()
     if as_json:
         answer(json.encode({"cleared": count}).decode())
     else:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -16,10 +14,8 @@ from rich.text import Text
 
 from interlock import errors
 from interlock.app import telling
-from interlock.app.session import Session
 from interlock.app.stranded import Stranded
-from interlock.app.tokens import Tokens
-from interlock.cli import context, given, glyphs, reporting, tree
+from interlock.cli import book, context, given, glyphs, reporting, tree
 from interlock.cli.options import options
 from interlock.cli.output import answer, note
 from interlock.cli.result import lines_of
@@ -31,9 +27,6 @@ from interlock.model.story import Story, lifecycle
 from interlock.store.open import is_there
 from interlock.store.ports import LogLine, RunRow
 
-_PAGE: Final = 1_000
-_FOLLOW_SECONDS: Final = 0.5
-_MOST_STRANDED: Final = 10_000
 _STRANDED: Final = "stranded"
 
 
@@ -48,18 +41,20 @@ async def list_(
     for wanted in status:
         if wanted not in known:
             raise errors.Invalid(f"{wanted!r} is no status of a run; they are {', '.join(known)}")
-    if not is_there(context.settings().store.url):
+    if options.server is None and not is_there(context.settings().store.url):
         answer("[]") if as_json else note("no runs here yet; `interlock run FILE` starts one")
         return 0
-    async with context.opened() as app:
-        older = None if before is None else (await app.find(options.namespace, before)).run
-        stranded = {each.row.run: each for each in await app.stranded(_MOST_STRANDED)}
+    async with book.opened() as source:
+        older = None if before is None else (await source.find(options.namespace, before)).run
+        stranded = {each.row.run: each for each in await source.stranded()}
         if status == [_STRANDED]:
-            rows = [each.row for each in stranded.values() if _fits(each.row, workflow, older)][:limit]
+            rows: Sequence[RunRow] = [each.row for each in stranded.values() if _fits(each.row, workflow, older)][
+                :limit
+            ]
         else:
             plain = [each for each in status if each != _STRANDED]
-            rows = await app.store.views.runs(options.namespace, plain, workflow, older, limit, attributes=attributes)
-        now = app.clock.now()
+            rows = await source.runs(plain, workflow, older, limit, attributes)
+        now = source.now()
     if as_json:
         answer(json.encode([telling.described(row, None) | _why(stranded.get(row.run)) for row in rows]).decode())
     elif rows:
@@ -121,27 +116,27 @@ def _print_runs(rows: Sequence[RunRow], now: float, stranded: Mapping[str, Stran
 
 async def show(run: str, *, output: bool, as_json: bool) -> int:
     """Show a run. `output`: its output alone; raises Conflict when it has none."""
-    async with context.existing() as app:
-        row = await app.find(options.namespace, run)
-        value = None if row.output is None else await app.rows.value(row.run, row.output, app.store.journal)
+    async with book.opened() as source:
+        row = await source.find(options.namespace, run)
+        value = await source.output(row)
         if output:
             if value is None:
                 raise errors.Conflict(f"the run {row.id} is {row.status} and has no output")
             answer(json.encode(value.value).decode() if as_json else _text(value))
             return 0
         story = Story()
-        story.tell(await app.history(row.run))
+        story.tell(await source.history(row))
         if as_json:
-            stranded = [each for each in await app.stranded(_MOST_STRANDED) if each.row.run == row.run]
-            waiting = [asdict(view) for view in await Tokens(app, row.namespace).of_run(row.run)]
+            stranded = [each for each in await source.stranded() if each.row.run == row.run]
+            waiting = [asdict(view) for view in await source.tokens(row)]
             told = {
                 "tokens": waiting,
-                "shown": telling.of_itself(row),
-                "attributes": await app.store.views.attributes(row.run),
+                "shown": await source.of_itself(row),
+                "attributes": await source.attributes(row),
             }
             answer(json.encode(telling.whole(row, value, story) | told | _why(next(iter(stranded), None))).decode())
         else:
-            await _print_run(app, row, value, story)
+            await _print_run(source, row, value, story)
     return 0
 
 
@@ -149,8 +144,8 @@ def _text(value: Payload) -> str:
     return value.value.rstrip("\n") if isinstance(value.value, str) else context.pretty(value.value)
 
 
-async def _print_run(app: Session, row: RunRow, value: Payload | None, story: Story) -> None:
-    now = row.ended_at or app.clock.now()
+async def _print_run(source: book.Book, row: RunRow, value: Payload | None, story: Story) -> None:
+    now = row.ended_at or source.now()
     partial = " (compensating)" if story.is_compensating else " (partial)" if row.partial else ""
     lines = [
         Text.assemble(
@@ -160,13 +155,13 @@ async def _print_run(app: Session, row: RunRow, value: Payload | None, story: St
         ),
         Text(_origin(row, now), style="bright_black"),
     ]
-    own = [*telling.of_itself(row).items(), *(await app.store.views.attributes(row.run)).items()]
+    own = [*(await source.of_itself(row)).items(), *(await source.attributes(row)).items()]
     if own:
         lines.append(Text(", ".join(f"{name} {glyphs.value(told)}" for name, told in own)))
-    graph = await app.graphs.graph(row.definition)
+    graph = await source.graph(row)
     screen = glyphs.screen(sys.stdout)
     lines += tree.lines(story, graph, now, glyphs.width(screen), ended=row.status in ENDED_RUN, whole=True)
-    for view in await Tokens(app, row.namespace).of_run(row.run):
+    for view in await source.tokens(row):
         lines.append(Text(f"token of {view.step}: {reporting.told(view, now)}"))
     fault = telling.fault_of(row)
     if fault is not None:
@@ -175,7 +170,7 @@ async def _print_run(app: Session, row: RunRow, value: Payload | None, story: St
         lines.append(Text(f"output: {glyphs.value(value.value)}"))
     if story.rollback is not None:
         lines += [Text(line, style="red" if line.startswith("warning") else "") for line in lines_of(story.rollback)]
-    hint = await _hint(app, row, story)
+    hint = await _hint(source, row, story)
     if hint:
         lines.append(Text(hint, style="bright_black"))
     for line in lines:
@@ -191,7 +186,7 @@ def _origin(row: RunRow, now: float) -> str:
     return f"started {started}, {took}, {row.seq} commits, epoch {row.epoch}, in {row.folder}{forked}"
 
 
-async def _hint(app: Session, row: RunRow, story: Story) -> str:
+async def _hint(source: book.Book, row: RunRow, story: Story) -> str:
     """Name the command that fits how the run stands; empty where there is none."""
     match row.status:
         case RunStatus.COMPLETED:
@@ -205,18 +200,15 @@ async def _hint(app: Session, row: RunRow, story: Story) -> str:
         case RunStatus.CANCELLED:
             return ""
         case _:
-            found = [each for each in await app.unattended(_MOST_STRANDED) if each.row.run == row.run]
-            alive = {node.node for node in await app.store.nodes.live(app.clock.stamp())}
-            if found and found[0].row.owner not in alive and await app.is_served(row):
-                return ""  # a live node is about to claim it
-            return "" if not found else f"no process executes it ({found[0].reason}); {found[0].command}"
+            found = await source.unattended(row)
+            return "" if found is None else f"no process executes it ({found.reason}); {found.command}"
 
 
 async def history(run: str, *, as_json: bool) -> int:
     """Print the events of a run by the names under which other systems see them."""
-    async with context.existing() as app:
-        row = await app.find(options.namespace, run)
-        for number, (name, event) in enumerate(lifecycle(await app.history(row.run)), 1):
+    async with book.opened() as source:
+        row = await source.find(options.namespace, run)
+        for number, (name, event) in enumerate(lifecycle(await source.history(row)), 1):
             told = telling.happened(row, str(number), name, event)
             answer(json.encode(told).decode() if as_json else _event_line(name, told))
     return 0
@@ -236,34 +228,11 @@ def _event_line(name: str, told: dict[str, Json]) -> str:
 
 async def logs(run: str, step: str | None, *, follow: bool, as_json: bool) -> int:
     """Print the output of a run's steps as it came. Raises Invalid for a step that the workflow does not have."""
-    async with context.existing() as app:
-        row = await app.find(options.namespace, run)
-        path = None if step is None else (await app.graphs.graph(row.definition)).named(step)
-        await _print_logs(app, row, path, follow=follow, as_json=as_json)
+    async with book.opened() as source:
+        row = await source.find(options.namespace, run)
+        async for piece in source.logs(row, step, follow=follow):
+            _print_piece(piece, as_json)
     return 0
-
-
-async def _print_logs(app: Session, row: RunRow, path: str | None, *, follow: bool, as_json: bool) -> None:
-    rung = asyncio.Event()
-    end = app.store.bell.listen(rung.set)
-    cursor = 0
-    try:
-        while True:
-            rung.clear()
-            ended = (await app.find(row.namespace, row.id)).status in ENDED_RUN
-            pieces = await app.store.views.logs(row.run, cursor, _PAGE, path)
-            for piece in pieces:
-                _print_piece(piece, as_json)
-            if pieces:
-                cursor = pieces[-1].number
-            elif not follow or ended:
-                return
-            else:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(_FOLLOW_SECONDS):
-                        await rung.wait()
-    finally:
-        end()
 
 
 def _print_piece(piece: LogLine, as_json: bool) -> None:

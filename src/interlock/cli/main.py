@@ -18,7 +18,7 @@ INTERRUPTED: Final = 130
 
 _UsageError: Final[type[Any]] = typer.BadParameter.__bases__[0]  # Typer has no public name for it
 _OF_THE_PARSER: Final = "Value error, "  # which Typer writes before what is wrong with a choice
-_BEFORE_THE_COMMAND: Final = ("--store", "--namespace", "-n", "--debug", "--version")
+_BEFORE_THE_COMMAND: Final = ("--store", "--server", "--namespace", "-n", "--debug", "--version")
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ import signal
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
+from urllib.parse import quote
 
 import msgspec
 
@@ -17,11 +18,13 @@ from interlock.app import loading
 from interlock.app.node import ROLES
 from interlock.app.serving import Serving, executing
 from interlock.app.standing import standing
-from interlock.cli import context, glyphs
+from interlock.cli import context, far, glyphs
 from interlock.cli.attend import INTERRUPTED
+from interlock.cli.options import options
 from interlock.cli.output import answer, note, reserved
 from interlock.model import duration, json
 from interlock.store.ports import NodeState
+from interlock.wire import coordination
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _TOLD: Final = {
@@ -135,12 +138,17 @@ def _text(value: object) -> str:
 
 async def list_nodes(*, as_json: bool) -> int:
     """List the nodes of a store, those that left today too."""
-    async with context.existing() as app:
-        await app.sweep()
-        states = await app.store.nodes.states(app.clock.stamp())
-        now = app.clock.now()
+    if options.server is not None:
+        async with far.opened() as server:
+            told = await server.ask(coordination.Nodes, "GET", "/nodes")
+        states, now = [_of_server(each) for each in told.items], server.now()
+    else:
+        async with context.existing() as app:
+            await app.sweep()
+            states = [_described(state) for state in await app.store.nodes.states(app.clock.stamp())]
+            now = app.clock.now()
     if as_json:
-        answer(json.encode([_described(state) for state in states]).decode())
+        answer(json.encode(states).decode())
     elif states:
         _print(states, now)
     else:
@@ -167,24 +175,29 @@ def _described(state: NodeState) -> dict[str, Any]:
     }
 
 
-def _print(states: Sequence[NodeState], now: float) -> None:
+def _of_server(told: coordination.NodeTold) -> dict[str, Any]:
+    """Give a node that a server tells of, as `_described`."""
+    names = ("node", "host", "pid", "roles", "version", "pinned", "state", "unready", "refusals", "runs", "attempts")
+    return {name: getattr(told, name) for name in (*names, "since", "left")}
+
+
+def _print(states: Sequence[dict[str, Any]], now: float) -> None:
     table = [("node", "host", "pid", "roles", "version", "state", "runs", "attempts", "since")]
     for state in states:
-        row = state.node
-        shown = standing(state)
-        if shown == "live" and state.unready:
-            shown = f"live ({', '.join(state.unready)})"
+        shown = state["state"]
+        if shown == "live" and state["unready"]:
+            shown = f"live ({', '.join(state['unready'])})"
         table.append(
             (
-                glyphs.short(row.node),
-                row.host,
-                str(row.pid),
-                "its own runs" if row.pinned else row.roles,
-                row.version,
+                glyphs.short(state["node"]),
+                state["host"],
+                str(state["pid"]),
+                "its own runs" if state["pinned"] else ",".join(state["roles"]),
+                state["version"],
                 shown,
-                str(state.runs),
-                str(state.attempts),
-                f"{duration.text(max(0.0, now - (row.joined_at or now)))} ago",
+                str(state["runs"]),
+                str(state["attempts"]),
+                f"{duration.text(max(0.0, now - (state['since'] or now)))} ago",
             )
         )
     widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]
@@ -196,32 +209,53 @@ async def drain(node: str | None, *, all: bool) -> int:
     """Ask a node, or all of a store, to drain. Raises NotFound, Conflict."""
     if (node is None) is not all:
         raise errors.Invalid("name one node, or write --all")
-    async with context.existing() as app:
-        await app.sweep()
-        now = app.clock.now()
-        named = None if node is None else _named(await app.store.nodes.states(app.clock.stamp()), node)
-        asked = await app.store.nodes.drain(None if named is None else named.node.node, now)
-    if named is not None and not asked:
-        raise errors.Conflict(f"the node {named.node.node} drains already")
+    if options.server is not None:
+        asked = await _drained_far(node)
+    else:
+        async with context.existing() as app:
+            await app.sweep()
+            states = [_described(state) for state in await app.store.nodes.states(app.clock.stamp())]
+            named = None if node is None else _named(states, node)
+            asked = await app.store.nodes.drain(named, app.clock.now())
+            if named is not None and not asked:
+                raise errors.Conflict(f"the node {named} drains already")
     note(f"asked {glyphs.counted(asked, 'node')} to drain; `interlock nodes list` shows how it goes")
     return 0
 
 
-def _named(states: Sequence[NodeState], id: str) -> NodeState:
-    """Give the one live node whose id begins, or, as listed, is cut to, `id`."""
+async def _drained_far(node: str | None) -> int:
+    """Ask a node, or all, to drain through the server; give how many were asked."""
+    async with far.opened() as server:
+        states = [_of_server(each) for each in (await server.ask(coordination.Nodes, "GET", "/nodes")).items]
+        named = None if node is None else _named(states, node)
+        asked = [
+            state
+            for state in states
+            if (state["node"] == named if named is not None else not state["pinned"])
+            and state["state"] in ("live", "late")
+        ]
+        if named is not None and not asked:
+            raise errors.Conflict(f"the node {named} drains already")
+        for state in asked:
+            await server.ask(coordination.Nodes, "POST", f"/nodes/{quote(state['node'], safe='')}/drain")
+        return len(asked)
+
+
+def _named(states: Sequence[dict[str, Any]], id: str) -> str:
+    """Give the id of the one live node whose id begins with, or, as listed, is cut to, `id`."""
     found = [
         state
         for state in states
         if len(id) >= _PREFIX
-        and (state.node.node.startswith(id) or glyphs.short(state.node.node) == id)
-        and standing(state) != "left"
+        and (state["node"].startswith(id) or glyphs.short(state["node"]) == id)
+        and state["state"] != "left"
     ]
     if not found:
         raise errors.NotFound(f"there is no live node {id!r}; `interlock nodes list` shows those there are")
     if len(found) > 1:
         raise errors.Conflict(f"{id!r} fits several nodes; write more of the id")
-    if found[0].node.pinned:
+    if found[0]["pinned"]:
         raise errors.Conflict(
-            f"the node {id!r} serves only the run of a command, and ends with it (pid {found[0].node.pid})"
+            f"the node {id!r} serves only the run of a command, and ends with it (pid {found[0]['pid']})"
         )
-    return found[0]
+    return str(found[0]["node"])

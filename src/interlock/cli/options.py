@@ -8,9 +8,10 @@ from typing import Final
 
 @dataclass(slots=True)
 class Options:
-    """`store` and `namespace` None: as the settings, and any namespace."""
+    """`store` and `namespace` None: as the settings, and any namespace. `server`: instead of a store."""
 
     store: str | None = None
+    server: str | None = None
     namespace: str | None = None
     debug: bool = False
 

@@ -31,6 +31,11 @@ async def told(app: Session, row: RunRow, *, as_json: bool) -> int:
     now = await app.find(row.namespace, row.id)
     rollback = await app.rollback(now)
     output = None if now.output is None else await app.rows.value(now.run, now.output, app.store.journal)
+    return show(now, output, rollback, as_json=as_json)
+
+
+def show(now: RunRow, output: Payload | None, rollback: Rollback | None, *, as_json: bool) -> int:
+    """Print what is known of the end of a run, and give the exit code."""
     try:
         if as_json:
             answer(json.encode(described(now, output) | rolled_back(rollback)).decode())

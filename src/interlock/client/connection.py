@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import builtins
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import httpx
@@ -26,8 +26,9 @@ _UNIX: Final = "unix:"
 class Connection:
     """Sends requests to one server, as the holder of `key`."""
 
-    def __init__(self, url: str, key: str | None, timeout_seconds: float) -> None:
-        """`url`: such as http://127.0.0.1:7070, or unix:PATH. Raises Invalid."""
+    def __init__(self, url: str, key: str | None, timeout_seconds: float, pauses: Sequence[float] = _PAUSES) -> None:
+        """`url`: such as http://127.0.0.1:7070, or unix:PATH. `pauses`: seconds between tries. Raises Invalid."""
+        self._pauses = pauses
         if url.startswith(_UNIX):
             transport: httpx.AsyncBaseTransport | None = httpx.AsyncHTTPTransport(uds=url.removeprefix(_UNIX))
             base = "http://localhost"
@@ -67,7 +68,7 @@ class Connection:
         given = {name: value for name, value in (query or {}).items() if value is not None}
         raw = content if content is not None else b"" if body is None else json.encode(body)
         kinds = {"Content-Type": "application/json"} if raw else {}
-        for pause in (*_PAUSES, None):
+        for pause in (*self._pauses, None):
             try:
                 answer = await self._http.request(
                     method,

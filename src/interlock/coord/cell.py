@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from interlock import errors
 from interlock.model import json
 from interlock.model.json import Json
 from interlock.store.ports import CellChange, CellRow, WriteResult
@@ -93,4 +94,21 @@ def change_of(row: CellChange) -> Change:
         at=row.at,
         is_deleted=row.value is None,
         cursor=row.cursor,
+    )
+
+
+def not_set(key: str, space: str, present: Cell | None, base: int | None) -> errors.Conflict:
+    """Give the answer to a write that expected another version; `present`: what is there."""
+    why = "there is no value" if present is None or present.is_deleted else f"{present.writer} has set it meanwhile"
+    version = 0 if present is None else present.version
+    return errors.Conflict(
+        f"{key!r} in the space {space} has the version {version}, not {base}: {why}. Read it and decide anew, or "
+        "name a --resolver"
+    )
+
+
+def not_deleted(key: str, space: str, present: Cell, base: int | None) -> errors.Conflict:
+    """Give the answer to a deletion that expected another version."""
+    return errors.Conflict(
+        f"{key!r} in the space {space} has the version {present.version}, not {base}; nothing was deleted"
     )

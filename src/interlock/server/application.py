@@ -14,12 +14,26 @@ from interlock.server.access import Access
 from interlock.server.counted import Counted
 from interlock.server.gateway import Gateway
 from interlock.server.limits import Bounds, Rates
-from interlock.server.routes import definitions, events, fleet, health, history, keys, locks, memory, runs, tokens
+from interlock.server.routes import (
+    definitions,
+    deliveries,
+    events,
+    fleet,
+    health,
+    history,
+    keys,
+    locks,
+    memory,
+    recorded,
+    runs,
+    tokens,
+)
 from interlock.server.sessions import Sessions
 
 ROUTERS: Final = (
     runs.router,
     history.router,
+    recorded.router,
     definitions.router,
     events.router,
     tokens.router,
@@ -27,6 +41,7 @@ ROUTERS: Final = (
     memory.router,
     fleet.router,
     keys.router,
+    deliveries.router,
     health.router,
 )
 

@@ -61,6 +61,12 @@ class Renewal(msgspec.Struct, kw_only=True):
     held: bool
 
 
+class Freed(msgspec.Struct, kw_only=True):
+    """How many grants of locks there were, and are no more."""
+
+    count: int
+
+
 class SetCell(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """`base`: only if this version is there (0: none). `resolver`: what to do when another one is."""
 
@@ -105,6 +111,46 @@ class WorkerTold(msgspec.Struct, kw_only=True):
     heard_at: float | None
     registered_at: float
     metadata: dict[str, Json]
+    cpu_cores: float = 1.0
+    memory_mb: float = 0.0
+    device: dict[str, Json] = {}
+    """How its machine is, as its last heartbeat told."""
+    silent_seconds: float | None = None
+    may_be_silent_seconds: float = 120.0
+    ended_at: float | None = None
+    succeeded: int = 0
+    failed: int = 0
+    busy_seconds: float = 0.0
+    assigned: int = 0
+    since_failure_seconds: float | None = None
+
+
+class SlotTold(msgspec.Struct, kw_only=True):
+    """A task that a worker was given. `started`: it is at work on it."""
+
+    task: str
+    started: bool
+    since: float
+
+
+class WorkerWhole(WorkerTold, kw_only=True):
+    """A worker with the tasks that it was given."""
+
+    tasks: list[SlotTold]
+
+
+class WorkerHappened(msgspec.Struct, kw_only=True):
+    number: int
+    at: float
+    worker: str
+    kind: str
+    detail: Json = None
+
+
+class WorkerHistory(msgspec.Struct, kw_only=True):
+    """What became of workers in the last day, the oldest first."""
+
+    items: list[WorkerHappened]
 
 
 class Workers(msgspec.Struct, kw_only=True):
@@ -121,6 +167,12 @@ class NodeTold(msgspec.Struct, kw_only=True):
     runs: int
     attempts: int
     since: float | None = None
+    pinned: bool = False
+    """It serves only the run of a command."""
+    unready: list[str] = []
+    refusals: dict[str, str] = {}
+    """Definitions that it cannot execute, and why."""
+    left: float | None = None
 
 
 class Nodes(msgspec.Struct, kw_only=True):

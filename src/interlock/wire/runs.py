@@ -60,6 +60,8 @@ class Started(msgspec.Struct, kw_only=True):
     id: str
     namespace: str
     fresh: bool
+    has_schedule: bool = False
+    """Its document has one, which a run that is started does not follow."""
 
 
 class StartedRuns(msgspec.Struct, kw_only=True):
@@ -77,11 +79,13 @@ class Failure(msgspec.Struct, kw_only=True, omit_defaults=True):
     detail: str | None = None
     instance: str | None = None
     code: str | None = None
+    details: Json = None
 
 
 class RunTold(msgspec.Struct, kw_only=True):
-    """A run as it stands."""
+    """A run as it stands. `key`: its own in the whole store."""
 
+    key: str = ""
     id: str
     namespace: str
     workflow: str
@@ -115,6 +119,7 @@ class RunWhole(RunTold, kw_only=True):
     steps: list[StepTold]
     epoch: int
     commits: int
+    folder: str = ""
     rollback: Json = None
     forked_from: str | None = None
     shown: dict[str, Json] = {}

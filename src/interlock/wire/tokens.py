@@ -56,6 +56,8 @@ class Reported(msgspec.Struct, kw_only=True):
     namespace: str
     step: str
     applied: bool
+    key: str = ""
+    """Of the run, its own in the whole store; the same below."""
 
 
 class Heard(msgspec.Struct, kw_only=True):
@@ -65,6 +67,7 @@ class Heard(msgspec.Struct, kw_only=True):
     run: str
     namespace: str
     step: str
+    key: str = ""
     cancel_requested: bool
     reason: str | None = None
     expires_at: float | None = None
@@ -79,6 +82,9 @@ class TokenTold(msgspec.Struct, kw_only=True):
     namespace: str
     step: str
     name: str
+    key: str = ""
+    id: str = ""
+    operations: list[str] = []
     created_at: float
     expires_at: float | None = None
     heartbeat_at: float | None = None

@@ -61,7 +61,16 @@ async def send_events(request: Request, sender: Sender, server: Server, namespac
     for each in given:
         events.checked(session, {"source": _SOURCE} | each)
     sent = [await events.send(session, space, {"source": _SOURCE} | each) for each in given]
-    items = [wire.Sent(id=each.event["id"], source=each.event["source"], listeners=each.listeners) for each in sent]
+    items = [
+        wire.Sent(
+            id=each.event["id"],
+            source=each.event["source"],
+            listeners=each.listeners,
+            namespace=space,
+            event=each.event,
+        )
+        for each in sent
+    ]
     return answer(wire.SentMany(items=items), 202)
 
 

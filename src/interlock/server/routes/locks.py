@@ -24,7 +24,7 @@ NameQuery = Annotated[str, Query(min_length=1, max_length=200, description="The 
 
 
 def _manager(session: Session, space: str) -> LockManager:
-    return LockManager(session.store, session.clock, "http", namespace=space)  # it only reads
+    return LockManager(session.store, session.clock, "http", namespace=space)  # it acquires nothing itself
 
 
 def _remote(session: Session, space: str) -> RemoteLocks:
@@ -37,11 +37,12 @@ async def list_locks(
     server: Server,
     namespace: NamespaceQuery = None,
     holder: Annotated[str | None, Query(max_length=200, description="Only what this one holds.")] = None,
+    expired: Annotated[bool, Query(description="Also those whose time is over and that nobody took since.")] = False,
 ) -> Response:
     """List the locks that are held."""
     space = chosen(sender, namespace)
     refuse_unless(sender, Right.READ, space)
-    held = await _manager(server.session, space).list_locks(worker=holder)
+    held = await _manager(server.session, space).list_locks(worker=holder, include_expired=expired)
     return answer(wire.Locks(items=[_held(each) for each in held]))
 
 
@@ -103,6 +104,27 @@ async def release_lock(
     refuse_unless(sender, Right.OPERATE, space)
     await _remote(server.session, space).release(name, asked.holder, asked.fence)
     return answer(wire.Renewal(held=False))
+
+
+@router.post("/release-all", **documented(wire.Freed))
+async def release_locks(
+    sender: Sender,
+    server: Server,
+    holder: Annotated[str, Query(min_length=1, max_length=200, description="Whose locks.")],
+    namespace: NamespaceQuery = None,
+) -> Response:
+    """Free every lock of a holder, who learns it at the next renewal."""
+    space = chosen(sender, namespace)
+    refuse_unless(sender, Right.OPERATE, space)
+    return answer(wire.Freed(count=await _manager(server.session, space).release_worker_locks(holder)))
+
+
+@router.post("/clear", **documented(wire.Freed))
+async def clear_locks(sender: Sender, server: Server, namespace: NamespaceQuery = None) -> Response:
+    """Forget the grants whose time is over. They are free already: this only tidies the list."""
+    space = chosen(sender, namespace)
+    refuse_unless(sender, Right.OPERATE, space)
+    return answer(wire.Freed(count=await _manager(server.session, space).cleanup_stale_locks()))
 
 
 def _held(held: Held) -> wire.HeldLock:

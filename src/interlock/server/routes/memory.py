@@ -11,7 +11,7 @@ from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
 from interlock import errors
-from interlock.coord.cell import Cell
+from interlock.coord.cell import Cell, not_deleted, not_set
 from interlock.coord.memory import MemorySyncManager
 from interlock.coord.watch import Watch
 from interlock.model.access import Principal, Right
@@ -76,8 +76,7 @@ async def set_cell(
     outcome = await memory.set(key, asked.value, space, ttl=asked.ttl, base=asked.base, resolver=asked.resolver)
     cell = outcome.cell
     if not outcome.is_applied or cell is None:
-        version = 0 if cell is None else cell.version
-        raise errors.Conflict(f"{key!r} in the space {space} has the version {version}, not {asked.base}; read it anew")
+        raise not_set(key, space, cell, asked.base)
     return answer(_told(cell))
 
 
@@ -95,7 +94,7 @@ async def delete_cell(
     deleted = await memory.delete(key, space, base=base)
     cell = None if deleted or base is None else await memory.cell(key, space)
     if cell is not None and not cell.is_deleted:
-        raise errors.Conflict(f"{key!r} in the space {space} has the version {cell.version}, not {base}")
+        raise not_deleted(key, space, cell, base)
     return answer(wire.DeletedCell(space=space, key=key, deleted=deleted))
 
 

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from interlock import errors
 from interlock.app import telling
-from interlock.app.session import Session
+from interlock.app.session import Session, Started
 from interlock.flow import check
 from interlock.flow.meaning import limits
 from interlock.model.access import Principal, Right
@@ -61,7 +61,7 @@ async def start_run(request: Request, sender: Sender, server: Server) -> Respons
     started = await session.start(
         text, input=_input(asked.input), id=asked.id, namespace=space, callback=asked.callback
     )
-    return _started(started.id, started.namespace, started.fresh)
+    return _started(started)
 
 
 async def _namespace(server: Gateway, document: str) -> str:
@@ -72,9 +72,12 @@ async def _namespace(server: Gateway, document: str) -> str:
     return loaded.required().document.namespace
 
 
-def _started(id: str, namespace: str, fresh: bool) -> Response:
-    where = {"Location": f"/api/v1/runs/{quote(id, safe='')}?namespace={namespace}"}
-    return answer(wire.Started(id=id, namespace=namespace, fresh=fresh), 201 if fresh else 200, where)
+def _started(started: Started) -> Response:
+    where = {"Location": f"/api/v1/runs/{quote(started.id, safe='')}?namespace={started.namespace}"}
+    told = wire.Started(
+        id=started.id, namespace=started.namespace, fresh=started.fresh, has_schedule=started.has_schedule
+    )
+    return answer(told, 201 if started.fresh else 200, where)
 
 
 async def published(session: Session, sender: Principal, workflow: str, namespace: str | None) -> tuple[str, str]:
@@ -135,7 +138,7 @@ async def list_runs(
     rows = await views.runs(
         space, [str(each) for each in status or []], workflow, before, limit, attributes=_attributes(where or [])
     )
-    items = [_row(row) for row in rows]
+    items = [told_row(row) for row in rows]
     return answer(wire.RunPage(items=items, next=rows[-1].run if len(rows) == limit else None))
 
 
@@ -153,8 +156,9 @@ def _attributes(texts: list[str]) -> dict[str, str | float | bool]:
     return found
 
 
-def _row(row: RunRow) -> wire.RunTold:
-    told = telling.described(row, None) | {"created_at": row.created_at}
+def told_row(row: RunRow) -> wire.RunTold:
+    """Give a run of a list, as the API tells it."""
+    told = telling.described(row, None) | {"key": row.run, "created_at": row.created_at}
     return msgspec.convert(told, wire.RunTold, strict=False)
 
 
@@ -174,6 +178,7 @@ async def whole(session: Session, row: RunRow) -> wire.RunWhole:
     story = Story()
     story.tell(await session.history(row.run))
     told = telling.whole(row, value, story) | {
+        "key": row.run,
         "created_at": row.created_at,
         "shown": telling.of_itself(row),
         "attributes": dict(await session.store.views.attributes(row.run)),
@@ -270,7 +275,7 @@ async def fork_run(
     session = server.session
     row = await run_of(session, sender, Right.OPERATE, namespace, run)
     forked = await session.fork(row, asked.step, asked.id)
-    return _started(forked.id, forked.namespace, forked.fresh)
+    return _started(forked)
 
 
 async def _acted(session: Session, row: RunRow, applied: bool) -> Response:

@@ -151,8 +151,45 @@ async def fail_step(
     return answer(_reported(reported))
 
 
+@router.post(
+    _OF_RUN + "/heartbeat",
+    **documented(wire.Heard, takes=wire.Heartbeat, optional=True, problems=(404, 409, 410, 415)),
+)
+async def heartbeat_step(
+    request: Request, sender: Sender, server: Server, run: RunPath, step: StepQuery, namespace: NamespaceQuery = None
+) -> Response:
+    """Say that the work for a step goes on, in place of who holds its token."""
+    row = await run_of(server.session, sender, Right.OPERATE, namespace, run)
+    asked = await read(request, wire.Heartbeat, default=wire.Heartbeat())
+    tokens = _tokens(server)
+    return answer(_heard(await tokens.heartbeat(await tokens.of_step(row.run, step), asked.details)))
+
+
+@router.post(_OF_RUN + "/progress", **documented(wire.Heard, takes=wire.Progress, problems=(404, 409, 410, 415)))
+async def progress_step(
+    request: Request, sender: Sender, server: Server, run: RunPath, step: StepQuery, namespace: NamespaceQuery = None
+) -> Response:
+    """Say how far the work for a step is, in place of who holds its token."""
+    row = await run_of(server.session, sender, Right.OPERATE, namespace, run)
+    asked = await read(request, wire.Progress)
+    tokens = _tokens(server)
+    held = await tokens.of_step(row.run, step)
+    return answer(_heard(await tokens.progress(held, asked.fraction, asked.message)))
+
+
+@router.get(_OF_RUN + "/standing", **documented(wire.TokenTold, problems=(404, 409, 410)))
+async def step_token(
+    sender: Sender, server: Server, run: RunPath, step: StepQuery, namespace: NamespaceQuery = None
+) -> Response:
+    """Say how the token stands that a step waits for, or last waited for."""
+    row = await run_of(server.session, sender, Right.READ, namespace, run)
+    tokens = _tokens(server)
+    return answer(_view(await tokens.show(await tokens.of_step(row.run, step)), run=row.id, namespace=row.namespace))
+
+
 def _reported(reported: Reported) -> wire.Reported:
     return wire.Reported(
+        key=reported.run,
         state=reported.state,
         run=reported.run_id,
         namespace=reported.namespace,
@@ -163,6 +200,7 @@ def _reported(reported: Reported) -> wire.Reported:
 
 def _heard(alive: Alive) -> wire.Heard:
     return wire.Heard(
+        key=alive.run,
         run=alive.run_id,
         namespace=alive.namespace,
         step=alive.step,
@@ -174,5 +212,5 @@ def _heard(alive: Alive) -> wire.Heard:
 
 
 def _view(view: TokenView, *, run: str = "", namespace: str = "") -> wire.TokenTold:
-    told = asdict(view) | {"run": run or view.run_id, "namespace": namespace or view.namespace}
+    told = asdict(view) | {"run": run or view.run_id, "namespace": namespace or view.namespace, "key": view.run}
     return msgspec.convert({name: told[name] for name in wire.TokenTold.__struct_fields__}, wire.TokenTold)

@@ -1,0 +1,472 @@
+"""Commands with --server: they print what they print at the store, and say what they cannot do there."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import io
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from interlock.app.tokens import Tokens
+from interlock.cli import choice, main
+from interlock.cli.options import options
+from interlock.coord.workers import WorkerRegistry
+from interlock.model.access import Role
+from interlock.model.states import RunStatus
+from interlock.model.worker import Capabilities
+from interlock.wire.runs import Happened
+from server import site as sites
+from server.site import Site
+
+_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Ended:
+    code: int
+    out: str
+    err: str
+
+
+class Served:
+    """A server in a thread of its own, and the commands of this one."""
+
+    def __init__(self, site: Site, loop: asyncio.AbstractEventLoop, capture: pytest.CaptureFixture[str]) -> None:
+        self.site = site
+        self._loop = loop
+        self._capture = capture
+
+    def ask(self, work: Callable[[Site], Awaitable[object]]) -> object:
+        """Do something at the server's store."""
+
+        async def doing() -> object:
+            return await work(self.site)
+
+        return asyncio.run_coroutine_threadsafe(doing(), self._loop).result(_SECONDS)
+
+    def begin(self, work: Callable[[Site], Coroutine[Any, Any, None]]) -> concurrent.futures.Future[None]:
+        """Begin to do something at the server's store."""
+        return asyncio.run_coroutine_threadsafe(work(self.site), self._loop)
+
+    def far(self, *arguments: str) -> Ended:
+        """Type a command that asks the server."""
+        return self.typed("--server", self.site.url, *arguments)
+
+    def near(self, *arguments: str) -> Ended:
+        """Type the same at its store."""
+        return self.typed("--store", self.site.session.settings.store.url, *arguments)
+
+    def typed(self, *arguments: str) -> Ended:
+        options.store = options.server = options.namespace = None
+        options.debug = False
+        self._capture.readouterr()
+        code = main.outcome(list(arguments))
+        out, err = self._capture.readouterr()
+        return Ended(code, out, err)
+
+
+@pytest.fixture
+def served(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+    for name in os.environ:
+        if name.startswith(("INTERLOCK_", "XDG_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    opened: list[tuple[Site, asyncio.AbstractEventLoop]] = []
+    is_open = threading.Event()
+    closing: list[asyncio.Event] = []
+
+    async def serve() -> None:
+        async with sites.opened(tmp_path) as site:
+            closing.append(asyncio.Event())
+            opened.append((site, asyncio.get_running_loop()))
+            is_open.set()
+            await closing[0].wait()
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread.start()
+    try:
+        assert is_open.wait(_SECONDS)
+        yield Served(*opened[0], capsys)
+    finally:
+        if opened:
+            opened[0][1].call_soon_threadsafe(closing[0].set)
+        thread.join(_SECONDS)
+
+
+async def _prepared(site: Site) -> None:
+    """Make a run of every kind."""
+    async with site.client() as client:
+        for document in (sites.ORDER, sites.WAITING, sites.PRINTING, sites.FAILING):
+            await client.publish(document)
+        await client.start("shop/order", {"amount": 21}, id="order-7")
+        await client.start("shop/printing", id="printing-7")
+        await client.start("shop/failing", id="failing-7")
+        await client.start("shop/waiting", id="waiting-7")
+        await client.result("order-7", timeout=_SECONDS)
+        await client.result("printing-7", timeout=_SECONDS)
+    async with asyncio.timeout(_SECONDS):
+        while (await site.session.find(None, "failing-7")).status is not RunStatus.FAULTED:
+            await asyncio.sleep(0.02)
+        while not any(each.type.endswith("listening") for each in await _history(site)):
+            await asyncio.sleep(0.02)
+
+
+async def _history(site: Site) -> list[Happened]:
+    async with site.client() as client:
+        return list((await client.history("waiting-7")).items)
+
+
+def plain(text: str) -> str:
+    """Give what was printed without what the time between two commands changes."""
+    return re.sub(r"\d+(\.\d+)? ?(ms|s|m)\b( ago)?", "SPAN", text)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "list", "list --json", "list --status completed --limit 1", "list --workflow order --json",
+        "list --before waiting-7", "list --status stranded", "-n nowhere list", "list --status nonsense",
+        "show order-7", "show order-7 --json", "show order-7 --output", "show orde --output --json",
+        "show failing-7", "show failing-7 --json", "show waiting-7", "show waiting-7 --output", "show nothing",
+        "history order-7", "history order-7 --json", "history failing-7 --json", "history waiting-7",
+        "logs printing-7", "logs printing-7 --json", "logs printing-7 say", "logs printing-7 nothing",
+        "logs printing-7 --follow",
+    ],
+)  # fmt: skip
+def test_looking_at_a_server_prints_what_looking_at_its_store_prints(served: Served, line: str) -> None:
+    served.ask(_prepared)
+    near, far = served.near(*line.split()), served.far(*line.split())
+
+    assert plain(far.out) == plain(near.out)
+    assert plain(far.err) == plain(near.err)
+    assert far.code == near.code
+    assert near.out or near.err
+
+
+# -- what goes wrong -------------------------------------------------------------------------------------------------
+
+
+def test_server_and_store_exclude_each_other(served: Served) -> None:
+    ended = served.typed("--server", served.site.url, "--store", "sqlite:///x.db", "list")
+
+    assert (ended.code, ended.out) == (2, "")
+    assert "--server and --store exclude each other" in ended.err
+
+
+@pytest.mark.parametrize("command", ["node", "worker", "up", "prune", "backup x", "restore x", "doctor", "check-deploy", "demo"])  # fmt: skip
+def test_command_of_a_store_is_refused_by_name(served: Served, command: str) -> None:
+    ended = served.far(*command.split())
+
+    assert (ended.code, ended.out) == (2, "")
+    assert f"`interlock {command.split()[0]}` does not work with --server: " in ended.err
+
+
+def test_server_is_taken_from_the_environment(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    served.ask(_prepared)
+    monkeypatch.setenv("INTERLOCK_SERVER", served.site.url)
+
+    assert "order-7" in served.typed("list").out
+    assert "no runs here" in served.typed("--store", "sqlite:///other.db", "list").err
+
+
+def test_key_is_taken_from_the_environment_and_a_wrong_one_refused(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served.ask(_prepared)
+    served.ask(lambda site: site.with_keys())
+    without = served.far("list")
+    monkeypatch.setenv("INTERLOCK_API_KEY", "ilk_wrong")
+    wrong = served.far("list")
+    monkeypatch.setenv("INTERLOCK_API_KEY", next(iter(served.site.keys.values())))
+
+    assert (without.code, without.out) == (2, "")
+    assert (wrong.code, wrong.out) == (2, "")
+    assert "this API key is unknown, revoked or expired" in wrong.err
+    assert "order-7" in served.far("list").out
+
+
+def test_server_that_is_away_is_told_with_its_own_code(served: Served) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    ended = served.typed("--server", f"http://127.0.0.1:{port}", "list")
+
+    assert (ended.code, ended.out) == (4, "")
+    assert "does not answer" in ended.err
+    assert len(ended.err.splitlines()) == 1
+
+
+# -- executing -------------------------------------------------------------------------------------------------------
+
+
+def test_file_is_started_at_the_server_and_followed(served: Served) -> None:
+    Path("order.yaml").write_text(sites.ORDER)
+    ended = served.far("run", "order.yaml", "--input", '{"amount": 4}', "--id", "order-1")
+    again = served.far("run", "order.yaml", "--input", '{"amount": 4}', "--id", "order-1", "--json")
+    other = served.far("run", "order.yaml", "--input", '{"amount": 5}', "--id", "order-1")
+
+    assert (ended.code, ended.out) == (0, '{\n  "total": 8\n}\n')
+    assert "✓ price" in ended.err
+    assert f"order · order-1 · {served.site.url}" in ended.err
+    assert again.code == 0
+    assert json.loads(again.out)["output"] == {"total": 8}
+    assert other.code == 2
+    assert not list(Path.cwd().glob(".interlock*"))
+
+
+def test_published_workflow_is_started_by_name_and_ends_with_the_code_of_its_end(served: Served) -> None:
+    Path("failing.yaml").write_text(sites.FAILING)
+    published = served.far("publish", "failing.yaml")
+    ended = served.far("run", "shop/failing:1.0.0", "--id", "failing-1")
+    retried = served.far("retry", "failing-1")
+
+    assert (published.code, published.out) == (0, "shop/failing:1.0.0\n")
+    assert (ended.code, retried.code) == (1, 1)
+    assert "`interlock retry failing-1` goes on from there" in ended.err
+    assert "it broke" in retried.err
+    assert served.far("run", "shop/nothing").code == 2
+
+
+def test_run_is_left_to_the_server_and_controlled_there(served: Served) -> None:
+    Path("waiting.yaml").write_text(sites.WAITING)
+    started = served.far("run", "waiting.yaml", "--id", "waiting-1", "--detach")
+    suspended = served.far("suspend", "waiting-1")
+    resting = served.far("list", "--status", "suspended").out
+    cancelled = served.far("cancel", "waiting-1", "--reason", "enough")
+    ended = served.far("resume", "waiting-1")
+
+    assert (started.code, started.out) == (0, "waiting-1\n")
+    assert (suspended.code, suspended.err) == (0, "suspended waiting-1; `interlock resume waiting-1` goes on\n")
+    assert "waiting-1" in resting
+    assert (cancelled.code, cancelled.err) == (0, "cancelled waiting-1\n")
+    assert (ended.code, ended.err) == (2, "interlock: the run waiting-1 has ended (cancelled)\n")
+    assert served.far("cancel", "waiting-1").err == served.near("cancel", "waiting-1").err
+
+
+def test_fork_and_resume_follow_at_the_server(served: Served) -> None:
+    served.ask(_prepared)
+    forked = served.far("fork", "order-7", "--from", "price", "--id", "order-8", "--json")
+    served.far("suspend", "waiting-7")
+    later = served.begin(lambda site: _cancelled_when_resumed(site, "waiting-7"))
+    resumed = served.far("resume", "waiting-7")
+
+    assert (forked.code, json.loads(forked.out)["output"]) == (0, {"total": 42})
+    later.result(_SECONDS)
+    assert resumed.code == 3
+    assert "cancelled" in resumed.err
+
+
+async def _cancelled_when_resumed(site: Site, id: str) -> None:
+    async with asyncio.timeout(_SECONDS):
+        while (await site.session.find(None, id)).status is RunStatus.SUSPENDED:
+            await asyncio.sleep(0.02)
+    await site.session.cancel(await site.session.find(None, id), None)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("run wrong.yaml", "wrong.yaml:"),
+        ("run shop.flows:order", "code of this machine"),
+        ("publish shop.flows:order", "code of this machine"),
+        ("resume --all", "name one run"),
+        ("resume", "name one run, or write --all"),
+        ("retry order-7", "only a faulted run can be retried"),
+        ("fork order-7 --from nothing", "nothing"),
+    ],
+)
+def test_what_cannot_be_executed_at_a_server_is_told(served: Served, line: str, said: str) -> None:
+    served.ask(_prepared)
+    Path("wrong.yaml").write_text("document: {dsl: 1.0.3, namespace: shop, name: wrong, version: 1.0.0}\n")
+    ended = served.far(*line.split())
+
+    assert (ended.code, ended.out) == (2, "")
+    assert said in ended.err
+
+
+# -- coordination ----------------------------------------------------------------------------------------------------
+
+APPROVED = """
+document: {dsl: 1.0.3, namespace: shop, name: approved, version: 1.0.0}
+do:
+  - approve:
+      call: approval:1.0.0@default
+      with: {to: ann, question: "May it?"}
+"""
+
+
+async def _coordinated(site: Site) -> None:
+    """Make what the commands about coordination list."""
+    async with site.client() as client:
+        await client.publish(APPROVED)
+        await client.start("shop/approved", id="approved-7")
+        await client.send("shop.paid", {"order": 7}, source="urn:shop", id="7")
+        await client.locks.acquire("deploy/eu", "deployer-1", ttl=3000)
+        await client.memory.set("tasks/7", {"phase": 2})
+        await client.memory.set("tasks/8", {"phase": 3})
+        await client.start(
+            document=sites.ORDER,
+            input={"amount": 1},
+            id="told-7",
+            callback={"url": "http://127.0.0.1:9/told", "secret": "whsec_" + "A" * 40},
+        )
+        await client.result("told-7", timeout=_SECONDS)
+    registry = WorkerRegistry(site.session.store, site.session.clock)
+    await registry.register("render-1", capacity=4, capabilities=Capabilities(skills={"gpu"}, region="eu"))
+    async with asyncio.timeout(_SECONDS):
+        while not await Tokens(site.session, "shop").of_run((await site.session.find(None, "approved-7")).run):
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "events list", "events list --json", "events list --type nothing", "-n shop events list",
+        "locks list", "locks list --json", "locks list --worker nobody", "locks list --expired",
+        "locks show deploy/eu", "locks show deploy/eu --json", "locks show nothing",
+        "locks release deploy/eu", "locks release nothing", "locks release deploy/eu --fence 99", "locks clear",
+        "locks release --worker nobody", "locks release",
+        "memory get tasks/7", "memory get tasks/7 --json", "memory get nothing", "memory list", "memory list tasks/* --json",
+        "memory list nothing", "memory set tasks/7 1 --base 99 --json", "memory delete tasks/7 --base 99",
+        "workers list", "workers list --json", "workers list --skill gpu --region eu", "workers list --free --json",
+        "workers list --skill nothing", "workers list --status nonsense", "workers show render-1",
+        "workers show render-1 --json", "workers show nobody", "workers events", "workers events --json",
+        "workers drain nobody",
+        "nodes list", "nodes list --json", "nodes drain nothing", "nodes drain",
+        "keys list", "keys list --json", "keys revoke nothing",
+        "token show --run approved-7", "token show --run approved-7 --json",
+        "token show --run approved-7 --step approve", "token show --run approved-7 --step approve --json",
+        "token show --run approved-7 --step nothing", "token complete nonsense", "token heartbeat",
+        "token heartbeat --run approved-7 --step approve --json",
+        "token progress --run approved-7 --step approve --fraction 0.5 --json",
+        "deliveries list", "deliveries list --json", "deliveries list --state nonsense", "deliveries list --run told-7",
+        "deliveries list --state delivered", "deliveries show nothing", "deliveries retry nothing",
+    ],
+)  # fmt: skip
+def test_coordinating_at_a_server_prints_what_it_prints_at_the_store(
+    served: Served, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    served.ask(_coordinated)
+    served.ask(lambda site: site.with_keys())
+    monkeypatch.setenv("INTERLOCK_API_KEY", served.site.keys[Role.ADMIN])
+    near, far = served.near(*line.split()), served.far(*line.split())
+
+    assert steady(far.out) == steady(near.out)
+    assert steady(far.err) == steady(near.err)
+    assert far.code == near.code
+    assert near.out or near.err
+
+
+def steady(text: str) -> str:
+    """Give what was printed without what changes between two looks."""
+    text = re.sub(r'"(silent_seconds|silent_at|heard|priority|due_at|attempts|problem)":[^,}]+', r'"\1":0', text)
+    return re.sub(r"  \d+×  ", "  N×  ", plain(text))
+
+
+def test_changes_through_a_server_are_there_at_its_store(served: Served) -> None:
+    served.ask(_coordinated)
+    sent = served.far("events", "send", "shop.paid", "--data", '{"order": 8}', "--id", "8", "--json")
+    freed = served.far("locks", "release", "deploy/eu", "--fence", "1")
+    drained = served.far("workers", "drain", "render-1")
+    done = served.far("token", "complete", "--run", "approved-7", "--step", "approve", "--result", '{"approved": true}')
+    stored = served.far("memory", "set", "tasks/9", "1", "--ttl", "1h")
+    deleted = served.far("memory", "delete", "tasks/8")
+    made = served.far("keys", "create", "ci", "--role", "admin", "--expires", "90d")
+
+    assert json.loads(sent.out)["event"]["source"] == "urn:interlock:cli"
+    assert json.loads(sent.out)["listeners"] == 0
+    assert (freed.out, served.near("locks", "show", "deploy/eu").out) == ("1 released\n", "deploy/eu is free\n")
+    assert drained.err == "the worker render-1 takes no new tasks, and has none\n"
+    assert "draining" in served.near("workers", "list").out
+    assert (done.code, done.err) == (0, "completed: /do/0/approve of the run approved-7\n")
+    assert stored.err.startswith("set, version ")
+    assert deleted.err == "deleted\n"
+    assert served.near("memory", "list").out == "tasks/7\ntasks/9\n"
+    assert made.out.startswith("ilk_")
+    assert "ci  admin of all namespaces" in served.near("keys", "list").out
+
+
+def test_watching_goes_through_the_server(served: Served) -> None:
+    watching = served.begin(lambda site: _set_until(site, "tasks/7"))
+    seen = served.far("memory", "watch", "tasks/*", "--count", "1", "--for", "30s", "--json")
+    watching.cancel()
+
+    assert seen.code == 0
+    assert json.loads(seen.out)["key"] == "tasks/7"
+
+
+async def _set_until(site: Site, key: str) -> None:
+    """Change a value again and again, until cancelled."""
+    async with site.client() as client:
+        for number in range(10_000):
+            await client.memory.set(key, number)
+            await asyncio.sleep(0.05)
+
+
+def test_locks_run_says_where_it_works(served: Served) -> None:
+    ended = served.far("locks", "run", "deploy/eu", "true")
+
+    assert ended.code == 2
+    assert "do it where its store is, with --store" in ended.err
+
+
+# -- leaving ---------------------------------------------------------------------------------------------------------
+
+
+def test_signal_leaves_the_run_at_the_server(served: Served) -> None:
+    """Whoever follows may go; the run stays."""
+    Path("waiting.yaml").write_text(sites.WAITING)
+    line = ["--server", served.site.url, "run", "waiting.yaml", "--id", "waiting-1"]
+    following = subprocess.Popen(
+        [sys.executable, "-c", "from interlock.cli.main import main; main()", *line],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    try:
+        assert following.stderr is not None
+        title = following.stderr.readline()  # it follows from then on
+        served.ask(_prepared)
+        following.send_signal(signal.SIGINT)
+        _, said = following.communicate(timeout=_SECONDS)
+    finally:
+        following.kill()
+        following.wait(_SECONDS)
+
+    assert "waiting · waiting-1" in title
+    assert following.returncode == 130
+    assert said.endswith("the run waiting-1 goes on at the server; `interlock show waiting-1` tells how it stands\n")
+    assert served.far("list", "--status", "waiting").out.count("waiting-1") == 1
+
+
+# -- completion ------------------------------------------------------------------------------------------------------
+
+
+def test_completing_asks_no_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert choice.is_far("http://127.0.0.1:9", None)
+    assert not choice.is_far(None, None)
+    monkeypatch.setenv("INTERLOCK_SERVER", "http://127.0.0.1:9")
+    assert choice.is_far(None, None)
+    assert not choice.is_far(None, "sqlite:///x.db")
+
+
+@pytest.mark.parametrize("command", ["doctor", "validate", "node"])
+def test_variable_is_for_commands_that_may_ask_a_server(monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    monkeypatch.setenv("INTERLOCK_SERVER", "http://127.0.0.1:9")
+
+    assert choice.server(None, None, command) is None
+    assert choice.server(None, None, "list") == "http://127.0.0.1:9"
