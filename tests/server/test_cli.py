@@ -335,7 +335,7 @@ async def _coordinated(site: Site) -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        "events list", "events list --json", "events list --type nothing", "-n shop events list",
+        "audit", "audit --json", "audit --limit 1", "events list", "events list --json", "events list --type nothing", "-n shop events list",
         "locks list", "locks list --json", "locks list --worker nobody", "locks list --expired",
         "locks show deploy/eu", "locks show deploy/eu --json", "locks show nothing",
         "locks release deploy/eu", "locks release nothing", "locks release deploy/eu --fence 99", "locks clear",

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import msgspec
 
-from interlock.cli import context
+from interlock.cli import context, far
+from interlock.cli.options import options
 from interlock.cli.output import answer, note
 from interlock.model import json
+from interlock.store.ports import AuditRow
+from interlock.wire import service as wire
 
 
 async def listed(before: int | None, limit: int, *, as_json: bool) -> int:
     """List what was changed by whom, newest first."""
-    async with context.existing() as app:
-        rows = await app.store.views.audit(before, limit)
+    rows = await _rows(before, limit)
     if as_json:
         answer(json.encode([msgspec.structs.asdict(row) for row in rows]).decode())
         return 0
@@ -26,3 +29,12 @@ async def listed(before: int | None, limit: int, *, as_json: bool) -> int:
     elif len(rows) == limit:
         note(f"older ones: interlock audit --before {rows[-1].number}")
     return 0
+
+
+async def _rows(before: int | None, limit: int) -> Sequence[AuditRow]:
+    if options.server is None:
+        async with context.existing() as app:
+            return await app.store.views.audit(before, limit)
+    async with far.opened() as server:
+        told = await server.ask(wire.AuditPage, "GET", "/audit", query={"before": before, "limit": limit})
+    return [AuditRow(**msgspec.structs.asdict(each)) for each in told.items]

@@ -172,7 +172,7 @@ def audit(
     before: Annotated[
         int | None, typer.Option("--before", metavar="N", min=1, help="Only changes before this number.")
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=10_000, help="How many at most.")] = 100,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=1000, help="How many at most.")] = 100,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON and nothing else.")] = False,
 ) -> int:
     """List what people and keys have changed, newest first."""
