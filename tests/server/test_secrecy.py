@@ -17,6 +17,7 @@ do:
 WEBHOOK_SECRET = "whsec_c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LTAx"
 WEBHOOK_PATH = "/hooks/very-private-path"
 PLACES = (
+    "/api/v1/runs/a1/commits", "/api/v1/runs/a1/definition", "/api/v1/deliveries", "/api/v1/stranded",
     "/api/v1/runs", "/api/v1/runs/a1", "/api/v1/runs/a1/history?limit=1000", "/api/v1/runs/a1/logs", "/api/v1/runs/a1/tokens",
     "/api/v1/runs/a1/tasks", "/api/v1/runs/a1/result", "/api/v1/keys", "/api/v1/me", "/api/v1/events", "/api/v1/nodes",
     "/api/v1/workers", "/api/v1/locks", "/api/v1/memory/global", "/api/v1/definitions/shop/asking", "/api/v1/audit", "/metrics",
