@@ -114,11 +114,10 @@ async def test_step_has_no_log(site: Site) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "a1", "a0-61.x", "a1-6.x", "a1-zz.x", "a1-ff.x", "b1-61.x", "a99999999999999999999-61.x", "a1-61"]
+    "text", ["", "a1", "a0-61.x", "a1-6.x", "a1-zz.x", "a1-ff.x", "b1-61.x", "a99999999999999999999-61.x"]
 )
 def test_what_names_no_attempt(text: str) -> None:
-    found = key(text)
-    assert found is None or text == "a1-61"
+    assert key(text) is None
 
 
 def test_attempt_is_read_as_it_was_written() -> None:

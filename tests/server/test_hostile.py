@@ -114,7 +114,7 @@ async def test_event_cannot_smuggle_headers(site: Site) -> None:
     async with site.http() as http:
         answer = await http.post("/api/v1/events", json={"type": "a\r\nx: y", "source": "urn:x y"})
 
-        assert answer.status_code in (202, 400)
+        assert answer.status_code == 400
         assert "x" not in answer.headers
 
 

@@ -106,6 +106,7 @@ def _after(answer: httpx.Response, pause: float) -> float:
 
 
 def _read(answer: httpx.Response, shape: builtins.type[T]) -> T:
+    # /cluster/health tells of a cluster that is down with 503, and that is its answer; a problem is none.
     if answer.is_success or (answer.status_code == 503 and "problem" not in answer.headers.get("content-type", "")):
         try:
             return msgspec.json.decode(answer.content, type=shape)

@@ -37,6 +37,8 @@ _ADDRESS: Final = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})")
 
 
 class _Callback(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What every kind has; each kind says by itself where it goes and who is there (`target`, `receiver`)."""
+
     deadline_seconds: float | None = None
     """How long the caller waits, from when the run was asked for; None for the setting `deliveries.deadline`."""
 

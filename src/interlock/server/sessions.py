@@ -21,7 +21,6 @@ from interlock.server.problems import Refused
 from interlock.service import Clock
 
 COOKIE: Final = "interlock_session"
-CSRF_FIELD: Final = "csrf"
 CSRF_HEADER: Final = "x-interlock-csrf"
 LOCAL: Final = "local"
 """What the session of who started the server stands for, in place of a key."""
