@@ -10,6 +10,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -216,6 +217,32 @@ async def test_path_that_cannot_be_opened_is_unavailable(tmp_path: Path) -> None
     for path in (tmp_path / "file" / "s.db", tmp_path):
         with pytest.raises(errors.StoreUnavailable, match="cannot open"):
             await open_store(f"sqlite:///{path}")
+
+
+async def test_file_whose_opening_is_given_up_is_closed_only_when_its_thread_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Closing a connection that another thread migrates ended the process with SIGSEGV."""
+    begun, go_on = threading.Event(), threading.Event()
+    did: list[str] = []
+
+    def slow(connection: sqlite3.Connection) -> None:
+        begun.set()
+        assert go_on.wait(20)
+        connection.execute("SELECT 1")
+        did.append("migrated")
+
+    monkeypatch.setattr(sqlite, "migrate", slow)
+    opening = asyncio.create_task(sqlite.SqliteDatabase(str(tmp_path / "a.db"), lambda _: None).open())
+    assert await asyncio.to_thread(begun.wait, 20)
+    opening.cancel()
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert not opening.done()
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    assert did == ["migrated"]
 
 
 async def test_renewals_have_a_connection_of_their_own(tmp_path: Path) -> None:

@@ -15,6 +15,9 @@ from acceptance.shell import SOURCE, Shell, until
 HEADER = "document: {dsl: 1.0.3, namespace: default, name: ending, version: 1.0.0}\n"
 RAISING = "{raise: {error: {type: 'https://example.com/no', status: 500, title: No}}}"
 WAITING = HEADER + "do:\n  - note: {run: {shell: {command: echo x >> ledger}}}\n  - pause: {wait: {seconds: 5}}\n"
+LISTENING = HEADER + (
+    "do:\n  - note: {run: {shell: {command: echo x >> ledger}}}\n  - hear: {listen: {to: {one: {with: {type: go.on}}}}}\n"
+)
 CHATTY = HEADER + "do:\n  - talk: {run: {shell: {command: 'for i in 1 2 3; do echo $i; sleep 0.4; done'}}}\n"
 
 
@@ -35,13 +38,14 @@ def test_wrong_input_exits_2_and_broken_store_4(shell: Shell) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signal_without_a_terminal_leaves_the_run_and_exits_130(shell: Shell, number: signal.Signals) -> None:
-    shell.write("waiting.yaml", WAITING.replace("seconds: 5", "milliseconds: 3000"))
-    with shell.started("run", "waiting.yaml", "--id", "left") as process:
+    shell.write("listening.yaml", LISTENING)  # a timer would be over before a slow machine has sent its signal
+    with shell.started("run", "listening.yaml", "--id", "left") as process:
         until(lambda: _waits(shell))
         process.send_signal(number)
         assert process.wait(20) == 130
         assert process.stderr is not None
         assert "the run stays in the store; `interlock resume left` goes on with it" in process.stderr.read()
+    assert shell.run("events", "send", "go.on").code == 0
     assert shell.run("resume", "--all").code == 0
     assert shell.ledger() == ["x"]
 

@@ -109,7 +109,14 @@ class SqliteDatabase:
                 self._connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
                 migrate(self._connection)
             return
-        await asyncio.to_thread(self._open_file)
+        assert self._loop is not None
+        opening = self._loop.run_in_executor(None, self._open_file)
+        try:
+            await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            # The thread goes on, and what it opens must not be closed beneath it: SQLite then ends the whole process.
+            await asyncio.wait({opening})
+            raise
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="interlock-reader")
         self._thread = threading.Thread(target=self._write_for_ever, name="interlock-writer", daemon=True)
         self._thread.start()
