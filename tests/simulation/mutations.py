@@ -12,6 +12,7 @@ from unittest import mock
 import msgspec
 
 from interlock.engine.advance import Engine
+from interlock.engine.performing import Performing
 from interlock.model.memo import Memo
 from interlock.model.task import Outcome
 from interlock.store.ports import Claimed
@@ -75,16 +76,16 @@ def effect_before_its_commit() -> Iterator[None]:
     async def early(engine: Engine, live: Any, work: Any, consumed: list[int]) -> None:
         for request in work.requests:
             if not request.queued and request.effect not in work.interrupts and live.place is not None:
-                live.effects[request.effect] = asyncio.create_task(engine._perform(live, request))
+                live.effects[request.effect] = asyncio.create_task(engine._performing._perform(live, request))
         await commit(engine, live, work, consumed)
 
-    act = Engine._act
+    follow = Performing.follow
 
-    def acted(engine: Engine, live: Any, work: Any) -> None:
+    def followed(performing: Performing, live: Any, work: Any) -> None:
         begun = [request for request in work.requests if request.queued or live.place is None]
-        act(engine, live, _with_requests(work, begun))
+        follow(performing, live, _with_requests(work, begun))
 
-    with mock.patch.object(Engine, "_commit", early), mock.patch.object(Engine, "_act", acted):
+    with mock.patch.object(Engine, "_commit", early), mock.patch.object(Performing, "follow", followed):
         yield
 
 

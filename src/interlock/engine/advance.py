@@ -32,30 +32,25 @@ from interlock.engine.live import Evaluates, Graphs, Keeps, LiveRun, Performs, R
 from interlock.engine.loading import Loading
 from interlock.engine.machine import MAX_PAYLOAD_BYTES, TOKEN_SECONDS, Decision
 from interlock.engine.patience import Patience
+from interlock.engine.performing import Performing
 from interlock.engine.programs import Programs, leave
 from interlock.engine.python import Program
 from interlock.engine.resting import Resting
 from interlock.engine.rows import Rows
 from interlock.engine.timers import Timers
 from interlock.flow.graph import Graph
-from interlock.model import fault, payload
-from interlock.model.fault import Fault
 from interlock.model.memo import Memo
 from interlock.model.payload import Payload
 from interlock.model.states import RunStatus
-from interlock.model.task import Done, EffectRequest, Failed, FailureClass, Place
+from interlock.model.task import Place
 from interlock.service import Clock, Service
 from interlock.store.ports import Batch, Claimed, Committed, InboxRow, NewRun, Store
 
-_LARGE_BYTES: Final = 256 * 1024  # a result above this is encoded and hashed in a thread, not on the loop
 _ACCEPTED_AT_ONCE: Final = 500  # runs on their way into the store, a group of commits; more would only wait in memory
 _PARK_SECONDS: Final = 5.0  # a run that waits longer than this keeps no state in memory
 _REMEMBERED: Final = 100  # reasons why a run was given up
 _PARKED_AT_ONCE: Final = 1_000
 _SWEEP_SECONDS: Final = 1.0
-_DOUBT_SECONDS: Final = (
-    0.1  # between looks whether the lease is beyond doubt again; it is, or it is lost, within seconds
-)
 _TOKENS: Final = 100_000  # of one run that are open at once, at most: all of them are looked at
 _UNDOS: Final = 50  # memos of steps to undo that are read at once
 
@@ -90,7 +85,6 @@ class Engine(Service):
         self._node = node
         self._store = store
         self._clock = clock
-        self._performer = performer
         self.rows = rows or Rows()
         self._patiently = Patience(node, patient=patient)
         self._given_up: dict[str, BaseException] = {}
@@ -105,6 +99,7 @@ class Engine(Service):
         )
         children = Children(node, store, clock, self.rows, Handing(graphs, secrets))
         self._batches = Batches(clock, self.rows, children, self._patiently)
+        self._performing = Performing(performer, may_act, self._settled)
         self._resting = Resting(clock)
         self._runs: dict[str, LiveRun] = {}
         self._accepting = asyncio.Semaphore(_ACCEPTED_AT_ONCE)
@@ -112,12 +107,9 @@ class Engine(Service):
         """Those that somebody waits for, or may."""
         self._timers = Timers(clock, self._due)
         self._sweeping: asyncio.TimerHandle | None = None
-        self._ending: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._draining = False
-        self._closing = False
         self._refuses = refuses
-        self._may_act = may_act
 
     # -- life ----------------------------------------------------------------------------------------------------
 
@@ -142,7 +134,7 @@ class Engine(Service):
 
     async def quiesce(self, seconds: float, hurry: asyncio.Event) -> None:
         """Begin no effect any more and wait until those in flight have ended, at most so long, or until `hurry`."""
-        self._closing = True
+        self._performing.close()
         end = self._clock.monotonic() + seconds
         hurried = asyncio.create_task(hurry.wait())
         try:
@@ -187,7 +179,7 @@ class Engine(Service):
             tasks += self._drop(live)
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, *self._ending, return_exceptions=True)
+        await asyncio.gather(*tasks, *self._performing.ending, return_exceptions=True)
 
     def abandon(self, error: errors.Environment) -> None:
         """Drop every run and stop its effects at once, unrecorded: others own them now. Who waits for one gets `error`."""
@@ -207,7 +199,7 @@ class Engine(Service):
         Raises LeaseLost when this node stops, or is given up for dead, before the commit.
         """
         async with self._accepting:
-            if self._stopping or self._draining or self._closing:
+            if self._stopping or self._draining or self._performing.is_closed:
                 raise _stops(new.run)
             live = self._begun(new, graph, input)
             if conclusion is not None:
@@ -220,7 +212,7 @@ class Engine(Service):
         """Accept runs of one definition, as `accept` does with each, but without a task for each."""
         found: list[Committed] = []
         for first in range(0, len(given), _ACCEPTED_AT_ONCE):
-            if self._stopping or self._draining or self._closing:
+            if self._stopping or self._draining or self._performing.is_closed:
                 raise _stops(given[first][0].run)
             accepted = []
             for new, input, conclusion in given[first : first + _ACCEPTED_AT_ONCE]:
@@ -383,6 +375,13 @@ class Engine(Service):
         rows = await self._patiently(lambda: self._store.tokens.of_run(run, _TOKENS))
         return {row.effect: row.heartbeat_at or row.created_at for row in rows}
 
+    async def _settled(self, live: LiveRun, cause: Settled) -> None:
+        """Decide about the end of an effect in its own task, unless somebody decides for its run now."""
+        live.mailbox.append((cause, 0))
+        if live.driver is None and not self._stopping:
+            live.driver = asyncio.current_task()  # it has nothing else to do, and a task of its own would cost a turn
+            await self._drive(live)
+
     # -- committing ----------------------------------------------------------------------------------------------
 
     async def _commit(self, live: LiveRun, work: Decision, consumed: list[int]) -> None:
@@ -428,37 +427,10 @@ class Engine(Service):
 
     def _act(self, live: LiveRun, work: Decision) -> None:
         """Do what the durable decision asks for."""
-        for effect in work.interrupts:
-            task = live.effects.pop(effect, None)
-            if task is not None:
-                self._end(task)
-        for request in work.requests:
-            if not request.queued and request.effect not in work.interrupts and not self._closing:
-                live.effects[request.effect] = asyncio.create_task(
-                    self._perform(live, request), name=f"effect-{live.run}-{request.effect}"
-                )
+        self._performing.follow(live, work)
         assert live.state is not None
         if live.state.ended or live.drained:
             self._finish(live)
-
-    async def _perform(self, live: LiveRun, request: EffectRequest) -> None:
-        assert live.place is not None
-        # The process was stopped: somebody else may have this run by now.
-        while not self._may_act():  # noqa: ASYNC110 (what renews the lease is a thread, and says nothing)
-            await asyncio.sleep(_DOUBT_SECONDS)
-        try:
-            outcome = await self._performer.perform(request, live.place)
-            if isinstance(outcome, Done) and payload.exceeds(outcome.value, _LARGE_BYTES):
-                outcome = Done(await asyncio.to_thread(payload.prepared, outcome.value), outcome.memory)
-        except Exception as error:  # noqa: BLE001 (a step without an outcome would wait for ever)
-            telemetry.emit("effect.broken", run=live.run, path=request.path, error=error)
-            outcome = _broken(error)
-        if live.effects.pop(request.effect, None) is None:
-            return
-        live.mailbox.append((Settled(request.effect, outcome), 0))
-        if live.driver is None and not self._stopping:
-            live.driver = asyncio.current_task()  # it has nothing else to do, and a task of its own would cost a turn
-            await self._drive(live)
 
     # -- runs out ------------------------------------------------------------------------------------------------
 
@@ -500,13 +472,7 @@ class Engine(Service):
     def _finish(self, live: LiveRun) -> None:
         for task in self._drop(live):
             if task is not asyncio.current_task():
-                self._end(task)
-
-    def _end(self, task: asyncio.Task[None]) -> None:
-        """Stop a task that may take a while to clean up; `stop` waits for it."""
-        task.cancel()
-        self._ending.add(task)
-        task.add_done_callback(self._ending.discard)
+                self._performing.end(task)
 
     def _give_up(self, live: LiveRun, error: BaseException) -> None:
         live.error = error
@@ -546,14 +512,6 @@ class Engine(Service):
 
 def _stops(run: str) -> errors.LeaseLost:
     return errors.LeaseLost(f"this node stops; whether the run {run} was accepted is told by `interlock list`")
-
-
-def _broken(error: Exception) -> Failed:
-    """Give the outcome of an effect that ended without one. Its text may hold anything, so only its kind is told."""
-    detail = f"the node met {type(error).__name__} while it performed this step"
-    return Failed(
-        FailureClass.APPLICATION, Fault(type=fault.RUNTIME, status=500, title="Internal error", detail=detail)
-    )
 
 
 def _with_input(new: NewRun, text: bytes) -> NewRun:
