@@ -12,6 +12,7 @@ from unittest import mock
 import msgspec
 
 from interlock.engine.advance import Engine
+from interlock.engine.parking import Parking
 from interlock.engine.performing import Performing
 from interlock.model.memo import Memo
 from interlock.model.task import Outcome
@@ -100,7 +101,7 @@ def _with_requests(work: Any, requests: list[Any]) -> Any:
 @contextlib.contextmanager
 def timer_lost_at_takeover() -> Iterator[None]:
     """The moment that a run waits for is forgotten when another node takes it over."""
-    adopt, rest = Engine.adopt, Engine._rest
+    adopt, rest = Engine.adopt, Parking.rest
     taken: set[str] = set()
 
     async def adopted(engine: Engine, claimed: Claimed) -> None:
@@ -108,12 +109,12 @@ def timer_lost_at_takeover() -> Iterator[None]:
             taken.add(claimed.run)
         await adopt(engine, claimed)
 
-    def rested(engine: Engine, live: Any) -> None:
-        rest(engine, live)
+    def rested(parking: Parking, live: Any) -> None:
+        rest(parking, live)
         if live.run in taken:
-            engine._timers.forget(live.run)
+            parking._timers.forget(live.run)
 
-    with mock.patch.object(Engine, "adopt", adopted), mock.patch.object(Engine, "_rest", rested):
+    with mock.patch.object(Engine, "adopt", adopted), mock.patch.object(Parking, "rest", rested):
         yield
 
 

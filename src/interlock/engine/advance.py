@@ -19,7 +19,7 @@ import msgspec
 
 from interlock import errors, telemetry
 from interlock.engine import cause as causes
-from interlock.engine import exchange, resting
+from interlock.engine import exchange
 from interlock.engine import state as states
 from interlock.engine.batches import Batches
 from interlock.engine.cause import Cause, Continue, Drain, Recover, Settled, Start, Tick
@@ -31,26 +31,22 @@ from interlock.engine.inbox import Inbox
 from interlock.engine.live import Evaluates, Graphs, Keeps, LiveRun, Performs, Refuses, Workflows
 from interlock.engine.loading import Loading
 from interlock.engine.machine import MAX_PAYLOAD_BYTES, TOKEN_SECONDS, Decision
+from interlock.engine.parking import Parking
 from interlock.engine.patience import Patience
 from interlock.engine.performing import Performing
 from interlock.engine.programs import Programs, leave
 from interlock.engine.python import Program
-from interlock.engine.resting import Resting
 from interlock.engine.rows import Rows
 from interlock.engine.timers import Timers
 from interlock.flow.graph import Graph
 from interlock.model.memo import Memo
 from interlock.model.payload import Payload
-from interlock.model.states import RunStatus
 from interlock.model.task import Place
 from interlock.service import Clock, Service
 from interlock.store.ports import Batch, Claimed, Committed, InboxRow, NewRun, Store
 
 _ACCEPTED_AT_ONCE: Final = 500  # runs on their way into the store, a group of commits; more would only wait in memory
-_PARK_SECONDS: Final = 5.0  # a run that waits longer than this keeps no state in memory
 _REMEMBERED: Final = 100  # reasons why a run was given up
-_PARKED_AT_ONCE: Final = 1_000
-_SWEEP_SECONDS: Final = 1.0
 _TOKENS: Final = 100_000  # of one run that are open at once, at most: all of them are looked at
 _UNDOS: Final = 50  # memos of steps to undo that are read at once
 
@@ -100,13 +96,12 @@ class Engine(Service):
         children = Children(node, store, clock, self.rows, Handing(graphs, secrets))
         self._batches = Batches(clock, self.rows, children, self._patiently)
         self._performing = Performing(performer, may_act, self._settled)
-        self._resting = Resting(clock)
         self._runs: dict[str, LiveRun] = {}
         self._accepting = asyncio.Semaphore(_ACCEPTED_AT_ONCE)
         self._conclusions: WeakValueDictionary[str, Conclusion] = WeakValueDictionary()
         """Those that somebody waits for, or may."""
         self._timers = Timers(clock, self._due)
-        self._sweeping: asyncio.TimerHandle | None = None
+        self._parking = Parking(clock, self._runs, self._timers)
         self._stopping = False
         self._draining = False
         self._refuses = refuses
@@ -115,22 +110,7 @@ class Engine(Service):
 
     async def start(self) -> None:
         self._inbox.start()
-        self._sweep()
-
-    def _sweep(self) -> None:
-        """Put away the functions of Python workflows that have only waited for a while; they are called again in time."""
-        self._sweeping = asyncio.get_running_loop().call_later(_SWEEP_SECONDS, self._sweep)
-        timed = resting.timed()
-        for _ in range(_PARKED_AT_ONCE):
-            late = self._resting.late()
-            if late is None:
-                return
-            live = self._runs.get(late)
-            program = None if live is None else live.program
-            if program is None or (program.is_quiet and program not in timed):
-                self._put_away(late)
-            else:
-                self._rest_again(late)
+        self._parking.start()
 
     async def quiesce(self, seconds: float, hurry: asyncio.Event) -> None:
         """Begin no effect any more and wait until those in flight have ended, at most so long, or until `hurry`."""
@@ -173,8 +153,7 @@ class Engine(Service):
         self._stopping = True
         tasks = self._inbox.stop() + self._loading.stop()
         self._timers.stop()
-        if self._sweeping is not None:
-            self._sweeping.cancel()
+        self._parking.stop()
         for live in list(self._runs.values()):
             tasks += self._drop(live)
         for task in tasks:
@@ -362,7 +341,7 @@ class Engine(Service):
         finally:
             live.driver = None
         if live.run in self._runs and not self._draining:
-            self._rest(live)
+            self._parking.rest(live)
 
     async def _undos(self, run: str, before: int | None) -> list[Memo]:
         """Give the steps to undo next in a rollback."""
@@ -434,36 +413,6 @@ class Engine(Service):
 
     # -- runs out ------------------------------------------------------------------------------------------------
 
-    def _rest(self, live: LiveRun) -> None:
-        """After a driver's work: arm the next timer; drop the state of a run that will wait for long."""
-        state = live.state
-        assert state is not None
-        wake_at = state.wake_at()
-        if wake_at is None:
-            self._timers.forget(live.run)
-        else:
-            self._timers.arm(live.run, wake_at)
-        self._resting.end(live.run)
-        far = wake_at is None or wake_at - self._clock.now() > _PARK_SECONDS
-        if not far or live.effects or state.status not in (RunStatus.WAITING, RunStatus.SUSPENDED):
-            return
-        if live.program is None or state.status is RunStatus.SUSPENDED:
-            self._put_away(live.run)
-        else:
-            self._rest_again(live.run)
-
-    def _rest_again(self, run: str) -> None:
-        crowded = self._resting.begin(run)
-        if crowded is not None:
-            self._put_away(crowded)
-
-    def _put_away(self, run: str) -> None:
-        """Keep no state of a run in memory, until something happens in it."""
-        live = self._runs.get(run)
-        if live is not None and live.driver is None and not live.mailbox:
-            leave(live, "parked")
-            live.state = live.graph = live.place = None
-
     def _wake(self, live: LiveRun) -> None:
         """The function of a run did something by itself."""
         if self._runs.get(live.run) is live and not self._draining:
@@ -489,8 +438,7 @@ class Engine(Service):
         conclusion = None
         if self._runs.get(live.run) is live:
             del self._runs[live.run]
-            self._timers.forget(live.run)
-            self._resting.end(live.run)
+            self._parking.forget(live.run)
             self._inbox.forget(live.run)
             conclusion = self._conclusions.pop(live.run, None)
         leave(live, "the run is over here")
