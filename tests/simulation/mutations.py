@@ -14,6 +14,7 @@ import msgspec
 from interlock.engine.advance import Engine
 from interlock.engine.parking import Parking
 from interlock.engine.performing import Performing
+from interlock.engine.recollection import Recollection
 from interlock.model.memo import Memo
 from interlock.model.task import Outcome
 from interlock.store.ports import Claimed
@@ -121,17 +122,17 @@ def timer_lost_at_takeover() -> Iterator[None]:
 @contextlib.contextmanager
 def compensation_out_of_order() -> Iterator[None]:
     """Of each two steps the first one is undone first."""
-    undos = Engine._undos
+    undos = Recollection.undos
 
-    async def swapped(engine: Engine, run: str, before: int | None) -> list[Memo]:
-        found = await undos(engine, run, before)
+    async def swapped(recollection: Recollection, run: str, before: int | None) -> list[Memo]:
+        found = await undos(recollection, run, before)
         for one, two in zip(range(0, len(found), 2), range(1, len(found), 2), strict=False):
             first, second = found[one], found[two]
             found[one] = msgspec.structs.replace(second, number=first.number)
             found[two] = msgspec.structs.replace(first, number=second.number)
         return found
 
-    with mock.patch.object(Engine, "_undos", swapped):
+    with mock.patch.object(Recollection, "undos", swapped):
         yield
 
 

@@ -36,10 +36,10 @@ from interlock.engine.patience import Patience
 from interlock.engine.performing import Performing
 from interlock.engine.programs import Programs, leave
 from interlock.engine.python import Program
+from interlock.engine.recollection import Recollection
 from interlock.engine.rows import Rows
 from interlock.engine.timers import Timers
 from interlock.flow.graph import Graph
-from interlock.model.memo import Memo
 from interlock.model.payload import Payload
 from interlock.model.task import Place
 from interlock.service import Clock, Service
@@ -47,8 +47,6 @@ from interlock.store.ports import Batch, Claimed, Committed, InboxRow, NewRun, S
 
 _ACCEPTED_AT_ONCE: Final = 500  # runs on their way into the store, a group of commits; more would only wait in memory
 _REMEMBERED: Final = 100  # reasons why a run was given up
-_TOKENS: Final = 100_000  # of one run that are open at once, at most: all of them are looked at
-_UNDOS: Final = 50  # memos of steps to undo that are read at once
 
 
 class Engine(Service):
@@ -87,8 +85,9 @@ class Engine(Service):
         """Why runs were given up that this node cannot execute, which somebody may ask for a moment later."""
         self._inbox = Inbox(node, store, self._receive, self._takes)
         self._loading = Loading(store, graphs, self.rows, self._patiently, refuses, self._inbox)
+        recollection = Recollection(store, self.rows, self._patiently)
         self._deciding = Deciding(
-            clock, evaluators, secrets, max_payload_bytes, self._undos, self._heard, token_seconds
+            clock, evaluators, secrets, max_payload_bytes, recollection.undos, recollection.heard, token_seconds
         )
         self._programs = Programs(
             store, clock, self.rows, self._deciding, workflows, self._patiently, lambda live: self._wake(live), program
@@ -342,17 +341,6 @@ class Engine(Service):
             live.driver = None
         if live.run in self._runs and not self._draining:
             self._parking.rest(live)
-
-    async def _undos(self, run: str, before: int | None) -> list[Memo]:
-        """Give the steps to undo next in a rollback."""
-        journal = self._store.journal
-        found = await self._patiently(lambda: journal.undos(run, before, _UNDOS))
-        return await self._patiently(lambda: self.rows.memos(run, found, journal))
-
-    async def _heard(self, run: str) -> dict[int, float]:
-        """Give when the holders of a run's tokens gave their last sign of life."""
-        rows = await self._patiently(lambda: self._store.tokens.of_run(run, _TOKENS))
-        return {row.effect: row.heartbeat_at or row.created_at for row in rows}
 
     async def _settled(self, live: LiveRun, cause: Settled) -> None:
         """Decide about the end of an effect in its own task, unless somebody decides for its run now."""
