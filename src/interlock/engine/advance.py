@@ -19,11 +19,10 @@ import msgspec
 
 from interlock import errors, telemetry
 from interlock.engine import cause as causes
-from interlock.engine import exchange
 from interlock.engine import state as states
-from interlock.engine.batches import Batches
 from interlock.engine.cause import Cause, Continue, Drain, Recover, Settled, Start, Tick
 from interlock.engine.children import Children
+from interlock.engine.commits import Commits
 from interlock.engine.conclusion import Conclusion
 from interlock.engine.deciding import Deciding
 from interlock.engine.handing import Handing
@@ -43,7 +42,7 @@ from interlock.flow.graph import Graph
 from interlock.model.payload import Payload
 from interlock.model.task import Place
 from interlock.service import Clock, Service
-from interlock.store.ports import Batch, Claimed, Committed, InboxRow, NewRun, Store
+from interlock.store.ports import Claimed, Committed, InboxRow, NewRun, Store
 
 _ACCEPTED_AT_ONCE: Final = 500  # runs on their way into the store, a group of commits; more would only wait in memory
 _REMEMBERED: Final = 100  # reasons why a run was given up
@@ -93,7 +92,7 @@ class Engine(Service):
             store, clock, self.rows, self._deciding, workflows, self._patiently, lambda live: self._wake(live), program
         )
         children = Children(node, store, clock, self.rows, Handing(graphs, secrets))
-        self._batches = Batches(clock, self.rows, children, self._patiently)
+        self._commits = Commits(store, clock, self.rows, children, self._patiently)
         self._performing = Performing(performer, may_act, self._settled)
         self._runs: dict[str, LiveRun] = {}
         self._accepting = asyncio.Semaphore(_ACCEPTED_AT_ONCE)
@@ -352,23 +351,13 @@ class Engine(Service):
     # -- committing ----------------------------------------------------------------------------------------------
 
     async def _commit(self, live: LiveRun, work: Decision, consumed: list[int]) -> None:
-        state, place = live.state, live.place
-        assert state is not None
-        assert place is not None
+        """Make a decision durable, and only then act on it."""
         if not work.events and not consumed and live.accept is None:
             return
-        batch, listeners = await self._batches.batch(live, work, consumed)
-        committed = await self._patiently(lambda: self._store.journal.commit(batch))
-        if committed is not Committed.APPLIED and await self._was_applied(batch):
-            committed = Committed.APPLIED
-        self._settle_acceptance(live, committed)
-        if committed is not Committed.APPLIED:
+        batch = await self._commits.commit(live, work, consumed)
+        if batch is None:
             self._give_up(live, errors.StaleEpoch(f"the run {live.run} belongs to another node"))
             return
-        live.seq += 1
-        live.subscribed = listeners
-        telemetry.emit("run.committed", run=live.run, namespace=place.namespace, id=place.id, events=work.events)
-        exchange.warn(place, work.events)
         self._act(live, work)
         for child in batch.children:
             self._begin(child)
@@ -379,18 +368,6 @@ class Engine(Service):
             live = LiveRun(run=child.run, epoch=1)
             self._runs[child.run] = live
             self._deliver(live, Start(), 0)
-
-    def _settle_acceptance(self, live: LiveRun, committed: Committed) -> None:
-        live.accept = None
-        live.accept_large = None
-        if live.accepted is not None and not live.accepted.done():
-            live.accepted.set_result(committed)
-        live.accepted = None
-
-    async def _was_applied(self, batch: Batch) -> bool:
-        """After a lost reply: say whether this very commit is in the store. Nobody else commits with this epoch."""
-        stored = await self._patiently(lambda: self._store.journal.load(batch.run))
-        return stored is not None and (stored.epoch, stored.seq) == (batch.epoch, batch.seq + 1)
 
     def _act(self, live: LiveRun, work: Decision) -> None:
         """Do what the durable decision asks for."""
