@@ -13,7 +13,6 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
 from typing import Final
-from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -23,7 +22,7 @@ from interlock.engine import state as states
 from interlock.engine.cause import Cause, Continue, Drain, Recover, Settled, Start, Tick
 from interlock.engine.children import Children
 from interlock.engine.commits import Commits
-from interlock.engine.conclusion import Conclusion
+from interlock.engine.conclusion import Conclusion, Conclusions
 from interlock.engine.deciding import Deciding
 from interlock.engine.handing import Handing
 from interlock.engine.inbox import Inbox
@@ -96,8 +95,7 @@ class Engine(Service):
         self._performing = Performing(performer, may_act, self._settled)
         self._runs: dict[str, LiveRun] = {}
         self._accepting = asyncio.Semaphore(_ACCEPTED_AT_ONCE)
-        self._conclusions: WeakValueDictionary[str, Conclusion] = WeakValueDictionary()
-        """Those that somebody waits for, or may."""
+        self._conclusions = Conclusions()
         self._timers = Timers(clock, self._due)
         self._parking = Parking(clock, self._runs, self._timers)
         self._stopping = False
@@ -176,46 +174,39 @@ class Engine(Service):
         Raises LeaseLost when this node stops, or is given up for dead, before the commit.
         """
         async with self._accepting:
-            if self._stopping or self._draining or self._performing.is_closed:
-                raise _stops(new.run)
-            live = self._begun(new, graph, input)
-            if conclusion is not None:
-                self._conclusions[new.run] = conclusion
-            self._deliver(live, Start(), 0)
-            assert live.accepted is not None
-            return await live.accepted
+            return await self._begun(new, graph, input, conclusion)
 
     async def accept_all(self, given: Sequence[tuple[NewRun, Payload, Conclusion]], graph: Graph) -> list[Committed]:
         """Accept runs of one definition, as `accept` does with each, but without a task for each."""
         found: list[Committed] = []
         for first in range(0, len(given), _ACCEPTED_AT_ONCE):
-            if self._stopping or self._draining or self._performing.is_closed:
-                raise _stops(given[first][0].run)
-            accepted = []
-            for new, input, conclusion in given[first : first + _ACCEPTED_AT_ONCE]:
-                live = self._begun(new, graph, input)
-                self._conclusions[new.run] = conclusion
-                self._deliver(live, Start(), 0)
-                assert live.accepted is not None
-                accepted.append(live.accepted)
+            part = given[first : first + _ACCEPTED_AT_ONCE]
+            accepted = [self._begun(new, graph, input, conclusion) for new, input, conclusion in part]
             await asyncio.wait(accepted)
             found += [each.result() for each in accepted]
         return found
 
-    def _begun(self, new: NewRun, graph: Graph, input: Payload) -> LiveRun:
-        """Give a run that is to be accepted with its first commit."""
+    def _begun(
+        self, new: NewRun, graph: Graph, input: Payload, conclusion: Conclusion | None
+    ) -> asyncio.Future[Committed]:
+        """Begin a run that is accepted with its first commit; gives what tells whether it was."""
+        if self._stopping or self._draining or self._performing.is_closed:
+            raise _stops(new.run)
         text, large = self.rows.input(input)
+        accepted: asyncio.Future[Committed] = asyncio.get_running_loop().create_future()
         live = self._runs[new.run] = LiveRun(
             run=new.run,
             epoch=1,
             state=states.new(new.run, new.namespace, new.id, input),
             graph=graph,
             place=Place(run=new.run, namespace=new.namespace, id=new.id, folder=new.folder),
-            accept=_with_input(new, text),
+            accept=msgspec.structs.replace(new, input=text),
             accept_large=large,
-            accepted=asyncio.get_running_loop().create_future(),
+            accepted=accepted,
         )
-        return live
+        self._conclusions.expect(new.run, conclusion)
+        self._deliver(live, Start(), 0)
+        return accepted
 
     async def adopt(self, claimed: Claimed) -> None:
         """Go on with a run that this node now owns."""
@@ -268,16 +259,7 @@ class Engine(Service):
     def busy(self) -> list[str]:
         """Give what is under way in this node, such as `run 0197… performs 2 effects`; nothing: all runs wait, or ended."""
         found = ["looks at its inbox"] if self._inbox.is_looking else []
-        for live in self._runs.values():
-            if live.driver is not None or live.mailbox:
-                found.append(f"the run {live.run} is being decided")
-            elif live.effects:
-                found.append(
-                    f"the run {live.run} performs {', '.join(task.get_name() for task in live.effects.values())}"
-                )
-            elif live.program is not None and not live.program.waits and not live.program.has_ended:
-                found.append(f"the function of the run {live.run} computes, or awaits what is no call")
-        return found
+        return found + [what for live in self._runs.values() if (what := live.busy()) is not None]
 
     @property
     def may_go_on(self) -> bool:
@@ -358,7 +340,10 @@ class Engine(Service):
         if batch is None:
             self._give_up(live, errors.StaleEpoch(f"the run {live.run} belongs to another node"))
             return
-        self._act(live, work)
+        self._performing.follow(live, work)
+        assert live.state is not None
+        if live.state.ended or live.drained:
+            self._finish(live)
         for child in batch.children:
             self._begin(child)
 
@@ -368,13 +353,6 @@ class Engine(Service):
             live = LiveRun(run=child.run, epoch=1)
             self._runs[child.run] = live
             self._deliver(live, Start(), 0)
-
-    def _act(self, live: LiveRun, work: Decision) -> None:
-        """Do what the durable decision asks for."""
-        self._performing.follow(live, work)
-        assert live.state is not None
-        if live.state.ended or live.drained:
-            self._finish(live)
 
     # -- runs out ------------------------------------------------------------------------------------------------
 
@@ -400,12 +378,11 @@ class Engine(Service):
 
     def _drop(self, live: LiveRun) -> list[asyncio.Task[None]]:
         """Forget a run and give the tasks that still work for it."""
-        conclusion = None
         if self._runs.get(live.run) is live:
             del self._runs[live.run]
             self._parking.forget(live.run)
             self._inbox.forget(live.run)
-            conclusion = self._conclusions.pop(live.run, None)
+            self._conclusions.tell(live.run, live.state if live.error is None else None)
         leave(live, "the run is over here")
         if live.accepted is not None and not live.accepted.done():
             live.accepted.set_exception(_stops(live.run))
@@ -415,17 +392,8 @@ class Engine(Service):
             tasks.append(live.driver)
         if live.gone is not None:
             live.gone.set()
-        if conclusion is not None:
-            if live.state is None or live.error is not None:
-                conclusion.tell(None, None)
-            else:
-                conclusion.tell(live.state.status, live.state.output)
         return tasks
 
 
 def _stops(run: str) -> errors.LeaseLost:
     return errors.LeaseLost(f"this node stops; whether the run {run} was accepted is told by `interlock list`")
-
-
-def _with_input(new: NewRun, text: bytes) -> NewRun:
-    return msgspec.structs.replace(new, input=text)
