@@ -45,7 +45,7 @@ class PostgresDatabase:
         """Group transactions begun, renewals and large values left out."""
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
         self._writes: set[asyncio.Task[Any]] = set()
-        self._committer = Committer(self._apply)
+        self._committer = Committer(self._applied, key=lambda batch: batch.run, size=commits.size)
         self._variants = [parameters.prepare(sql) for sql in commits.variants(statements.load("postgresql")["commit"])]
 
     # -- life ----------------------------------------------------------------------------------------------------
@@ -155,6 +155,14 @@ class PostgresDatabase:
         if tells:
             self._changed(tells)
         return result
+
+    async def _applied(self, batches: Sequence[Batch]) -> list[Committed]:
+        """Send one group; gives what became of each member."""
+        runs = await self._apply(batches)
+        return [
+            Committed.APPLIED if batch.run in runs else Committed.STALE if batch.accept is None else Committed.EXISTS
+            for batch in batches
+        ]
 
     async def _apply(self, batches: Sequence[Batch]) -> set[str]:
         """Send one group; gives the runs that it was applied to."""

@@ -27,9 +27,9 @@ from interlock.store.sql.postgresql.failures import translated
 from interlock.store.sql.postgresql.joined import JoinedConnection
 from interlock.store.sql.postgresql.pulse import PostgresPulse, PostgresRenewals
 from interlock.store.sql.postgresql.server import Connection, Server
+from interlock.store.sql.postgresql.tokens import PostgresTokens
 from interlock.store.sql.queue import SqlQueue
 from interlock.store.sql.store import costs
-from interlock.store.sql.tokens import SqlTokens
 from interlock.store.sql.transaction import Database
 from interlock.store.sql.upkeep import SqlUpkeep
 from interlock.store.sql.views import SqlViews
@@ -59,7 +59,7 @@ class PostgresStore:
         self.journal = SqlJournal(self.database)
         self.queue = SqlQueue(self.database)
         self.graphs = SqlGraphs(self.database)
-        self.tokens = SqlTokens(self.database)
+        self.tokens = PostgresTokens(self.database)
         self.deliveries = SqlDeliveries(self.database)
         self.nodes = SqlNodes(self.database)
         self.locks = SqlLocks(self.database)
@@ -94,6 +94,7 @@ class PostgresStore:
 
     async def close(self) -> None:
         await self._joined.close()
+        await self.tokens.close()
         await self.bell.stop()
         await self.database.close()
 
