@@ -7,7 +7,6 @@ async with Session.open(settings) as app:
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -17,7 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from interlock import errors
-from interlock.app import garbage, loading, stranded
+from interlock.app import following, garbage, loading, stranded
 from interlock.app.actor import actor
 from interlock.app.callers import Callers
 from interlock.app.definitions import Definitions
@@ -38,10 +37,9 @@ from interlock.flow.meaning import limits
 from interlock.flow.python import registry
 from interlock.flow.python.workflow import Workflow, is_program, program
 from interlock.model import callback as callbacks
-from interlock.model import event as events
 from interlock.model.event import Event
 from interlock.model.json import Json
-from interlock.model.states import ENDED_RUN, RunStatus
+from interlock.model.states import RunStatus
 from interlock.model.story import Rollback, Story
 from interlock.net.authentication import Authenticator
 from interlock.net.client import Client
@@ -51,11 +49,6 @@ from interlock.store.open import open_store
 from interlock.store.ports import Definition, NodeState, RunRow, Store
 
 _PAGE: Final = 500
-_LONGEST_ID: Final = 128
-_REMEMBERED: Final = 64  # documents whose check is not repeated when they are started again
-_DEFINED_SECONDS: Final = 3600.0  # then it is stored again: retention removes what nobody asked for in a day
-_SCHEDULE: Final = "/schedule"
-_FOLLOW_SECONDS: Final = 1.0  # the net under the bell
 
 
 class Session:
@@ -256,8 +249,6 @@ class Session:
 
         Raises Invalid for arguments that do not fit.
         """
-        _check_known(workflow)
-        _check_arguments(workflow, arguments)
         node = None if detach else self.node
         return await self._starter.start_program(
             node,
@@ -280,9 +271,6 @@ class Session:
         detach: bool = False,
     ) -> list[Started]:
         """Accept many runs of a Python workflow. Raises before anything is accepted for what does not fit."""
-        _check_known(workflow)
-        for each in arguments:
-            _check_arguments(workflow, each)
         node = None if detach else self.node
         return await self._starter.start_programs(node, workflow, arguments, ids, namespace=namespace)
 
@@ -291,19 +279,7 @@ class Session:
 
         Raises NotFound, Invalid for a file that cannot be read.
         """
-        if isinstance(definition, str) and "\n" in definition:
-            return definition, None
-        if isinstance(definition, Path) or definition.endswith((".yaml", ".yml", ".json")):
-            try:
-                return await asyncio.to_thread(Path(definition).read_text, "utf-8"), str(definition)
-            except (OSError, UnicodeDecodeError) as error:
-                raise errors.Invalid(f"cannot read the definition {definition}: {error}") from error
-        space, _, rest = definition.rpartition("/")
-        name, _, version = rest.partition(":")
-        found = await self.store.journal.published(space or namespace, name, version or None)
-        if found is None:
-            raise errors.NotFound(f"no workflow {definition} is published; `interlock publish FILE` publishes one")
-        return found.source, None
+        return await self._definitions.text(definition, namespace)
 
     async def program_of(self, digest: str) -> Workflow[Any, Any] | None:
         """Give the Python workflow that a definition is, if it is one and this process has it."""
@@ -338,37 +314,12 @@ class Session:
             after = rows[-1].seq
         return found
 
-    async def follow(
-        self, row: RunRow, after: int = 0, *, resuming: bool = False
-    ) -> AsyncIterator[tuple[int, list[Event]]]:
+    def follow(self, row: RunRow, after: int = 0, *, resuming: bool = False) -> AsyncIterator[tuple[int, list[Event]]]:
         """Give the commits of a run as they happen, with their seq, until it has ended or is suspended.
 
         `resuming`: it is suspended now, and a request to resume it is on its way.
         """
-        resting = ENDED_RUN | {RunStatus.SUSPENDED}
-        rung = asyncio.Event()
-        end = self.store.bell.listen(rung.set)
-        try:
-            while True:
-                rung.clear()
-                now = await self.find(row.namespace, row.id)  # before its history: what it says now is in there
-                rows = await self.store.journal.history(row.run, after, _PAGE)
-                for item in rows:
-                    after = item.seq
-                    news = await self.rows.events(row.run, [item], self.store.journal)
-                    resuming = resuming and not (
-                        item.seq > row.seq and any(isinstance(event, events.Resumed) for event in news)
-                    )
-                    yield item.seq, news
-                if rows:
-                    continue
-                if now.status in (ENDED_RUN if resuming else resting):
-                    return
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(_FOLLOW_SECONDS):
-                        await rung.wait()
-        finally:
-            end()
+        return following.follow(self.store, self.rows, self.find, row, after, resuming=resuming)
 
     # -- changing ------------------------------------------------------------------------------------------------
 
@@ -443,21 +394,3 @@ class Session:
 
 
 __all__ = ["Session", "Started"]
-
-
-def _check_known(workflow: Workflow[Any, Any]) -> None:
-    known = registry.workflow(workflow.namespace, workflow.name, workflow.version)
-    if known is not None and known.reference != workflow.reference and known.version == workflow.version:
-        raise errors.Conflict(
-            f"{known.reference} and {workflow.reference} are both the workflow {workflow.namespace}/{workflow.name}:"
-            f"{workflow.version}, so that nobody knows which of them executes its runs; give one another name or version"
-        )
-
-
-def _check_arguments(workflow: Workflow[Any, Any], arguments: Json) -> None:
-    if not isinstance(arguments, dict):
-        raise errors.Invalid(f"the input of {workflow.name} is the map of its arguments; it was given {arguments!r}")
-    try:
-        workflow.signature.call(arguments)
-    except TypeError as error:
-        raise errors.Invalid(str(error)) from error
