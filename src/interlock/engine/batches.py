@@ -33,7 +33,7 @@ class Batches:
         self._children = children
         self._patiently = patiently
 
-    async def batch(self, live: LiveRun, work: Decision, consumed: list[int]) -> tuple[Batch, set[int]]:
+    async def batch(self, live: LiveRun, work: Decision, consumed: list[int]) -> tuple[Batch, frozenset[int]]:
         """Give the commit of what was decided for a run, and the listeners that it has afterwards."""
         state, place = live.state, live.place
         assert state is not None
