@@ -125,6 +125,10 @@ def _listen(value: object) -> str:
     return text
 
 
+def _place(value: object) -> str:
+    return "" if value is None or value == "" else _text(value)
+
+
 def _url_or_none(value: object) -> str:
     if value in ("", None, "none"):
         return ""
@@ -384,6 +388,11 @@ class Server:
         "", _url_or_none,
         "The address under which others reach it, such as https://interlock.example: it is written into callback URLs."
         " Empty for the place where it listens.",
+    )  # fmt: skip
+    attempt_socket: str = _setting(
+        "", _place,
+        "The Unix socket on which programs in a pool of this machine report by their tokens, found in INTERLOCK_SOCKET; a"
+        " container can have it mounted. Empty for one in a folder of this user; none for no such socket.",
     )  # fmt: skip
     max_body_bytes: int = _setting(
         16 * 2**20, _bytes, low=2**10,
