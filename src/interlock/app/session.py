@@ -108,7 +108,10 @@ class Session:
     ) -> AsyncIterator[Session]:
         """Open the store that the settings name; close it, and the node if one was brought, at the end."""
         store = await open_store(
-            settings.store.url, connections=settings.store.connections, listen_url=settings.store.listen_url
+            settings.store.url,
+            connections=settings.store.connections,
+            listen_url=settings.store.listen_url,
+            secrets=settings.secrets,
         )
         app = cls(settings, store, clock or SystemClock(), probes, public_url, socket)
         try:

@@ -138,6 +138,14 @@ def _url_or_none(value: object) -> str:
     return text
 
 
+def _truth(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.lower() in ("true", "false"):
+        return value.lower() == "true"
+    raise ValueError("true or false")
+
+
 def _event_loop(value: object) -> str:
     text = _text(value)
     if text not in ("asyncio", "uvloop"):
@@ -372,6 +380,11 @@ class Secrets:
     key_command: tuple[str, ...] = _setting(
         (), _names,
         "A program with its arguments that prints the store key, where it is kept in a vault.",
+    )  # fmt: skip
+    encrypt_payloads: bool = _setting(
+        False, _truth,
+        "Whether the store encrypts what users wrote (inputs, outputs, errors, logs, events, memory) under the store key."
+        " It is for good: once one process has opened the store with it, every process encrypts, whatever its own says.",
     )  # fmt: skip
 
 
