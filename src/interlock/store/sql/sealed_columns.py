@@ -63,13 +63,14 @@ SEALED: Final[Mapping[str, Mapping[str, str]]] = {
     "token_end": {"outcome": "tokens.outcome", "reason": "tokens.reason"},
     "token_reopen": {"terms": "tokens.terms"},
     "token_revoke": {"reason": "tokens.reason"},
+    "tokens_end": {"outcome": "tokens.outcome", **_CAUSE},
     "tokens_close": {"reason": "tokens.reason"},
     "worker_beat": {"metrics": "leases.detail"},
     "worker_begin": {"metrics": "leases.detail"},
     "worker_event_add": {"detail": "worker_events.detail"},
     "worker_put": {"metadata": "workers.metadata"},
 }
-"""By statement, the parameters that are sealed, each with its column. `None` and nothing (b"") stay what they are."""
+"""By statement, the parameters that are sealed, each with its column; of an array, every element. `None` and nothing (b"") stay what they are."""
 
 SEALED_CELLS: Final = "cells_put"
 """The statement whose cells come as one JSON text, in `writes`, each with its value in the third place."""
@@ -145,6 +146,7 @@ OPENED: Final[Mapping[str, Mapping[int, str]]] = {
     "token_end": _TOKEN,
     "token_get": _TOKEN,
     "token_lock": _TOKEN,
+    "tokens_lock": _TOKEN,
     "tokens_of_run": _TOKEN,
     "undos_page": {2: "memos.body"},
     "worker_events_page": {4: "worker_events.detail"},

@@ -76,6 +76,8 @@ class Sealing:
                 return self.keys.seal(value, column)
             case str() if value:
                 return self.keys.seal_text(value, column)
+            case list():
+                return [self.sealed(each, column) for each in value]
             case _:
                 return value
 
