@@ -60,12 +60,14 @@ def executing(roles: Sequence[str]) -> Bring:
 class Serving:
     """One `interlock node`, or worker. `readiness` tells how it stands; `drain` and `hurry` end it."""
 
-    def __init__(self, settings: Settings, bring: Bring, *, public_url: str | None = None) -> None:
-        """`public_url`: where those who are given tokens find this server; None: as the settings say."""
+    def __init__(self, settings: Settings, bring: Bring, *, public_url: str | None = None, socket: str = "") -> None:
+        """`public_url`: where those who are given tokens find this server; None: as the settings say. `socket`: where
+        programs that run here find it."""
         self.readiness = Readiness(lambda reasons: telemetry.emit("node.readiness", reasons=reasons))
         self._shortages = Shortages(measures(settings.store.url), SystemClock(), self.readiness)
         self._settings = settings
         self._public_url = public_url
+        self._socket = socket
         self._bring = bring
         self._leaving = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -110,7 +112,7 @@ class Serving:
     async def _once(self) -> None:
         """Be a node until it is to leave, or has lost its lease."""
         async with (
-            Session.open(self._settings, public_url=self._public_url) as app,
+            Session.open(self._settings, public_url=self._public_url, socket=self._socket) as app,
             self._bring(app, self.readiness, self._shortages) as node,
         ):
             self.readiness.remove(STORE_AWAY)

@@ -55,9 +55,16 @@ class Session:
     """An open store and, once `bring_node` was called, a node of this process."""
 
     def __init__(
-        self, settings: Settings, store: Store, clock: Clock, probes: Probes = NONE, public_url: str | None = None
+        self,
+        settings: Settings,
+        store: Store,
+        clock: Clock,
+        probes: Probes = NONE,
+        public_url: str | None = None,
+        socket: str = "",
     ) -> None:
-        """`public_url`: where those who were given tokens find a server of this store; None: as the settings say."""
+        """`public_url`: where those who were given tokens find a server of this store; None: as the settings say.
+        `socket`: where programs of this machine find it."""
         self.settings = settings
         self._probes = probes
         self.store = store
@@ -70,6 +77,7 @@ class Session:
             clock,
             os.environ,
             public_url or settings.server.public_url or None,
+            socket,
         )
         self._client = Client(settings.http, settings.payload.max_bytes)
         self.fetcher = Fetcher(Authenticator(self._client, clock), self.secrets, limits.configured(settings.limits))
@@ -89,12 +97,16 @@ class Session:
         clock: Clock | None = None,
         probes: Probes = NONE,
         public_url: str | None = None,
+        socket: str = "",
     ) -> AsyncIterator[Session]:
         """Open the store that the settings name; close it, and the node if one was brought, at the end."""
         store = await open_store(
-            settings.store.url, connections=settings.store.connections, listen_url=settings.store.listen_url
+            settings.store.url,
+            connections=settings.store.connections,
+            listen_url=settings.store.listen_url,
+            secrets=settings.secrets,
         )
-        app = cls(settings, store, clock or SystemClock(), probes, public_url)
+        app = cls(settings, store, clock or SystemClock(), probes, public_url, socket)
         try:
             yield app
         finally:

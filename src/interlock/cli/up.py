@@ -18,8 +18,9 @@ from interlock.app.shortages import Shortages
 from interlock.cli import context
 from interlock.cli.node import hearing, log
 from interlock.cli.output import note, reserved
+from interlock.server import attempt_socket
 from interlock.server.access import is_loopback
-from interlock.server.application import bounded, build
+from interlock.server.application import bounded, build, build_attempts
 from interlock.server.gateway import Gateway
 from interlock.server.listening import HttpServer, Place
 from interlock.server.sessions import Sessions
@@ -38,10 +39,16 @@ async def up(modules: list[str], roles: str, listen: str | None, seconds: float 
     place = Place(settings.server.listen)
     async with AsyncExitStack() as stack:
         stack.callback(place.close)
-        upping = _Up(settings, chosen, place)
+        near = attempt_socket.place(settings.server.attempt_socket, settings.store.url, place.url)
+        if near is not None:
+            stack.callback(attempt_socket.leave, near)
+        upping = _Up(settings, chosen, place, near)
         stack.callback(telemetry.attach(log))
         await upping.server.start()
         stack.push_async_callback(upping.server.stop)
+        if upping.near is not None:
+            await upping.near.start()
+            stack.push_async_callback(upping.near.stop)
         telemetry.emit("server.listens", url=place.url)
         _greet(upping)
         with reserved(), hearing(upping.serving):
@@ -52,16 +59,23 @@ async def up(modules: list[str], roles: str, listen: str | None, seconds: float 
 class _Up:
     """The parts of one server: what listens, what executes, and the gateway between them."""
 
-    def __init__(self, settings: config.Settings, roles: tuple[str, ...], place: Place) -> None:
+    def __init__(self, settings: config.Settings, roles: tuple[str, ...], place: Place, near: Place | None) -> None:
+        """`near`: where programs of this machine report."""
         clock = SystemClock()
         host = "" if place.name.startswith(_UNIX) else place.name.rpartition(":")[0].strip("[]").lower()
         self.is_local: Final = not host or is_loopback(host)
         self.url: Final = settings.server.public_url or place.url
-        self.serving: Final = Serving(settings, self._bring, public_url=self.url if host else None)
+        self.serving: Final = Serving(
+            settings,
+            self._bring,
+            public_url=self.url if host else None,
+            socket="" if near is None else near.path,
+        )
         self.gateway: Final = Gateway(settings, self.serving.readiness, clock)
         self.sessions: Final = Sessions(clock, settings.server.session_seconds, secure=self.url.startswith("https://"))
         app = build(self.gateway, self.sessions, may_be_open=self.is_local, hosts=frozenset({host} - {""}))
         self.server: Final = HttpServer(bounded(app), self.gateway, place)
+        self.near: Final = None if near is None else HttpServer(bounded(build_attempts(app)), self.gateway, near)
         self._executing = executing(roles)
 
     @contextlib.asynccontextmanager

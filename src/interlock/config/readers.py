@@ -114,6 +114,10 @@ def listen(value: object) -> str:
     return address
 
 
+def place(value: object) -> str:
+    return "" if value is None or value == "" else text(value)
+
+
 def url_or_none(value: object) -> str:
     if value in ("", None, "none"):
         return ""
@@ -121,6 +125,14 @@ def url_or_none(value: object) -> str:
     if not _URL.fullmatch(url):
         raise ValueError("a URL such as https://interlock.example, without a query")
     return url
+
+
+def truth(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.lower() in ("true", "false"):
+        return value.lower() == "true"
+    raise ValueError("true or false")
 
 
 def event_loop(value: object) -> str:

@@ -214,6 +214,11 @@ class Secrets:
         (), readers.names,
         "A program with its arguments that prints the store key, where it is kept in a vault.",
     )  # fmt: skip
+    encrypt_payloads: bool = _setting(
+        False, readers.truth,
+        "Whether the store encrypts what users wrote (inputs, outputs, errors, logs, events, memory) under the store key."
+        " It is for good: once one process has opened the store with it, every process encrypts, whatever its own says.",
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,6 +234,11 @@ class Server:
         "", readers.url_or_none,
         "The address under which others reach it, such as https://interlock.example: it is written into callback URLs."
         " Empty for the place where it listens.",
+    )  # fmt: skip
+    attempt_socket: str = _setting(
+        "", readers.place,
+        "The Unix socket on which programs in a pool of this machine report by their tokens, found in INTERLOCK_SOCKET; a"
+        " container can have it mounted. Empty for one in a folder of this user; none for no such socket.",
     )  # fmt: skip
     max_body_bytes: int = _setting(
         16 * 2**20, readers.size, low=2**10,

@@ -75,7 +75,7 @@ class Commits:
         stored = await self._patiently(lambda: self._store.journal.load(batch.run))
         return stored is not None and (stored.epoch, stored.seq) == (batch.epoch, batch.seq + 1)
 
-    async def _batch(self, live: LiveRun, work: Decision, consumed: list[int]) -> tuple[Batch, set[int]]:
+    async def _batch(self, live: LiveRun, work: Decision, consumed: list[int]) -> tuple[Batch, frozenset[int]]:
         """Give the commit of what was decided for a run, and the listeners that it has afterwards."""
         state, place = live.state, live.place
         assert state is not None

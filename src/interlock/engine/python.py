@@ -171,7 +171,8 @@ class Program:
         self._held.clear()
         task = self._task
         if task is not None and not task.done():
-            self.loop.call_later(_UNWIND_SECONDS, task.cancel)
+            late = self.loop.call_later(_UNWIND_SECONDS, task.cancel)
+            task.add_done_callback(lambda _: late.cancel())  # which would keep all that the function has, until then
 
     async def gone(self) -> None:
         """Wait until the function has ended, for a while."""
@@ -221,7 +222,9 @@ class Program:
                 self._thread = Thread(self.id, lambda: self._workflow.function(*args, **kwargs), self._busy.set)
                 given = await self._thread.result
             output = Payload(self._workflow.signature.encode_result(given))
-        except Leaving:
+        except Leaving as leaving:
+            # Calls in tasks of their own keep it, and its frames keep them: a cycle for every run that is put away.
+            leaving.__traceback__ = None
             return
         except asyncio.CancelledError as error:
             if self.closed:

@@ -43,12 +43,15 @@ class Keeper:
         clock: Clock,
         environ: Mapping[str, str],
         public_url: str | None = None,
+        socket: str = "",
     ) -> None:
         """`public_url`: where those who were given tokens find a server of this store; None: nobody has said that there is
-        one, so that only those are sent there who will report later."""
+        one, so that only those are sent there who will report later. `socket`: where programs of this machine find one."""
         self._clock = clock
         self._public_url = public_url or callback.PUBLIC_URL
-        self.is_served: Final = public_url is not None
+        self._near_url = public_url or callback.BY_SOCKET
+        self._socket = socket
+        self.is_served: Final = public_url is not None or bool(socket)
         """Whether programs that run now can report over HTTP."""
         self._cache_seconds = settings.cache_seconds
         self._sources = Sources(settings, environ)
@@ -136,7 +139,7 @@ class Keeper:
         if not self.is_served:
             return None
         try:
-            return callback.callback(await self.attempt_token(given), self._public_url)
+            return callback.callback(await self.attempt_token(given), self._near_url, self._socket)
         except errors.Invalid:  # without a key there are no tokens, and programs that need none go on as ever
             return None
 

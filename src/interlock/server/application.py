@@ -36,6 +36,7 @@ ROUTERS: Final = (
     recorded.router,
     definitions.router,
     events.router,
+    tokens.holders,
     tokens.router,
     locks.router,
     memory.router,
@@ -44,6 +45,9 @@ ROUTERS: Final = (
     deliveries.router,
     health.router,
 )
+
+HOLDERS: Final = (tokens.holders,)
+"""Routes for which a token is right enough."""
 
 
 def build(gateway: Gateway, sessions: Sessions, *, may_be_open: bool, hosts: frozenset[str]) -> FastAPI:
@@ -69,6 +73,17 @@ def build(gateway: Gateway, sessions: Sessions, *, may_be_open: bool, hosts: fro
     signing.install(app)
     documented.install(app)
     return app
+
+
+def build_attempts(app: FastAPI) -> FastAPI:
+    """Give what programs of this machine reach on a Unix socket: the reports by token of `app`, and nothing else of it."""
+    attempts = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    for name in ("gateway", "access", "rates", "counted", "since"):
+        setattr(attempts.state, name, getattr(app.state, name))
+    for router in HOLDERS:
+        attempts.include_router(router)
+    problems.install(attempts)
+    return attempts
 
 
 def bounded(app: FastAPI) -> ASGIApp:

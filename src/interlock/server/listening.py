@@ -50,6 +50,11 @@ class Place:
         host, port = self.socket.getsockname()[:2]
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
+    @property
+    def path(self) -> str:
+        """Give the absolute path of a Unix socket; "" for an address."""
+        return os.path.abspath(self.name.removeprefix(_UNIX)) if self.name.startswith(_UNIX) else ""
+
     def close(self) -> None:
         """Give the place up; safe to call twice."""
         if not self._is_closed:

@@ -19,6 +19,8 @@ from interlock.server.gateway import Gateway
 from interlock.server.routes.asking import NamespaceQuery, RunPath, Server, run_of
 from interlock.wire import tokens as wire
 
+holders = APIRouter(tags=["tokens"])
+"""What who holds a token may ask: served to the programs of this machine on a Unix socket, too."""
 router = APIRouter(tags=["tokens"])
 
 _ONE: Final = "/api/v1/tokens/{token}"
@@ -37,7 +39,7 @@ def _tokens(server: Gateway) -> Tokens:
     return Tokens(session.store, session.secrets, session.clock, None, session.settings.logs.max_bytes)
 
 
-async def _holder(request: Request) -> str:
+async def holder(request: Request) -> str:
     """Give who reports by a token. A key is not needed; one that is sent has to be good, and is who did it."""
     address = request.client.host if request.client else "socket"
     request.app.state.rates.take(f"tokens of {address}")
@@ -50,28 +52,28 @@ async def _holder(request: Request) -> str:
 # -- by the token ----------------------------------------------------------------------------------------------------
 
 
-@router.get(_ONE, **documented(wire.TokenTold, problems=(404, 409, 410)))
+@holders.get(_ONE, **documented(wire.TokenTold, problems=(404, 409, 410)))
 async def show_token(request: Request, server: Server, token: TokenPath) -> Response:
     """Say how a token stands, and what is asked of its holder."""
-    await _holder(request)
+    await holder(request)
     return answer(_view(await _tokens(server).show(token)))
 
 
-@router.post(
+@holders.post(
     _ONE + "/complete",
     **documented(wire.Reported, takes=wire.Complete, example=_EXAMPLE, optional=True, problems=(404, 409, 410, 415)),
 )
 async def complete_token(request: Request, server: Server, token: TokenPath) -> Response:
     """Report the result; the run goes on with it. The same result again is as good; 409 says who was first."""
-    by = await _holder(request)
+    by = await holder(request)
     asked = await read(request, wire.Complete, default=wire.Complete())
     return answer(_reported(await _tokens(server).complete(token, asked.result, by=by)))
 
 
-@router.post(_ONE + "/fail", **documented(wire.Reported, takes=wire.Fail, problems=(404, 409, 410, 415)))
+@holders.post(_ONE + "/fail", **documented(wire.Reported, takes=wire.Fail, problems=(404, 409, 410, 415)))
 async def fail_token(request: Request, server: Server, token: TokenPath) -> Response:
     """Report that the work failed. `retryable`: the step may be tried again, if its author allows it."""
-    by = await _holder(request)
+    by = await holder(request)
     asked = await read(request, wire.Fail)
     reported = await _tokens(server).fail(
         token, asked.type, asked.message, retryable=asked.retryable, details=asked.details, by=by
@@ -79,29 +81,29 @@ async def fail_token(request: Request, server: Server, token: TokenPath) -> Resp
     return answer(_reported(reported))
 
 
-@router.post(
+@holders.post(
     _ONE + "/heartbeat",
     **documented(wire.Heard, takes=wire.Heartbeat, optional=True, problems=(404, 409, 410, 415)),
 )
 async def heartbeat_token(request: Request, server: Server, token: TokenPath) -> Response:
     """Say that the work goes on; the answer says whether it is still wanted."""
-    await _holder(request)
+    await holder(request)
     asked = await read(request, wire.Heartbeat, default=wire.Heartbeat())
     return answer(_heard(await _tokens(server).heartbeat(token, asked.details)))
 
 
-@router.post(_ONE + "/progress", **documented(wire.Heard, takes=wire.Progress, problems=(404, 409, 410, 415)))
+@holders.post(_ONE + "/progress", **documented(wire.Heard, takes=wire.Progress, problems=(404, 409, 410, 415)))
 async def progress_token(request: Request, server: Server, token: TokenPath) -> Response:
     """Say how far the work is; a sign of life too."""
-    await _holder(request)
+    await holder(request)
     asked = await read(request, wire.Progress)
     return answer(_heard(await _tokens(server).progress(token, asked.fraction, asked.message)))
 
 
-@router.post(_ONE + "/log", **documented(wire.Logged, takes=wire.Log, problems=(404, 409, 410, 415)))
+@holders.post(_ONE + "/log", **documented(wire.Logged, takes=wire.Log, problems=(404, 409, 410, 415)))
 async def log_token(request: Request, server: Server, token: TokenPath) -> Response:
     """Add to the log of an attempt: what a program in a pool prints elsewhere than on its standard output."""
-    await _holder(request)
+    await holder(request)
     asked = await read(request, wire.Log)
     await _tokens(server).log(token, asked.text)
     return answer(wire.Logged(characters=len(asked.text)))

@@ -11,6 +11,7 @@ from typing import Final
 from interlock.model.json import Json
 from interlock.store.ports import TRANSACTION_SECONDS
 from interlock.store.ports.news import ANYTHING
+from interlock.store.sql import sealing
 from interlock.store.sql.cells import SqlCells
 from interlock.store.sql.deliveries import SqlDeliveries
 from interlock.store.sql.graphs import SqlGraphs
@@ -29,6 +30,7 @@ from interlock.store.sql.postgresql.pulse import PostgresPulse, PostgresRenewals
 from interlock.store.sql.postgresql.server import Connection, Server
 from interlock.store.sql.postgresql.tokens import PostgresTokens
 from interlock.store.sql.queue import SqlQueue
+from interlock.store.sql.sealing import Keys
 from interlock.store.sql.store import costs
 from interlock.store.sql.transaction import Database
 from interlock.store.sql.upkeep import SqlUpkeep
@@ -83,12 +85,17 @@ class PostgresStore:
     def _inside(self, database: JoinedDatabase) -> JoinedStore:
         return JoinedStore(self.url, self.bell, database)
 
-    async def open(self, listen: Server | None) -> None:
+    async def open(self, listen: Server | None, keys: Keys) -> None:
         """Bring the schema up to date and start. `listen`: where notifications can be heard, None for nowhere."""
         async with self._apart() as connection:
             await schema.migrate(connection)
             await partitions.make(connection, time.time())
         await self.database.open()
+        try:
+            self.database.sealing = await sealing.find(self.database, keys, self.server.place)
+        except BaseException:
+            await self.database.close()
+            raise
         self.bell.connect(listen)
         await self.bell.start()
 
@@ -144,10 +151,12 @@ class PostgresStore:
         }
 
 
-async def open_store(url: str, *, connections: int = CONNECTIONS, listen_url: str | None = None) -> PostgresStore:
+async def open_store(
+    url: str, *, connections: int = CONNECTIONS, listen_url: str | None = None, keys: Keys | None = None
+) -> PostgresStore:
     """Open the store at a URL. `listen_url`: a direct connection for notifications, where `url` names a pooler.
 
-    Raises StoreUnavailable, StoreCorrupt, StoreFull, Invalid.
+    Raises StoreUnavailable, StoreCorrupt, StoreFull, Invalid, Environment without the key of a sealed store, Conflict.
     """
     found = await server.find(url)
     if listen_url is not None:
@@ -156,5 +165,5 @@ async def open_store(url: str, *, connections: int = CONNECTIONS, listen_url: st
     else:
         listen = None if found.pooled else found
     store = PostgresStore(found, connections)
-    await store.open(listen)
+    await store.open(listen, keys or Keys(url))
     return store
