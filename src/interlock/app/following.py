@@ -1,4 +1,4 @@
-"""The commits of a run as they happen."""
+"""What happened in a run: all of it, or its commits as they happen."""
 
 from __future__ import annotations
 
@@ -15,6 +15,15 @@ from interlock.store.ports import RunRow, Store
 
 _PAGE: Final = 500
 _FOLLOW_SECONDS: Final = 1.0  # the net under the bell
+
+
+async def history(store: Store, rows: Rows, run: str, after: int = 0) -> list[Event]:
+    """Give the events of a run, from the commit `after` on."""
+    found: list[Event] = []
+    while page := await store.journal.history(run, after, _PAGE):
+        found += await rows.events(run, page, store.journal)
+        after = page[-1].seq
+    return found
 
 
 async def follow(

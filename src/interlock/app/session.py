@@ -22,7 +22,7 @@ from interlock.app.callers import Callers
 from interlock.app.definitions import Definitions
 from interlock.app.forking import Forker
 from interlock.app.graphs import Graphs
-from interlock.app.node import DISPATCHER, ROLES, Node
+from interlock.app.node import DISPATCHER, ENGINE, ROLES, Node
 from interlock.app.probes import NONE, Probes
 from interlock.app.readiness import Readiness
 from interlock.app.resources import Fetcher
@@ -35,7 +35,7 @@ from interlock.engine import recovery
 from interlock.engine.rows import Rows
 from interlock.flow.meaning import limits
 from interlock.flow.python import registry
-from interlock.flow.python.workflow import Workflow, is_program, program
+from interlock.flow.python.workflow import Workflow, is_program
 from interlock.model import callback as callbacks
 from interlock.model.event import Event
 from interlock.model.json import Json
@@ -169,10 +169,10 @@ class Session:
         """Give the runs that nobody has executed for a minute, newest first, and why."""
         return await stranded.find(self.store, self.clock, limit)
 
-    async def servers(self) -> list[NodeState]:
-        """Give the nodes that execute runs of others now."""
+    async def servers(self, role: str = ENGINE) -> list[NodeState]:
+        """Give the nodes that execute runs of others now, or what has another `role` in them."""
         await self.sweep()
-        return await stranded.servers(self.store, self.clock)
+        return await stranded.servers(self.store, self.clock, role)
 
     async def has_engine(self) -> bool:
         """Say whether a live node executes runs of others."""
@@ -180,8 +180,7 @@ class Session:
 
     async def has_dispatcher(self) -> bool:
         """Say whether a live node performs the commands and scripts of others' runs."""
-        await self.sweep()
-        return bool(await stranded.servers(self.store, self.clock, DISPATCHER))
+        return bool(await self.servers(DISPATCHER))
 
     async def is_served(self, row: RunRow) -> bool:
         """Say whether another process executes a run, or can be expected to begin with it."""
@@ -218,7 +217,7 @@ class Session:
         `model.callback`; with the run that is there it is told too. Raises InvalidDefinition, Conflict, Invalid.
         """
         if is_program(text):  # a Python workflow that was published: its text is the program's
-            workflow = self._loaded(text, folder)
+            workflow = loading.published(text, folder)
             return await self.start_program(
                 workflow, input, id=id, namespace=namespace, folder=folder, detach=detach, callback=callback
             )
@@ -232,12 +231,6 @@ class Session:
             folder=folder,
             callback=callbacks.parse(callback),
         )
-
-    def _loaded(self, source: str, folder: Path | None) -> Workflow[Any, Any]:
-        """Give the function of a published Python workflow, imported if need be. Raises Invalid."""
-        known = program(source)
-        found = registry.workflow(known.namespace, known.name, known.version)
-        return found or loading.workflow(known.function, (folder or Path.cwd()).absolute())
 
     async def publish_program(self, workflow: Workflow[Any, Any]) -> Definition:
         """Publish a Python workflow, so that others start it by its name. Idempotent."""
@@ -320,11 +313,7 @@ class Session:
 
     async def history(self, run: str, after: int = 0) -> list[Event]:
         """Give the events of a run, from the commit `after` on."""
-        found: list[Event] = []
-        while rows := await self.store.journal.history(run, after, _PAGE):
-            found += await self.rows.events(run, rows, self.store.journal)
-            after = rows[-1].seq
-        return found
+        return await following.history(self.store, self.rows, run, after)
 
     def follow(self, row: RunRow, after: int = 0, *, resuming: bool = False) -> AsyncIterator[tuple[int, list[Event]]]:
         """Give the commits of a run as they happen, with their seq, until it has ended or is suspended.
