@@ -38,6 +38,8 @@ NEEDS: Final[dict[tuple[str, str], Right | None]] = {
     ("GET", "/api/v1/stranded"): Right.READ,
     ("GET", "/api/v1/runs/{run}/logs"): Right.READ,
     ("GET", "/api/v1/runs/{run}/logs/stream"): Right.READ,
+    ("GET", "/api/v1/runs/{run}/artifacts"): Right.READ,
+    ("GET", "/api/v1/runs/{run}/artifacts/{name}"): Right.READ,
     ("GET", "/api/v1/runs/{run}/tasks"): Right.READ,
     ("GET", "/api/v1/runs/{run}/tokens"): Right.READ,
     ("POST", "/api/v1/runs/{run}/tokens/complete"): Right.OPERATE,
