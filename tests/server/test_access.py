@@ -54,6 +54,7 @@ NEEDS: Final[dict[tuple[str, str], Right | None]] = {
     ("GET", "/api/v1/deliveries/{delivery}"): Right.READ,
     ("POST", "/api/v1/deliveries/{delivery}/retry"): Right.OPERATE,
     ("POST", "/api/v1/definitions"): Right.PUBLISH,
+    ("GET", "/api/v1/definitions"): Right.READ,
     ("POST", "/api/v1/definitions/validate"): Right.READ,
     ("GET", "/api/v1/definitions/{namespace}/{name}"): Right.READ,
     ("GET", "/api/v1/definitions/{namespace}/{name}/{version}"): Right.READ,

@@ -41,6 +41,7 @@ _SAID: Final = {
     404: "There is no such thing.",
     409: "The present state forbids it.",
     410: "It is over.",
+    412: "What was to be there, by If-Match or If-None-Match, is not.",
     413: "The body is too large.",
     415: "The body is of another type.",
     421: "The server has another name.",

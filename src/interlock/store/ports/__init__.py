@@ -73,7 +73,7 @@ from interlock.store.ports.queue import Able, AttemptRow, ClaimedTask, LogLine, 
 from interlock.store.ports.store import TRANSACTION_SECONDS, Bell, Joined, Store
 from interlock.store.ports.tokens import Beat, Completion, NewToken, RevokedToken, TokenRow, Tokens, TokenState
 from interlock.store.ports.upkeep import EndedRun, Upkeep
-from interlock.store.ports.views import AuditRow, EventRow, RunRow, Views
+from interlock.store.ports.views import AuditRow, EventRow, PublishedRow, RunRow, Views
 from interlock.store.ports.workers import (
     Choice,
     Heard,
@@ -155,6 +155,7 @@ __all__ = [
     "Nodes",
     "Orphan",
     "Post",
+    "PublishedRow",
     "Pulse",
     "Queue",
     "ReceivedFile",
