@@ -35,7 +35,7 @@ async def prune(older_than: str | None, workflow: str | None, statuses: list[str
     async with context.existing() as app:
         if dry_run:
             return await _shown(app, rules, wanted)
-        removed = await retention.prune(app.store, rules, app.clock, wanted)
+        removed = await retention.prune(app.store, rules, app.clock, wanted, app.artifacts)
         if removed:
             what = f"{glyphs.counted(removed, 'run')}: older than {older_than or 'the settings say'}"
             await app.store.upkeep.record(actor(), "prune", what, app.clock.now())

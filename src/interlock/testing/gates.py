@@ -18,6 +18,7 @@ from typing import Any, Final, TypeVar, cast
 from interlock import errors
 from interlock.store.ports import (
     TRANSACTION_SECONDS,
+    Artifacts,
     Bell,
     Cells,
     Deliveries,
@@ -114,6 +115,7 @@ class GatedStore:
         self.graphs: Final = cast("TaskGraphs", _Port("graphs", store.graphs, gate))
         self.cells: Final = cast("Cells", _Port("cells", store.cells, gate))
         self.keys: Final = cast("Keys", _Port("keys", store.keys, gate))
+        self.artifacts: Final = cast("Artifacts", _Port("artifacts", store.artifacts, gate))
         self.locks: Final = cast("Locks", _Port("locks", store.locks, gate))
         self.nodes: Final = cast("Nodes", _Port("nodes", store.nodes, gate))
         self.tokens: Final = cast("Tokens", _Port("tokens", store.tokens, gate))

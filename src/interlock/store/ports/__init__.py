@@ -10,6 +10,7 @@
     Workers   the registry of who takes tasks, and the slots that they hold
     Keys      what programs sign in with; made and revoked with a record of who did it
     Bell      wake-ups only; may be lost or doubled
+    Artifacts what files attempts kept; the files themselves are behind Files
     Upkeep    what keeps a store small and safe: removal of what is old, copies, restoring
     Views     read-only, may be stale
 
@@ -20,6 +21,7 @@ StoreUnavailable; nothing of it was applied, or (a lost reply) repeating it chan
 
 from __future__ import annotations
 
+from interlock.store.ports.artifacts import ArtifactRow, Artifacts, Files, KeptArtifact, ReceivedFile
 from interlock.store.ports.cells import CellChange, CellRow, Cells, CellWrite, Changes, WriteResult, Written
 from interlock.store.ports.deliveries import (
     AddedDelivery,
@@ -71,7 +73,7 @@ from interlock.store.ports.queue import Able, AttemptRow, ClaimedTask, LogLine, 
 from interlock.store.ports.store import TRANSACTION_SECONDS, Bell, Joined, Store
 from interlock.store.ports.tokens import Beat, Completion, NewToken, RevokedToken, TokenRow, Tokens, TokenState
 from interlock.store.ports.upkeep import EndedRun, Upkeep
-from interlock.store.ports.views import AuditRow, EventRow, RunRow, Views
+from interlock.store.ports.views import AuditRow, EventRow, PublishedRow, RunRow, Views
 from interlock.store.ports.workers import (
     Choice,
     Heard,
@@ -92,6 +94,8 @@ __all__ = [
     "TRANSACTION_SECONDS",
     "Able",
     "AddedDelivery",
+    "ArtifactRow",
+    "Artifacts",
     "AttemptRow",
     "Attribute",
     "AuditRow",
@@ -117,12 +121,14 @@ __all__ = [
     "Ended",
     "EndedRun",
     "EventRow",
+    "Files",
     "GraphTask",
     "Heard",
     "HistoryRow",
     "InboxRow",
     "Joined",
     "Journal",
+    "KeptArtifact",
     "KeyRow",
     "Keys",
     "Lesson",
@@ -149,8 +155,10 @@ __all__ = [
     "Nodes",
     "Orphan",
     "Post",
+    "PublishedRow",
     "Pulse",
     "Queue",
+    "ReceivedFile",
     "Recovered",
     "Registered",
     "Released",

@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, Protocol
 
 from interlock.model.json import Json
+from interlock.store.ports.artifacts import Artifacts
 from interlock.store.ports.cells import Cells
 from interlock.store.ports.deliveries import Deliveries
 from interlock.store.ports.graphs import TaskGraphs
@@ -93,6 +94,9 @@ class Store(Protocol):
 
     @property
     def keys(self) -> Keys: ...
+
+    @property
+    def artifacts(self) -> Artifacts: ...
 
     @property
     def upkeep(self) -> Upkeep: ...

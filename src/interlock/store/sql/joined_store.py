@@ -7,6 +7,7 @@ from typing import NoReturn
 from interlock import errors
 from interlock.model.json import Json
 from interlock.store.ports import Bell
+from interlock.store.sql.artifacts import SqlArtifacts
 from interlock.store.sql.cells import SqlCells
 from interlock.store.sql.deliveries import SqlDeliveries
 from interlock.store.sql.graphs import SqlGraphs
@@ -38,6 +39,7 @@ class JoinedStore:
         self.cells = SqlCells(database)
         self.workers = SqlWorkers(database)
         self.keys = SqlKeys(database)
+        self.artifacts = SqlArtifacts(database)
         self.views = SqlViews(database)
         self.upkeep = SqlUpkeep(database)
 

@@ -9,6 +9,7 @@ from typing import Final
 from interlock.model.json import Json
 from interlock.store.ports import TRANSACTION_SECONDS, Renewed
 from interlock.store.sql import locks, nodes, sealing
+from interlock.store.sql.artifacts import SqlArtifacts
 from interlock.store.sql.bell import LocalBell
 from interlock.store.sql.cells import SqlCells
 from interlock.store.sql.deliveries import SqlDeliveries
@@ -81,6 +82,7 @@ class SqliteStore:
         self.cells = SqlCells(self.database)
         self.workers = SqlWorkers(self.database)
         self.keys = SqlKeys(self.database)
+        self.artifacts = SqlArtifacts(self.database)
         self.views = SqlViews(self.database)
         self.upkeep = SqlUpkeep(self.database)
 

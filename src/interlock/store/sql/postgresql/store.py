@@ -12,6 +12,7 @@ from interlock.model.json import Json
 from interlock.store.ports import TRANSACTION_SECONDS
 from interlock.store.ports.news import ANYTHING
 from interlock.store.sql import sealing
+from interlock.store.sql.artifacts import SqlArtifacts
 from interlock.store.sql.cells import SqlCells
 from interlock.store.sql.deliveries import SqlDeliveries
 from interlock.store.sql.graphs import SqlGraphs
@@ -68,6 +69,7 @@ class PostgresStore:
         self.cells = SqlCells(self.database)
         self.workers = SqlWorkers(self.database)
         self.keys = SqlKeys(self.database)
+        self.artifacts = SqlArtifacts(self.database)
         self.views = SqlViews(self.database)
         self.upkeep = PostgresUpkeep(self.database, self._drop_weeks)
         self._joined = Transactions(found.place, lambda: self.bell.changed(ANYTHING))
