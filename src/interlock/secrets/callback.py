@@ -12,6 +12,8 @@ import msgspec
 PUBLIC_URL: Final = "http://127.0.0.1:7070"
 """Where a server of this store is reached unless the settings say otherwise."""
 PATH: Final = "/api/v1/tokens/"
+SEALED: Final = "callback"
+"""What the address of a caller is sealed for, besides its namespace and its run."""
 
 
 class Callback(msgspec.Struct, frozen=True):

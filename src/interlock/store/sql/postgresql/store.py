@@ -29,6 +29,7 @@ from interlock.store.sql.postgresql.joined import JoinedConnection
 from interlock.store.sql.postgresql.pulse import PostgresPulse, PostgresRenewals
 from interlock.store.sql.postgresql.server import Connection, Server
 from interlock.store.sql.queue import SqlQueue
+from interlock.store.sql.reseal import SqlSealed
 from interlock.store.sql.sealing import Keys
 from interlock.store.sql.store import costs
 from interlock.store.sql.tokens import SqlTokens
@@ -70,6 +71,7 @@ class PostgresStore:
         self.keys = SqlKeys(self.database)
         self.views = SqlViews(self.database)
         self.upkeep = PostgresUpkeep(self.database, self._drop_weeks)
+        self.sealed = SqlSealed(self.database)
         self._joined = Transactions(found.place, lambda: self.bell.changed(ANYTHING))
         self._seats = asyncio.Semaphore(max(1, connections // 2))
 
