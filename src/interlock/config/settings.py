@@ -280,12 +280,12 @@ class Artifacts:
     """Files that attempts keep."""
 
     folder: str = _setting(
-        "", _place,
+        "", readers.place,
         "The folder where they are. Empty for `FILE.artifacts` beside a SQLite store; every other store needs one, which all"
         " its servers and nodes share.",
     )  # fmt: skip
     max_size_bytes: int = _setting(
-        64 * 2**20, _bytes, low=1,
+        64 * 2**20, readers.size, low=1,
         meaning="The largest artifact; more is refused with 413 while it comes. It goes to the disk as it comes, so that"
         " `server.max_body` does not count for it.",
     )  # fmt: skip
