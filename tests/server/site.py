@@ -78,11 +78,18 @@ class Site:
 
 @asynccontextmanager
 async def opened(
-    folder: Path, *, url: str | None = None, server: config.Server | None = None, may_be_open: bool = True
+    folder: Path,
+    *,
+    url: str | None = None,
+    server: config.Server | None = None,
+    artifacts: config.Artifacts | None = None,
+    may_be_open: bool = True,
 ) -> AsyncIterator[Site]:
     """Give a site on a store of its own, or on `url`."""
     settings = config.Settings(
-        store=config.Store(url=url or f"sqlite:///{folder}/site.db"), server=server or config.Server()
+        store=config.Store(url=url or f"sqlite:///{folder}/site.db"),
+        server=server or config.Server(),
+        artifacts=artifacts or config.Artifacts(),
     )
     place = Place("127.0.0.1:0")
     async with Session.open(settings, public_url=place.url) as session:

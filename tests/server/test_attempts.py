@@ -25,8 +25,10 @@ do:
             post heartbeat '{"details": {"pid": 7}}'
             post log '{"text": "said elsewhere"}'
             while ! test -e "$FOLDER/go"; do sleep 0.05; done
+            trap 'touch "$FOLDER/ended"' TERM
             post complete '{"result": {"pr": 812}}'
-            sleep 60
+            sleep 60 &
+            wait
           environment: {FOLDER: FOLDER_HERE}
   - after: {set: {got: "${ .pr }"}}
 """
@@ -57,6 +59,9 @@ async def test_program_reports_and_ends_its_step_at_once(site: Site, attempt: At
         (tmp_path / "go").touch()
         async with site.client() as client:
             assert await client.result("r1", timeout=30) == {"got": 812}
+        async with asyncio.timeout(10):  # the program is ended with its attempt
+            while not (tmp_path / "ended").exists():
+                await asyncio.sleep(0.02)
         late = await http.post(f"/api/v1/tokens/{token}/complete", json={"result": 1})
         assert late.status_code == 409
         assert late.json()["type"] == "/problems/token-superseded"

@@ -315,3 +315,25 @@ async def test_figures_and_counts_are_told(store: Store) -> None:
 
 def test_new_run_has_the_fields_of_the_contract() -> None:
     assert new_run().owner == "n1"
+
+
+async def test_published_definitions_are_listed_in_pages(store: Store) -> None:
+    for namespace, name, version in (
+        ("b", "w", "1.0.0"),
+        ("a", "w", "1.10.0"),
+        ("a", "w", "1.2.0"),
+        ("a", "v", "1.0.0"),
+    ):
+        digest = f"{namespace}{name}{version}"
+        row = msgspec.structs.replace(definition(digest, version), namespace=namespace, name=name)
+        await store.journal.publish(row, "somebody", 5.0)
+    first = await store.views.definitions(None, None, None, None, 3)
+    assert [(each.namespace, each.name, each.version) for each in first] == [
+        ("a", "v", "1.0.0"), ("a", "w", "1.10.0"), ("a", "w", "1.2.0"),
+    ]  # fmt: skip
+    assert (first[0].digest, first[0].published_at) == ("av1.0.0", 5.0)
+    rest = await store.views.definitions(None, None, None, ("a", "w", "1.2.0"), 3)
+    assert [each.namespace for each in rest] == ["b"]
+    assert [each.namespace for each in await store.views.definitions("b", None, None, None, 9)] == ["b"]
+    assert len(await store.views.definitions(None, "w", "1.0.0", None, 9)) == 1
+    assert await store.views.definitions("c", None, None, None, 9) == []

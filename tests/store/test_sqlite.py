@@ -76,7 +76,7 @@ HOT = {
     "pool_occupancy": "leases_held",
     "log_page": "logs_of_run",
     "log_size": "logs_of_run",
-    "tasks_cancelled": "leases_held",
+    "tasks_leased": "leases_held",
     "run_unowned": "runs_free",
     "runs_unattended": "runs_free",
     "runs_undispatched": "tasks_ready",

@@ -16,7 +16,7 @@ from interlock import errors, sync
 from interlock.app.deliveries import Deliveries
 from interlock.app.run import Run
 from interlock.app.tokens import Tokens
-from interlock.client import groups
+from interlock.client import fleet, groups, records
 from interlock.coord.balancer import LoadBalancer
 from interlock.coord.heartbeats import HeartbeatMonitor
 from interlock.coord.lock import Lock
@@ -24,7 +24,7 @@ from interlock.coord.locks import LockManager
 from interlock.coord.memory import MemorySyncManager
 from interlock.coord.watch import Watch
 from interlock.coord.workers import WorkerRegistry
-from interlock.sync import client
+from interlock.sync import remote
 
 TWINS: list[tuple[type, type, dict[str, str | None]]] = [
     (interlock.Interlock, sync.Interlock, {"session": None, "open": None}),
@@ -32,9 +32,14 @@ TWINS: list[tuple[type, type, dict[str, str | None]]] = [
     (Tokens, sync.Tokens, {}),
     (Deliveries, sync.Deliveries, {}),
     (interlock.Client, sync.Client, {"url": None, "namespace": None}),
-    (groups.RemoteTokens, client.RemoteTokens, {}),
-    (groups.RemoteLocks, client.RemoteLocks, {}),
-    (groups.RemoteMemory, client.RemoteMemory, {}),
+    (groups.RemoteTokens, remote.RemoteTokens, {}),
+    (groups.RemoteLocks, remote.RemoteLocks, {}),
+    (groups.RemoteMemory, remote.RemoteMemory, {}),
+    (records.RemoteArtifacts, remote.RemoteArtifacts, {}),
+    (records.RemoteDefinitions, remote.RemoteDefinitions, {}),
+    (records.RemoteDeliveries, remote.RemoteDeliveries, {}),
+    (records.RemoteKeys, remote.RemoteKeys, {}),
+    (fleet.RemoteFleet, remote.RemoteFleet, {}),
     (interlock.Coordination, sync.Coordination, {"store": None}),
     (LockManager, sync.LockManager, {"start": None, "stop": None}),
     (Lock, sync.Lock, {"released": None, "lost": None, "expired": None}),

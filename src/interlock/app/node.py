@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 from typing import Final
 
 from interlock import errors
+from interlock.app.artifacts import artifacts
 from interlock.app.delivering import Delivering
 from interlock.app.graphs import Graphs
 from interlock.app.heap import Trim
@@ -179,7 +180,7 @@ class Node(Service):
         self._delivering = Delivering(
             node, settings, store, clock, secrets, lambda: self._membership.is_certain, own=pinned
         )
-        self._housekeeping = Housekeeping(store, clock, settings.retention)
+        self._housekeeping = Housekeeping(store, clock, settings.retention, artifacts(settings, store))
         self._expiry = Expiry(store, clock)
         self._stack = AsyncExitStack()
         self._started = False

@@ -13,6 +13,7 @@ from typing import Final
 
 from interlock import errors, telemetry
 from interlock.config import Retention
+from interlock.handshake.artifacts import Artifacts
 from interlock.model import duration
 from interlock.service import Clock, Loop
 from interlock.store.ports import EndedRun, Store
@@ -88,8 +89,11 @@ async def due(store: Store, rules: Rules, now: float, wanted: Wanted | None = No
         ]
 
 
-async def prune(store: Store, rules: Rules, clock: Clock, wanted: Wanted | None = None) -> int:
-    """Remove the runs that have been kept long enough; gives how many. What was left of others before goes too."""
+async def prune(
+    store: Store, rules: Rules, clock: Clock, wanted: Wanted | None = None, artifacts: Artifacts | None = None
+) -> int:
+    """Remove the runs that have been kept long enough, with their `artifacts`; gives how many. What was left of others before
+    goes too."""
     now, removed = clock.now(), 0
     if wanted is None and rules.longest is not None:
         removed += await store.upkeep.drop(now - rules.longest)
@@ -97,6 +101,8 @@ async def prune(store: Store, rules: Rules, clock: Clock, wanted: Wanted | None 
         removed += await store.upkeep.remove([run.run for run in page], now)
         await _clear(store)
     await _clear(store)
+    if artifacts is not None:
+        await artifacts.tidy(now)
     definitions = await store.upkeep.unused_definitions(now - _DEFINITION_SECONDS)
     if removed or definitions:
         await store.upkeep.compact()
@@ -120,19 +126,20 @@ async def ratio(store: Store, rules: Rules, now: float) -> float | None:
 class Housekeeping(Loop):
     """Applies the rules of retention every hour."""
 
-    def __init__(self, store: Store, clock: Clock, settings: Retention) -> None:
+    def __init__(self, store: Store, clock: Clock, settings: Retention, artifacts: Artifacts | None = None) -> None:
         super().__init__("housekeeping", _RETRY_SECONDS)
         self._store = store
         self._clock = clock
         self._rules = Rules.of(settings)
+        self._artifacts = artifacts
         self._next = clock.monotonic()
 
     async def round(self) -> bool:
         if self._clock.monotonic() < self._next:
             return False
         try:
-            await prune(self._store, self._rules, self._clock)
-        except errors.StoreUnavailable as error:  # made again in a minute
+            await prune(self._store, self._rules, self._clock, artifacts=self._artifacts)
+        except errors.Environment as error:  # made again in a minute
             telemetry.emit("retention.failed", error=error)
             return False
         self._next = self._clock.monotonic() + _ROUND_SECONDS

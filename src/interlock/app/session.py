@@ -18,6 +18,7 @@ import msgspec
 from interlock import errors
 from interlock.app import following, garbage, loading, stranded
 from interlock.app.actor import actor
+from interlock.app.artifacts import artifacts
 from interlock.app.callers import Callers
 from interlock.app.definitions import Definitions
 from interlock.app.forking import Forker
@@ -81,6 +82,7 @@ class Session:
         )
         self._client = Client(settings.http, settings.payload.max_bytes)
         self.fetcher = Fetcher(Authenticator(self._client, clock), self.secrets, limits.configured(settings.limits))
+        self.artifacts = artifacts(settings, store)
         self._definitions = Definitions(settings, store, clock, self.graphs, self.fetcher)
         callers = Callers(self.secrets, clock, settings.deliveries.deadline_seconds)
         self._starter = Starter(store, clock, self.rows, self._definitions, callers)

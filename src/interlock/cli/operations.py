@@ -25,6 +25,7 @@ def register(app: typer.Typer) -> None:
     app.command()(prune)
     app.command()(backup)
     app.command()(restore)
+    app.command()(reseal)
 
 
 AppOption: TypeAlias = Annotated[
@@ -219,3 +220,10 @@ def restore(
     from interlock.cli import upkeep  # noqa: PLC0415 (start-up: help must not wait for the engine)
 
     return perform(upkeep.restore(file, raise_fences=raise_fences, force=force))
+
+
+def reseal() -> int:
+    """Encrypt everything stored under the newest store key; after a rotation, or once encryption is on."""
+    from interlock.cli import upkeep  # noqa: PLC0415 (start-up: help must not wait for the engine)
+
+    return perform(upkeep.reseal())

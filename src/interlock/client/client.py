@@ -17,10 +17,14 @@ from urllib.parse import quote
 from interlock import errors
 from interlock.client import stream
 from interlock.client.connection import Connection
+from interlock.client.fleet import RemoteFleet
 from interlock.client.groups import RemoteLocks, RemoteMemory, RemoteTokens
+from interlock.client.records import RemoteArtifacts, RemoteDefinitions, RemoteDeliveries, RemoteKeys
 from interlock.model.fault import Fault
 from interlock.model.json import Json
-from interlock.wire import definitions, events, runs, service
+from interlock.wire import definitions as defined
+from interlock.wire import events as happening
+from interlock.wire import recorded, runs, service
 
 SERVER_VARIABLE: Final = "INTERLOCK_SERVER"
 KEY_VARIABLE: Final = "INTERLOCK_API_KEY"
@@ -51,9 +55,14 @@ class Client:
         self.url: Final = url or os.environ.get(SERVER_VARIABLE) or _DEFAULT_URL
         self.namespace: Final = namespace
         self._connection = Connection(self.url, key or os.environ.get(KEY_VARIABLE) or None, timeout)
-        self._tokens = RemoteTokens(self._connection)
+        self._tokens = RemoteTokens(self._connection, namespace)
         self._locks = RemoteLocks(self._connection, namespace)
         self._memory = RemoteMemory(self._connection, namespace)
+        self._artifacts = RemoteArtifacts(self._connection, namespace)
+        self._definitions = RemoteDefinitions(self._connection, namespace)
+        self._deliveries = RemoteDeliveries(self._connection, namespace)
+        self._fleet = RemoteFleet(self._connection)
+        self._keys = RemoteKeys(self._connection)
 
     async def __aenter__(self) -> Self:
         return self
@@ -81,6 +90,31 @@ class Client:
     def memory(self) -> RemoteMemory:
         """Shared memory."""
         return self._memory
+
+    @property
+    def artifacts(self) -> RemoteArtifacts:
+        """Files that the attempts of runs kept."""
+        return self._artifacts
+
+    @property
+    def definitions(self) -> RemoteDefinitions:
+        """Published workflows."""
+        return self._definitions
+
+    @property
+    def deliveries(self) -> RemoteDeliveries:
+        """What callers were told of the ends of their runs."""
+        return self._deliveries
+
+    @property
+    def fleet(self) -> RemoteFleet:
+        """Workers and nodes."""
+        return self._fleet
+
+    @property
+    def keys(self) -> RemoteKeys:
+        """API keys, for who administers the store."""
+        return self._keys
 
     # -- runs ----------------------------------------------------------------------------------------------------
 
@@ -242,18 +276,39 @@ class Client:
             if told.name == "piece":
                 yield runs.LogPiece(**told.data)
 
+    async def tasks(self, id: str) -> builtins.list[runs.TaskTold]:
+        """Give the tasks that a run has in pools."""
+        return (await self._connection.ask(runs.Tasks, "GET", f"{_path(id)}/tasks", query=self._where())).items
+
+    async def source(self, id: str) -> recorded.Source:
+        """Give the text that a run executes, and what was fetched for it."""
+        return await self._connection.ask(recorded.Source, "GET", f"{_path(id)}/definition", query=self._where())
+
+    async def commits(self, id: str, after: int = 0, limit: int = 100) -> recorded.Commits:
+        """Give what the engine recorded of a run, in pages of commits: for programs of the server's version."""
+        query = {"after": after, "limit": limit} | self._where()
+        return await self._connection.ask(recorded.Commits, "GET", f"{_path(id)}/commits", query=query)
+
+    async def follow_commits(self, id: str, after: int = 0) -> AsyncIterator[recorded.Commit]:
+        """Give what the engine records of a run, as it does, until it has ended or is suspended."""
+        query = {"after": after} | self._where()
+        async for told in stream.read(self._connection, f"{_path(id)}/commits/stream", query, ends=_END):
+            if told.name == "commit":
+                yield recorded.Commit(**told.data)
+
+    async def stranded(self) -> builtins.list[recorded.StrandedRun]:
+        """Give the runs that nobody has executed for a minute, and what helps."""
+        return (await self._connection.ask(recorded.StrandedRuns, "GET", "/api/v1/stranded", query=self._where())).items
+
     # -- definitions, events, the server itself ------------------------------------------------------------------
 
-    async def publish(self, document: str) -> definitions.Published:
+    async def publish(self, document: str) -> defined.Published:
         """Fix a workflow's name and version to its text. Raises Invalid, Conflict when another text has them."""
-        asked = definitions.Document(document=document)
-        return await self._connection.ask(definitions.Published, "POST", "/api/v1/definitions", body=asked, safe=True)
+        return await self._definitions.publish(document)
 
-    async def validate(self, document: str) -> definitions.Verdict:
+    async def validate(self, document: str) -> defined.Verdict:
         """Say everything that is wrong with a workflow."""
-        asked = definitions.Document(document=document)
-        path = "/api/v1/definitions/validate"
-        return await self._connection.ask(definitions.Verdict, "POST", path, body=asked, safe=True)
+        return await self._definitions.validate(document)
 
     async def send(
         self,
@@ -263,11 +318,11 @@ class Client:
         source: str | None = None,
         id: str | None = None,
         namespace: str | None = None,
-    ) -> events.Sent:
+    ) -> happening.Sent:
         """Send an event to the runs that wait for such a one now. With `source` and `id` a lost answer is asked for again."""
         given = {"type": type, "data": data, "source": source, "id": id}
         sent = await self._connection.ask(
-            events.SentMany,
+            happening.SentMany,
             "POST",
             "/api/v1/events",
             body={name: value for name, value in given.items() if value is not None},
@@ -275,6 +330,18 @@ class Client:
             safe=id is not None and source is not None,
         )
         return sent.items[0]
+
+    async def events(
+        self, *, type: str | None = None, before: int | None = None, limit: int = 100
+    ) -> happening.KeptEvents:
+        """Give a page of the events of the last day, newest first. `type`: only such; `before`: `next` of the page before."""
+        query = {"type": type, "before": before, "limit": limit} | self._where()
+        return await self._connection.ask(happening.KeptEvents, "GET", "/api/v1/events", query=query)
+
+    async def audit(self, before: int | None = None, limit: int = 100) -> service.AuditPage:
+        """Give a page of what people and keys have changed, newest first. `before`: `next` of the page before."""
+        query = {"before": before, "limit": limit}
+        return await self._connection.ask(service.AuditPage, "GET", "/api/v1/audit", query=query)
 
     async def me(self) -> service.Who:
         """Say who the server takes this client for. Raises Denied."""

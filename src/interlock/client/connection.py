@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import builtins
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import httpx
@@ -92,6 +92,20 @@ class Connection:
             return _read(answer, shape)
         raise AssertionError("the last try raises or returns")
 
+    async def download(self, path: str, query: Mapping[str, Json]) -> AsyncIterator[bytes]:
+        """Give a file in pieces. Raises what a problem stands for, StoreUnavailable for an answer that breaks."""
+        given = {name: value for name, value in query.items() if value is not None}
+        try:
+            async with self._http.stream("GET", path, params=given) as answer:
+                if not answer.is_success:
+                    raise problem(answer.status_code, await answer.aread())
+                async for piece in answer.aiter_bytes():
+                    yield piece
+        except httpx.TransportError as error:
+            raise errors.StoreUnavailable(
+                f"the server {self.url} does not answer: {error or type(error).__name__}"
+            ) from error
+
     def stream(self, path: str, query: Mapping[str, Json], headers: Mapping[str, str]) -> Any:
         """Open a stream of server-sent events, for `client.stream`."""
         given = {name: value for name, value in query.items() if value is not None}
@@ -137,7 +151,7 @@ def problem(status: int, content: bytes) -> errors.InterlockError:
             return errors.Denied(detail)
         case 404:
             return errors.NotFound(detail)
-        case 409 | 410:
+        case 409 | 410 | 412:
             return errors.Conflict(detail)
         case 400 | 405 | 413 | 415 | 422:
             return errors.Invalid(detail)

@@ -19,8 +19,9 @@ T = TypeVar("T")
 class RemoteTokens:
     """Reports the outcomes of work that was done elsewhere. All of it may be sent again after a lost answer."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, namespace: str | None) -> None:
         self._connection = connection
+        self._where: Final[Mapping[str, Json]] = {"namespace": namespace}
 
     async def complete(self, token: str, result: Json = None) -> tokens.Reported:
         """Report a result. Raises NotFound for what is no token, Conflict when another outcome was first or it is over."""
@@ -47,6 +48,60 @@ class RemoteTokens:
     async def log(self, token: str, text: str) -> tokens.Logged:
         """Add to the log of an attempt, up to 65,536 characters at once. A lost answer may mean that it is there."""
         return await self._connection.ask(tokens.Logged, "POST", _token(token, "log"), body=tokens.Log(text=text))
+
+    async def show(self, token: str) -> tokens.TokenTold:
+        """Say how a token stands, and what is asked of its holder."""
+        return await self._connection.ask(tokens.TokenTold, "GET", _token(token, "").rstrip("/"))
+
+    # -- for operators, who name run and step --------------------------------------------------------------------
+
+    async def of_run(self, run: str) -> builtins.list[tokens.TokenTold]:
+        """Give what a run waits for by token. Raises NotFound."""
+        return (await self._connection.ask(tokens.TokenList, "GET", _of_run(run), query=self._where)).items
+
+    async def of_step(self, run: str, step: str) -> tokens.TokenTold:
+        """Say how the token stands that a step waits for, or last waited for; `step`: its path or its name."""
+        return await self._connection.ask(
+            tokens.TokenTold, "GET", f"{_of_run(run)}/standing", query={"step": step, **self._where}
+        )
+
+    async def complete_step(self, run: str, step: str, result: Json = None) -> tokens.Reported:
+        """Report the result of a step in place of who holds its token; it is in the audit log."""
+        return await self._step(tokens.Reported, run, step, "complete", tokens.Complete(result=result))
+
+    async def fail_step(
+        self,
+        run: str,
+        step: str,
+        message: str,
+        *,
+        type: str = "Failed",
+        retryable: bool = False,
+        details: Json = None,
+    ) -> tokens.Reported:
+        """Report that a step failed in place of who holds its token."""
+        body = tokens.Fail(message=message, type=type, retryable=retryable, details=details)
+        return await self._step(tokens.Reported, run, step, "fail", body)
+
+    async def heartbeat_step(self, run: str, step: str, details: Json = None) -> tokens.Heard:
+        """Say that the work for a step goes on, in place of who holds its token."""
+        return await self._step(tokens.Heard, run, step, "heartbeat", tokens.Heartbeat(details=details))
+
+    async def progress_step(
+        self, run: str, step: str, fraction: float | None = None, message: str | None = None
+    ) -> tokens.Heard:
+        """Say how far the work for a step is, in place of who holds its token."""
+        return await self._step(
+            tokens.Heard, run, step, "progress", tokens.Progress(fraction=fraction, message=message)
+        )
+
+    async def _step(self, shape: type[T], run: str, step: str, action: str, body: object) -> T:
+        query = {"step": step, **self._where}
+        return await self._connection.ask(shape, "POST", f"{_of_run(run)}/{action}", body=body, query=query, safe=True)
+
+
+def _of_run(run: str) -> str:
+    return f"/api/v1/runs/{quote(run, safe='')}/tokens"
 
 
 def _token(token: str, action: str) -> str:
@@ -87,6 +142,22 @@ class RemoteLocks:
         """Give the locks that are held."""
         query = {"holder": holder, **self._where}
         return (await self._connection.ask(wire.Locks, "GET", "/api/v1/locks", query=query)).items
+
+    async def standing(self, name: str) -> wire.LockStanding:
+        """Say who holds a lock, and who waits for it."""
+        query = {"name": name, **self._where}
+        return await self._connection.ask(wire.LockStanding, "GET", "/api/v1/locks/standing", query=query)
+
+    async def release_all(self, holder: str) -> int:
+        """Free every lock of a holder, who learns it at the next renewal; gives how many."""
+        query = {"holder": holder, **self._where}
+        path = "/api/v1/locks/release-all"
+        return (await self._connection.ask(wire.Freed, "POST", path, query=query, safe=True)).count
+
+    async def clear(self) -> int:
+        """Forget the grants whose time is over; gives how many. They are free already."""
+        path = "/api/v1/locks/clear"
+        return (await self._connection.ask(wire.Freed, "POST", path, query=self._where, safe=True)).count
 
     async def _post(self, shape: type[T], name: str, action: str, body: object, *, safe: bool) -> T:
         query = {"name": name, **self._where}

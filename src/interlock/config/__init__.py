@@ -7,6 +7,7 @@ that silently does nothing is worse than no start. Secrets are no settings.
 """
 
 from interlock.config.settings import (
+    Artifacts,
     Engine,
     Expressions,
     Http,
@@ -25,6 +26,6 @@ from interlock.config.settings import (
 from interlock.config.sources import RESERVED, Setting, explain, files, load
 
 __all__ = [
-    "RESERVED", "Engine", "Expressions", "Http", "Limits", "Logs", "Node", "Payload", "Python", "Retention",
+    "RESERVED", "Artifacts", "Engine", "Expressions", "Http", "Limits", "Logs", "Node", "Payload", "Python", "Retention",
     "Secrets", "Server", "Setting", "Settings", "Store", "Tokens", "explain", "files", "load",
 ]  # fmt: skip

@@ -276,6 +276,22 @@ class Deliveries:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Artifacts:
+    """Files that attempts keep."""
+
+    folder: str = _setting(
+        "", readers.place,
+        "The folder where they are. Empty for `FILE.artifacts` beside a SQLite store; every other store needs one, which all"
+        " its servers and nodes share.",
+    )  # fmt: skip
+    max_size_bytes: int = _setting(
+        64 * 2**20, readers.size, low=1,
+        meaning="The largest artifact; more is refused with 413 while it comes. It goes to the disk as it comes, so that"
+        " `server.max_body` does not count for it.",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     store: Store = Store()
     node: Node = Node()
@@ -291,3 +307,4 @@ class Settings:
     server: Server = Server()
     tokens: Tokens = Tokens()
     deliveries: Deliveries = Deliveries()
+    artifacts: Artifacts = Artifacts()

@@ -210,7 +210,7 @@ class Dispatcher(Loop):
         if not self._wanted() and not self._attempts:
             return False
         if self._running:
-            unwanted = await self._store.queue.cancelled(self._node)
+            unwanted = await self._store.queue.unwanted(self._node, list(self._running))
             await asyncio.gather(*(self._running[task].cancel() for task in unwanted if task in self._running))
         if self._clock.monotonic() >= self._reconcile_at:
             await self._reconcile()

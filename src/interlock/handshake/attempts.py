@@ -101,7 +101,7 @@ class Attempts:
     async def _end(self, key: AttemptKey, text: str, outcome: Outcome, state: str) -> Reported:
         row = await self._found(key, text)
         if not await self._store.queue.settle(key.task, key.fence, outcome, self._clock.stamp()):
-            raise _over(text)
+            raise over(text)
         return Reported(
             state=state, run=row.run, applied=True, step=row.path, run_id=row.run_id, namespace=row.namespace
         )
@@ -115,7 +115,7 @@ class Attempts:
             detail=before.detail if detail is None else detail,
         )
         if not await self._store.queue.report(key.task, key.fence, msgspec.json.encode(told)):
-            raise _over(text)
+            raise over(text)
         return Alive(
             run=row.run,
             step=row.path,
@@ -128,7 +128,7 @@ class Attempts:
     async def _found(self, key: AttemptKey, text: str) -> AttemptRow:
         row = await self._store.queue.attempt(key.task, key.fence)
         if row is None:
-            raise _over(text)
+            raise over(text)
         return row
 
 
@@ -136,7 +136,8 @@ def _told(row: AttemptRow) -> Told:
     return Told() if row.report is None else msgspec.json.decode(row.report, type=Told)
 
 
-def _over(text: str) -> errors.TokenError:
+def over(text: str) -> errors.TokenError:
+    """Give the refusal of a report for an attempt that is over."""
     shown = shortened(text)
     return errors.TokenError(
         f"the attempt of the token {shown} is over: it ended, or another one was made after it; stop the work for it",

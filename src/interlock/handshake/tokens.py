@@ -119,11 +119,16 @@ class Tokens:
     async def log(self, token: str | Held, text: str) -> None:
         """Add to what an attempt printed. Raises TokenUnknown, TokenError, and Invalid for the token of a step, which has no
         output of its own."""
+        await self._attempts.log(await self.attempt(token, "a log"), str(token), text)
+
+    async def attempt(self, token: str | Held, what: str) -> AttemptKey:
+        """Give the attempt whose token it is. Raises TokenUnknown, TokenError, and Invalid for the token of a step, which has
+        no such thing as `what`."""
         key = await self._attempt(token)
         if key is None:
             await self._found(token, "show")
-            raise errors.Invalid("this token is a step's: only attempts, the programs in pools, have a log")
-        await self._attempts.log(key, str(token), text)
+            raise errors.Invalid(f"this token is a step's: only attempts, the programs in pools, have {what}")
+        return key
 
     async def show(self, token: str | Held) -> TokenView:
         """Give how a token stands. Raises TokenUnknown, TokenError for one that is not for looking."""

@@ -15,6 +15,7 @@ from interlock.server.counted import Counted
 from interlock.server.gateway import Gateway
 from interlock.server.limits import Bounds, Rates
 from interlock.server.routes import (
+    artifacts,
     definitions,
     deliveries,
     events,
@@ -34,6 +35,8 @@ ROUTERS: Final = (
     runs.router,
     history.router,
     recorded.router,
+    artifacts.holders,
+    artifacts.router,
     definitions.router,
     events.router,
     tokens.holders,
@@ -46,7 +49,7 @@ ROUTERS: Final = (
     health.router,
 )
 
-HOLDERS: Final = (tokens.holders,)
+HOLDERS: Final = (tokens.holders, artifacts.holders)
 """Routes for which a token is right enough."""
 
 
@@ -90,5 +93,6 @@ def bounded(app: FastAPI) -> ASGIApp:
     """Give the application as it is served: bounded and counted."""
     gateway: Gateway = app.state.gateway
     counted: Counted = app.state.counted
-    inner: Any = Bounds(app, gateway.clock, gateway.settings.server.max_body_bytes)
+    settings = gateway.settings
+    inner: Any = Bounds(app, gateway.clock, settings.server.max_body_bytes, settings.artifacts.max_size_bytes)
     return counted.around(inner)

@@ -50,7 +50,12 @@ def tagged(request: Request, body: Any, tag: str) -> Response:
     """Give an answer that the caller may have already: 304 when it says so. `tag`: changes whenever the answer does."""
     etag = f'W/"{hashlib.sha256(tag.encode()).hexdigest()[:32]}"'
     headers = {"ETag": etag, "Cache-Control": "no-cache"}
-    known = [each.strip() for each in request.headers.get("if-none-match", "").split(",")]
-    if etag in known or "*" in known:
+    if is_known(request, etag):
         return Response(status_code=304, headers=headers)
     return answer(body, headers=headers)
+
+
+def is_known(request: Request, etag: str) -> bool:
+    """Say whether the caller has what `etag` stands for. Weak and strong tags are compared alike, as RFC 9110 has it."""
+    known = [each.strip().removeprefix("W/") for each in request.headers.get("if-none-match", "").split(",")]
+    return etag.removeprefix("W/") in known or "*" in known

@@ -18,10 +18,10 @@ from fastapi.openapi.utils import get_openapi
 from interlock.model.json import Json
 from interlock.server.problems import MEDIA_TYPE
 from interlock.version import VERSION
-from interlock.wire import coordination, definitions, events, recorded, runs, service, tokens
+from interlock.wire import artifacts, coordination, definitions, events, recorded, runs, service, tokens
 
 JSON: Final = "application/json"
-_MODULES: Final[Sequence[ModuleType]] = (runs, recorded, definitions, tokens, events, coordination, service)
+_MODULES: Final[Sequence[ModuleType]] = (runs, artifacts, recorded, definitions, tokens, events, coordination, service)
 _REFERENCE: Final = "#/components/schemas/{name}"
 _PROBLEM: Final[dict[str, Json]] = {
     "type": "object",
@@ -41,6 +41,7 @@ _SAID: Final = {
     404: "There is no such thing.",
     409: "The present state forbids it.",
     410: "It is over.",
+    412: "What was to be there, by If-Match or If-None-Match, is not.",
     413: "The body is too large.",
     415: "The body is of another type.",
     421: "The server has another name.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import OrderedDict
 from typing import Final
 
@@ -16,6 +17,7 @@ from interlock.service import Clock
 REQUEST_ID: Final = "x-request-id"
 QUOTED: Final = "quoted"
 """Set in the state of a request whose path is still as it was sent."""
+_ARTIFACT: Final = re.compile(r"/api/v1/tokens/[^/]+/artifacts/[^/]+")
 _LONGEST_ID: Final = 100
 _MOST_KNOWN: Final = 10_000
 """Senders whose rate is remembered; of more, those that were not heard for longest are forgotten."""
@@ -51,8 +53,10 @@ class Bounds:
     """Refuses bodies that are too large, by what they say or by what they are; gives each request an id; sets the headers
     that tell browsers to be careful."""
 
-    def __init__(self, app: ASGIApp, clock: Clock, max_body_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, clock: Clock, max_body_bytes: int, max_artifact_bytes: int) -> None:
+        """`max_artifact_bytes`: of an artifact, which is no body that anybody keeps in memory."""
         self._app = app
+        self._max_artifact_bytes = max_artifact_bytes
         self._clock = clock
         self._max_body_bytes = max_body_bytes
 
@@ -66,14 +70,16 @@ class Bounds:
         _keep_slashes(scope)
         read = 0
         began = False
+        is_artifact = scope["method"] == "PUT" and _ARTIFACT.fullmatch(scope["path"]) is not None
+        most = self._max_artifact_bytes if is_artifact else self._max_body_bytes
 
         async def bounded() -> Message:
             nonlocal read
             message = await receive()
             if message["type"] == "http.request":
                 read += len(message.get("body", b""))
-                if read > self._max_body_bytes:
-                    raise _too_large(self._max_body_bytes)
+                if read > most:
+                    raise _too_large(most, is_artifact=is_artifact)
             return message
 
         async def told(message: Message) -> None:
@@ -85,8 +91,8 @@ class Bounds:
 
         try:
             length = headers.get("content-length", "0")
-            if not length.isdecimal() or int(length) > self._max_body_bytes:
-                raise _too_large(self._max_body_bytes)
+            if not length.isdecimal() or int(length) > most:
+                raise _too_large(most, is_artifact=is_artifact)
             await self._app(scope, bounded, told)
         except Refused as error:
             if began:
@@ -122,5 +128,6 @@ def _request_id(text: str | None) -> str | None:
     return None
 
 
-def _too_large(most: int) -> Refused:
-    return Refused(413, "too-large", f"the body is larger than {most} bytes (server.max_body)")
+def _too_large(most: int, *, is_artifact: bool) -> Refused:
+    setting = "artifacts.max_size" if is_artifact else "server.max_body"
+    return Refused(413, "too-large", f"the body is larger than {most} bytes ({setting})")

@@ -42,6 +42,7 @@ _TITLES: Final = {
     "store-full": "The store has no space left; what was acknowledged is safe",
     "unauthenticated": "An API key is needed",
     "forbidden": "The API key may not do this",
+    "precondition-failed": "Something else is there than the request expects; nothing was done",
     "too-large": "The request is too large",
     "too-many-requests": "Too many requests",
     "token-unknown": "This is no token",

@@ -3,125 +3,29 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Final, Self, TypeVar
+from typing import Final, Self
 
 from interlock.client import client as asynchronous
-from interlock.client import groups
-from interlock.client.stream import Told
 from interlock.model.json import Json
 from interlock.sync.portal import Portal
-from interlock.wire import coordination, definitions, events, runs, service, tokens
-
-T = TypeVar("T")
+from interlock.sync.remote import (
+    RemoteArtifacts,
+    RemoteDefinitions,
+    RemoteDeliveries,
+    RemoteFleet,
+    RemoteKeys,
+    RemoteLocks,
+    RemoteMemory,
+    RemoteTokens,
+    each,
+)
+from interlock.wire import definitions as defined
+from interlock.wire import events as happening
+from interlock.wire import recorded, runs, service
 
 _TIMEOUT_SECONDS: Final = 30.0
-
-
-def _each(portal: Portal, items: AsyncIterator[T]) -> Iterator[T]:
-    """Give what an asynchronous iterator gives; it is closed when nobody reads on."""
-
-    async def following() -> tuple[T] | None:
-        try:
-            return (await anext(items),)
-        except StopAsyncIteration:
-            return None
-
-    async def close() -> None:
-        await items.aclose()  # type: ignore[attr-defined]  # the generators of the client have it
-
-    try:
-        while (found := portal.call(following())) is not None:
-            yield found[0]
-    finally:
-        portal.call(close())
-
-
-class RemoteTokens:
-    """Reports outcomes; see `interlock.Client.tokens`."""
-
-    def __init__(self, portal: Portal, remote: groups.RemoteTokens) -> None:
-        self._portal = portal
-        self._remote = remote
-
-    def complete(self, token: str, result: Json = None) -> tokens.Reported:
-        return self._portal.call(self._remote.complete(token, result))
-
-    def fail(
-        self, token: str, message: str, *, type: str = "Failed", retryable: bool = False, details: Json = None
-    ) -> tokens.Reported:
-        return self._portal.call(self._remote.fail(token, message, type=type, retryable=retryable, details=details))
-
-    def heartbeat(self, token: str, details: Json = None) -> tokens.Heard:
-        return self._portal.call(self._remote.heartbeat(token, details))
-
-    def progress(self, token: str, fraction: float | None = None, message: str | None = None) -> tokens.Heard:
-        return self._portal.call(self._remote.progress(token, fraction, message))
-
-    def log(self, token: str, text: str) -> tokens.Logged:
-        return self._portal.call(self._remote.log(token, text))
-
-
-class RemoteLocks:
-    """Locks; see `interlock.Client.locks`."""
-
-    def __init__(self, portal: Portal, remote: groups.RemoteLocks) -> None:
-        self._portal = portal
-        self._remote = remote
-
-    def acquire(
-        self,
-        name: str,
-        holder: str,
-        *,
-        ttl: float = 300.0,
-        mode: str = "exclusive",
-        limit: int = 1,
-        nonce: str | None = None,
-    ) -> coordination.HeldLock:
-        return self._portal.call(self._remote.acquire(name, holder, ttl=ttl, mode=mode, limit=limit, nonce=nonce))
-
-    def renew(self, name: str, holder: str, fence: int) -> bool:
-        return self._portal.call(self._remote.renew(name, holder, fence))
-
-    def release(self, name: str, holder: str, fence: int) -> None:
-        self._portal.call(self._remote.release(name, holder, fence))
-
-    def list(self, holder: str | None = None) -> builtins.list[coordination.HeldLock]:
-        return self._portal.call(self._remote.list(holder))
-
-
-class RemoteMemory:
-    """Shared memory; see `interlock.Client.memory`."""
-
-    def __init__(self, portal: Portal, remote: groups.RemoteMemory) -> None:
-        self._portal = portal
-        self._remote = remote
-
-    def get(self, key: str, space: str = "global") -> coordination.CellTold:
-        return self._portal.call(self._remote.get(key, space))
-
-    def set(
-        self,
-        key: str,
-        value: Json,
-        space: str = "global",
-        *,
-        ttl: float | None = None,
-        base: int | None = None,
-        resolver: str | None = None,
-    ) -> coordination.CellTold:
-        return self._portal.call(self._remote.set(key, value, space, ttl=ttl, base=base, resolver=resolver))
-
-    def delete(self, key: str, space: str = "global", *, base: int | None = None) -> bool:
-        return self._portal.call(self._remote.delete(key, space, base=base))
-
-    def list(self, pattern: str = "", space: str = "global") -> builtins.list[coordination.CellTold]:
-        return self._portal.call(self._remote.list(pattern, space))
-
-    def watch(self, pattern: str, space: str = "global", *, after: str | None = None) -> Iterator[Told]:
-        return _each(self._portal, self._remote.watch(pattern, space, after=after))
 
 
 class Client:
@@ -141,6 +45,11 @@ class Client:
         self._tokens = RemoteTokens(self._portal, self._client.tokens)
         self._locks = RemoteLocks(self._portal, self._client.locks)
         self._memory = RemoteMemory(self._portal, self._client.memory)
+        self._artifacts = RemoteArtifacts(self._portal, self._client.artifacts)
+        self._definitions = RemoteDefinitions(self._portal, self._client.definitions)
+        self._deliveries = RemoteDeliveries(self._portal, self._client.deliveries)
+        self._fleet = RemoteFleet(self._portal, self._client.fleet)
+        self._keys = RemoteKeys(self._portal, self._client.keys)
 
     def __enter__(self) -> Self:
         return self
@@ -167,6 +76,26 @@ class Client:
     @property
     def memory(self) -> RemoteMemory:
         return self._memory
+
+    @property
+    def artifacts(self) -> RemoteArtifacts:
+        return self._artifacts
+
+    @property
+    def definitions(self) -> RemoteDefinitions:
+        return self._definitions
+
+    @property
+    def deliveries(self) -> RemoteDeliveries:
+        return self._deliveries
+
+    @property
+    def fleet(self) -> RemoteFleet:
+        return self._fleet
+
+    @property
+    def keys(self) -> RemoteKeys:
+        return self._keys
 
     def start(
         self,
@@ -230,18 +159,18 @@ class Client:
         return self._portal.call(self._client.history(id, after, limit))
 
     def follow(self, id: str, after: int = 0) -> Iterator[runs.Happened]:
-        return _each(self._portal, self._client.follow(id, after))
+        return each(self._portal, self._client.follow(id, after))
 
     def logs(self, id: str, *, step: str | None = None, after: int = 0, limit: int = 100) -> runs.Logs:
         return self._portal.call(self._client.logs(id, step=step, after=after, limit=limit))
 
     def follow_logs(self, id: str, *, step: str | None = None, after: int = 0) -> Iterator[runs.LogPiece]:
-        return _each(self._portal, self._client.follow_logs(id, step=step, after=after))
+        return each(self._portal, self._client.follow_logs(id, step=step, after=after))
 
-    def publish(self, document: str) -> definitions.Published:
+    def publish(self, document: str) -> defined.Published:
         return self._portal.call(self._client.publish(document))
 
-    def validate(self, document: str) -> definitions.Verdict:
+    def validate(self, document: str) -> defined.Verdict:
         return self._portal.call(self._client.validate(document))
 
     def send(
@@ -252,8 +181,29 @@ class Client:
         source: str | None = None,
         id: str | None = None,
         namespace: str | None = None,
-    ) -> events.Sent:
+    ) -> happening.Sent:
         return self._portal.call(self._client.send(type, data, source=source, id=id, namespace=namespace))
+
+    def tasks(self, id: str) -> builtins.list[runs.TaskTold]:
+        return self._portal.call(self._client.tasks(id))
+
+    def source(self, id: str) -> recorded.Source:
+        return self._portal.call(self._client.source(id))
+
+    def commits(self, id: str, after: int = 0, limit: int = 100) -> recorded.Commits:
+        return self._portal.call(self._client.commits(id, after, limit))
+
+    def follow_commits(self, id: str, after: int = 0) -> Iterator[recorded.Commit]:
+        return each(self._portal, self._client.follow_commits(id, after))
+
+    def stranded(self) -> builtins.list[recorded.StrandedRun]:
+        return self._portal.call(self._client.stranded())
+
+    def events(self, *, type: str | None = None, before: int | None = None, limit: int = 100) -> happening.KeptEvents:
+        return self._portal.call(self._client.events(type=type, before=before, limit=limit))
+
+    def audit(self, before: int | None = None, limit: int = 100) -> service.AuditPage:
+        return self._portal.call(self._client.audit(before, limit))
 
     def me(self) -> service.Who:
         return self._portal.call(self._client.me())

@@ -18,6 +18,7 @@ from typing import Any, Final, TypeVar, cast
 from interlock import errors
 from interlock.store.ports import (
     TRANSACTION_SECONDS,
+    Artifacts,
     Bell,
     Cells,
     Deliveries,
@@ -114,11 +115,13 @@ class GatedStore:
         self.graphs: Final = cast("TaskGraphs", _Port("graphs", store.graphs, gate))
         self.cells: Final = cast("Cells", _Port("cells", store.cells, gate))
         self.keys: Final = cast("Keys", _Port("keys", store.keys, gate))
+        self.artifacts: Final = cast("Artifacts", _Port("artifacts", store.artifacts, gate))
         self.locks: Final = cast("Locks", _Port("locks", store.locks, gate))
         self.nodes: Final = cast("Nodes", _Port("nodes", store.nodes, gate))
         self.tokens: Final = cast("Tokens", _Port("tokens", store.tokens, gate))
         self.deliveries: Final = cast("Deliveries", _Port("deliveries", store.deliveries, gate))
         self.upkeep: Final = cast("Upkeep", _Port("upkeep", store.upkeep, gate))
+        self.sealed: Final = store.sealed
         self.views: Final = cast("Views", _Port("views", store.views, gate))
         self.workers: Final = cast("Workers", _Port("workers", store.workers, gate))
 

@@ -21,6 +21,17 @@ class Published(msgspec.Struct, kw_only=True):
     digest: str
 
 
+class PublishedTold(Published, kw_only=True):
+    published_at: float
+
+
+class Definitions(msgspec.Struct, kw_only=True):
+    """By namespace, name and version, each as text. `next`: `after` for the page that follows; null for none."""
+
+    items: list[PublishedTold]
+    next: str | None = None
+
+
 class Definition(Published, kw_only=True):
     """`document`: the text as it was published."""
 

@@ -14,7 +14,7 @@ from interlock.server.gateway import Gateway
 from interlock.server.limits import QUOTED
 from interlock.store.ports import RunRow
 
-_NAME = r"^[A-Za-z0-9._-]+$"
+NAME = r"^[A-Za-z0-9._-]+$"
 
 NamespaceQuery = Annotated[
     str | None,
@@ -35,7 +35,7 @@ def _run_id(
 
 
 RunPath = Annotated[str, Depends(_run_id)]
-NamePath = Annotated[str, Path(min_length=1, max_length=100, pattern=_NAME)]
+NamePath = Annotated[str, Path(min_length=1, max_length=100, pattern=NAME)]
 NumberQuery = Annotated[int, Query(ge=0, le=2**62)]
 
 

@@ -19,7 +19,7 @@ from interlock.model.lifecycle import lifecycle
 from interlock.model.states import ENDED_RUN
 from interlock.server import streams
 from interlock.server.access import Sender
-from interlock.server.bodies import answer
+from interlock.server.bodies import answer, tagged
 from interlock.server.documented import documented
 from interlock.server.gateway import Gateway
 from interlock.server.routes.asking import NamespaceQuery, NumberQuery, RunPath, Server, run_of
@@ -37,8 +37,9 @@ StepQuery = Annotated[
 LimitQuery = Annotated[int, Query(ge=1, le=_PAGE)]
 
 
-@router.get("/history", **documented(wire.History, problems=(404, 409)))
+@router.get("/history", **documented(wire.History, also={304: "As you have it."}, problems=(404, 409)))
 async def run_history(
+    request: Request,
     sender: Sender,
     server: Server,
     run: RunPath,
@@ -46,14 +47,17 @@ async def run_history(
     after: NumberQuery = 0,
     limit: LimitQuery = 100,
 ) -> Response:
-    """Give the events of a run in causal order, by the names of the specification's lifecycle. `limit`: commits."""
+    """Give the events of a run in causal order, by the names of the specification's lifecycle. `limit`: commits. With an
+    ETag: a page changes only while there is none after it."""
     session = server.session
     row = await run_of(session, sender, Right.READ, namespace, run)
     commits = await session.store.journal.history(row.run, after, limit)
     items: list[wire.Happened] = []
     for commit in commits:
         items += _happened(row, commit.seq, await session.rows.events(row.run, [commit], session.store.journal))
-    return answer(wire.History(items=items, next=commits[-1].seq if len(commits) == limit else None))
+    following = commits[-1].seq if len(commits) == limit else None
+    told = wire.History(items=items, next=following)
+    return tagged(request, told, f"{row.run} {after} {limit} {len(commits)} {commits[-1].seq if commits else ''}")
 
 
 def _happened(row: RunRow, seq: int, news: Iterable[Event]) -> list[wire.Happened]:

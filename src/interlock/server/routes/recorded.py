@@ -15,7 +15,7 @@ from interlock.app.session import Session
 from interlock.model.access import Right
 from interlock.server import streams
 from interlock.server.access import Sender, listed, refuse_unless
-from interlock.server.bodies import answer
+from interlock.server.bodies import answer, tagged
 from interlock.server.documented import documented
 from interlock.server.routes.asking import NamespaceQuery, NumberQuery, RunPath, Server, run_of
 from interlock.server.routes.runs import told_row
@@ -61,8 +61,9 @@ async def run_definition(sender: Sender, server: Server, run: RunPath, namespace
     )
 
 
-@router.get("/runs/{run}/commits", **documented(wire.Commits, problems=(404, 409)))
+@router.get("/runs/{run}/commits", **documented(wire.Commits, also={304: "As you have it."}, problems=(404, 409)))
 async def run_commits(
+    request: Request,
     sender: Sender,
     server: Server,
     run: RunPath,
@@ -77,7 +78,8 @@ async def run_commits(
     items = [
         wire.written(each.seq, await session.rows.events(row.run, [each], session.store.journal)) for each in commits
     ]
-    return answer(wire.Commits(items=items, next=commits[-1].seq if len(commits) == limit else None))
+    told = wire.Commits(items=items, next=commits[-1].seq if len(commits) == limit else None)
+    return tagged(request, told, f"{row.run} {after} {limit} {len(commits)} {commits[-1].seq if commits else ''}")
 
 
 @router.get("/runs/{run}/commits/stream", **documented(media_type=streams.MEDIA_TYPE, problems=(404, 409)))

@@ -34,7 +34,8 @@ StepQuery = Annotated[
 ]
 
 
-def _tokens(server: Gateway) -> Tokens:
+def tokens_of(server: Gateway) -> Tokens:
+    """Give the tokens of a server's store."""
     session = server.session
     return Tokens(session.store, session.secrets, session.clock, None, session.settings.logs.max_bytes)
 
@@ -56,7 +57,7 @@ async def holder(request: Request) -> str:
 async def show_token(request: Request, server: Server, token: TokenPath) -> Response:
     """Say how a token stands, and what is asked of its holder."""
     await holder(request)
-    return answer(_view(await _tokens(server).show(token)))
+    return answer(_view(await tokens_of(server).show(token)))
 
 
 @holders.post(
@@ -67,7 +68,7 @@ async def complete_token(request: Request, server: Server, token: TokenPath) -> 
     """Report the result; the run goes on with it. The same result again is as good; 409 says who was first."""
     by = await holder(request)
     asked = await read(request, wire.Complete, default=wire.Complete())
-    return answer(_reported(await _tokens(server).complete(token, asked.result, by=by)))
+    return answer(_reported(await tokens_of(server).complete(token, asked.result, by=by)))
 
 
 @holders.post(_ONE + "/fail", **documented(wire.Reported, takes=wire.Fail, problems=(404, 409, 410, 415)))
@@ -75,7 +76,7 @@ async def fail_token(request: Request, server: Server, token: TokenPath) -> Resp
     """Report that the work failed. `retryable`: the step may be tried again, if its author allows it."""
     by = await holder(request)
     asked = await read(request, wire.Fail)
-    reported = await _tokens(server).fail(
+    reported = await tokens_of(server).fail(
         token, asked.type, asked.message, retryable=asked.retryable, details=asked.details, by=by
     )
     return answer(_reported(reported))
@@ -89,7 +90,7 @@ async def heartbeat_token(request: Request, server: Server, token: TokenPath) ->
     """Say that the work goes on; the answer says whether it is still wanted."""
     await holder(request)
     asked = await read(request, wire.Heartbeat, default=wire.Heartbeat())
-    return answer(_heard(await _tokens(server).heartbeat(token, asked.details)))
+    return answer(_heard(await tokens_of(server).heartbeat(token, asked.details)))
 
 
 @holders.post(_ONE + "/progress", **documented(wire.Heard, takes=wire.Progress, problems=(404, 409, 410, 415)))
@@ -97,7 +98,7 @@ async def progress_token(request: Request, server: Server, token: TokenPath) -> 
     """Say how far the work is; a sign of life too."""
     await holder(request)
     asked = await read(request, wire.Progress)
-    return answer(_heard(await _tokens(server).progress(token, asked.fraction, asked.message)))
+    return answer(_heard(await tokens_of(server).progress(token, asked.fraction, asked.message)))
 
 
 @holders.post(_ONE + "/log", **documented(wire.Logged, takes=wire.Log, problems=(404, 409, 410, 415)))
@@ -105,7 +106,7 @@ async def log_token(request: Request, server: Server, token: TokenPath) -> Respo
     """Add to the log of an attempt: what a program in a pool prints elsewhere than on its standard output."""
     await holder(request)
     asked = await read(request, wire.Log)
-    await _tokens(server).log(token, asked.text)
+    await tokens_of(server).log(token, asked.text)
     return answer(wire.Logged(characters=len(asked.text)))
 
 
@@ -116,7 +117,7 @@ async def log_token(request: Request, server: Server, token: TokenPath) -> Respo
 async def run_tokens(sender: Sender, server: Server, run: RunPath, namespace: NamespaceQuery = None) -> Response:
     """List what a run waits for by token. The tokens themselves are never told."""
     row = await run_of(server.session, sender, Right.READ, namespace, run)
-    views = await _tokens(server).of_run(row.run)
+    views = await tokens_of(server).of_run(row.run)
     items = [_view(each, run=row.id, namespace=row.namespace) for each in views]
     return answer(wire.TokenList(items=items))
 
@@ -133,7 +134,7 @@ async def complete_step(
     """Report the result of a step in place of who holds its token. The audit log has who did it."""
     row = await run_of(server.session, sender, Right.OPERATE, namespace, run)
     asked = await read(request, wire.Complete, default=wire.Complete())
-    tokens = _tokens(server)
+    tokens = tokens_of(server)
     held = await tokens.of_step(row.run, step)
     return answer(_reported(await tokens.complete(held, asked.result, by=actor(sender))))
 
@@ -145,7 +146,7 @@ async def fail_step(
     """Report that a step failed in place of who holds its token."""
     row = await run_of(server.session, sender, Right.OPERATE, namespace, run)
     asked = await read(request, wire.Fail)
-    tokens = _tokens(server)
+    tokens = tokens_of(server)
     held = await tokens.of_step(row.run, step)
     reported = await tokens.fail(
         held, asked.type, asked.message, retryable=asked.retryable, details=asked.details, by=actor(sender)
@@ -163,7 +164,7 @@ async def heartbeat_step(
     """Say that the work for a step goes on, in place of who holds its token."""
     row = await run_of(server.session, sender, Right.OPERATE, namespace, run)
     asked = await read(request, wire.Heartbeat, default=wire.Heartbeat())
-    tokens = _tokens(server)
+    tokens = tokens_of(server)
     return answer(_heard(await tokens.heartbeat(await tokens.of_step(row.run, step), asked.details)))
 
 
@@ -174,7 +175,7 @@ async def progress_step(
     """Say how far the work for a step is, in place of who holds its token."""
     row = await run_of(server.session, sender, Right.OPERATE, namespace, run)
     asked = await read(request, wire.Progress)
-    tokens = _tokens(server)
+    tokens = tokens_of(server)
     held = await tokens.of_step(row.run, step)
     return answer(_heard(await tokens.progress(held, asked.fraction, asked.message)))
 
@@ -185,7 +186,7 @@ async def step_token(
 ) -> Response:
     """Say how the token stands that a step waits for, or last waited for."""
     row = await run_of(server.session, sender, Right.READ, namespace, run)
-    tokens = _tokens(server)
+    tokens = tokens_of(server)
     return answer(_view(await tokens.show(await tokens.of_step(row.run, step)), run=row.id, namespace=row.namespace))
 
 

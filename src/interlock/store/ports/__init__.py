@@ -10,7 +10,9 @@
     Workers   the registry of who takes tasks, and the slots that they hold
     Keys      what programs sign in with; made and revoked with a record of who did it
     Bell      wake-ups only; may be lost or doubled
+    Artifacts what files attempts kept; the files themselves are behind Files
     Upkeep    what keeps a store small and safe: removal of what is old, copies, restoring
+    Sealed    what is encrypted, and its rotation
     Views     read-only, may be stale
 
 Every call is one transaction. `now` is UTC seconds; where it may be None, None is the present by the store's own clock, so
@@ -20,6 +22,7 @@ StoreUnavailable; nothing of it was applied, or (a lost reply) repeating it chan
 
 from __future__ import annotations
 
+from interlock.store.ports.artifacts import ArtifactRow, Artifacts, Files, KeptArtifact, ReceivedFile
 from interlock.store.ports.cells import CellChange, CellRow, Cells, CellWrite, Changes, WriteResult, Written
 from interlock.store.ports.deliveries import (
     AddedDelivery,
@@ -68,10 +71,11 @@ from interlock.store.ports.locks import (
 )
 from interlock.store.ports.nodes import Claimed, Looked, NodeRow, Nodes, NodeState, Pulse
 from interlock.store.ports.queue import Able, AttemptRow, ClaimedTask, LogLine, Orphan, Queue, TaskRow, WaitingTask
+from interlock.store.ports.sealed import Resealed, Sealed
 from interlock.store.ports.store import TRANSACTION_SECONDS, Bell, Joined, Store
 from interlock.store.ports.tokens import Beat, Completion, NewToken, RevokedToken, TokenRow, Tokens, TokenState
 from interlock.store.ports.upkeep import EndedRun, Upkeep
-from interlock.store.ports.views import AuditRow, EventRow, RunRow, Views
+from interlock.store.ports.views import AuditRow, EventRow, PublishedRow, RunRow, Views
 from interlock.store.ports.workers import (
     Choice,
     Heard,
@@ -92,6 +96,8 @@ __all__ = [
     "TRANSACTION_SECONDS",
     "Able",
     "AddedDelivery",
+    "ArtifactRow",
+    "Artifacts",
     "AttemptRow",
     "Attribute",
     "AuditRow",
@@ -117,12 +123,14 @@ __all__ = [
     "Ended",
     "EndedRun",
     "EventRow",
+    "Files",
     "GraphTask",
     "Heard",
     "HistoryRow",
     "InboxRow",
     "Joined",
     "Journal",
+    "KeptArtifact",
     "KeyRow",
     "Keys",
     "Lesson",
@@ -149,15 +157,19 @@ __all__ = [
     "Nodes",
     "Orphan",
     "Post",
+    "PublishedRow",
     "Pulse",
     "Queue",
+    "ReceivedFile",
     "Recovered",
     "Registered",
     "Released",
     "Renewals",
     "Renewed",
+    "Resealed",
     "RevokedToken",
     "RunRow",
+    "Sealed",
     "Sent",
     "SlotRow",
     "Store",

@@ -169,8 +169,9 @@ class Queue(Protocol):
         """Give the attempts of a pool that are leased to a node: after a lost reply, also those it was never told of."""
         ...
 
-    async def cancelled(self, node: str) -> list[str]:
-        """Give the tasks that a node runs and nobody waits for any more."""
+    async def unwanted(self, node: str, running: Sequence[str]) -> list[str]:
+        """Give the tasks that a node runs and nobody waits for any more: cancelled, or, of `running`, over by what their
+        program or somebody else reported."""
         ...
 
     async def expire(self, now: float | None) -> int:

@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, Protocol
 
 from interlock.model.json import Json
+from interlock.store.ports.artifacts import Artifacts
 from interlock.store.ports.cells import Cells
 from interlock.store.ports.deliveries import Deliveries
 from interlock.store.ports.graphs import TaskGraphs
@@ -16,6 +17,7 @@ from interlock.store.ports.locks import Locks, Renewals
 from interlock.store.ports.news import ANYTHING
 from interlock.store.ports.nodes import Nodes, Pulse
 from interlock.store.ports.queue import Queue
+from interlock.store.ports.sealed import Sealed
 from interlock.store.ports.tokens import Tokens
 from interlock.store.ports.upkeep import Upkeep
 from interlock.store.ports.views import Views
@@ -95,7 +97,13 @@ class Store(Protocol):
     def keys(self) -> Keys: ...
 
     @property
+    def artifacts(self) -> Artifacts: ...
+
+    @property
     def upkeep(self) -> Upkeep: ...
+
+    @property
+    def sealed(self) -> Sealed: ...
 
     @property
     def bell(self) -> Bell: ...

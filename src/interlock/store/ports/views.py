@@ -58,6 +58,16 @@ class AuditRow(Row, frozen=True, kw_only=True):
     target: str
 
 
+class PublishedRow(Row, frozen=True, kw_only=True):
+    """A workflow that can be started by its name. `digest`: of its text."""
+
+    namespace: str
+    name: str
+    version: str
+    digest: str
+    published_at: float
+
+
 class Views(Protocol):
     async def run(self, namespace: str | None, id: str) -> RunRow | None:
         """Give a run by its id, or by a prefix of it of at least 4 characters; `namespace` None for any.
@@ -82,6 +92,18 @@ class Views(Protocol):
 
     async def attributes(self, run: str) -> dict[str, Attribute]:
         """Give what a run is searched by."""
+        ...
+
+    async def definitions(
+        self,
+        namespace: str | None,
+        name: str | None,
+        version: str | None,
+        after: tuple[str, str, str] | None,
+        limit: int,
+    ) -> list[PublishedRow]:
+        """Give published workflows by namespace, name and version, each as text; None for any. `after`: those of the last
+        one of the page before."""
         ...
 
     async def tasks(self, run: str) -> list[TaskRow]: ...

@@ -7,6 +7,7 @@ from typing import NoReturn
 from interlock import errors
 from interlock.model.json import Json
 from interlock.store.ports import Bell
+from interlock.store.sql.artifacts import SqlArtifacts
 from interlock.store.sql.cells import SqlCells
 from interlock.store.sql.deliveries import SqlDeliveries
 from interlock.store.sql.graphs import SqlGraphs
@@ -16,6 +17,7 @@ from interlock.store.sql.keys import SqlKeys
 from interlock.store.sql.locks import SqlLocks
 from interlock.store.sql.nodes import SqlNodes
 from interlock.store.sql.queue import SqlQueue
+from interlock.store.sql.reseal import SqlSealed
 from interlock.store.sql.tokens import SqlTokens
 from interlock.store.sql.upkeep import SqlUpkeep
 from interlock.store.sql.views import SqlViews
@@ -38,8 +40,10 @@ class JoinedStore:
         self.cells = SqlCells(database)
         self.workers = SqlWorkers(database)
         self.keys = SqlKeys(database)
+        self.artifacts = SqlArtifacts(database)
         self.views = SqlViews(database)
         self.upkeep = SqlUpkeep(database)
+        self.sealed = SqlSealed(database)
 
     def transaction(self, timeout_seconds: float = 0.0) -> NoReturn:
         raise _refused("begin another one")

@@ -161,9 +161,11 @@ class SqlQueue:
 
         return await self._database.read(work, once=True)
 
-    async def cancelled(self, node: str) -> list[str]:
+    async def unwanted(self, node: str, running: Sequence[str]) -> list[str]:
         async def work(transaction: Transaction) -> list[str]:
-            return [row[0] for row in await transaction.rows("tasks_cancelled", {"node": node})]
+            leased: dict[str, int] = dict(await transaction.rows("tasks_leased", {"node": node}))  # type: ignore[arg-type]  # two columns
+            cancelled = [task for task, cancel in leased.items() if cancel]
+            return cancelled + [task for task in running if task not in leased]
 
         return await self._database.read(work, once=True)
 

@@ -9,7 +9,7 @@ import msgspec
 
 from interlock import errors
 from interlock.model.states import RunStatus, TaskState
-from interlock.store.ports import Attribute, AuditRow, EventRow, LogLine, RunRow, TaskRow
+from interlock.store.ports import Attribute, AuditRow, EventRow, LogLine, PublishedRow, RunRow, TaskRow
 from interlock.store.sql import commit
 from interlock.store.sql.transaction import Database, Row, Transaction
 
@@ -76,6 +76,27 @@ class SqlViews:
         async def work(transaction: Transaction) -> dict[str, Attribute]:
             rows = await transaction.rows("attributes_of_run", {"run": run})
             return {name: _decode(value) for name, value in rows}
+
+        return await self._database.read(work, once=True)
+
+    async def definitions(
+        self,
+        namespace: str | None,
+        name: str | None,
+        version: str | None,
+        after: tuple[str, str, str] | None,
+        limit: int,
+    ) -> list[PublishedRow]:
+        # A page that begins where its namespace does reads nothing of others.
+        last = after or (namespace or "", "", "")
+        asked = {"namespace": namespace, "name": name, "version": version, "limit": limit}
+        asked |= dict(zip(("after_namespace", "after_name", "after_version"), last, strict=True))
+
+        async def work(transaction: Transaction) -> list[PublishedRow]:
+            return [
+                PublishedRow(namespace=of, name=called, version=number, digest=digest, published_at=at)
+                for of, called, number, digest, at in await transaction.rows("published_page", asked)
+            ]
 
         return await self._database.read(work, once=True)
 

@@ -12,6 +12,7 @@ from interlock.model.json import Json
 from interlock.store.ports import TRANSACTION_SECONDS
 from interlock.store.ports.news import ANYTHING
 from interlock.store.sql import sealing
+from interlock.store.sql.artifacts import SqlArtifacts
 from interlock.store.sql.cells import SqlCells
 from interlock.store.sql.deliveries import SqlDeliveries
 from interlock.store.sql.graphs import SqlGraphs
@@ -30,6 +31,7 @@ from interlock.store.sql.postgresql.pulse import PostgresPulse, PostgresRenewals
 from interlock.store.sql.postgresql.server import Connection, Server
 from interlock.store.sql.postgresql.tokens import PostgresTokens
 from interlock.store.sql.queue import SqlQueue
+from interlock.store.sql.reseal import SqlSealed
 from interlock.store.sql.sealing import Keys
 from interlock.store.sql.store import costs
 from interlock.store.sql.transaction import Database
@@ -68,8 +70,10 @@ class PostgresStore:
         self.cells = SqlCells(self.database)
         self.workers = SqlWorkers(self.database)
         self.keys = SqlKeys(self.database)
+        self.artifacts = SqlArtifacts(self.database)
         self.views = SqlViews(self.database)
         self.upkeep = PostgresUpkeep(self.database, self._drop_weeks)
+        self.sealed = SqlSealed(self.database)
         self._joined = Transactions(found.place, lambda: self.bell.changed(ANYTHING))
         self._seats = asyncio.Semaphore(max(1, connections // 2))
 

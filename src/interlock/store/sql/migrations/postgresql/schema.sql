@@ -550,3 +550,19 @@ CREATE TABLE api_keys (
   revoked_at double precision
 );
 CREATE INDEX api_keys_live ON api_keys (id) WHERE revoked_at IS NULL;
+
+-- Files that attempts kept: what they are, and where the file is (`place`, in the folder of artifacts). A file is there before its
+-- row, and goes after it.
+CREATE TABLE artifacts (
+  run text COLLATE "C" NOT NULL,
+  task text COLLATE "C" NOT NULL,
+  attempt integer NOT NULL,
+  name text COLLATE "C" NOT NULL,
+  path text COLLATE "C" NOT NULL,
+  media_type text COLLATE "C" NOT NULL,
+  size bigint NOT NULL,
+  digest text COLLATE "C" NOT NULL,
+  place text COLLATE "C" NOT NULL,
+  created_at double precision NOT NULL,
+  PRIMARY KEY (run, task, attempt, name)
+);
