@@ -17,7 +17,7 @@ from interlock.engine.machine import Machine, StepFault
 from interlock.engine.state import ROOT, UNDO, Frame, Scope
 from interlock.flow import pointer
 from interlock.model import event as events
-from interlock.model import fault, retry
+from interlock.model import retry
 from interlock.model.call import (
     Action,
     Ask,
@@ -134,10 +134,7 @@ def settle(m: Machine, scope: Scope, frame: Frame, outcome: Outcome) -> None:
         case Snoozed(delay_seconds=delay):
             m.emit(events.Waited(at=m.now, scope=scope.id, path=frame.path, until=m.now + delay))
         case Cancelled():
-            error = Fault(
-                type=fault.RUNTIME, status=500, title="Cancelled", detail="the attempt was cancelled by itself"
-            )
-            _fail(m, scope, Failed(FailureClass.APPLICATION, error))
+            _fail(m, scope, Failed(FailureClass.APPLICATION, faults.cancelled_by_itself()))
         case Failed():
             if outcome.final or not _try_again(m, scope, frame, outcome.failure, outcome.fault):
                 _fail(m, scope, outcome)
@@ -158,9 +155,7 @@ def expire(m: Machine, scope: Scope, frame: Frame, kind: str) -> None:
     elif isinstance(frame.call, SleepCall):
         _return(m, scope, output=NULL)
     elif frame.retries.get(FailureClass.LOST, 0) > _budgets(frame.call)[FailureClass.LOST]:
-        detail = f"{frame.retries[FailureClass.LOST]} processes died while they performed `{frame.path[1:]}`"
-        lost = Fault(type=fault.RUNTIME, status=500, title="Lost", detail=detail, code="lost")
-        _fail(m, scope, Failed(FailureClass.LOST, lost))
+        _fail(m, scope, Failed(FailureClass.LOST, faults.lost_too_often(frame.path[1:], frame)))
     else:
         requesting.call(m, scope, frame)
 

@@ -136,3 +136,14 @@ def try_again(m: Machine, scope: Scope, frame: Frame, failure: FailureClass, err
 def timeout(detail: str) -> Fault:
     """Give the standard error of a timeout."""
     return Fault(type=fault.TIMEOUT, status=408, title="Timeout", detail=detail)
+
+
+def lost_too_often(name: str, frame: Frame) -> Fault:
+    """Give the error of a step whose process died once more than it may."""
+    detail = f"{frame.retries[FailureClass.LOST]} processes died while they performed `{name}`"
+    return Fault(type=fault.RUNTIME, status=500, title="Lost", detail=detail, code="lost")
+
+
+def cancelled_by_itself() -> Fault:
+    """Give the error of a step whose attempt ended cancelled, though nobody had asked for that."""
+    return Fault(type=fault.RUNTIME, status=500, title="Cancelled", detail="the attempt was cancelled by itself")

@@ -9,8 +9,6 @@ from __future__ import annotations
 from interlock.engine import calls, compensation, faults, requests, steps
 from interlock.engine.machine import Machine, StepFault
 from interlock.model import event as events
-from interlock.model import fault
-from interlock.model.fault import Fault
 from interlock.model.task import Cancelled, Done, Outcome, Snoozed
 
 
@@ -45,10 +43,7 @@ def settle(m: Machine, effect: int, outcome: Outcome) -> None:
         case Snoozed(delay_seconds=delay):
             m.emit(events.Waited(at=m.now, scope=scope.id, path=node.path, until=m.now + delay))
         case Cancelled():
-            error = Fault(
-                type=fault.RUNTIME, status=500, title="Cancelled", detail="the attempt was cancelled by itself"
-            )
-            faults.raise_fault(m, scope, node.path, error)
+            faults.raise_fault(m, scope, node.path, faults.cancelled_by_itself())
         case _:
             is_final = is_report and outcome.final
             if is_final or not faults.try_again(m, scope, frame, outcome.failure, outcome.fault, effect):

@@ -9,8 +9,6 @@ from interlock.engine import calls, compensation, faults, issuing, requests, ste
 from interlock.engine.machine import Machine, StepFault
 from interlock.engine.state import ROOT, Frame, Scope
 from interlock.flow.graph import TryWork, WaitWork
-from interlock.model import fault
-from interlock.model.fault import Fault
 from interlock.model.states import RunStatus
 from interlock.model.task import FailureClass
 
@@ -76,13 +74,8 @@ def _expire(m: Machine, scope: Scope, frame: Frame, kind: str) -> None:
             case TryWork():
                 steps.retry_round(m, scope, node, frame, node.work)
             case _ if frame.retries.get(FailureClass.LOST, 0) > node.budgets[FailureClass.LOST]:
-                faults.raise_fault(m, scope, frame.path, _lost_too_often(node.name, frame))
+                faults.raise_fault(m, scope, frame.path, faults.lost_too_often(node.name, frame))
             case _:
                 requests.again(m, scope, node, frame)
     except StepFault as found:
         faults.raise_fault(m, scope, frame.path, found.fault)
-
-
-def _lost_too_often(name: str, frame: Frame) -> Fault:
-    detail = f"{frame.retries[FailureClass.LOST]} processes died while they performed `{name}`"
-    return Fault(type=fault.RUNTIME, status=500, title="Lost", detail=detail, code="lost")
