@@ -417,6 +417,47 @@ async def _set_until(site: Site, key: str) -> None:
             await asyncio.sleep(0.05)
 
 
+KEEPING = """
+document: {dsl: 1.0.3, namespace: shop, name: keeping, version: 1.0.0}
+do:
+  - keep: {run: {shell: {command: 'printf "one\\0two" | curl -sf -T - "$INTERLOCK_CALLBACK/artifacts/a.bin"'}}}
+"""
+
+
+async def _kept(site: Site) -> None:
+    async with site.client() as client:
+        await client.start(document=KEEPING, id="kept-7")
+        await client.result("kept-7", timeout=_SECONDS)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "artifacts list kept-7", "artifacts list kept-7 --json", "artifacts list nothing", "artifacts get kept-7 a.bin --out -",
+        "artifacts get kept-7 b", "artifacts get kept-7 a.bin --step other", "artifacts get kept-7 ../x", "artifacts get kept-7 a/b",
+        "artifacts get kept-7 a.bin --attempt 2 --step keep", "artifacts get kept-7 a.bin --out nowhere/a",
+    ],
+)  # fmt: skip
+def test_artifacts_at_a_server_are_what_they_are_at_its_store(served: Served, line: str) -> None:
+    served.ask(_kept)
+    near, far = served.near(*line.split()), served.far(*line.split())
+
+    assert (far.code, far.out) == (near.code, near.out)
+    assert near.out or near.err
+    assert not list(Path().glob("nowhere*"))
+
+
+def test_artifact_is_fetched_into_a_file(served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    served.ask(_kept)
+    monkeypatch.chdir(tmp_path)
+    for typed in (served.near, served.far):
+        done = typed("artifacts", "get", "kept-7", "a.bin")
+        assert (done.code, done.err) == (0, "wrote a.bin, 7 bytes\n")
+        assert Path("a.bin").read_bytes() == b"one\0two"
+    assert served.far("artifacts", "get", "kept-7", "a.bin", "--out", "b").code == 0
+    assert not list(tmp_path.glob(".*.*"))
+
+
 def test_locks_run_says_where_it_works(served: Served) -> None:
     ended = served.far("locks", "run", "deploy/eu", "true")
 

@@ -15,7 +15,7 @@ from typing import Annotated, Any, TypeAlias
 import typer
 
 from interlock import errors
-from interlock.cli import choice, deliveries, keys, locks, memory, operations, token
+from interlock.cli import artifacts, choice, deliveries, keys, locks, memory, operations, token
 from interlock.cli.options import options
 from interlock.cli.output import answer, note
 from interlock.version import VERSION
@@ -408,4 +408,5 @@ memory.register(app)
 locks.register(app)
 keys.register(app)
 deliveries.register(app)
+artifacts.register(app)
 token.register(app)

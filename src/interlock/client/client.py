@@ -334,12 +334,18 @@ class Client:
     async def events(
         self, *, type: str | None = None, before: int | None = None, limit: int = 100
     ) -> happening.KeptEvents:
-        """Give a page of the events of the last day, newest first. `type`: only such; `before`: `next` of the page before."""
+        """Give a page of the events of the last day, newest first.
+
+        `type`: only such. `before`: `next` of the page before. `limit`: how many at most.
+        """
         query = {"type": type, "before": before, "limit": limit} | self._where()
         return await self._connection.ask(happening.KeptEvents, "GET", "/api/v1/events", query=query)
 
     async def audit(self, before: int | None = None, limit: int = 100) -> service.AuditPage:
-        """Give a page of what people and keys have changed, newest first. `before`: `next` of the page before."""
+        """Give a page of what people and keys have changed, newest first.
+
+        `before`: `next` of the page before. `limit`: how many at most.
+        """
         query = {"before": before, "limit": limit}
         return await self._connection.ask(service.AuditPage, "GET", "/api/v1/audit", query=query)
 
