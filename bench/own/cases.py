@@ -15,6 +15,7 @@ from bench.own import (
     local,
     monitoring,
     payloads,
+    pending,
     queues,
     rest,
     runs,
@@ -42,5 +43,6 @@ CASES: Final[dict[str, Case]] = {
     "T1": handshake.completion,
     "T2": handshake.completions,
     "T3": handshake.over_http,
+    "T4": pending.pending,
     "TK-20": handshake.told,
 }

@@ -12,6 +12,7 @@ import httpx
 
 from bench.case import Figures, Given, percentile, percentiles_ms
 from bench.own import workflows
+from bench.own.pending import KEY, waiting
 from interlock import Interlock
 from interlock.app.readiness import Readiness
 from interlock.server.application import bounded, build
@@ -20,7 +21,6 @@ from interlock.server.listening import HttpServer, Place
 from interlock.server.sessions import Sessions
 from interlock.service import SystemClock
 
-_KEY = "a-key-of-the-bench-alone-which-proves-its-tokens"
 _WAIT_SECONDS = 120.0
 _DOCUMENT = """
 document: {dsl: 1.0.3, namespace: default, name: one-step, version: 1.0.0}
@@ -34,7 +34,7 @@ async def completion(given: Given) -> Figures:
     taken = []
     async with _opened(given) as app:
         for number in range(given.sizes.warm_ups + given.sizes.latency_runs):
-            (text,) = await _waiting(app, 1)
+            (text,) = await waiting(app, 1)
             begin = time.monotonic()
             await app.tokens.complete(text, begin)
             took = await _took(text)
@@ -47,7 +47,7 @@ async def completions(given: Given) -> Figures:
     """T2: the same at a steady rate, whether those before are done or not."""
     count, rate = given.sizes.token_reports, given.sizes.token_rate
     async with _opened(given) as app:
-        texts = await _waiting(app, count)
+        texts = await waiting(app, count)
         begin = time.monotonic()
 
         async def report(number: int, text: str) -> None:
@@ -124,26 +124,13 @@ async def told(given: Given) -> Figures:
 
 
 def _opened(given: Given) -> Interlock:
-    os.environ.setdefault("INTERLOCK_KEY", _KEY)
+    os.environ.setdefault("INTERLOCKKEY", KEY)
     os.environ["INTERLOCK_SERVER_REQUESTS_PER_SECOND"] = "1000000"
-    workflows.HANDED.clear()
     workflows.GONE_ON.clear()
     return Interlock(given.url)
-
-
-async def _waiting(app: Interlock, count: int) -> list[str]:
-    """Start runs that wait for a report, and give the texts of their tokens."""
-    before = set(workflows.HANDED)
-    await app.start_many(workflows.reported, [() for _ in range(count)])
-    async with asyncio.timeout(_WAIT_SECONDS):
-        while len(workflows.HANDED) < len(before) + count:  # noqa: ASYNC110 (before what is measured)
-            await asyncio.sleep(0.001)
-    return [text for text in workflows.HANDED if text not in before]
 
 
 async def _took(text: str) -> float:
     """Give the seconds from the moment that was reported to the step behind it."""
     async with asyncio.timeout(_WAIT_SECONDS):
-        while text not in workflows.GONE_ON:  # noqa: ASYNC110 (whatever wakes would be measured, too)
-            await asyncio.sleep(0)
-    return workflows.GONE_ON[text]
+        return await workflows.GONE_ON[text]

@@ -25,20 +25,19 @@ async def wait(number: int, seconds: float) -> int:
     return number
 
 
-HANDED: dict[str, None] = {}
-"""The texts of the tokens that were handed out in this process, in order."""
-GONE_ON: dict[str, float] = {}
-"""By token, the seconds from the moment that was reported until the step behind it ran."""
+GONE_ON: dict[str, asyncio.Future[float]] = {}
+"""By token that was handed out in this process, in order: the seconds from the moment that was reported until the step behind
+it ran."""
 
 
 @step
 async def hand(text: str) -> None:
-    HANDED[text] = None
+    GONE_ON[text] = asyncio.get_running_loop().create_future()
 
 
 @step
 async def go_on(text: str, reported_at: float) -> None:
-    GONE_ON[text] = time.monotonic() - reported_at
+    GONE_ON[text].set_result(time.monotonic() - reported_at)
 
 
 @workflow

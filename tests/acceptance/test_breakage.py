@@ -74,7 +74,7 @@ class Broken:
 
 
 async def test_effect_that_breaks_its_performer_fails_its_step(app: Session) -> None:
-    node_of(app).engine._performer = Broken()
+    node_of(app).engine._performing._performer = Broken()
     row = await asyncio.wait_for(finished(app, CALL), 10)
     assert row.status is RunStatus.FAULTED
     assert row.fault is not None

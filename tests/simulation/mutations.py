@@ -12,6 +12,9 @@ from unittest import mock
 import msgspec
 
 from interlock.engine.advance import Engine
+from interlock.engine.parking import Parking
+from interlock.engine.performing import Performing
+from interlock.engine.recollection import Recollection
 from interlock.model.memo import Memo
 from interlock.model.task import Outcome
 from interlock.store.ports import Claimed
@@ -75,16 +78,16 @@ def effect_before_its_commit() -> Iterator[None]:
     async def early(engine: Engine, live: Any, work: Any, consumed: list[int]) -> None:
         for request in work.requests:
             if not request.queued and request.effect not in work.interrupts and live.place is not None:
-                live.effects[request.effect] = asyncio.create_task(engine._perform(live, request))
+                live.effects[request.effect] = asyncio.create_task(engine._performing._perform(live, request))
         await commit(engine, live, work, consumed)
 
-    act = Engine._act
+    follow = Performing.follow
 
-    def acted(engine: Engine, live: Any, work: Any) -> None:
+    def followed(performing: Performing, live: Any, work: Any) -> None:
         begun = [request for request in work.requests if request.queued or live.place is None]
-        act(engine, live, _with_requests(work, begun))
+        follow(performing, live, _with_requests(work, begun))
 
-    with mock.patch.object(Engine, "_commit", early), mock.patch.object(Engine, "_act", acted):
+    with mock.patch.object(Engine, "_commit", early), mock.patch.object(Performing, "follow", followed):
         yield
 
 
@@ -99,7 +102,7 @@ def _with_requests(work: Any, requests: list[Any]) -> Any:
 @contextlib.contextmanager
 def timer_lost_at_takeover() -> Iterator[None]:
     """The moment that a run waits for is forgotten when another node takes it over."""
-    adopt, rest = Engine.adopt, Engine._rest
+    adopt, rest = Engine.adopt, Parking.rest
     taken: set[str] = set()
 
     async def adopted(engine: Engine, claimed: Claimed) -> None:
@@ -107,29 +110,29 @@ def timer_lost_at_takeover() -> Iterator[None]:
             taken.add(claimed.run)
         await adopt(engine, claimed)
 
-    def rested(engine: Engine, live: Any) -> None:
-        rest(engine, live)
+    def rested(parking: Parking, live: Any) -> None:
+        rest(parking, live)
         if live.run in taken:
-            engine._timers.forget(live.run)
+            parking._timers.forget(live.run)
 
-    with mock.patch.object(Engine, "adopt", adopted), mock.patch.object(Engine, "_rest", rested):
+    with mock.patch.object(Engine, "adopt", adopted), mock.patch.object(Parking, "rest", rested):
         yield
 
 
 @contextlib.contextmanager
 def compensation_out_of_order() -> Iterator[None]:
     """Of each two steps the first one is undone first."""
-    undos = Engine._undos
+    undos = Recollection.undos
 
-    async def swapped(engine: Engine, run: str, before: int | None) -> list[Memo]:
-        found = await undos(engine, run, before)
+    async def swapped(recollection: Recollection, run: str, before: int | None) -> list[Memo]:
+        found = await undos(recollection, run, before)
         for one, two in zip(range(0, len(found), 2), range(1, len(found), 2), strict=False):
             first, second = found[one], found[two]
             found[one] = msgspec.structs.replace(second, number=first.number)
             found[two] = msgspec.structs.replace(first, number=second.number)
         return found
 
-    with mock.patch.object(Engine, "_undos", swapped):
+    with mock.patch.object(Recollection, "undos", swapped):
         yield
 
 

@@ -12,6 +12,8 @@ import pytest
 import pooler
 import postgres
 import required
+from interlock import config
+from interlock.secrets.key import VARIABLE
 from interlock.store.open import open_store
 from interlock.store.ports import Store
 from interlock.store.sql.postgresql.store import PostgresStore
@@ -20,14 +22,38 @@ BACKENDS = [
     "sqlite-file",
     "sqlite-memory",
     "postgresql-18",
+    "sealed-sqlite-file",
+    "sealed-postgresql-18",
     *(pytest.param(name, marks=pytest.mark.engines) for name in ("postgresql-15", "pgbouncer-18")),
 ]
+OF_PAYLOADS = {"test_cells", "test_exchange", "test_journal", "test_memos", "test_queue", "test_tokens", "test_joined"}
+"""The files that the sealed stores run: those about what is sealed. The others would find nothing that these do not."""
+SEALED = config.Secrets(encrypt_payloads=True)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    folder = Path(__file__).parent
+    far = [
+        each
+        for each in items
+        if "[sealed-" in each.nodeid and each.path.parent == folder and each.path.stem not in OF_PAYLOADS
+    ]
+    if far:
+        config.hook.pytest_deselected(items=far)
+        items[:] = [each for each in items if each not in far]
 
 
 @pytest.fixture(params=BACKENDS)
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+async def store(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Store]:
     async with contextlib.AsyncExitStack() as stack:
-        opened = await open_store(await _url(request.param, tmp_path, stack))
+        backend = request.param.removeprefix("sealed-")
+        is_sealed = backend != request.param
+        if is_sealed:
+            monkeypatch.setenv(VARIABLE, "the-key-of-the-stores-of-this-suite")
+        secrets = SEALED if is_sealed else None
+        opened = await open_store(await _url(backend, tmp_path, stack), secrets=secrets)
         stack.push_async_callback(opened.close)
         yield opened
 

@@ -10,7 +10,7 @@ import pytest
 
 from interlock import errors
 from interlock.store.ports import LockMode, LockRequest, LockRow, Released, Store, Taking
-from interlock.store.sql.locks import lease_of
+from interlock.store.sql.lock_rows import lease_of
 
 NOW = 1000.0
 

@@ -9,7 +9,7 @@ import re
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ from interlock.store.ports import (
     NewToken,
     Post,
     RevokedToken,
+    TokenState,
     news,
 )
 from interlock.store.sql import statements
@@ -504,16 +505,25 @@ async def test_group_is_bounded_in_bytes_and_callers_wait_for_room(monkeypatch: 
     monkeypatch.setattr("interlock.store.sql.postgresql.committer._QUEUED_MEMBERS", 4)
     groups: list[int] = []
 
-    async def apply(group: Any) -> set[str]:
+    async def apply(group: Sequence[bytes]) -> list[int]:
         groups.append(len(group))
         await asyncio.sleep(0)
-        return {each.run for each in group}
+        return [each[0] for each in group]
 
-    committer = Committer(apply)
-    calls = [committer.commit(accepting(f"r{number}", head=b"x" * 400)) for number in range(12)]
-    assert await asyncio.gather(*calls) == [Committed.APPLIED] * 12
+    committer = Committer(apply, key=bytes.hex, size=len)
+    calls = [committer.commit(bytes([number]) * 400) for number in range(12)]
+    assert await asyncio.gather(*calls) == list(range(12))
     assert max(groups) == 3
     await committer.close()
+
+
+async def test_reports_that_come_together_share_transactions(store: PostgresStore) -> None:
+    tokens = [NewToken(token=f"t{number}", effect=number, name="asked") for number in range(1, 101)]
+    await store.journal.commit(accepting(tokens=tokens))
+    before = store.database.transactions
+    reports = (store.tokens.complete(each.token, TokenState.COMPLETED, b"1", "d", "ann", 150.0) for each in tokens)
+    assert all(answer is not None and answer.applied for answer in await asyncio.gather(*reports))
+    assert store.database.transactions - before <= 4
 
 
 async def test_what_is_queued_is_finished_before_the_store_closes(postgres_url: str) -> None:

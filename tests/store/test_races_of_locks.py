@@ -29,7 +29,7 @@ from interlock.store.ports import (
     WriteResult,
 )
 from interlock.store.sql import statements
-from interlock.store.sql.locks import key_of, lease_of
+from interlock.store.sql.lock_rows import key_of, lease_of
 from interlock.store.sql.postgresql import parameters
 from interlock.store.sql.postgresql.store import PostgresStore
 from store.stops import is_blocked, stopped

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import asyncpg
 import msgspec
@@ -13,14 +14,29 @@ from interlock.model.states import RunStatus
 from interlock.model.task import Done
 from interlock.store.ports import Batch, Completion, KeyRow, LimitSet, NewCached, NewToken, RevokedToken, TokenState
 from interlock.store.sql.postgresql.store import PostgresStore
+from interlock.store.sql.tokens import SqlTokens
 from store.rows import accepting, batch, new_task
 from store.stops import committing, is_blocked, stopped
 
 Two = tuple[PostgresStore, PostgresStore]
 
 
+Way = Callable[[PostgresStore, str], Awaitable[Completion | None]]
+
+
 async def complete(store: PostgresStore, by: str = "ann") -> Completion | None:
+    """Complete a token with others that are completed at the same time."""
     return await store.tokens.complete("k1", TokenState.COMPLETED, b"1", by, by, 150.0)
+
+
+async def complete_alone(store: PostgresStore, by: str = "ann") -> Completion | None:
+    """Complete a token by itself, as within the transaction of a caller."""
+    return await SqlTokens.complete(store.tokens, "k1", TokenState.COMPLETED, b"1", by, by, 150.0)
+
+
+WAYS = pytest.mark.parametrize(
+    ("way", "first", "last"), [(complete, "tokens_lock", "tokens_end"), (complete_alone, "token_lock", "inbox_add")]
+)
 
 
 def asking() -> Batch:
@@ -30,16 +46,19 @@ def asking() -> Batch:
 # -- tokens ----------------------------------------------------------------------------------------------------------
 
 
-async def test_of_two_completions_that_meet_one_is_applied(two: Two, postgres_url: str) -> None:
+@WAYS
+async def test_of_two_completions_that_meet_one_is_applied(
+    two: Two, postgres_url: str, way: Way, first: str, last: str
+) -> None:
     one, other = two
     await one.journal.commit(asking())
-    stop = stopped(one, one.tokens, "token_lock")
-    first = asyncio.create_task(complete(one, "ann"))
+    stop = stopped(one, one.tokens, first)
+    sooner = asyncio.create_task(way(one, "ann"))
     await stop.reached.wait()
-    second = asyncio.create_task(complete(other, "bob"))
+    later = asyncio.create_task(way(other, "bob"))
     await is_blocked(postgres_url)
     stop.go_on.set()
-    applied, refused = await first, await second
+    applied, refused = await sooner, await later
     assert applied is not None
     assert applied.applied
     assert applied.row.completed_by == "ann"
@@ -47,17 +66,18 @@ async def test_of_two_completions_that_meet_one_is_applied(two: Two, postgres_ur
     assert len(await one.journal.inbox("n1")) == 1
 
 
+@WAYS
 @pytest.mark.parametrize(
     "ending", [{"ended": True, "status": RunStatus.FAULTED}, {"revoked_tokens": [RevokedToken(token="k1")]}]
 )
 async def test_completion_that_meets_the_commit_that_revokes_the_token_is_refused(
-    two: Two, postgres_url: str, ending: dict[str, object]
+    two: Two, postgres_url: str, ending: dict[str, object], way: Way, first: str, last: str
 ) -> None:
     one, other = two
     await one.journal.commit(asking())
     async with committing(one, batch(seq=1, **ending)) as applied:
         assert applied == {"r1"}
-        late = asyncio.create_task(complete(other))
+        late = asyncio.create_task(way(other, "ann"))
         await is_blocked(postgres_url)
     refused = await late
     assert refused is not None
@@ -65,21 +85,22 @@ async def test_completion_that_meets_the_commit_that_revokes_the_token_is_refuse
     assert await one.journal.inbox("n1") == []
 
 
+@WAYS
 @pytest.mark.parametrize(
     "ending", [{"ended": True, "status": RunStatus.FAULTED}, {"revoked_tokens": [RevokedToken(token="k1")]}]
 )
 async def test_token_whose_completion_meets_the_commit_that_revokes_it_stays_completed(
-    two: Two, postgres_url: str, ending: dict[str, object]
+    two: Two, postgres_url: str, ending: dict[str, object], way: Way, first: str, last: str
 ) -> None:
     one, other = two
     await one.journal.commit(asking())
-    stop = stopped(one, one.tokens, "inbox_add")
-    first = asyncio.create_task(complete(one))
+    stop = stopped(one, one.tokens, last)
+    sooner = asyncio.create_task(way(one, "ann"))
     await stop.reached.wait()
     revoking = asyncio.create_task(other.journal.commit(batch(seq=1, **ending)))
     await is_blocked(postgres_url)
     stop.go_on.set()
-    done = await first
+    done = await sooner
     await revoking
     assert done is not None
     assert done.applied

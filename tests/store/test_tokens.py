@@ -55,6 +55,28 @@ async def test_token_is_open_from_the_commit_that_asks_for_it(store: Store) -> N
     assert await state(store, "k3") is None
 
 
+async def test_reports_that_come_together_have_an_answer_each(store: Store) -> None:
+    names = [f"t{number}" for number in range(40)]
+    await store.journal.commit(
+        accepting(tokens=[*(token(name, number, 200.0) for number, name in enumerate(names)), token("over", 90, 140.0)])
+    )
+    await store.journal.commit(accepting("ended", ended=True))
+    asked = [*names, "over", "unknown", "t1", "t2"]
+    answers = await asyncio.gather(*(complete(store, name, outcome=b'"%s"' % name.encode()) for name in asked))
+    assert [answer is not None and answer.applied for answer in answers].count(True) == 40
+    assert [None if answer is None else answer.row.state for answer in answers] == (
+        [TokenState.COMPLETED] * 40 + [TokenState.EXPIRED, None] + [TokenState.COMPLETED] * 2
+    )
+    for name, answer in zip(names, answers[:40], strict=True):
+        assert answer is not None
+        kept = await store.tokens.get(name)
+        assert kept is not None
+        assert msgspec.structs.replace(kept, namespace="", run_id="") == answer.row
+    wanted = {b'{"kind":"settled","effect":%d,"outcome":"t%d"}' % (number, number) for number in range(40)}
+    assert set(await inbox(store)) == wanted
+    assert [row.action for row in await store.views.audit(None, 100)].count("token-completed") == 40
+
+
 @pytest.mark.parametrize("ending", [TokenState.COMPLETED, TokenState.FAILED])
 async def test_first_completion_counts_and_tells_the_run_once(store: Store, ending: TokenState) -> None:
     await store.journal.commit(accepting(tokens=[token()]))

@@ -60,6 +60,25 @@ class Definitions:
             )
         return stored
 
+    async def text(self, definition: str | Path, namespace: str) -> tuple[str, str | None]:
+        """Give the text of a document, and its file: from a path, a text of several lines, or a published name.
+
+        Raises NotFound, Invalid for a file that cannot be read.
+        """
+        if isinstance(definition, str) and "\n" in definition:
+            return definition, None
+        if isinstance(definition, Path) or definition.endswith((".yaml", ".yml", ".json")):
+            try:
+                return await asyncio.to_thread(Path(definition).read_text, "utf-8"), str(definition)
+            except (OSError, UnicodeDecodeError) as error:
+                raise errors.Invalid(f"cannot read the definition {definition}: {error}") from error
+        space, _, rest = definition.rpartition("/")
+        name, _, version = rest.partition(":")
+        found = await self._store.journal.published(space or namespace, name, version or None)
+        if found is None:
+            raise errors.NotFound(f"no workflow {definition} is published; `interlock publish FILE` publishes one")
+        return found.source, None
+
     def _check_rights(self, stored: Definition, loaded: Loaded) -> None:
         """Check that every Python function of a document may be run. Raises Invalid."""
         for function in _python_functions(loaded.value):

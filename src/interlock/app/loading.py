@@ -11,7 +11,7 @@ from typing import Any, Final
 from interlock import errors
 from interlock.flow import functions, nearest
 from interlock.flow.python import registry
-from interlock.flow.python.workflow import Workflow
+from interlock.flow.python.workflow import Workflow, program
 
 _REFERENCE: Final = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$")
 
@@ -19,6 +19,13 @@ _REFERENCE: Final = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$")
 def is_reference(text: str) -> bool:
     """Say whether a text names a function as `package.module:function`; a version begins with a digit."""
     return _REFERENCE.match(text) is not None
+
+
+def published(source: str, folder: Path | None) -> Workflow[Any, Any]:
+    """Give the function of a published Python workflow, imported if need be. Raises Invalid."""
+    known = program(source)
+    found = registry.workflow(known.namespace, known.name, known.version)
+    return found or workflow(known.function, (folder or Path.cwd()).absolute())
 
 
 def workflow(reference: str, folder: Path) -> Workflow[Any, Any]:

@@ -27,8 +27,8 @@ from interlock.dispatch.logbook import Logbook
 from interlock.effects.openapi.documents import Documents
 from interlock.engine import identity
 from interlock.engine.advance import Engine
-from interlock.engine.batches import POOL
 from interlock.engine.claims import Claims
+from interlock.engine.commits import POOL
 from interlock.engine.recovery import Recovery
 from interlock.engine.rows import Rows
 from interlock.expr.evaluators import Evaluators

@@ -7,7 +7,6 @@ async with Session.open(settings) as app:
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -17,14 +16,14 @@ from typing import Any, Final
 import msgspec
 
 from interlock import errors
-from interlock.app import garbage, loading, stranded
+from interlock.app import following, garbage, loading, stranded
 from interlock.app.actor import actor
 from interlock.app.artifacts import artifacts
 from interlock.app.callers import Callers
 from interlock.app.definitions import Definitions
 from interlock.app.forking import Forker
 from interlock.app.graphs import Graphs
-from interlock.app.node import DISPATCHER, ROLES, Node
+from interlock.app.node import DISPATCHER, ENGINE, ROLES, Node
 from interlock.app.probes import NONE, Probes
 from interlock.app.readiness import Readiness
 from interlock.app.resources import Fetcher
@@ -37,12 +36,11 @@ from interlock.engine import recovery
 from interlock.engine.rows import Rows
 from interlock.flow.meaning import limits
 from interlock.flow.python import registry
-from interlock.flow.python.workflow import Workflow, is_program, program
+from interlock.flow.python.workflow import Workflow, is_program
 from interlock.model import callback as callbacks
-from interlock.model import event as events
 from interlock.model.event import Event
 from interlock.model.json import Json
-from interlock.model.states import ENDED_RUN, RunStatus
+from interlock.model.states import RunStatus
 from interlock.model.story import Rollback, Story
 from interlock.net.authentication import Authenticator
 from interlock.net.client import Client
@@ -52,11 +50,6 @@ from interlock.store.open import open_store
 from interlock.store.ports import Definition, NodeState, RunRow, Store
 
 _PAGE: Final = 500
-_LONGEST_ID: Final = 128
-_REMEMBERED: Final = 64  # documents whose check is not repeated when they are started again
-_DEFINED_SECONDS: Final = 3600.0  # then it is stored again: retention removes what nobody asked for in a day
-_SCHEDULE: Final = "/schedule"
-_FOLLOW_SECONDS: Final = 1.0  # the net under the bell
 
 
 class Session:
@@ -110,7 +103,10 @@ class Session:
     ) -> AsyncIterator[Session]:
         """Open the store that the settings name; close it, and the node if one was brought, at the end."""
         store = await open_store(
-            settings.store.url, connections=settings.store.connections, listen_url=settings.store.listen_url
+            settings.store.url,
+            connections=settings.store.connections,
+            listen_url=settings.store.listen_url,
+            secrets=settings.secrets,
         )
         app = cls(settings, store, clock or SystemClock(), probes, public_url, socket)
         try:
@@ -175,10 +171,10 @@ class Session:
         """Give the runs that nobody has executed for a minute, newest first, and why."""
         return await stranded.find(self.store, self.clock, limit)
 
-    async def servers(self) -> list[NodeState]:
-        """Give the nodes that execute runs of others now."""
+    async def servers(self, role: str = ENGINE) -> list[NodeState]:
+        """Give the nodes that execute runs of others now, or what has another `role` in them."""
         await self.sweep()
-        return await stranded.servers(self.store, self.clock)
+        return await stranded.servers(self.store, self.clock, role)
 
     async def has_engine(self) -> bool:
         """Say whether a live node executes runs of others."""
@@ -186,8 +182,7 @@ class Session:
 
     async def has_dispatcher(self) -> bool:
         """Say whether a live node performs the commands and scripts of others' runs."""
-        await self.sweep()
-        return bool(await stranded.servers(self.store, self.clock, DISPATCHER))
+        return bool(await self.servers(DISPATCHER))
 
     async def is_served(self, row: RunRow) -> bool:
         """Say whether another process executes a run, or can be expected to begin with it."""
@@ -224,7 +219,7 @@ class Session:
         `model.callback`; with the run that is there it is told too. Raises InvalidDefinition, Conflict, Invalid.
         """
         if is_program(text):  # a Python workflow that was published: its text is the program's
-            workflow = self._loaded(text, folder)
+            workflow = loading.published(text, folder)
             return await self.start_program(
                 workflow, input, id=id, namespace=namespace, folder=folder, detach=detach, callback=callback
             )
@@ -238,12 +233,6 @@ class Session:
             folder=folder,
             callback=callbacks.parse(callback),
         )
-
-    def _loaded(self, source: str, folder: Path | None) -> Workflow[Any, Any]:
-        """Give the function of a published Python workflow, imported if need be. Raises Invalid."""
-        known = program(source)
-        found = registry.workflow(known.namespace, known.name, known.version)
-        return found or loading.workflow(known.function, (folder or Path.cwd()).absolute())
 
     async def publish_program(self, workflow: Workflow[Any, Any]) -> Definition:
         """Publish a Python workflow, so that others start it by its name. Idempotent."""
@@ -267,8 +256,6 @@ class Session:
 
         Raises Invalid for arguments that do not fit.
         """
-        _check_known(workflow)
-        _check_arguments(workflow, arguments)
         node = None if detach else self.node
         return await self._starter.start_program(
             node,
@@ -291,9 +278,6 @@ class Session:
         detach: bool = False,
     ) -> list[Started]:
         """Accept many runs of a Python workflow. Raises before anything is accepted for what does not fit."""
-        _check_known(workflow)
-        for each in arguments:
-            _check_arguments(workflow, each)
         node = None if detach else self.node
         return await self._starter.start_programs(node, workflow, arguments, ids, namespace=namespace)
 
@@ -302,19 +286,7 @@ class Session:
 
         Raises NotFound, Invalid for a file that cannot be read.
         """
-        if isinstance(definition, str) and "\n" in definition:
-            return definition, None
-        if isinstance(definition, Path) or definition.endswith((".yaml", ".yml", ".json")):
-            try:
-                return await asyncio.to_thread(Path(definition).read_text, "utf-8"), str(definition)
-            except (OSError, UnicodeDecodeError) as error:
-                raise errors.Invalid(f"cannot read the definition {definition}: {error}") from error
-        space, _, rest = definition.rpartition("/")
-        name, _, version = rest.partition(":")
-        found = await self.store.journal.published(space or namespace, name, version or None)
-        if found is None:
-            raise errors.NotFound(f"no workflow {definition} is published; `interlock publish FILE` publishes one")
-        return found.source, None
+        return await self._definitions.text(definition, namespace)
 
     async def program_of(self, digest: str) -> Workflow[Any, Any] | None:
         """Give the Python workflow that a definition is, if it is one and this process has it."""
@@ -343,43 +315,14 @@ class Session:
 
     async def history(self, run: str, after: int = 0) -> list[Event]:
         """Give the events of a run, from the commit `after` on."""
-        found: list[Event] = []
-        while rows := await self.store.journal.history(run, after, _PAGE):
-            found += await self.rows.events(run, rows, self.store.journal)
-            after = rows[-1].seq
-        return found
+        return await following.history(self.store, self.rows, run, after)
 
-    async def follow(
-        self, row: RunRow, after: int = 0, *, resuming: bool = False
-    ) -> AsyncIterator[tuple[int, list[Event]]]:
+    def follow(self, row: RunRow, after: int = 0, *, resuming: bool = False) -> AsyncIterator[tuple[int, list[Event]]]:
         """Give the commits of a run as they happen, with their seq, until it has ended or is suspended.
 
         `resuming`: it is suspended now, and a request to resume it is on its way.
         """
-        resting = ENDED_RUN | {RunStatus.SUSPENDED}
-        rung = asyncio.Event()
-        end = self.store.bell.listen(rung.set)
-        try:
-            while True:
-                rung.clear()
-                now = await self.find(row.namespace, row.id)  # before its history: what it says now is in there
-                rows = await self.store.journal.history(row.run, after, _PAGE)
-                for item in rows:
-                    after = item.seq
-                    news = await self.rows.events(row.run, [item], self.store.journal)
-                    resuming = resuming and not (
-                        item.seq > row.seq and any(isinstance(event, events.Resumed) for event in news)
-                    )
-                    yield item.seq, news
-                if rows:
-                    continue
-                if now.status in (ENDED_RUN if resuming else resting):
-                    return
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(_FOLLOW_SECONDS):
-                        await rung.wait()
-        finally:
-            end()
+        return following.follow(self.store, self.rows, self.find, row, after, resuming=resuming)
 
     # -- changing ------------------------------------------------------------------------------------------------
 
@@ -454,21 +397,3 @@ class Session:
 
 
 __all__ = ["Session", "Started"]
-
-
-def _check_known(workflow: Workflow[Any, Any]) -> None:
-    known = registry.workflow(workflow.namespace, workflow.name, workflow.version)
-    if known is not None and known.reference != workflow.reference and known.version == workflow.version:
-        raise errors.Conflict(
-            f"{known.reference} and {workflow.reference} are both the workflow {workflow.namespace}/{workflow.name}:"
-            f"{workflow.version}, so that nobody knows which of them executes its runs; give one another name or version"
-        )
-
-
-def _check_arguments(workflow: Workflow[Any, Any], arguments: Json) -> None:
-    if not isinstance(arguments, dict):
-        raise errors.Invalid(f"the input of {workflow.name} is the map of its arguments; it was given {arguments!r}")
-    try:
-        workflow.signature.call(arguments)
-    except TypeError as error:
-        raise errors.Invalid(str(error)) from error

@@ -17,6 +17,7 @@ from interlock.app.node import Node
 from interlock.engine.conclusion import Conclusion
 from interlock.engine.rows import Rows
 from interlock.flow.graph import Graph
+from interlock.flow.python import registry
 from interlock.flow.python.workflow import Workflow
 from interlock.model.callback import Callback
 from interlock.model.json import Json
@@ -91,8 +92,11 @@ class Starter:
     ) -> Started:
         """Accept a run of a Python workflow; the rest as for `start`.
 
-        `within`: the store of a transaction, which the run is accepted in; it begins after that is committed.
+        `within`: the store of a transaction, which the run is accepted in; it begins after that is committed. Raises Invalid
+        for arguments that do not fit.
         """
+        _check_known(workflow)
+        _check_arguments(workflow, arguments)
         stored, graph = await self._definitions.program(workflow, within)
         new = self._new(stored, id, namespace, folder.absolute() if folder else os.getcwd())
         return await self._started(node, new, graph, Payload(arguments), callback, within=within)
@@ -108,6 +112,9 @@ class Starter:
         folder: Path | None = None,
     ) -> list[Started]:
         """Accept many runs of a Python workflow; each as `start_program` does."""
+        _check_known(workflow)
+        for each in arguments:
+            _check_arguments(workflow, each)
         stored, graph = await self._definitions.program(workflow)
         place = folder.absolute() if folder else os.getcwd()
         new = [self._new(stored, id, namespace, place) for id in ids]
@@ -219,3 +226,21 @@ def checked_id(id: str | None) -> str | None:
     if id is not None and not (0 < len(id) <= _LONGEST_ID and id.isprintable()):
         raise errors.Invalid(f"the run id {id[:40]!r} is not 1 to {_LONGEST_ID} printable characters")
     return id
+
+
+def _check_known(workflow: Workflow[Any, Any]) -> None:
+    known = registry.workflow(workflow.namespace, workflow.name, workflow.version)
+    if known is not None and known.reference != workflow.reference and known.version == workflow.version:
+        raise errors.Conflict(
+            f"{known.reference} and {workflow.reference} are both the workflow {workflow.namespace}/{workflow.name}:"
+            f"{workflow.version}, so that nobody knows which of them executes its runs; give one another name or version"
+        )
+
+
+def _check_arguments(workflow: Workflow[Any, Any], arguments: Json) -> None:
+    if not isinstance(arguments, dict):
+        raise errors.Invalid(f"the input of {workflow.name} is the map of its arguments; it was given {arguments!r}")
+    try:
+        workflow.signature.call(arguments)
+    except TypeError as error:
+        raise errors.Invalid(str(error)) from error

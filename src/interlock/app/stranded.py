@@ -10,7 +10,7 @@ from interlock.app.node import DISPATCHER, ENGINE
 from interlock.coord.workers import WorkerRegistry
 from interlock.dispatch.worker import POOL as SERVES
 from interlock.engine import identity
-from interlock.engine.batches import POOL
+from interlock.engine.commits import POOL
 from interlock.flow.python.options import IN_PROCESS
 from interlock.model.worker import WorkerStatus
 from interlock.service import Clock

@@ -1,130 +1,75 @@
-"""Commands about events: send one, list those of the last day."""
+"""What can be typed about events. As light as `commands`, of which it is a part; `sending` performs it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import UTC, datetime
-from typing import Final
+from collections.abc import Coroutine
+from typing import Annotated, Any, TypeAlias
 
-import msgspec
+import typer
 
-from interlock import errors
-from interlock.app import events
-from interlock.cli import context, far, given
-from interlock.cli.options import options
-from interlock.cli.output import answer, note
-from interlock.model import json
-from interlock.model.json import Json
-from interlock.wire import events as wire
-
-_DEFAULT_NAMESPACE: Final = "default"
-_PAGE: Final = 1_000
+events = typer.Typer(help="Send events, and see those that were sent.", rich_markup_mode=None)
 
 
-async def send(
-    type: str | None,
-    *,
-    event: str | None,
-    data: str | None,
-    source: str | None,
-    subject: str | None,
-    id: str | None,
-    attributes: Sequence[str],
-    as_json: bool,
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module to the program."""
+    app.add_typer(events, name="events")
+
+
+def _perform(command: Coroutine[Any, Any, int]) -> int:
+    from interlock.cli import context  # noqa: PLC0415 (start-up: help must not wait for the store)
+
+    return context.execute(command)
+
+
+JsonOption: TypeAlias = Annotated[bool, typer.Option("--json", help="Print the result as JSON and nothing else.")]
+
+
+@events.command("send")
+def send(
+    type: Annotated[str | None, typer.Argument(metavar="TYPE", help="The type, such as order.paid.")] = None,
+    event: Annotated[
+        str | None, typer.Option("--event", metavar="JSON", help="A whole CloudEvent as JSON, or @FILE.")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option("--data", "-d", metavar="JSON", help="Its data as JSON, or @FILE.")
+    ] = None,
+    source: Annotated[str | None, typer.Option("--source", metavar="URI", help="Where it comes from.")] = None,
+    subject: Annotated[str | None, typer.Option("--subject", metavar="TEXT", help="What it is about.")] = None,
+    id: Annotated[
+        str | None, typer.Option("--id", metavar="ID", help="Its id; the same source and id is sent only once.")
+    ] = None,
+    attribute: Annotated[
+        list[str] | None, typer.Option("--attribute", metavar="NAME=VALUE", help="One more attribute; may be repeated.")
+    ] = None,
+    as_json: JsonOption = False,
 ) -> int:
-    """Send an event to whoever listens now. Raises Invalid for what is no CloudEvent."""
-    fields = _fields(event)
-    fields |= {
-        name: value
-        for name, value in {"type": type, "source": source, "subject": subject, "id": id}.items()
-        if value is not None
-    }
-    for attribute in attributes:
-        name, separator, value = attribute.partition("=")
-        if not separator:
-            raise errors.Invalid(f"--attribute {attribute!r} is not NAME=VALUE")
-        fields[name] = value
-    if data is not None:
-        fields["data"] = given.value(data, "--data")
-    if "type" not in fields:
-        raise errors.Invalid("an event needs a type: `interlock events send TYPE`, or --event with a whole event")
-    namespace = options.namespace or _DEFAULT_NAMESPACE
-    if options.server is not None:
-        sent, namespace = await _sent_far(fields)
-    else:
-        async with context.opened() as app:
-            sent = await events.send(app, namespace, fields)
-    if as_json:
-        answer(json.encode({"event": sent.event, "namespace": namespace, "listeners": sent.listeners}).decode())
-    else:
-        answer(sent.event["id"])
-        note(_told(sent.listeners, namespace))
-    return 0
+    """Send an event to every run that listens for it now."""
+    from interlock.cli import sending  # noqa: PLC0415 (start-up)
 
-
-async def _sent_far(fields: dict[str, Json]) -> tuple[events.Sent, str]:
-    """Send an event through the server; give it and the namespace that it went to."""
-    body = {"source": events.SOURCE} | fields
-    async with far.opened() as server:
-        answered = await server.ask(wire.SentMany, "POST", "/events", body=body, safe={"source", "id"} <= fields.keys())
-    told = answered.items[0]
-    return events.Sent(event=told.event, listeners=told.listeners), told.namespace
-
-
-async def _kept(type: str | None, before: int | None, limit: int) -> Sequence[events.Kept]:
-    """Give the events of the last day, of the server or of the store."""
-    if options.server is None:
-        async with context.existing() as app:
-            return await events.listed(app, options.namespace, type, before, limit)
-    found: list[events.Kept] = []
-    async with far.opened() as server:
-        while len(found) < limit:
-            query: dict[str, Json] = {"type": type, "before": before, "limit": min(_PAGE, limit - len(found))}
-            page = await server.ask(wire.KeptEvents, "GET", "/events", query=query)
-            found += [events.Kept(**msgspec.structs.asdict(each)) for each in page.items]
-            before = page.next
-            if before is None:
-                break
-    return found
-
-
-def _fields(event: str | None) -> dict[str, Json]:
-    if event is None:
-        return {}
-    fields = given.value(event, "--event")
-    if not isinstance(fields, dict):
-        raise errors.Invalid("--event must be a JSON object: a CloudEvent")
-    return fields
-
-
-def _told(listeners: int | None, namespace: str) -> str:
-    match listeners:
-        case None:
-            return "an event with this source and id was sent before; nothing was sent"
-        case 0:
-            return f"sent; no run in the namespace {namespace} listens for it"
-        case 1:
-            return "sent to 1 run"
-        case _:
-            return f"sent to {listeners} runs"
-
-
-async def listed(type: str | None, *, before: int | None, limit: int, as_json: bool) -> int:
-    """List the events of the last day, newest first."""
-    kept = await _kept(type, before, limit)
-    if as_json:
-        rows = [
-            {"number": item.number, "namespace": item.namespace, "at": item.at, "event": item.event} for item in kept
-        ]
-        answer(json.encode(rows).decode())
-        return 0
-    for item in kept:
-        at = datetime.fromtimestamp(item.at, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-        answer(
-            f"{item.number}  {at}  {item.namespace}  {item.event['type']}  {item.event['source']}  {item.event['id']}"
+    return _perform(
+        sending.send(
+            type,
+            event=event,
+            data=data,
+            source=source,
+            subject=subject,
+            id=id,
+            attributes=attribute or [],
+            as_json=as_json,
         )
-    if not kept:
-        note("no events in the last day")
-    elif len(kept) == limit:
-        note(f"older ones: interlock events list --before {kept[-1].number}")
-    return 0
+    )
+
+
+@events.command("list")
+def list_(
+    type: Annotated[str | None, typer.Option("--type", metavar="TYPE", help="Only events of this type.")] = None,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=10_000, help="How many at most.")] = 50,
+    before: Annotated[
+        int | None, typer.Option("--before", metavar="N", help="Only events before this number: the next page.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> int:
+    """List the events of the last day, newest first."""
+    from interlock.cli import sending  # noqa: PLC0415 (start-up)
+
+    return _perform(sending.listed(type, before=before, limit=limit, as_json=as_json))

@@ -21,9 +21,10 @@ from interlock.cli.output import answer, note
 from interlock.cli.result import lines_of
 from interlock.model import duration, json
 from interlock.model.json import Json
+from interlock.model.lifecycle import lifecycle
 from interlock.model.payload import Payload
 from interlock.model.states import ENDED_RUN, RunStatus
-from interlock.model.story import Story, lifecycle
+from interlock.model.story import Story
 from interlock.store.open import is_there
 from interlock.store.ports import LogLine, RunRow
 

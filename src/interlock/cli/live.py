@@ -15,7 +15,8 @@ from interlock.cli import glyphs, tree
 from interlock.cli.output import note
 from interlock.flow.graph import Graph
 from interlock.model.event import Event
-from interlock.model.story import Story, lifecycle
+from interlock.model.lifecycle import lifecycle
+from interlock.model.story import Story
 
 _FRAME_SECONDS: Final = 0.125
 _OF_STEPS: Final = (

@@ -6,176 +6,17 @@ the unit: durations are `2s`, `5m` or a number of seconds, sizes `64 KiB`, `10 M
 
 from __future__ import annotations
 
-import ipaddress
 import os
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
-from interlock.model import duration
+from interlock.config import readers
 
 _T = TypeVar("_T")
 
 UNITS: Final = ("_seconds", "_bytes")
 """The ends of field names that the keys leave out."""
-
-_SIZE: Final = re.compile(r"(\d+)\s*(B|kB|KB|MB|GB|KiB|MiB|GiB)?")
-_SIZE_BYTES: Final = {
-    "B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30,
-}  # fmt: skip
-_DESTINATION: Final = re.compile(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):(\d{1,5})")
-
-_LISTEN: Final = re.compile(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):(\d{1,5})")
-_HIGHEST_PORT: Final = 65_535
-_URL: Final = re.compile(
-    r"https?://[A-Za-z0-9.-]+(:\d{1,5})?(/[A-Za-z0-9._~/-]*)?|https?://\[[0-9a-fA-F:]+\](:\d{1,5})?"
-)
-
-_NAME: Final = re.compile(r"[A-Za-z0-9_-]+")  # what a `call` can name: neither a path nor a version
-_WORKFLOW: Final = re.compile(r"[A-Za-z0-9-]+/[A-Za-z0-9-]+")
-_FUNCTION: Final = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
-
-
-# -- readers: a value as written in a file, the environment or a flag, to its typed form; ValueError says what is wanted
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str) or not value:
-        raise ValueError("a text that is not empty")
-    return value
-
-
-def _text_or_none(value: object) -> str | None:
-    return None if value is None or value == "none" else _text(value)
-
-
-def _count(value: object) -> int:
-    if isinstance(value, str) and re.fullmatch(r"-?\d+", value):
-        return int(value)
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    raise ValueError("a whole number")
-
-
-def _seconds(value: object) -> float:
-    try:
-        return duration.parse(value)
-    except ValueError:
-        raise ValueError("a duration such as 500ms, 30s, 5m, 2h or a number of seconds") from None
-
-
-def _bytes(value: object) -> int:
-    if isinstance(value, str) and (match := _SIZE.fullmatch(value.strip())):
-        return int(match.group(1)) * _SIZE_BYTES[match.group(2) or "B"]
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    raise ValueError("a size such as 64 KiB, 10 MB or a number of bytes")
-
-
-def _names(value: object) -> tuple[str, ...]:
-    items = [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
-    if not isinstance(items, list) or not all(isinstance(item, str) and item for item in items):
-        raise ValueError("a list of texts (in the environment and in flags: separated by commas)")
-    return tuple(items)
-
-
-def _allowed_addresses(value: object) -> bool | tuple[str, ...]:
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, str) and value.lower() in ("true", "false"):
-        return value.lower() == "true"
-    try:
-        names = _names(value)
-    except ValueError:
-        raise ValueError("true, false or a list of host names, addresses and networks") from None
-    for name in names:
-        if "/" in name:
-            try:
-                ipaddress.ip_network(name)
-            except ValueError as error:
-                raise ValueError(f"host names, addresses and networks ({error})") from None
-    return names
-
-
-def _pairs(value: object) -> object:
-    """Give the map of `name=value,name=value`; anything else, and a text with a part that is no pair, as it is."""
-    if not isinstance(value, str):
-        return value
-    parts = [part.partition("=") for part in value.split(",") if part.strip()]
-    return {name.strip(): item.strip() for name, _, item in parts} if all(sign for _, sign, _ in parts) else value
-
-
-def _destinations(value: object) -> Mapping[str, str]:
-    pairs = _pairs(value)
-    if not isinstance(pairs, Mapping) or not all(
-        isinstance(place, str) and (match := _DESTINATION.fullmatch(place)) and int(match.group(2)) < 65536
-        for place in pairs.values()
-    ):
-        raise ValueError('a map of host to address and port, such as {"api.example" = "127.0.0.1:8080"}')
-    return {host.lower(): place for host, place in pairs.items()}
-
-
-def _listen(value: object) -> str:
-    text = _text(value)
-    if text.startswith("unix:") and len(text) > len("unix:"):
-        return text
-    if not (match := _LISTEN.fullmatch(text)) or int(match.group(2)) > _HIGHEST_PORT:
-        raise ValueError("HOST:PORT, such as 127.0.0.1:7070, or unix:PATH")
-    return text
-
-
-def _place(value: object) -> str:
-    return "" if value is None or value == "" else _text(value)
-
-
-def _url_or_none(value: object) -> str:
-    if value in ("", None, "none"):
-        return ""
-    text = _text(value).rstrip("/")
-    if not _URL.fullmatch(text):
-        raise ValueError("a URL such as https://interlock.example, without a query")
-    return text
-
-
-def _event_loop(value: object) -> str:
-    text = _text(value)
-    if text not in ("asyncio", "uvloop"):
-        raise ValueError("asyncio or uvloop")
-    return text
-
-
-def _functions(value: object) -> Mapping[str, str]:
-    pairs = _pairs(value)
-    if not isinstance(pairs, Mapping) or not all(
-        _NAME.fullmatch(name) and isinstance(function, str) and _FUNCTION.fullmatch(function)
-        for name, function in pairs.items()
-    ):
-        raise ValueError('a map of name to module:function, such as {price = "shop.prices:total"}')
-    return dict(pairs)
-
-
-def _keeping(value: object) -> str:
-    if value != "forever":
-        try:
-            duration.parse(value)
-        except ValueError:
-            raise ValueError("forever, or a duration such as 12h, 30d or a number of seconds") from None
-    return str(value)
-
-
-def _keepings(value: object) -> Mapping[str, str]:
-    wanted = 'a map of NAMESPACE/NAME to a duration or forever, such as {"shop/order" = "7d"}'
-    pairs = _pairs(value)
-    if not isinstance(pairs, Mapping) or not all(_WORKFLOW.fullmatch(name) for name in pairs):
-        raise ValueError(wanted)
-    try:
-        return {name: _keeping(keep) for name, keep in pairs.items()}
-    except ValueError:
-        raise ValueError(wanted) from None
-
-
-# -- the settings ----------------------------------------------------------------------------------------------------
 
 
 def _setting(
@@ -190,17 +31,17 @@ def _setting(
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Store:
     url: str = _setting(
-        "sqlite:///.interlock/interlock.db", _text,
+        "sqlite:///.interlock/interlock.db", readers.text,
         "Where runs are kept. A relative SQLite path starts in the working folder: a project's runs stay beside it."
         " `postgresql://user@host/database` shares them between machines.",
     )  # fmt: skip
     connections: int = _setting(
-        8, _count, low=2, high=200,
+        8, readers.count, low=2, high=200,
         meaning="Connections to PostgreSQL that one process may open for statements; two carry thousands of commits a"
         " second, the others answer reads beside them. The bell and the leases have one more each.",
     )  # fmt: skip
     listen_url: str | None = _setting(
-        None, _text_or_none,
+        None, readers.text_or_none,
         "Where PostgreSQL tells of changes by other processes, when `store.url` names a pooler in transaction mode,"
         " which cannot; without it they are looked for every 250 ms.",
     )  # fmt: skip
@@ -209,31 +50,31 @@ class Store:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
     sync_threads: int = _setting(
-        16, _count, low=1, high=1024,
+        16, readers.count, low=1, high=1024,
         meaning="Threads for Python steps that are not async; one that hangs keeps its thread, so more than the cores.",
     )  # fmt: skip
     slots: int = _setting(
-        os.cpu_count() or 1, _count, low=1, high=10_000,
+        os.cpu_count() or 1, readers.count, low=1, high=10_000,
         meaning="Commands and scripts that one node runs at once; the cores of the machine, which they usually fill.",
     )  # fmt: skip
     orphan_grace_seconds: float = _setting(
-        50.0, _seconds, high=55.0,
+        50.0, readers.seconds, high=55.0,
         meaning="How long a command outlives its `interlock node`, waiting for the next one to adopt it; less than the"
         " 60 s after which others try again. `interlock run` leaves nothing behind.",
     )  # fmt: skip
     grace_seconds: float = _setting(
-        30.0, _seconds, high=86_400.0,
+        30.0, readers.seconds, high=86_400.0,
         meaning="How long a node that drains lets effects end before it stops them, to be made again elsewhere; shorter"
         " than what your service manager waits before it kills.",
     )  # fmt: skip
     event_loop: str = _setting(
-        "asyncio", _event_loop,
+        "asyncio", readers.event_loop,
         "What turns the loop of the commands: asyncio, or uvloop, which takes a fifth less of the processor and comes with"
         " `pip install 'interlock[uvloop]'`. Under uvloop nobody sees that a workflow's function waits for a timer of"
         " asyncio's own, such as `asyncio.timeout` around a call: after 10 s of waiting it is put away like any other.",
     )  # fmt: skip
     collect_after: int = _setting(
-        50_000, _count, low=0, high=100_000_000,
+        50_000, readers.count, low=0, high=100_000_000,
         meaning="New objects after which Python looks for garbage while a node runs in this process, unless the program"
         " looks less often by itself; with the 700 of Python's own, thousands of runs in flight are slower by a third. 0"
         " leaves it.",
@@ -243,7 +84,7 @@ class Node:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Engine:
     max_runs: int = _setting(
-        10_000, _count, low=1, high=10_000_000,
+        10_000, readers.count, low=1, high=10_000_000,
         meaning="Runs that one `interlock node` owns; a run that waits costs it about a kilobyte. More stay unowned until"
         " another node, or room, is there.",
     )  # fmt: skip
@@ -252,12 +93,12 @@ class Engine:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retention:
     keep: str = _setting(
-        "forever", _keeping,
+        "forever", readers.keeping,
         "How long ended runs are kept with all that belongs to them: a duration such as 30d, or forever. Nodes remove"
         " older ones every hour. Forever by default: nothing is removed that nobody said may go.",
     )  # fmt: skip
     workflows: Mapping[str, str] = _setting(
-        {}, _keepings,
+        {}, readers.keepings,
         "The same for single workflows, as NAMESPACE/NAME to a duration or forever.",
     )  # fmt: skip
 
@@ -267,15 +108,15 @@ class Limits:
     """Bounds of a definition, counted in its document and never in iterations."""
 
     max_steps: int = _setting(
-        100, _count, low=1, high=100_000,
+        100, readers.count, low=1, high=100_000,
         meaning="Tasks in one definition; a larger one is better split into workflows that call each other.",
     )  # fmt: skip
     max_branches: int = _setting(
-        20, _count, low=1, high=10_000,
+        20, readers.count, low=1, high=10_000,
         meaning="Branches of one `fork`; each holds a scope in memory.",
     )  # fmt: skip
     max_retries: int = _setting(
-        10, _count, low=0, high=1_000,
+        10, readers.count, low=0, high=1_000,
         meaning="The highest `retry.limit.attempt.count`; above it, waiting for an event is what is meant.",
     )  # fmt: skip
 
@@ -283,15 +124,15 @@ class Limits:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expressions:
     deadline_seconds: float = _setting(
-        2.0, _seconds, low=0.05, high=60.0,
+        2.0, readers.seconds, low=0.05, high=60.0,
         meaning="How long one expression may run; a thousand times what a sensible one needs.",
     )  # fmt: skip
     memory_bytes: int = _setting(
-        512 * 2**20, _bytes, low=64 * 2**20,
+        512 * 2**20, readers.size, low=64 * 2**20,
         meaning="Address space of an evaluator process; the interpreter alone takes a fifth of it.",
     )  # fmt: skip
     evaluators: int = _setting(
-        2, _count, low=2, high=64,
+        2, readers.count, low=2, high=64,
         meaning="Processes for expressions that may be slow; at least two, so that one that hangs delays nobody.",
     )  # fmt: skip
 
@@ -299,11 +140,11 @@ class Expressions:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payload:
     inline_bytes: int = _setting(
-        64 * 2**10, _bytes, low=0,
+        64 * 2**10, readers.size, low=0,
         meaning="Values up to this size live in the run's own rows, larger ones once per run by their digest.",
     )  # fmt: skip
     max_bytes: int = _setting(
-        64 * 2**20, _bytes, low=2**10,
+        64 * 2**20, readers.size, low=2**10,
         meaning="The largest value a step may hand on, and the largest answer an HTTP call reads; more fails the step.",
     )  # fmt: skip
 
@@ -311,7 +152,7 @@ class Payload:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Logs:
     max_bytes: int = _setting(
-        10 * 2**20, _bytes, low=2**10,
+        10 * 2**20, readers.size, low=2**10,
         meaning="Output kept of one attempt; of more, the beginning and the end are kept.",
     )  # fmt: skip
 
@@ -319,16 +160,16 @@ class Logs:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Http:
     timeout_seconds: float = _setting(
-        60.0, _seconds, low=0.01, high=86_400.0,
+        60.0, readers.seconds, low=0.01, high=86_400.0,
         meaning="From the look-up of the name to the last byte of the answer; a step's own `timeout` may be shorter.",
     )  # fmt: skip
     allow_private: bool | tuple[str, ...] = _setting(
-        False, _allowed_addresses,
+        False, readers.allowed_addresses,
         "Which private, loopback and link-local places calls may reach: false, true, or host names, addresses and"
         " networks. None by default: a definition must not be able to read the metadata service of a cloud.",
     )  # fmt: skip
     hosts: Mapping[str, str] = _setting(
-        {}, _destinations,
+        {}, readers.destinations,
         "For tests, with INTERLOCK_TESTING=1 only: host to `address:port`, called there without TLS.",
     )  # fmt: skip
 
@@ -336,12 +177,12 @@ class Http:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Python:
     allow: tuple[str, ...] = _setting(
-        (), _names,
+        (), readers.names,
         "Packages whose functions published definitions may call (`shop` allows shop and everything in it). None by"
         " default, since publishing a definition must not mean running any code; `interlock run FILE` allows all.",
     )  # fmt: skip
     functions: Mapping[str, str] = _setting(
-        {}, _functions,
+        {}, readers.functions,
         "The default catalog: what `call: NAME` means, as NAME to `module:function`; so that definitions need not know"
         " where code lives.",
     )  # fmt: skip
@@ -352,26 +193,31 @@ class Secrets:
     """Where the values of `use.secrets` come from; the environment (INTERLOCK_SECRET_NAME) is asked first."""
 
     folder: str = _setting(
-        "", _text_or_none,
+        "", readers.text_or_none,
         "A folder with one file per secret, named like it: what Docker and Kubernetes mount. Empty for none.",
     )  # fmt: skip
     command: tuple[str, ...] = _setting(
-        (), _names,
+        (), readers.names,
         "A program with its arguments that prints the value of the secret whose name is added as the last argument;"
         " for a password manager or a vault. Never through a shell.",
     )  # fmt: skip
     cache_seconds: float = _setting(
-        60.0, _seconds, high=86_400.0,
+        60.0, readers.seconds, high=86_400.0,
         meaning="How long a value is used before it is read again; a changed secret takes effect within it.",
     )  # fmt: skip
     key_file: str = _setting(
-        "", _text_or_none,
+        "", readers.text_or_none,
         "A file with the store key, which proves what this store's nodes wrote. INTERLOCK_KEY counts before it; without"
         " any, SQLite keeps one in `FILE.key`, and other stores refuse what needs it.",
     )  # fmt: skip
     key_command: tuple[str, ...] = _setting(
-        (), _names,
+        (), readers.names,
         "A program with its arguments that prints the store key, where it is kept in a vault.",
+    )  # fmt: skip
+    encrypt_payloads: bool = _setting(
+        False, readers.truth,
+        "Whether the store encrypts what users wrote (inputs, outputs, errors, logs, events, memory) under the store key."
+        " It is for good: once one process has opened the store with it, every process encrypts, whatever its own says.",
     )  # fmt: skip
 
 
@@ -380,31 +226,31 @@ class Server:
     """The HTTP server of `interlock up`."""
 
     listen: str = _setting(
-        "127.0.0.1:7070", _listen,
+        "127.0.0.1:7070", readers.listen,
         "Where it listens: HOST:PORT (port 0: any that is free), or unix:PATH. Loopback by default; elsewhere only once"
         " there is an API key (`interlock keys create`).",
     )  # fmt: skip
     public_url: str = _setting(
-        "", _url_or_none,
+        "", readers.url_or_none,
         "The address under which others reach it, such as https://interlock.example: it is written into callback URLs."
         " Empty for the place where it listens.",
     )  # fmt: skip
     attempt_socket: str = _setting(
-        "", _place,
+        "", readers.place,
         "The Unix socket on which programs in a pool of this machine report by their tokens, found in INTERLOCK_SOCKET; a"
         " container can have it mounted. Empty for one in a folder of this user; none for no such socket.",
     )  # fmt: skip
     max_body_bytes: int = _setting(
-        16 * 2**20, _bytes, low=2**10,
+        16 * 2**20, readers.size, low=2**10,
         meaning="The largest body of a request; more is refused with 413 before it is read.",
     )  # fmt: skip
     requests_per_second: int = _setting(
-        500, _count, low=1, high=1_000_000,
+        500, readers.count, low=1, high=1_000_000,
         meaning="Requests that one API key (or, without one, one address) may send to one server in a second, twice as many"
         " at once; more are refused with 429 and when to come again.",
     )  # fmt: skip
     session_seconds: float = _setting(
-        43_200.0, _seconds, low=60.0, high=2_592_000.0,
+        43_200.0, readers.seconds, low=60.0, high=2_592_000.0,
         meaning="How long somebody stays signed in to the dashboard: a day's work.",
     )  # fmt: skip
 
@@ -412,7 +258,7 @@ class Server:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tokens:
     expires_seconds: float = _setting(
-        86_400.0, _seconds, low=1.0,
+        86_400.0, readers.seconds, low=1.0,
         meaning="How long the token of a step in YAML may be used, where the step does not say: a day, in which a person"
         " answers. Whoever waits longer says so. Twice the time that is expected is a good value.",
     )  # fmt: skip
@@ -423,7 +269,7 @@ class Deliveries:
     """How callers are told how their runs ended."""
 
     deadline_seconds: float = _setting(
-        86_400.0, _seconds, low=1.0, high=31_536_000.0,
+        86_400.0, readers.seconds, low=1.0, high=31_536_000.0,
         meaning="How long a caller waits that does not say: until then its outcome is tried to be delivered, and at its end a"
         " caller whose run still lives is told so. As long as an outer activity usually may take; twice what you expect.",
     )  # fmt: skip
@@ -434,12 +280,12 @@ class Artifacts:
     """Files that attempts keep."""
 
     folder: str = _setting(
-        "", _place,
+        "", readers.place,
         "The folder where they are. Empty for `FILE.artifacts` beside a SQLite store; every other store needs one, which all"
         " its servers and nodes share.",
     )  # fmt: skip
     max_size_bytes: int = _setting(
-        64 * 2**20, _bytes, low=1,
+        64 * 2**20, readers.size, low=1,
         meaning="The largest artifact; more is refused with 413 while it comes. It goes to the disk as it comes, so that"
         " `server.max_body` does not count for it.",
     )  # fmt: skip

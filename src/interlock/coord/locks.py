@@ -14,28 +14,19 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Final
 
-import msgspec
-
-from interlock import errors, telemetry
+from interlock import errors
 from interlock.coord.answers import Undoing, answered
-from interlock.coord.deadlock import cycle_of
 from interlock.coord.lock import Held, Lock
 from interlock.coord.lock_metrics import LockMetrics
+from interlock.coord.lock_queue import LockQueue
 from interlock.coord.lock_request import Duration, Requests, Strategy, backoff, checked, seconds_of
 from interlock.coord.renewal import Renewal
 from interlock.model.json import Json
 from interlock.service import Clock
 from interlock.store.ports import LockMode, LockRequest, Released, Store, Taken
-from interlock.store.ports.news import LOCKS
 
 TTL_SECONDS: Final = 300.0
 ATTEMPTS: Final = 5
-_STAY_SECONDS: Final = 10.0  # that a place in a queue lasts when nobody keeps it
-_KEEP_SECONDS: Final = 3.0
-_NEAR: Final = 2  # places from the head of a queue, where one looks whenever something is heard
-_APART_SECONDS: Final = 0.005  # for each place beyond that: as long as it takes at least to have a lock and release it
-_LONGEST_REST_SECONDS: Final = 0.25
-_SEARCH_SECONDS: Final = 1.0  # between looks for a ring of those who wait for each other
 _PAGE: Final = 500
 
 
@@ -70,6 +61,7 @@ class LockManager:
         self._held: dict[tuple[str, int], Lock] = {}
         self._pause = pause
         self._undoing = Undoing()
+        self._queue = LockQueue(store, clock, self.metrics, self._undoing)
 
     async def start(self) -> None:
         await self._renewal.start()
@@ -145,7 +137,7 @@ class LockManager:
             self.metrics.conflicts += 1
             try:
                 async with asyncio.timeout(seconds):
-                    lock = await self._queued(request, on_lost)
+                    lock = await self._queue.turn(request, lambda placed: self._try(placed, on_lost), self._holds)
             except TimeoutError:
                 self.metrics.failures += 1
                 return None
@@ -223,64 +215,14 @@ class LockManager:
         self._renewal.keep(taken.grant, sent, lambda: self._lost(lock))
         return lock
 
+    def _holds(self, session: str) -> bool:
+        """Say whether a session holds anything here."""
+        return any(lock.session == session for lock in self._held.values())
+
     def _lost(self, lock: Lock) -> None:
         if self._held.pop((lock.name, lock.fence), None) is not None:
             self.metrics.lost += 1
             lock.lost()
-
-    async def _queued(self, request: LockRequest, on_lost: Callable[[Lock], None] | None) -> Lock:
-        """Wait in the queue until it is this request's turn."""
-        locks, woken = self._store.locks, asyncio.Event()
-        listening = self._store.bell.listen(woken.set, LOCKS)
-        lock: Lock | None = None
-        try:
-            request = _at(request, await self._queue(request))
-            kept = search_at = self._clock.monotonic()
-            while True:
-                woken.clear()
-                met = await locks.turn(request, self._clock.stamp())
-                if met.grant is not None or not (met.ahead or met.holders):
-                    lock = await self._try(request, on_lost)
-                    if lock is not None:
-                        return lock
-                    continue
-                if self._clock.monotonic() >= search_at:  # a ring is closed by who comes to wait, mostly
-                    search_at = self._clock.monotonic() + _SEARCH_SECONDS
-                    await self._refuse_deadlock(request)
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(min(max(met.seconds, 0.01), _KEEP_SECONDS)):
-                        await woken.wait()
-                        await asyncio.sleep(_rest(met.ahead))
-                if self._clock.monotonic() - kept >= _KEEP_SECONDS:
-                    kept = self._clock.monotonic()
-                    if not await locks.stay(request, _STAY_SECONDS, self._clock.stamp()):
-                        telemetry.emit("lock.place_lost", lock=request.name, session=request.session)
-                        request = _at(request, await self._queue(request))
-        finally:
-            listening()
-            if request.ticket is not None and lock is None:  # a grant has ended the place
-                with contextlib.suppress(errors.Environment):  # the place runs out by itself
-                    await asyncio.shield(locks.leave(request))
-
-    async def _queue(self, request: LockRequest) -> int:
-        """Stand in the queue; gives the place, which nobody has when the caller was cancelled meanwhile."""
-        queueing = self._store.locks.queue(request, _STAY_SECONDS, self._clock.stamp())
-        return await self._undoing.shielded(queueing, lambda ticket: self._store.locks.leave(_at(request, ticket)))
-
-    async def _refuse_deadlock(self, request: LockRequest) -> None:
-        """Raise when the request closes a ring of those who wait for each other, and came to it last.
-
-        Who came last holds something that one of the others waits for: nobody stands behind it in a queue before it came. So
-        most need not look, which costs as much as there are pairs of waiters.
-        """
-        if not any(lock.session == request.session for lock in self._held.values()):
-            return
-        waits = await self._store.locks.waits(self.namespace, self._clock.stamp())
-        ring = cycle_of(waits, request.session)
-        if ring and max(ring, key=lambda wait: (wait.since, wait.session)).session == request.session:
-            self.metrics.deadlocks += 1
-            path = " -> ".join(f"{wait.session} waits for {wait.name!r}" for wait in ring)
-            raise errors.LockError(f"waiting for the lock {request.name!r} would never end: {path}", "deadlock")
 
     # -- releasing -----------------------------------------------------------------------------------------------
 
@@ -395,15 +337,6 @@ class LockManager:
     async def _told(self, name: str) -> str:
         held = await self.get_lock(name)
         return "it is free now" if held is None else f"{held.holder!r} holds it under the number {held.fence}"
-
-
-def _rest(ahead: int) -> float:
-    """Give the seconds until a look is worth while after something was heard: of fifty who wait one is served, not fifty."""
-    return min(max(ahead - _NEAR, 0) * _APART_SECONDS, _LONGEST_REST_SECONDS)
-
-
-def _at(request: LockRequest, ticket: int) -> LockRequest:
-    return msgspec.structs.replace(request, ticket=ticket)
 
 
 def _not_released(name: str, fence: int, released: Released) -> errors.LockError:

@@ -11,7 +11,7 @@ from interlock.model import json
 from interlock.model.json import Json
 from interlock.service import Clock
 from interlock.store.ports import LockMode, LockRequest, Released, Store, Taking
-from interlock.store.sql.locks import lease_of
+from interlock.store.sql.lock_rows import lease_of
 
 
 class RemoteLocks:

@@ -21,7 +21,7 @@ from typing import Final
 from interlock import telemetry
 from interlock.service import Clock, Service
 from interlock.store.ports import LockRow, Renewals, Renewed, Store
-from interlock.store.sql.locks import lease_of
+from interlock.store.sql.lock_rows import lease_of
 
 _RENEWALS: Final = 3  # in the time of a grant
 _MARGIN: Final = 0.1  # of its time, at most

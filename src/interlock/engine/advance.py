@@ -13,51 +13,38 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
 from typing import Final
-from weakref import WeakValueDictionary
 
 import msgspec
 
 from interlock import errors, telemetry
 from interlock.engine import cause as causes
-from interlock.engine import exchange, resting
 from interlock.engine import state as states
-from interlock.engine.batches import Batches
 from interlock.engine.cause import Cause, Continue, Drain, Recover, Settled, Start, Tick
 from interlock.engine.children import Children
-from interlock.engine.conclusion import Conclusion
+from interlock.engine.commits import Commits
+from interlock.engine.conclusion import Conclusion, Conclusions
 from interlock.engine.deciding import Deciding
 from interlock.engine.handing import Handing
 from interlock.engine.inbox import Inbox
 from interlock.engine.live import Evaluates, Graphs, Keeps, LiveRun, Performs, Refuses, Workflows
 from interlock.engine.loading import Loading
 from interlock.engine.machine import MAX_PAYLOAD_BYTES, TOKEN_SECONDS, Decision
+from interlock.engine.parking import Parking
 from interlock.engine.patience import Patience
+from interlock.engine.performing import Performing
 from interlock.engine.programs import Programs, leave
 from interlock.engine.python import Program
-from interlock.engine.resting import Resting
+from interlock.engine.recollection import Recollection
 from interlock.engine.rows import Rows
 from interlock.engine.timers import Timers
 from interlock.flow.graph import Graph
-from interlock.model import fault, payload
-from interlock.model.fault import Fault
-from interlock.model.memo import Memo
 from interlock.model.payload import Payload
-from interlock.model.states import RunStatus
-from interlock.model.task import Done, EffectRequest, Failed, FailureClass, Place
+from interlock.model.task import Place
 from interlock.service import Clock, Service
-from interlock.store.ports import Batch, Claimed, Committed, InboxRow, NewRun, Store
+from interlock.store.ports import Claimed, Committed, InboxRow, NewRun, Store
 
-_LARGE_BYTES: Final = 256 * 1024  # a result above this is encoded and hashed in a thread, not on the loop
 _ACCEPTED_AT_ONCE: Final = 500  # runs on their way into the store, a group of commits; more would only wait in memory
-_PARK_SECONDS: Final = 5.0  # a run that waits longer than this keeps no state in memory
 _REMEMBERED: Final = 100  # reasons why a run was given up
-_PARKED_AT_ONCE: Final = 1_000
-_SWEEP_SECONDS: Final = 1.0
-_DOUBT_SECONDS: Final = (
-    0.1  # between looks whether the lease is beyond doubt again; it is, or it is lost, within seconds
-)
-_TOKENS: Final = 100_000  # of one run that are open at once, at most: all of them are looked at
-_UNDOS: Final = 50  # memos of steps to undo that are read at once
 
 
 class Engine(Service):
@@ -90,59 +77,40 @@ class Engine(Service):
         self._node = node
         self._store = store
         self._clock = clock
-        self._performer = performer
         self.rows = rows or Rows()
         self._patiently = Patience(node, patient=patient)
         self._given_up: dict[str, BaseException] = {}
         """Why runs were given up that this node cannot execute, which somebody may ask for a moment later."""
         self._inbox = Inbox(node, store, self._receive, self._takes)
         self._loading = Loading(store, graphs, self.rows, self._patiently, refuses, self._inbox)
+        recollection = Recollection(store, self.rows, self._patiently)
         self._deciding = Deciding(
-            clock, evaluators, secrets, max_payload_bytes, self._undos, self._heard, token_seconds
+            clock, evaluators, secrets, max_payload_bytes, recollection.undos, recollection.heard, token_seconds
         )
         self._programs = Programs(
             store, clock, self.rows, self._deciding, workflows, self._patiently, lambda live: self._wake(live), program
         )
         children = Children(node, store, clock, self.rows, Handing(graphs, secrets))
-        self._batches = Batches(clock, self.rows, children, self._patiently)
-        self._resting = Resting(clock)
+        self._commits = Commits(store, clock, self.rows, children, self._patiently)
+        self._performing = Performing(performer, may_act, self._settled)
         self._runs: dict[str, LiveRun] = {}
         self._accepting = asyncio.Semaphore(_ACCEPTED_AT_ONCE)
-        self._conclusions: WeakValueDictionary[str, Conclusion] = WeakValueDictionary()
-        """Those that somebody waits for, or may."""
+        self._conclusions = Conclusions()
         self._timers = Timers(clock, self._due)
-        self._sweeping: asyncio.TimerHandle | None = None
-        self._ending: set[asyncio.Task[None]] = set()
+        self._parking = Parking(clock, self._runs, self._timers)
         self._stopping = False
         self._draining = False
-        self._closing = False
         self._refuses = refuses
-        self._may_act = may_act
 
     # -- life ----------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
         self._inbox.start()
-        self._sweep()
-
-    def _sweep(self) -> None:
-        """Put away the functions of Python workflows that have only waited for a while; they are called again in time."""
-        self._sweeping = asyncio.get_running_loop().call_later(_SWEEP_SECONDS, self._sweep)
-        timed = resting.timed()
-        for _ in range(_PARKED_AT_ONCE):
-            late = self._resting.late()
-            if late is None:
-                return
-            live = self._runs.get(late)
-            program = None if live is None else live.program
-            if program is None or (program.is_quiet and program not in timed):
-                self._put_away(late)
-            else:
-                self._rest_again(late)
+        self._parking.start()
 
     async def quiesce(self, seconds: float, hurry: asyncio.Event) -> None:
         """Begin no effect any more and wait until those in flight have ended, at most so long, or until `hurry`."""
-        self._closing = True
+        self._performing.close()
         end = self._clock.monotonic() + seconds
         hurried = asyncio.create_task(hurry.wait())
         try:
@@ -181,13 +149,12 @@ class Engine(Service):
         self._stopping = True
         tasks = self._inbox.stop() + self._loading.stop()
         self._timers.stop()
-        if self._sweeping is not None:
-            self._sweeping.cancel()
+        self._parking.stop()
         for live in list(self._runs.values()):
             tasks += self._drop(live)
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, *self._ending, return_exceptions=True)
+        await asyncio.gather(*tasks, *self._performing.ending, return_exceptions=True)
 
     def abandon(self, error: errors.Environment) -> None:
         """Drop every run and stop its effects at once, unrecorded: others own them now. Who waits for one gets `error`."""
@@ -207,46 +174,39 @@ class Engine(Service):
         Raises LeaseLost when this node stops, or is given up for dead, before the commit.
         """
         async with self._accepting:
-            if self._stopping or self._draining or self._closing:
-                raise _stops(new.run)
-            live = self._begun(new, graph, input)
-            if conclusion is not None:
-                self._conclusions[new.run] = conclusion
-            self._deliver(live, Start(), 0)
-            assert live.accepted is not None
-            return await live.accepted
+            return await self._begun(new, graph, input, conclusion)
 
     async def accept_all(self, given: Sequence[tuple[NewRun, Payload, Conclusion]], graph: Graph) -> list[Committed]:
         """Accept runs of one definition, as `accept` does with each, but without a task for each."""
         found: list[Committed] = []
         for first in range(0, len(given), _ACCEPTED_AT_ONCE):
-            if self._stopping or self._draining or self._closing:
-                raise _stops(given[first][0].run)
-            accepted = []
-            for new, input, conclusion in given[first : first + _ACCEPTED_AT_ONCE]:
-                live = self._begun(new, graph, input)
-                self._conclusions[new.run] = conclusion
-                self._deliver(live, Start(), 0)
-                assert live.accepted is not None
-                accepted.append(live.accepted)
+            part = given[first : first + _ACCEPTED_AT_ONCE]
+            accepted = [self._begun(new, graph, input, conclusion) for new, input, conclusion in part]
             await asyncio.wait(accepted)
             found += [each.result() for each in accepted]
         return found
 
-    def _begun(self, new: NewRun, graph: Graph, input: Payload) -> LiveRun:
-        """Give a run that is to be accepted with its first commit."""
+    def _begun(
+        self, new: NewRun, graph: Graph, input: Payload, conclusion: Conclusion | None
+    ) -> asyncio.Future[Committed]:
+        """Begin a run that is accepted with its first commit; gives what tells whether it was."""
+        if self._stopping or self._draining or self._performing.is_closed:
+            raise _stops(new.run)
         text, large = self.rows.input(input)
+        accepted: asyncio.Future[Committed] = asyncio.get_running_loop().create_future()
         live = self._runs[new.run] = LiveRun(
             run=new.run,
             epoch=1,
             state=states.new(new.run, new.namespace, new.id, input),
             graph=graph,
             place=Place(run=new.run, namespace=new.namespace, id=new.id, folder=new.folder),
-            accept=_with_input(new, text),
+            accept=msgspec.structs.replace(new, input=text),
             accept_large=large,
-            accepted=asyncio.get_running_loop().create_future(),
+            accepted=accepted,
         )
-        return live
+        self._conclusions.expect(new.run, conclusion)
+        self._deliver(live, Start(), 0)
+        return accepted
 
     async def adopt(self, claimed: Claimed) -> None:
         """Go on with a run that this node now owns."""
@@ -299,16 +259,7 @@ class Engine(Service):
     def busy(self) -> list[str]:
         """Give what is under way in this node, such as `run 0197… performs 2 effects`; nothing: all runs wait, or ended."""
         found = ["looks at its inbox"] if self._inbox.is_looking else []
-        for live in self._runs.values():
-            if live.driver is not None or live.mailbox:
-                found.append(f"the run {live.run} is being decided")
-            elif live.effects:
-                found.append(
-                    f"the run {live.run} performs {', '.join(task.get_name() for task in live.effects.values())}"
-                )
-            elif live.program is not None and not live.program.waits and not live.program.has_ended:
-                found.append(f"the function of the run {live.run} computes, or awaits what is no call")
-        return found
+        return found + [what for live in self._runs.values() if (what := live.busy()) is not None]
 
     @property
     def may_go_on(self) -> bool:
@@ -370,40 +321,29 @@ class Engine(Service):
         finally:
             live.driver = None
         if live.run in self._runs and not self._draining:
-            self._rest(live)
+            self._parking.rest(live)
 
-    async def _undos(self, run: str, before: int | None) -> list[Memo]:
-        """Give the steps to undo next in a rollback."""
-        journal = self._store.journal
-        found = await self._patiently(lambda: journal.undos(run, before, _UNDOS))
-        return await self._patiently(lambda: self.rows.memos(run, found, journal))
-
-    async def _heard(self, run: str) -> dict[int, float]:
-        """Give when the holders of a run's tokens gave their last sign of life."""
-        rows = await self._patiently(lambda: self._store.tokens.of_run(run, _TOKENS))
-        return {row.effect: row.heartbeat_at or row.created_at for row in rows}
+    async def _settled(self, live: LiveRun, cause: Settled) -> None:
+        """Decide about the end of an effect in its own task, unless somebody decides for its run now."""
+        live.mailbox.append((cause, 0))
+        if live.driver is None and not self._stopping:
+            live.driver = asyncio.current_task()  # it has nothing else to do, and a task of its own would cost a turn
+            await self._drive(live)
 
     # -- committing ----------------------------------------------------------------------------------------------
 
     async def _commit(self, live: LiveRun, work: Decision, consumed: list[int]) -> None:
-        state, place = live.state, live.place
-        assert state is not None
-        assert place is not None
+        """Make a decision durable, and only then act on it."""
         if not work.events and not consumed and live.accept is None:
             return
-        batch, listeners = await self._batches.batch(live, work, consumed)
-        committed = await self._patiently(lambda: self._store.journal.commit(batch))
-        if committed is not Committed.APPLIED and await self._was_applied(batch):
-            committed = Committed.APPLIED
-        self._settle_acceptance(live, committed)
-        if committed is not Committed.APPLIED:
+        batch = await self._commits.commit(live, work, consumed)
+        if batch is None:
             self._give_up(live, errors.StaleEpoch(f"the run {live.run} belongs to another node"))
             return
-        live.seq += 1
-        live.subscribed = listeners
-        telemetry.emit("run.committed", run=live.run, namespace=place.namespace, id=place.id, events=work.events)
-        exchange.warn(place, work.events)
-        self._act(live, work)
+        self._performing.follow(live, work)
+        assert live.state is not None
+        if live.state.ended or live.drained:
+            self._finish(live)
         for child in batch.children:
             self._begin(child)
 
@@ -414,83 +354,7 @@ class Engine(Service):
             self._runs[child.run] = live
             self._deliver(live, Start(), 0)
 
-    def _settle_acceptance(self, live: LiveRun, committed: Committed) -> None:
-        live.accept = None
-        live.accept_large = None
-        if live.accepted is not None and not live.accepted.done():
-            live.accepted.set_result(committed)
-        live.accepted = None
-
-    async def _was_applied(self, batch: Batch) -> bool:
-        """After a lost reply: say whether this very commit is in the store. Nobody else commits with this epoch."""
-        stored = await self._patiently(lambda: self._store.journal.load(batch.run))
-        return stored is not None and (stored.epoch, stored.seq) == (batch.epoch, batch.seq + 1)
-
-    def _act(self, live: LiveRun, work: Decision) -> None:
-        """Do what the durable decision asks for."""
-        for effect in work.interrupts:
-            task = live.effects.pop(effect, None)
-            if task is not None:
-                self._end(task)
-        for request in work.requests:
-            if not request.queued and request.effect not in work.interrupts and not self._closing:
-                live.effects[request.effect] = asyncio.create_task(
-                    self._perform(live, request), name=f"effect-{live.run}-{request.effect}"
-                )
-        assert live.state is not None
-        if live.state.ended or live.drained:
-            self._finish(live)
-
-    async def _perform(self, live: LiveRun, request: EffectRequest) -> None:
-        assert live.place is not None
-        # The process was stopped: somebody else may have this run by now.
-        while not self._may_act():  # noqa: ASYNC110 (what renews the lease is a thread, and says nothing)
-            await asyncio.sleep(_DOUBT_SECONDS)
-        try:
-            outcome = await self._performer.perform(request, live.place)
-            if isinstance(outcome, Done) and payload.exceeds(outcome.value, _LARGE_BYTES):
-                outcome = Done(await asyncio.to_thread(payload.prepared, outcome.value), outcome.memory)
-        except Exception as error:  # noqa: BLE001 (a step without an outcome would wait for ever)
-            telemetry.emit("effect.broken", run=live.run, path=request.path, error=error)
-            outcome = _broken(error)
-        if live.effects.pop(request.effect, None) is None:
-            return
-        live.mailbox.append((Settled(request.effect, outcome), 0))
-        if live.driver is None and not self._stopping:
-            live.driver = asyncio.current_task()  # it has nothing else to do, and a task of its own would cost a turn
-            await self._drive(live)
-
     # -- runs out ------------------------------------------------------------------------------------------------
-
-    def _rest(self, live: LiveRun) -> None:
-        """After a driver's work: arm the next timer; drop the state of a run that will wait for long."""
-        state = live.state
-        assert state is not None
-        wake_at = state.wake_at()
-        if wake_at is None:
-            self._timers.forget(live.run)
-        else:
-            self._timers.arm(live.run, wake_at)
-        self._resting.end(live.run)
-        far = wake_at is None or wake_at - self._clock.now() > _PARK_SECONDS
-        if not far or live.effects or state.status not in (RunStatus.WAITING, RunStatus.SUSPENDED):
-            return
-        if live.program is None or state.status is RunStatus.SUSPENDED:
-            self._put_away(live.run)
-        else:
-            self._rest_again(live.run)
-
-    def _rest_again(self, run: str) -> None:
-        crowded = self._resting.begin(run)
-        if crowded is not None:
-            self._put_away(crowded)
-
-    def _put_away(self, run: str) -> None:
-        """Keep no state of a run in memory, until something happens in it."""
-        live = self._runs.get(run)
-        if live is not None and live.driver is None and not live.mailbox:
-            leave(live, "parked")
-            live.state = live.graph = live.place = None
 
     def _wake(self, live: LiveRun) -> None:
         """The function of a run did something by itself."""
@@ -500,13 +364,7 @@ class Engine(Service):
     def _finish(self, live: LiveRun) -> None:
         for task in self._drop(live):
             if task is not asyncio.current_task():
-                self._end(task)
-
-    def _end(self, task: asyncio.Task[None]) -> None:
-        """Stop a task that may take a while to clean up; `stop` waits for it."""
-        task.cancel()
-        self._ending.add(task)
-        task.add_done_callback(self._ending.discard)
+                self._performing.end(task)
 
     def _give_up(self, live: LiveRun, error: BaseException) -> None:
         live.error = error
@@ -520,13 +378,11 @@ class Engine(Service):
 
     def _drop(self, live: LiveRun) -> list[asyncio.Task[None]]:
         """Forget a run and give the tasks that still work for it."""
-        conclusion = None
         if self._runs.get(live.run) is live:
             del self._runs[live.run]
-            self._timers.forget(live.run)
-            self._resting.end(live.run)
+            self._parking.forget(live.run)
             self._inbox.forget(live.run)
-            conclusion = self._conclusions.pop(live.run, None)
+            self._conclusions.tell(live.run, live.state if live.error is None else None)
         leave(live, "the run is over here")
         if live.accepted is not None and not live.accepted.done():
             live.accepted.set_exception(_stops(live.run))
@@ -536,25 +392,8 @@ class Engine(Service):
             tasks.append(live.driver)
         if live.gone is not None:
             live.gone.set()
-        if conclusion is not None:
-            if live.state is None or live.error is not None:
-                conclusion.tell(None, None)
-            else:
-                conclusion.tell(live.state.status, live.state.output)
         return tasks
 
 
 def _stops(run: str) -> errors.LeaseLost:
     return errors.LeaseLost(f"this node stops; whether the run {run} was accepted is told by `interlock list`")
-
-
-def _broken(error: Exception) -> Failed:
-    """Give the outcome of an effect that ended without one. Its text may hold anything, so only its kind is told."""
-    detail = f"the node met {type(error).__name__} while it performed this step"
-    return Failed(
-        FailureClass.APPLICATION, Fault(type=fault.RUNTIME, status=500, title="Internal error", detail=detail)
-    )
-
-
-def _with_input(new: NewRun, text: bytes) -> NewRun:
-    return msgspec.structs.replace(new, input=text)

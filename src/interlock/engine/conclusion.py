@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from weakref import WeakValueDictionary
 
+from interlock.engine.state import RunState
 from interlock.model.payload import Payload
 from interlock.model.states import RunStatus
 
@@ -38,3 +40,25 @@ class Conclusion:
         if not self._told:
             self._waiting = self._waiting or asyncio.Event()
             await self._waiting.wait()
+
+
+class Conclusions:
+    """Those of a node's runs that somebody waits for, or may: one that nobody has any more is forgotten."""
+
+    def __init__(self) -> None:
+        self._of: WeakValueDictionary[str, Conclusion] = WeakValueDictionary()
+
+    def expect(self, run: str, conclusion: Conclusion | None) -> None:
+        """Note whom to tell of a run, if anybody wants to know."""
+        if conclusion is not None:
+            self._of[run] = conclusion
+
+    def tell(self, run: str, state: RunState | None) -> None:
+        """Say how a run stands that this node has nothing to do with any more; None: as far as it knows."""
+        conclusion = self._of.pop(run, None)
+        if conclusion is None:
+            return
+        if state is None:
+            conclusion.tell(None, None)
+        else:
+            conclusion.tell(state.status, state.output)

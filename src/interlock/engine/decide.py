@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, assert_never
 
-from interlock.engine import calls, compensation, extending, faults, issuing, listening, requests, steps
+from interlock.engine import calls, compensation, extending, faults, listening, settling, steps, timing
 from interlock.engine.bindings import Bindings
 from interlock.engine.cause import (
     Cancel,
@@ -30,15 +30,12 @@ from interlock.engine.cause import (
 from interlock.engine.machine import MAX_PAYLOAD_BYTES, TOKEN_SECONDS, Decision, Machine, StepFault
 from interlock.engine.state import ROOT, UNDO, Frame, RunState, Scope
 from interlock.expr.evaluation import Answer, Pending
-from interlock.flow.graph import Graph, TryWork, WaitWork
+from interlock.flow.graph import Graph
 from interlock.model import event as events
-from interlock.model import fault, retry
 from interlock.model.event import LIST_END, RUN_END, STEP_END
-from interlock.model.fault import Fault
 from interlock.model.memo import Memo
 from interlock.model.payload import Payload
 from interlock.model.states import RunStatus
-from interlock.model.task import Cancelled, Done, FailureClass, Outcome, Snoozed
 from interlock.secrets.bound import Bound
 
 INLINE_STEPS: Final = 10_000
@@ -88,11 +85,11 @@ def _apply(m: Machine, cause: Cause) -> None:
         case Start():
             _start(m)
         case Settled(effect=effect, outcome=outcome):
-            _settle(m, effect, outcome)
+            settling.settle(m, effect, outcome)
         case Tick(heard=heard):
             if heard is not None:
                 m.state.heard, m.heard = dict(heard), True
-            _tick(m)
+            timing.tick(m)
         case Occurred(event=envelope):
             calls.hear(m, envelope) if m.state.head.program else listening.hear(m, envelope)
         case Cancel(reason=reason, rollback=rollback):
@@ -103,7 +100,7 @@ def _apply(m: Machine, cause: Cause) -> None:
         case Resume():
             if m.state.head.suspended:
                 m.emit(events.Resumed(at=m.now))
-            _tick(m)
+            timing.tick(m)
         case Reopen():
             _reopen(m)
         case Recover():
@@ -138,142 +135,6 @@ def _start(m: Machine) -> None:
     m.emit(events.Started(at=m.now, value=value, first=graph.first, deadline=deadline))
     if problem is not None:
         m.emit(events.Faulted(at=m.now, scope=ROOT, path="", fault=problem.at("/")))
-
-
-def _settle(m: Machine, effect: int, outcome: Outcome) -> None:
-    waiting = m.state.waiting_frame(effect)
-    if waiting is None:
-        return  # superseded: its step was left, timed out or asked again
-    scope, frame = waiting
-    m.settling = effect
-    if frame.call is not None:
-        calls.settle(m, scope, frame, outcome)
-        return
-    node = m.graph.nodes[frame.path]
-    ticket = frame.ticket
-    is_report = ticket is not None and ticket.number == effect
-    match outcome:
-        case Done(memory=memory) if ticket is not None and not is_report:
-            m.emit(events.HandedOver(at=m.now, scope=scope.id, path=node.path, effect=effect))
-            m.decision.memory.extend(memory)
-        case Done(value=value, memory=memory, reported=is_told):
-            try:
-                output = m.payload(
-                    value if is_report or is_told else requests.shaped(node.work, value, frame.input.value)
-                )
-                steps.complete(m, scope, node, frame, output)
-                m.decision.memory.extend(memory)
-                if compensation.awaits(m, scope):
-                    compensation.awaited(m, scope, node.path, None)
-            except StepFault as found:
-                faults.raise_fault(m, scope, node.path, found.fault)
-        case Snoozed(delay_seconds=delay):
-            m.emit(events.Waited(at=m.now, scope=scope.id, path=node.path, until=m.now + delay))
-        case Cancelled():
-            error = Fault(
-                type=fault.RUNTIME, status=500, title="Cancelled", detail="the attempt was cancelled by itself"
-            )
-            faults.raise_fault(m, scope, node.path, error)
-        case _:
-            is_final = is_report and outcome.final
-            if is_final or not _try_again(m, scope, frame, outcome.failure, outcome.fault, effect):
-                faults.raise_fault(m, scope, node.path, outcome.fault)
-
-
-def _try_again(m: Machine, scope: Scope, frame: Frame, failure: FailureClass, error: Fault, effect: int) -> bool:
-    """Schedule one more attempt, if the budget of this class of failure allows it.
-
-    `effect`: what failed. Is it the report that the step waits for, then its token is given up; else that stays good.
-    """
-    node = m.graph.nodes[frame.path]
-    if not retry.allows(node.budgets, frame.retries, failure) or compensation.leaves(m, scope, failure):
-        return False
-    number = frame.retries.get(failure, 0) + 1
-    m.emit(
-        events.AttemptFailed(
-            at=m.now,
-            scope=scope.id,
-            path=node.path,
-            effect=effect,
-            failure=failure,
-            fault=error.at(node.path),
-            until=m.now + retry.attempt_delay(failure, number),
-        )
-    )
-    return True
-
-
-def _tick(m: Machine) -> None:
-    """Apply every timer that is due, deadlines of outer steps before those of inner ones."""
-    if m.state.head.suspended or m.state.status is RunStatus.PENDING:
-        return
-    if m.state.head.deadline is not None and m.state.head.deadline <= m.now:
-        error = faults.timeout("the workflow ran longer than its timeout").at("/")
-        compensation.fault(m, ROOT, "", error)
-        return
-    while (due := _first_due(m)) is not None:
-        scope, frame, kind = due
-        _expire(m, scope, frame, kind)
-        if m.state.ended:
-            return
-
-
-def _first_due(m: Machine) -> tuple[Scope, Frame, str] | None:
-    for scope in m.state.scopes.values():
-        if scope.done:
-            continue
-        for frame in scope.frames:
-            if frame.deadline is not None and frame.deadline <= m.now:
-                return scope, frame, "deadline"
-            if frame.round_deadline is not None and frame.round_deadline <= m.now:
-                return scope, frame, "round"
-            if frame.until is not None and frame.until <= m.now:
-                return scope, frame, "until"
-            if frame.ticket is not None and (kind := issuing.due(m, frame.ticket)) is not None:
-                return scope, frame, kind
-    return None
-
-
-def _expire(m: Machine, scope: Scope, frame: Frame, kind: str) -> None:
-    if kind == "warns":
-        issuing.warn(m, scope, frame)
-        return
-    if frame.call is not None:
-        calls.expire(m, scope, frame, kind)
-        return
-    node = m.graph.nodes[frame.path]
-    effect = frame.effect if frame.ticket is None else frame.ticket.number
-    if kind in ("expires", "silent"):
-        failure, error = issuing.unreported(node.name, frame, kind)
-        if not _try_again(m, scope, frame, failure, error, effect):
-            faults.raise_fault(m, scope, frame.path, error)
-        return
-    if kind == "deadline":
-        error = faults.timeout(f"`{node.name}` ran longer than its timeout")
-        if not (effect and _try_again(m, scope, frame, FailureClass.TIMEOUT, error, effect)):
-            faults.raise_fault(m, scope, frame.path, error)
-        return
-    if kind == "round":
-        error = faults.timeout(f"one attempt of `{node.name}` ran longer than its limit")
-        faults.raise_fault(m, scope, frame.path, error, inside=True)
-        return
-    try:
-        match node.work:
-            case WaitWork():
-                steps.complete(m, scope, node, frame, frame.input)
-            case TryWork():
-                steps.retry_round(m, scope, node, frame, node.work)
-            case _ if frame.retries.get(FailureClass.LOST, 0) > node.budgets[FailureClass.LOST]:
-                faults.raise_fault(m, scope, frame.path, _lost_too_often(node.name, frame))
-            case _:
-                requests.again(m, scope, node, frame)
-    except StepFault as found:
-        faults.raise_fault(m, scope, frame.path, found.fault)
-
-
-def _lost_too_often(name: str, frame: Frame) -> Fault:
-    detail = f"{frame.retries[FailureClass.LOST]} processes died while they performed `{name}`"
-    return Fault(type=fault.RUNTIME, status=500, title="Lost", detail=detail, code="lost")
 
 
 def _reopen(m: Machine) -> None:

@@ -35,11 +35,11 @@ def sent(namespace: str, envelope: dict[str, Json]) -> NewEvent:
     )
 
 
-def listeners(live: LiveRun) -> set[int]:
+def listeners(live: LiveRun) -> frozenset[int]:
     """Give the listeners of a run that takes events now."""
     if live.state is None or live.graph is None or not (live.graph.listens or live.graph.program):
-        return set()
-    return set(live.state.listeners)
+        return frozenset()
+    return frozenset(live.state.listeners)
 
 
 def wanted(live: LiveRun, new: Iterable[int]) -> list[NewSubscription]:

@@ -20,6 +20,7 @@ from interlock.model import fault, retry
 from interlock.model.event import EXTENDED, LIST_END
 from interlock.model.fault import Fault, same_type
 from interlock.model.json import Json
+from interlock.model.task import FailureClass
 
 
 def raise_fault(m: Machine, scope: Scope, path: str, error: Fault, *, inside: bool = False) -> None:
@@ -107,6 +108,29 @@ def _retry_at(m: Machine, plan: RetryPlan, frame: Frame, bindings: Bindings) -> 
     if plan.total_duration is not None and until > frame.since + m.seconds(plan.total_duration, data, bindings):
         return None
     return until
+
+
+def try_again(m: Machine, scope: Scope, frame: Frame, failure: FailureClass, error: Fault, effect: int) -> bool:
+    """Schedule one more attempt, if the budget of this class of failure allows it.
+
+    `effect`: what failed. Is it the report that the step waits for, then its token is given up; else that stays good.
+    """
+    node = m.graph.nodes[frame.path]
+    if not retry.allows(node.budgets, frame.retries, failure) or compensation.leaves(m, scope, failure):
+        return False
+    number = frame.retries.get(failure, 0) + 1
+    m.emit(
+        events.AttemptFailed(
+            at=m.now,
+            scope=scope.id,
+            path=node.path,
+            effect=effect,
+            failure=failure,
+            fault=error.at(node.path),
+            until=m.now + retry.attempt_delay(failure, number),
+        )
+    )
+    return True
 
 
 def timeout(detail: str) -> Fault:

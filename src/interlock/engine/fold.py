@@ -9,13 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, assert_never
 
-import msgspec
-
-from interlock.engine import rollback
+from interlock.engine import rollback, tickets
 from interlock.engine import state as states
 from interlock.engine.state import Frame, RunState, Scope
 from interlock.model import event as events
-from interlock.model.call import Show, StepCall, TokenCall
+from interlock.model.call import Show, StepCall
 from interlock.model.event import Event
 from interlock.model.memo import Memo, Undo
 from interlock.model.payload import NULL, Payload
@@ -52,7 +50,7 @@ def apply(state: RunState, event: Event) -> None:
         case events.Returned():
             _return(state, event)
         case events.Issued() | events.HandedOver() | events.Expiring():
-            _wait_for_report(state, event)
+            tickets.apply(state, _touch(state, event.scope), event)
         case events.Started():
             state.status = RunStatus.RUNNING
             state.head.program = event.first is None
@@ -104,9 +102,7 @@ def apply(state: RunState, event: Event) -> None:
             scope = _touch(state, event.scope)
             frame = scope.frames[-1]
             state.effects.pop(frame.effect, None)
-            if frame.ticket is not None and frame.ticket.number == event.effect:
-                state.give_up(frame, f"the step is given to somebody else: {event.fault}", superseded=True)
-                frame.tickets += 1
+            tickets.supersede(state, frame, event)
             frame.effect, frame.until, frame.deadline = 0, event.until, None
             frame.retries = frame.retries | {event.failure: frame.retries.get(event.failure, 0) + 1}
         case events.Caught():
@@ -177,50 +173,15 @@ def _touch(state: RunState, scope: str) -> Scope:
     return state.scopes[scope]
 
 
-def _wait_for_report(state: RunState, event: events.Issued | events.HandedOver | events.Expiring) -> None:
-    scope = _touch(state, event.scope)
-    frame = scope.frames[-1]
-    match event:
-        case events.Issued():
-            frame.ticket = states.Ticket(
-                number=event.effect,
-                token=event.token,
-                name=event.name,
-                since=event.at,
-                expires=event.expires,
-                warns=event.warns,
-                heartbeat=event.heartbeat,
-            )
-            frame.until = None
-            if event.deadline is not None:
-                frame.deadline = event.deadline
-            state.effects[event.effect] = scope.id
-            state.head.serial = max(state.head.serial, event.effect)
-        case events.HandedOver():
-            state.effects.pop(frame.effect, None)
-            frame.effect, frame.queued = 0, False
-        case _:
-            assert frame.ticket is not None
-            frame.ticket = msgspec.structs.replace(frame.ticket, warns=None)
-
-
 def _complete(state: RunState, event: events.Completed) -> None:
     if event.undo:
         rollback.remember(state, event)
-    _settle_token(state, event.scope, event.path)
+    tickets.settle(state, state.scopes[event.scope], event.path)
     scope = _close(state, event.scope, event.path)
     scope.value, scope.at = event.output, event.next
     scope.laps += event.back
     if event.context is not None:
         scope.context = event.context
-
-
-def _settle_token(state: RunState, scope_id: str, path: str) -> None:
-    """Forget the token of a step that ends well: it was reported, and is not to be revoked."""
-    frames = state.scopes[scope_id].frames
-    if frames and frames[-1].path == path and frames[-1].ticket is not None:
-        state.effects.pop(frames[-1].ticket.number, None)
-        frames[-1].ticket = None
 
 
 def _close(state: RunState, scope_id: str, path: str) -> Scope:
@@ -251,8 +212,7 @@ def _drop(state: RunState, scope: Scope, depth: int) -> None:
 
 def _remove(state: RunState, scope_id: str) -> None:
     scope = state.scopes.pop(scope_id)
-    if scope.frames and isinstance(scope.frames[-1].call, TokenCall) and scope.frames[-1].effect:
-        state.tokens.append(states.Gone(scope.frames[-1].call.token, _LEFT))  # asked for by a version before tickets
+    tickets.leave_call(state, scope, _LEFT)
     _drop(state, scope, 0)
     state.touched.discard(scope_id)
     state.removed.add(scope_id)
@@ -274,7 +234,7 @@ def _close_calls(state: RunState) -> None:
 def _return(state: RunState, event: events.Returned) -> None:
     frame = state.scopes[event.scope].frames[-1]
     if event.failed is None:
-        _settle_token(state, event.scope, event.path)
+        tickets.settle(state, state.scopes[event.scope], event.path)
     else:
         state.give_up(frame, f"the wait for it ended: {event.failed.fault}")
     _remove(state, event.scope)

@@ -105,3 +105,13 @@ class LiveRun:
     gone: asyncio.Event | None = None
     """Made by whoever waits for the end."""
     error: BaseException | None = None
+
+    def busy(self) -> str | None:
+        """Give what is under way in this node, None when the run waits."""
+        if self.driver is not None or self.mailbox:
+            return f"the run {self.run} is being decided"
+        if self.effects:
+            return f"the run {self.run} performs {', '.join(task.get_name() for task in self.effects.values())}"
+        if self.program is not None and not self.program.waits and not self.program.has_ended:
+            return f"the function of the run {self.run} computes, or awaits what is no call"
+        return None

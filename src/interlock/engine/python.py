@@ -19,10 +19,12 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final, NoReturn, TypeVar
 
-from interlock.engine import calls, unwinding
+from interlock.engine import calls, thread, unwinding
+from interlock.engine.quietness import Quietness
+from interlock.engine.remembered import Remembered, value_of
 from interlock.engine.thread import Thread
 from interlock.engine.unwinding import Unwinding
 from interlock.flow.python import raised
@@ -50,7 +52,6 @@ from interlock.service import Clock, SystemClock
 T = TypeVar("T")
 
 _TURNS: Final = 24  # of a busy loop, that a function with tasks or waits of its own is given: a few for each that ends
-_THREAD_SECONDS: Final = 0.05  # that a sync workflow is given to come to its next call
 _UNWIND_SECONDS: Final = 1.0  # that a function is given to end when it is left
 
 
@@ -89,30 +90,16 @@ class Program:
         self._wake = wake
         self._cached = cached
         self._sign = sign
-        self._memos = sorted(memos, key=lambda memo: memo.number)
-        self._remembered = {memo.call: memo for memo in self._memos}
-        self._given: set[int] = set()
-        self._next = 0
-        """The place in `_memos` of the first that was not given yet."""
-        self._is_live = False
-        """Whether the function has come to where it waits for what has not happened yet."""
-        self._open = set(open)
-        """Calls that were open before this process had the run, and were not made again yet."""
+        self._remembered = Remembered(memos, open)
         self._held: dict[int, tuple[asyncio.Future[Memo], Memo]] = {}
         """The results that a task of the function waits for and that come next, by their numbers."""
         self._waiting: dict[str, asyncio.Future[Memo]] = {}
         self._callers: dict[asyncio.Future[Memo], asyncio.Task[Any] | None] = {}
         """The tasks that wait for a call."""
-        self._counts: dict[str, int] = {}
+        self._patches: dict[str, bool] = {}
         self._actions: list[Action] = []
         self._activity = 0
-        self._tasks = 1
-        """How many tasks the function has: its own, and those that were made for calls alone."""
-        self._known: set[asyncio.Task[Any] | None] = set()
-        self._has_strangers = False
-        """Whether a task makes calls that the function made itself: then nobody can tell how many it has."""
-        self._gathering: set[asyncio.Future[Any]] = set()
-        """What its tasks wait for that do nothing but wait for others of them."""
+        self._quietness = Quietness()
         self._attended = True
         self._task: asyncio.Task[None] | None = None
         """The function while it goes on. Its context names this program, so a task that is kept is garbage in a cycle."""
@@ -133,14 +120,10 @@ class Program:
     def give(self, memos: Iterable[Memo]) -> None:
         """Give the results of calls that have ended, in their order."""
         for memo in memos:
-            self._given.add(memo.number)
             future = self._waiting.pop(memo.call, None)
-            self._open.discard(memo.call)
+            self._remembered.end(memo, is_asked=future is not None)
             if future is not None:
                 self._held[memo.number] = future, memo
-                self._is_live = True
-            else:  # nobody asked yet: it will be found when somebody does
-                self._remembered[memo.call] = memo
 
     async def advance(self) -> list[Action]:
         """Let the function go on until it is quiet and remembers nothing more; give what it did."""
@@ -148,12 +131,13 @@ class Program:
         await self._settle()
         while self._held:
             number = min(self._held)
-            self._given.add(number)
             future, memo = self._held.pop(number)
+            self._remembered.use(memo)
             if not future.done():
                 future.set_result(memo)
             await self._settle()
-        self._is_live = self._is_live or self.is_quiet
+        if self.is_quiet:
+            self._remembered.is_live = True
         self._attended = False
         return self.take()
 
@@ -165,12 +149,12 @@ class Program:
     @property
     def unasked(self) -> set[str]:
         """The open calls that the function, as far as it came, did not make again."""
-        return set(self._open)
+        return self._remembered.unasked
 
     @property
     def unused(self) -> list[Memo]:
         """The results that the function, as far as it came, did not ask for."""
-        return [memo for memo in self._memos if memo.number not in self._given]
+        return self._remembered.unused
 
     def leave(self, why: str) -> None:
         """End the function without a trace: what it does from now on does not count."""
@@ -187,7 +171,8 @@ class Program:
         self._held.clear()
         task = self._task
         if task is not None and not task.done():
-            self.loop.call_later(_UNWIND_SECONDS, task.cancel)
+            late = self.loop.call_later(_UNWIND_SECONDS, task.cancel)
+            task.add_done_callback(lambda _: late.cancel())  # which would keep all that the function has, until then
 
     async def gone(self) -> None:
         """Wait until the function has ended, for a while."""
@@ -196,7 +181,7 @@ class Program:
 
     async def _settle(self) -> None:
         if not self._workflow.is_async:
-            await self._settle_thread()
+            await thread.paused(self._busy, lambda: self._is_over or self.waits)
             return
         ready = getattr(self.loop, "_ready", None)  # what asyncio's loop is about to call: nothing, and everybody waits
         quiet = 0
@@ -205,7 +190,7 @@ class Program:
             await asyncio.sleep(0)
             quiet = 0 if self._activity != before else quiet + 1
             # A turn later: a task that the function has just made itself makes its first call in that.
-            if (quiet or self._gathering) and self.is_quiet:
+            if (quiet or self._quietness.gathers) and self.is_quiet:
                 return
             if quiet and ready is not None and not ready:
                 return
@@ -223,28 +208,7 @@ class Program:
     @property
     def is_quiet(self) -> bool:
         """Say whether every task of the function is known to wait for a call, or for the tasks that it gathers."""
-        blocked = len(self._waiting) + len(self._held)
-        if not blocked or self._has_strangers or blocked + len(self._gathering) != self._tasks:
-            return False
-        return not any(all.done() for all in self._gathering)  # else the one who gathers is about to go on
-
-    async def _settle_thread(self) -> None:
-        """Wait until the thread of a sync workflow has come to a call, or to its end; one that computes is not waited for."""
-        for _ in range(2):
-            await asyncio.sleep(0)
-        end = self.loop.time() + _THREAD_SECONDS
-        while not self._is_over and not (self._waiting or self._held):
-            self._busy.clear()
-            left = end - self.loop.time()
-            if left <= 0:
-                return
-            try:
-                async with asyncio.timeout(left):
-                    await self._busy.wait()
-            except TimeoutError:
-                return
-        for _ in range(2):
-            await asyncio.sleep(0)
+        return self._quietness.holds(len(self._waiting) + len(self._held))
 
     # -- the function --------------------------------------------------------------------------------------------
 
@@ -258,7 +222,9 @@ class Program:
                 self._thread = Thread(self.id, lambda: self._workflow.function(*args, **kwargs), self._busy.set)
                 given = await self._thread.result
             output = Payload(self._workflow.signature.encode_result(given))
-        except Leaving:
+        except Leaving as leaving:
+            # Calls in tasks of their own keep it, and its frames keep them: a cycle for every run that is put away.
+            leaving.__traceback__ = None
             return
         except asyncio.CancelledError as error:
             if self.closed:
@@ -294,21 +260,20 @@ class Program:
         if self.closed:
             await self._refuse(name)
         identity = self._identity(name, key)
-        memo = self._remembered.get(identity)
-        if memo is None and identity not in self._open and isinstance(call, StepCall) and call.cache is not None:
+        memo = self._remembered.of(identity)
+        if isinstance(call, StepCall) and call.cache is not None and self._remembered.is_new(identity):
             memo = await self._kept(identity, *call.cache[:2])
         if memo is not None:
             return await self._replayed(memo)
         future = self._future()
         self._waiting[identity] = future
-        if identity in self._open:
-            self._open.discard(identity)
+        if self._remembered.asks_again(identity):
             self._activity += 1
             self._busy.set()
         else:
             self._did(Ask(identity=identity, call=call, arguments=Payload(arguments)))
         try:
-            return self._value(await future)
+            return value_of(await future)
         except asyncio.CancelledError:
             if self._waiting.pop(identity, None) is not None and not self.closed:
                 self._did(Leave(identity=identity))
@@ -324,8 +289,8 @@ class Program:
     def _future(self) -> asyncio.Future[Memo]:
         """Give what the present task is to wait for, and take note of the task."""
         task = asyncio.current_task()
-        if self._workflow.is_async and task is not self._task and task not in self._known:
-            self._has_strangers = True
+        if self._workflow.is_async and task is not self._task:
+            self._quietness.note(task)
         future: asyncio.Future[Memo] = self.loop.create_future()
         self._callers[future] = task
         return future
@@ -333,48 +298,24 @@ class Program:
     def _identity(self, name: str, key: str) -> str:
         if self.closed:
             raise Leaving("the run has left")
-        base = f"{name}({key})" if key else name
-        number = self._counts[base] = self._counts.get(base, 0) + 1
-        return base if number == 1 else f"{base}#{number}"
+        return self._remembered.identity(name, key)
 
     async def _replayed(self, memo: Memo) -> Json:
         """Give a remembered result when its turn has come."""
         self._activity += 1
-        if memo.number in self._given:
-            return self._value(memo)
+        if self._remembered.is_used(memo):
+            return value_of(memo)
         future = self._future()
         self._held[memo.number] = future, memo
         self._busy.set()
         if not self._attended:  # it waited for something that is no call, and nobody looks at what is held
             self._wake()
         try:
-            return self._value(await future)
+            return value_of(await future)
         finally:
             self._held.pop(memo.number, None)
             del self._callers[future]
             del future  # as above
-
-    def _pass_over(self) -> None:
-        while self._next < len(self._memos) and self._memos[self._next].number in self._given:
-            self._next += 1
-
-    @property
-    def _replays(self) -> bool:
-        """Whether the function is still at what it did before: results, or calls that were open, wait to be asked for.
-
-        Those that changed code asks for no more do not count: where it waits for what is new, it is past them.
-        """
-        if self._is_live:
-            return False
-        self._pass_over()
-        return self._next < len(self._memos) or bool(self._open)
-
-    def _value(self, memo: Memo) -> Json:
-        if memo.failed is None:
-            return None if memo.output is None else memo.output.value
-        failed = memo.failed
-        error = raised.rebuilt(failed.fault.raised, failed.fault, step=memo.call, kind=failed.failure)
-        raise raised.marked(error, memo)
 
     async def _kept(self, identity: str, name: str, key: str) -> Memo | None:
         """Look a result up in the cache; one that is found is remembered, so that the run keeps to it."""
@@ -387,36 +328,22 @@ class Program:
             return None
         value = Payload(found["value"])
         self._did(Keep(identity=identity, value=value))
-        memo = Memo(number=-len(self._remembered) - 1, call=identity, at=0.0, output=value)
-        self._given.add(memo.number)
-        return memo
+        return self._remembered.kept(identity, value)
 
     async def gathered(self, all: asyncio.Future[T]) -> T:
-        self._gathering.add(all)
-        try:
-            return await all
-        finally:
-            self._gathering.discard(all)
+        return await self._quietness.gathered(all)
 
     def alone(self, call: Awaitable[T]) -> asyncio.Task[T]:
-        task = self.loop.create_task(call if isinstance(call, Coroutine) else _awaited(call))
-        self._tasks += 1
-        self._known.add(task)
-        task.add_done_callback(self._is_done)
-        return task
+        return self._quietness.alone(self.loop, call, self._is_done)
 
-    def _is_done(self, task: asyncio.Task[Any]) -> None:
-        self._known.discard(task)
-        self._tasks -= 1
+    def _is_done(self) -> None:
         self._activity += 1
 
     def note(self, name: str, key: str, make: Callable[[], Json]) -> Json:
         identity = self._identity(f"{name}:", key)
-        memo = self._remembered.get(identity)
-        if memo is not None:
-            self._given.add(memo.number)
-            assert memo.output is not None
-            return memo.output.value
+        noted = self._remembered.noted(identity)
+        if noted is not None:
+            return noted.value
         value = self.noted(identity, make)
         self._tell(Note(identity=identity, value=Payload(value)))
         return value
@@ -427,22 +354,19 @@ class Program:
 
     def is_patched(self, name: str) -> bool:
         identity = f"patched:({name})"
-        known = self._counts.get(identity)
-        if known is not None:
-            return bool(known - 1)
-        memo = self._remembered.get(identity)
-        if memo is not None:
-            self._given.add(memo.number)
-            assert memo.output is not None
-            answer = bool(memo.output.value)
+        if name in self._patches:
+            return self._patches[name]
+        noted = self._remembered.noted(identity)
+        if noted is not None:
+            answer = bool(noted.value)
         else:
-            answer = not self._replays
+            answer = not self._remembered.replays
             self._tell(Note(identity=identity, value=Payload(answer)))
-        self._counts[identity] = 1 + answer
+        self._patches[name] = answer
         return answer
 
     def show(self, show: Show) -> None:
-        if not self._replays:
+        if not self._remembered.replays:
             self._tell(show)
 
     def renew(self, arguments: dict[str, Json]) -> None:
@@ -462,10 +386,6 @@ class Program:
         if self._sign is None:
             raise RuntimeError("this process cannot sign tokens")
         return await self._sign(token)
-
-
-async def _awaited(call: Awaitable[T]) -> T:
-    return await call
 
 
 def _without_what_was_taken_back(actions: list[Action]) -> list[Action]:

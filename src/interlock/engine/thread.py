@@ -6,7 +6,9 @@ import asyncio
 import contextvars
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
+
+_PAUSE_SECONDS: Final = 0.05  # that a function is given to come to its next call
 
 
 class Thread:
@@ -52,4 +54,27 @@ class Thread:
         return self._thread.ident
 
 
-__all__ = ["Thread"]
+async def paused(busy: asyncio.Event, waits: Callable[[], bool]) -> None:
+    """Wait until the function has come to a call, or to its end; one that computes is not waited for.
+
+    `waits`: whether it has. `busy` is set whenever it does something.
+    """
+    for _ in range(2):
+        await asyncio.sleep(0)
+    loop = asyncio.get_running_loop()
+    end = loop.time() + _PAUSE_SECONDS
+    while not waits():
+        busy.clear()
+        left = end - loop.time()
+        if left <= 0:
+            return
+        try:
+            async with asyncio.timeout(left):
+                await busy.wait()
+        except TimeoutError:
+            return
+    for _ in range(2):
+        await asyncio.sleep(0)
+
+
+__all__ = ["Thread", "paused"]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 VARIABLE: Final = "INTERLOCK_KEY"
 _LEAST_CHARACTERS: Final = 16
-_ID_CHARACTERS: Final = 8
+ID_CHARACTERS: Final = 8
 _MAC_CHARACTERS: Final = 32  # 128 bits: nobody guesses it, and a marker stays readable
 _NONCE_BYTES: Final = 12  # random: at 2**32 values under one key the chance of a repeated one is 2**-33
 _COMMAND_SECONDS: Final = 10.0
@@ -44,9 +44,11 @@ class KeyRing:
                 f"store key {short[0]} is shorter than {_LEAST_CHARACTERS} characters; make one with "
                 "`python -c 'import secrets; print(secrets.token_urlsafe(32))'`"
             )
-        self._keys = {hashlib.sha256(key.encode()).hexdigest()[:_ID_CHARACTERS]: key.encode() for key in keys}
+        self._keys = {hashlib.sha256(key.encode()).hexdigest()[:ID_CHARACTERS]: key.encode() for key in keys}
         self.current: Final = next(iter(self._keys))
         """The id of the key that signs."""
+        self.ids: Final = tuple(self._keys)
+        """The ids of all keys, the newest first."""
 
     def sign(self, *parts: str) -> str:
         """Give the proof of `parts` under the current key: its id and the MAC, as `id.mac`."""
@@ -72,18 +74,25 @@ class KeyRing:
         from cryptography.exceptions import InvalidTag  # noqa: PLC0415 (start-up: most processes unseal nothing)
 
         id, _, rest = sealed.partition(b".")
-        key = self._keys.get(id.decode("ascii", "replace"))
-        if key is None:
-            name = id[:_ID_CHARACTERS].decode("ascii", "replace")
-            raise errors.Environment(
-                f"what was sealed under the store key {name!r} cannot be read: that key is not configured any more; add it"
-                " again, behind the newer ones"
-            )
+        key = self._key(id.decode("ascii", "replace"))
         try:
             nonce, text = rest[:_NONCE_BYTES], rest[_NONCE_BYTES:]
             return self._cipher(key).decrypt(nonce, text, json.encode(list(parts)))
         except (InvalidTag, ValueError) as error:
             raise errors.StoreCorrupt("a sealed value of the store was changed, or moved; it is not used") from error
+
+    def derived(self, id: str, purpose: bytes) -> bytes:
+        """Give 32 bytes of a key for one purpose. Raises Environment for a key that is not in the ring."""
+        return hmac.new(self._key(id), purpose, hashlib.sha256).digest()
+
+    def _key(self, id: str) -> bytes:
+        key = self._keys.get(id)
+        if key is None:
+            raise errors.Environment(
+                f"what was sealed under the store key {id[:ID_CHARACTERS]!r} cannot be read: that key is not configured any"
+                " more; add it again, behind the newer ones"
+            )
+        return key
 
     @staticmethod
     def _cipher(key: bytes) -> AESGCM:
@@ -96,11 +105,12 @@ class KeyRing:
         return hmac.new(key, json.encode(list(parts)), hashlib.sha256).hexdigest()[:_MAC_CHARACTERS]
 
 
-def ring(store_url: str, settings: config.Secrets, environ: Mapping[str, str]) -> KeyRing:
+def ring(store_url: str, settings: config.Secrets, environ: Mapping[str, str], *, may_make: bool = True) -> KeyRing:
     """Give the keys of a store: from INTERLOCK_KEY, `secrets.key_file`, `secrets.key_command`, or the file beside SQLite.
 
     The file `<store>.key` is made on first use, readable by its owner only. Reads files and may run a command: call it in
-    a thread. Raises Invalid where no key is configured and none can be made, Environment where it cannot be read.
+    a thread. Raises Invalid where no key is configured and none can be made, Environment where it cannot be read. `may_make`
+    False: a file that is not there is an error, since there is something that only the lost key can read.
     """
     if VARIABLE in environ:
         return KeyRing(_keys(environ[VARIABLE]))
@@ -111,7 +121,8 @@ def ring(store_url: str, settings: config.Secrets, environ: Mapping[str, str]) -
     if store_url == "sqlite:///:memory:":
         return KeyRing([secrets.token_urlsafe(32)])
     if store_url.startswith("sqlite:///"):
-        return KeyRing(_keys(_own(Path(store_url.removeprefix("sqlite:///") + ".key"))))
+        file = Path(store_url.removeprefix("sqlite:///") + ".key")
+        return KeyRing(_keys(_own(file) if may_make else _text(file)))
     raise errors.Invalid(
         "this run needs the store key, and none is configured: its nodes share the store, so they must be given the same"
         f" key; set {VARIABLE}, secrets.key_file or secrets.key_command"

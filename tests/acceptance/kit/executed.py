@@ -14,7 +14,7 @@ import msgspec
 from acceptance import ledger
 from interlock import config
 from interlock.app.session import Session, Started
-from interlock.model import story
+from interlock.model import lifecycle
 from interlock.model.event import Event
 from interlock.model.fault import Fault
 from interlock.model.states import RunStatus
@@ -78,5 +78,7 @@ class Place:
             output = (await app.rows.value(row.run, row.output, app.store.journal)).value
         fault = None if row.fault is None else msgspec.json.decode(row.fault, type=Fault).described()
         history = await app.history(row.run)
-        names = [event.path.rsplit("/", 1)[-1] for name, event in story.lifecycle(history) if name == "step.started"]
+        names = [
+            event.path.rsplit("/", 1)[-1] for name, event in lifecycle.lifecycle(history) if name == "step.started"
+        ]
         return Executed(row.status, output, fault, names, history)

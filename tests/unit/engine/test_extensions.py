@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from interlock.model import story
+from interlock.model import lifecycle, story
 from interlock.model.event import EXTENDED
 from unit.engine.world import World, run
 
@@ -204,5 +204,5 @@ def test_people_see_the_step_and_its_lists_but_not_the_machinery() -> None:
     told = story.Story()
     told.tell(world.history)
     assert list(told.steps) == ["/do/0/a/before/log/0/pre", "/do/0/a", "/do/0/a/after/log/0/post"]
-    names = [(name, getattr(event, "path", "")) for name, event in story.lifecycle(world.history)]
+    names = [(name, getattr(event, "path", "")) for name, event in lifecycle.lifecycle(world.history)]
     assert not [path for _, path in names if path.endswith(EXTENDED)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
+import weakref
 from typing import Any
 
 import pytest
@@ -294,6 +295,33 @@ async def test_tasks_of_a_function_that_leaves_do_not_make_asyncio_complain(begi
     await world.stop()
     gc.collect()
     assert complaints == []
+
+
+@workflow(name="programs-handing")
+async def handing() -> None:
+    handle = token("report")
+    await handle.text()
+    await handle.result()
+
+
+async def test_function_that_leaves_is_no_garbage_in_a_cycle(begin: Any) -> None:
+    """A node with 20,000 of them was half again as large, until the collector came to the oldest generation."""
+    world = await begin(handing)
+    program = world.live.program
+    kept = weakref.ref(program)
+    gc.collect()
+    gc.disable()
+    try:
+        program.leave("parked")
+        await program.gone()
+        world.live.program = None
+        del program
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert kept() is None
+    finally:
+        gc.enable()
+        await world.stop()
 
 
 # -- live, or still at what was ----------------------------------------------------------------------------------------

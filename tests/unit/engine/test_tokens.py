@@ -9,7 +9,7 @@ import pytest
 from interlock.engine.cause import Cancel, Drain, Recover, Reopen, Resume, Settled, Suspend
 from interlock.engine.state import Gone
 from interlock.model import event as events
-from interlock.model import story
+from interlock.model import lifecycle, story
 from interlock.model.fault import RUNTIME, TIMEOUT, Fault
 from interlock.model.states import RunStatus, StepStatus
 from interlock.model.task import Done, Failed, FailureClass
@@ -53,7 +53,7 @@ def issued(world: World) -> list[events.Issued]:
 
 
 def told(world: World) -> list[str]:
-    return [name for name, _ in story.lifecycle(world.history)]
+    return [name for name, _ in lifecycle.lifecycle(world.history)]
 
 
 def kinds(news: list[events.Event]) -> list[str]:

@@ -8,8 +8,9 @@ from interlock.engine.cause import Cancel, Occurred, Recover, Reopen, Resume, Su
 from interlock.model import event as events
 from interlock.model.event import Event
 from interlock.model.fault import RUNTIME, Fault
+from interlock.model.lifecycle import LIFECYCLE, lifecycle
 from interlock.model.states import RunStatus, StepStatus
-from interlock.model.story import LIFECYCLE, Story, enclosing, lifecycle
+from interlock.model.story import Story, enclosing
 from unit.engine.world import World
 
 BROKEN = Fault(type=RUNTIME, status=500, title="Broken")

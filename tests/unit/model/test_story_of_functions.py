@@ -10,8 +10,9 @@ from interlock.engine.cause import Cancel
 from interlock.flow.python.durable import continue_as_new, now, run_workflow
 from interlock.model.event import EXTENDED
 from interlock.model.fault import RUNTIME, Fault
+from interlock.model.lifecycle import lifecycle
 from interlock.model.states import RunStatus, StepStatus
-from interlock.model.story import Story, lifecycle
+from interlock.model.story import Story
 from interlock.model.task import Done, Failed, FailureClass
 from unit.engine.program_world import ProgramWorld
 from unit.engine.world import World

@@ -15,8 +15,8 @@ from interlock.app import telling
 from interlock.app.session import Session
 from interlock.model.access import Right
 from interlock.model.event import Event
+from interlock.model.lifecycle import lifecycle
 from interlock.model.states import ENDED_RUN
-from interlock.model.story import lifecycle
 from interlock.server import streams
 from interlock.server.access import Sender
 from interlock.server.bodies import answer, tagged

@@ -9,7 +9,7 @@ import msgspec
 
 from interlock.flow.python.options import IN_PROCESS
 from interlock.store.ports import Claimed, Looked, NodeRow, NodeState
-from interlock.store.sql import queue
+from interlock.store.sql import queue, sealing
 from interlock.store.sql.transaction import Database, Row, Transaction
 
 NODE: Final = "node"
@@ -25,6 +25,7 @@ class SqlNodes:
 
     async def join(self, node: NodeRow, ttl_seconds: float) -> None:
         async def work(transaction: Transaction) -> None:
+            await sealing.refuse_late(transaction)
             await transaction.run(
                 "node_join",
                 {

@@ -323,7 +323,9 @@ async def _log_line(
     sizes[key] += len(text)
     if sizes[key] > max_bytes:
         text = f"[the output of this attempt exceeds {max_bytes} bytes; the rest is not kept (logs.max_bytes)]\n"
-    await transaction.run("log_add", place | {"at": line.at, "stream": line.stream, "text": text})
+    await transaction.run(
+        "log_add", place | {"at": line.at, "stream": line.stream, "text": text, "characters": len(text)}
+    )
 
 
 def _end_state(outcome: Outcome) -> TaskState:

@@ -29,6 +29,7 @@ from interlock.store.ports import Batch, Committed, news
 from interlock.store.sql import commit, crash
 from interlock.store.sql.admission import Admission
 from interlock.store.sql.joined import Transactions
+from interlock.store.sql.sealing import Sealing
 from interlock.store.sql.sqlite_file import OsLock, SqliteTransaction, connect, drive, translated
 from interlock.store.sql.sqlite_joined import JoinedFile, JoinedMemory
 from interlock.store.sql.sqlite_schema import migrate, revert
@@ -65,6 +66,8 @@ class SqliteDatabase:
         self._ring = ring
         self._memory = path == ":memory:"
         self._crash = crash.told(os.environ if environ is None else environ)
+        self.sealing: Sealing | None = None
+        """What seals payloads; None in a store that keeps them as they are."""
         self.transactions = 0
         """Group transactions begun, renewals and large values left out."""
         self._queue: deque[_Member] = deque()
@@ -167,7 +170,7 @@ class SqliteDatabase:
             self.joined.refuse_inside("read from outside of it")
             assert self._connection is not None
             async with self._gate:
-                return await work(SqliteTransaction(self._connection))
+                return await work(SqliteTransaction(self._connection, self.sealing))
         if self._readers is None:
             raise errors.StoreUnavailable(f"the store {self._path} is closed")
         assert self._loop is not None
@@ -182,7 +185,7 @@ class SqliteDatabase:
                 self._reading.append(connection)
             connection.execute("BEGIN")
             try:
-                return drive(work(SqliteTransaction(connection)))
+                return drive(work(SqliteTransaction(connection, self.sealing)))
             finally:
                 connection.execute("COMMIT")
 
@@ -237,7 +240,9 @@ class SqliteDatabase:
         """Give the connection of a caller's transaction."""
         if self._connection is None or self._closing:
             raise errors.StoreUnavailable(f"the store {self._path} is closed")
-        return JoinedMemory(self._connection, self._gate) if self._memory else JoinedFile(self._path)
+        if self._memory:
+            return JoinedMemory(self._connection, self._gate, self.sealing)
+        return JoinedFile(self._path, self.sealing)
 
     async def _write_in_memory(self, work: Callable[[Transaction], Awaitable[T]], counted: bool, tells: int) -> T:
         assert self._connection is not None
@@ -308,7 +313,7 @@ class SqliteDatabase:
         with translated(self._path), self._locked():
             connection.execute("BEGIN IMMEDIATE")
             try:
-                transaction = SqliteTransaction(connection)
+                transaction = SqliteTransaction(connection, self.sealing)
                 for member in group:
                     member.result = drive(member.work(transaction))
                 self._die_if_told(group, after=False)

@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 
 from interlock import errors
 from interlock.store.sql import statements
+from interlock.store.sql.sealing import Sealing
 from interlock.store.sql.transaction import Row
 
 T = TypeVar("T")
@@ -26,22 +27,37 @@ _OURS: Final = {"migrations", "runs"}  # every store has these tables since its 
 class SqliteTransaction:
     """Runs named statements on one connection. Its coroutines never suspend."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, sealing: Sealing | None = None) -> None:
+        """`sealing`: None where payloads are stored as they are, and by who has to do with none."""
         self._connection = connection
+        self._sealing = sealing
         self._statements = statements.load("sqlite")
 
+    @property
+    def seals(self) -> bool:
+        return self._sealing is not None
+
     async def run(self, statement: str, parameters: Mapping[str, object]) -> int:
+        if self._sealing is not None:
+            parameters = self._sealing.given(statement, parameters)
         return self._connection.execute(self._statements[statement], parameters).rowcount
 
     async def many(self, statement: str, parameters: Sequence[Mapping[str, object]]) -> None:
+        if self._sealing is not None:
+            parameters = [self._sealing.given(statement, each) for each in parameters]
         self._connection.executemany(self._statements[statement], parameters)
 
     async def changed_by_many(self, statement: str, parameters: Sequence[Mapping[str, object]]) -> int:
         """As `many`; gives the number of rows changed, which not every driver can tell."""
+        if self._sealing is not None:
+            parameters = [self._sealing.given(statement, each) for each in parameters]
         return self._connection.executemany(self._statements[statement], parameters).rowcount
 
     async def rows(self, statement: str, parameters: Mapping[str, object]) -> list[Row]:
-        return self._connection.execute(self._statements[statement], parameters).fetchall()
+        if self._sealing is None:
+            return self._connection.execute(self._statements[statement], parameters).fetchall()
+        given = self._sealing.given(statement, parameters)
+        return self._sealing.found(statement, self._connection.execute(self._statements[statement], given).fetchall())
 
 
 class OsLock:

@@ -16,6 +16,7 @@ from interlock import errors
 from interlock.store.ports import Batch, Committed
 from interlock.store.sql import commit as committing
 from interlock.store.sql.joined import one_mapping
+from interlock.store.sql.sealing import Sealing
 from interlock.store.sql.sqlite_file import OsLock, SqliteTransaction, connect, drive, translated
 from interlock.store.sql.transaction import Transaction
 
@@ -25,8 +26,9 @@ T = TypeVar("T")
 class JoinedFile:
     """See joined.Connection. The group writer and the renewals of this process wait for the lock like other processes."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, sealing: Sealing | None) -> None:
         self._path = path
+        self._sealing = sealing
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="interlock-transaction")
         self._lock: OsLock | None = None
         self._connection: sqlite3.Connection | None = None
@@ -41,7 +43,7 @@ class JoinedFile:
             raise
 
     async def work(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
-        return await self._call(lambda: drive(work(SqliteTransaction(self._opened()))))
+        return await self._call(lambda: drive(work(SqliteTransaction(self._opened(), self._sealing))))
 
     async def commit_batch(self, batch: Batch) -> Committed:
         return await self.work(lambda transaction: committing.apply(transaction, batch))
@@ -99,8 +101,9 @@ class JoinedFile:
 class JoinedMemory:
     """See joined.Connection. `gate`: what every other use of the connection takes first."""
 
-    def __init__(self, connection: sqlite3.Connection, gate: asyncio.Lock) -> None:
+    def __init__(self, connection: sqlite3.Connection, gate: asyncio.Lock, sealing: Sealing | None) -> None:
         self._connection = connection
+        self._sealing = sealing
         self._gate = gate
 
     async def begin(self) -> None:
@@ -113,7 +116,7 @@ class JoinedMemory:
             raise
 
     async def work(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
-        return drive(work(SqliteTransaction(self._connection)))
+        return drive(work(SqliteTransaction(self._connection, self._sealing)))
 
     async def commit_batch(self, batch: Batch) -> Committed:
         return await self.work(lambda transaction: committing.apply(transaction, batch))

@@ -8,7 +8,7 @@ from typing import Final
 
 from interlock.model.json import Json
 from interlock.store.ports import TRANSACTION_SECONDS, Renewed
-from interlock.store.sql import locks, nodes
+from interlock.store.sql import locks, nodes, sealing
 from interlock.store.sql.artifacts import SqlArtifacts
 from interlock.store.sql.bell import LocalBell
 from interlock.store.sql.cells import SqlCells
@@ -21,6 +21,7 @@ from interlock.store.sql.keys import SqlKeys
 from interlock.store.sql.locks import SqlLocks
 from interlock.store.sql.nodes import SqlNodes
 from interlock.store.sql.queue import SqlQueue
+from interlock.store.sql.sealing import Keys
 from interlock.store.sql.sqlite import SqliteDatabase, SqlitePulse
 from interlock.store.sql.tokens import SqlTokens
 from interlock.store.sql.transaction import Database, Transaction
@@ -95,8 +96,14 @@ class SqliteStore:
     def url(self) -> str:
         return f"sqlite:///{self.path}"
 
-    async def open(self) -> None:
+    async def open(self, keys: Keys | None = None) -> None:
+        """`keys`: where the store key is, None: it is looked for in the usual places."""
         await self.database.open()
+        try:
+            self.database.sealing = await sealing.find(self.database, keys or Keys(self.url), self.path)
+        except BaseException:
+            await self.close()
+            raise
 
     async def close(self) -> None:
         await self.database.close()

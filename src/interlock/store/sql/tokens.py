@@ -16,7 +16,7 @@ class SqlTokens:
     async def get(self, token: str) -> TokenRow | None:
         async def work(transaction: Transaction) -> TokenRow | None:
             rows = await transaction.rows("token_get", {"token": token})
-            return _token(rows[0]) if rows else None
+            return token_row(rows[0]) if rows else None
 
         return await self._database.read(work, once=True)
 
@@ -31,13 +31,13 @@ class SqlTokens:
                 return None
             if found.state is not TokenState.OPEN:
                 return Completion(row=found, applied=False)
-            if found.expires_at is not None and found.expires_at <= now:
+            if is_over(found, now):
                 return Completion(row=await _end(transaction, token, TokenState.EXPIRED), applied=False)
             if not await transaction.rows("run_is_open", {"run": found.run}):
                 return Completion(row=await _end(transaction, token, TokenState.REVOKED), applied=False)
-            told = {"run": found.run, "cause_id": f"effect:{found.effect}", "cause": _cause(found.effect, outcome)}
+            told = {"run": found.run, "cause_id": cause_id(found), "cause": cause(found, outcome)}
             await transaction.run("inbox_add", told)
-            await commit.audit(transaction, now, actor, f"token-{state}", f"{found.run}/{found.name}")
+            await commit.audit(transaction, now, actor, f"token-{state}", subject(found))
             return Completion(row=await _end(transaction, token, state, **given), applied=True)
 
         return await self._database.write(work, tells=news.INBOX)
@@ -52,14 +52,14 @@ class SqlTokens:
             given = {"token": token, "now": now, "detail": detail, "progress": progress}
             rows = await transaction.rows("token_beat", given)
             asked = await transaction.rows("inbox_cancel", {"run": found.run})
-            return Beat(row=_token(rows[0]), counted=True, cancel=asked[0][0] if asked else None)
+            return Beat(row=token_row(rows[0]), counted=True, cancel=asked[0][0] if asked else None)
 
         return await self._database.write(work, tells=0)  # nobody waits for it: who wants to know looks
 
     async def of_run(self, run: str, limit: int, *, only_open: bool = True) -> list[TokenRow]:
         async def work(transaction: Transaction) -> list[TokenRow]:
             given = {"run": run, "open": int(only_open), "limit": limit}
-            return [_token(row) for row in await transaction.rows("tokens_of_run", given)]
+            return [token_row(row) for row in await transaction.rows("tokens_of_run", given)]
 
         return await self._database.read(work, once=True)
 
@@ -83,29 +83,43 @@ _NOTHING: dict[str, object] = {
 async def _locked(transaction: Transaction, token: str) -> TokenRow | None:
     """Give a token, which nobody else changes until the end of the transaction."""
     rows = await transaction.rows("token_lock", {"token": token})
-    return _token(rows[0]) if rows else None
+    return token_row(rows[0]) if rows else None
 
 
 def _hears(row: TokenRow, now: float) -> bool:
     """Say whether a sign of life counts. The run decides by the same times whether it came too late, so that of the two only
     one is right, whichever is written first."""
-    over = row.expires_at is not None and row.expires_at <= now
     silent = row.silent_at is not None and row.silent_at <= now
-    return row.state is TokenState.OPEN and not over and not silent
+    return row.state is TokenState.OPEN and not is_over(row, now) and not silent
 
 
-def _cause(effect: int, outcome: bytes) -> bytes:
+def is_over(row: TokenRow, now: float) -> bool:
+    """Say whether the time of a token is over."""
+    return row.expires_at is not None and row.expires_at <= now
+
+
+def cause(row: TokenRow, outcome: bytes) -> bytes:
     """Give the end of an effect as its run reads it, as the queue writes it for attempts."""
-    return b'{"kind":"settled","effect":%d,"outcome":%s}' % (effect, outcome)
+    return b'{"kind":"settled","effect":%d,"outcome":%s}' % (row.effect, outcome)
+
+
+def cause_id(row: TokenRow) -> str:
+    """Give what makes the end of an effect count once."""
+    return f"effect:{row.effect}"
+
+
+def subject(row: TokenRow) -> str:
+    """Give how the audit log names a token: never by its text."""
+    return f"{row.run}/{row.name}"
 
 
 async def _end(transaction: Transaction, token: str, state: TokenState, **given: object) -> TokenRow:
     """Move a token that is locked and open to its terminal state."""
     rows = await transaction.rows("token_end", _NOTHING | given | {"token": token, "state": state})
-    return _token(rows[0])
+    return token_row(rows[0])
 
 
-def _token(row: Row) -> TokenRow:
+def token_row(row: Row) -> TokenRow:
     (
         token, run, effect, name, state, outcome, digest, expires_at, created_at, completed_at, completed_by,
         step, terms, heartbeat_seconds, heartbeat_at, detail, progress, reason, superseded, *run_names,

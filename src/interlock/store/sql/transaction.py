@@ -13,6 +13,11 @@ Row = Sequence[Any]
 
 
 class Transaction(Protocol):
+    @property
+    def seals(self) -> bool:
+        """Whether payloads are sealed in it; see sealing."""
+        ...
+
     async def run(self, statement: str, parameters: Mapping[str, object]) -> int:
         """Execute a statement and give the number of rows changed."""
         ...

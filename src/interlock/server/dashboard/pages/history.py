@@ -10,9 +10,10 @@ from typing import Final
 from interlock.model import event as events
 from interlock.model.event import Event
 from interlock.model.fault import Fault
+from interlock.model.lifecycle import lifecycle
 from interlock.model.payload import Payload
 from interlock.model.states import RunStatus
-from interlock.model.story import Story, lifecycle
+from interlock.model.story import Story
 from interlock.server.dashboard import times, values
 
 LINES: Final = 200

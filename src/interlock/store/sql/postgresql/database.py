@@ -19,6 +19,7 @@ from interlock.store.sql.postgresql.committer import Committer
 from interlock.store.sql.postgresql.parameters import Prepared
 from interlock.store.sql.postgresql.server import STATEMENT_SECONDS, Server
 from interlock.store.sql.postgresql.transaction import PostgresTransaction
+from interlock.store.sql.sealing import Sealing
 from interlock.store.sql.transaction import Transaction
 
 T = TypeVar("T")
@@ -41,11 +42,13 @@ class PostgresDatabase:
         self._connections = connections
         self._changed = changed
         self._crash = crash.told(os.environ if environ is None else environ)
+        self.sealing: Sealing | None = None
+        """What seals payloads; None in a store that keeps them as they are."""
         self.transactions = 0
         """Group transactions begun, renewals and large values left out."""
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
         self._writes: set[asyncio.Task[Any]] = set()
-        self._committer = Committer(self._apply)
+        self._committer = Committer(self._applied, key=lambda batch: batch.run, size=commits.size)
         self._variants = [parameters.prepare(sql) for sql in commits.variants(statements.load("postgresql")["commit"])]
 
     # -- life ----------------------------------------------------------------------------------------------------
@@ -76,9 +79,9 @@ class PostgresDatabase:
             try:
                 async with self._connection() as connection:
                     if once and not self.server.pooled:
-                        return await work(PostgresTransaction(connection))
+                        return await work(PostgresTransaction(connection, self.sealing))
                     async with self._transaction(connection, f"{self.server.begin}; {_SNAPSHOT}"):
-                        return await work(PostgresTransaction(connection))
+                        return await work(PostgresTransaction(connection, self.sealing))
             except errors.StoreUnavailable as error:
                 if last or not failures.is_lost(error.__cause__ or error):
                     raise
@@ -135,7 +138,7 @@ class PostgresDatabase:
 
         async def send() -> T:
             async with self._connection() as connection:
-                return await work(PostgresTransaction(connection))
+                return await work(PostgresTransaction(connection, self.sealing))
 
         result = await self._repeat(send)
         if tells:
@@ -145,7 +148,7 @@ class PostgresDatabase:
     async def _write(self, work: Callable[[Transaction], Awaitable[T]], counted: bool, tells: int) -> T:
         async with self._connection() as connection:
             async with self._transaction(connection, self.server.begin):
-                result = await work(PostgresTransaction(connection))
+                result = await work(PostgresTransaction(connection, self.sealing))
                 if counted:
                     self.transactions += 1
                     number = self.transactions
@@ -155,6 +158,14 @@ class PostgresDatabase:
         if tells:
             self._changed(tells)
         return result
+
+    async def _applied(self, batches: Sequence[Batch]) -> list[Committed]:
+        """Send one group; gives what became of each member."""
+        runs = await self._apply(batches)
+        return [
+            Committed.APPLIED if batch.run in runs else Committed.STALE if batch.accept is None else Committed.EXISTS
+            for batch in batches
+        ]
 
     async def _apply(self, batches: Sequence[Batch]) -> set[str]:
         """Send one group; gives the runs that it was applied to."""
@@ -167,7 +178,9 @@ class PostgresDatabase:
 
     def prepared(self, batches: Sequence[Batch]) -> tuple[Prepared, list[list[object]]]:
         """Give the shortest statement that commits a group, and its arguments."""
-        columns = commits.arrays(batches).columns
+        columns: Mapping[str, list[object]] = commits.arrays(batches).columns
+        if self.sealing is not None:
+            columns = self.sealing.arrays(columns)
         statement = next((each for each in self._variants if columns.keys() <= set(each.names)), None)
         if statement is None:
             unknown = columns.keys() - set(self._variants[-1].names)
@@ -186,7 +199,7 @@ class PostgresDatabase:
                 async with self._transaction(connection, self.server.begin):
                     rows = await connection.fetch(statement, *arguments)
                     for run in sorted({row[0] for row in rows} & remembering.keys()):
-                        await commit.write_cells(PostgresTransaction(connection), remembering[run])
+                        await commit.write_cells(PostgresTransaction(connection, self.sealing), remembering[run])
             else:  # one statement outside a transaction is one: a single round trip
                 rows = await connection.fetch(statement, *arguments)
         self._crash.die_if_told(number, after=True)

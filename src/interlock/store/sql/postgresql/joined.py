@@ -43,14 +43,14 @@ class JoinedConnection:
 
     async def work(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         async with self._statement() as connection:
-            return await work(PostgresTransaction(connection))
+            return await work(PostgresTransaction(connection, self._database.sealing))
 
     async def commit_batch(self, batch: Batch) -> Committed:
         statement, arguments = self._database.prepared([batch])
         async with self._statement() as connection:
             if await connection.fetch(statement.sql, *arguments):
                 if batch.cells is not None:
-                    await commit.write_cells(PostgresTransaction(connection), batch.cells)
+                    await commit.write_cells(PostgresTransaction(connection, self._database.sealing), batch.cells)
                 return Committed.APPLIED
         return Committed.STALE if batch.accept is None else Committed.EXISTS
 

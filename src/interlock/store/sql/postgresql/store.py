@@ -11,6 +11,7 @@ from typing import Final
 from interlock.model.json import Json
 from interlock.store.ports import TRANSACTION_SECONDS
 from interlock.store.ports.news import ANYTHING
+from interlock.store.sql import sealing
 from interlock.store.sql.artifacts import SqlArtifacts
 from interlock.store.sql.cells import SqlCells
 from interlock.store.sql.deliveries import SqlDeliveries
@@ -28,9 +29,10 @@ from interlock.store.sql.postgresql.failures import translated
 from interlock.store.sql.postgresql.joined import JoinedConnection
 from interlock.store.sql.postgresql.pulse import PostgresPulse, PostgresRenewals
 from interlock.store.sql.postgresql.server import Connection, Server
+from interlock.store.sql.postgresql.tokens import PostgresTokens
 from interlock.store.sql.queue import SqlQueue
+from interlock.store.sql.sealing import Keys
 from interlock.store.sql.store import costs
-from interlock.store.sql.tokens import SqlTokens
 from interlock.store.sql.transaction import Database
 from interlock.store.sql.upkeep import SqlUpkeep
 from interlock.store.sql.views import SqlViews
@@ -60,7 +62,7 @@ class PostgresStore:
         self.journal = SqlJournal(self.database)
         self.queue = SqlQueue(self.database)
         self.graphs = SqlGraphs(self.database)
-        self.tokens = SqlTokens(self.database)
+        self.tokens = PostgresTokens(self.database)
         self.deliveries = SqlDeliveries(self.database)
         self.nodes = SqlNodes(self.database)
         self.locks = SqlLocks(self.database)
@@ -85,17 +87,23 @@ class PostgresStore:
     def _inside(self, database: JoinedDatabase) -> JoinedStore:
         return JoinedStore(self.url, self.bell, database)
 
-    async def open(self, listen: Server | None) -> None:
+    async def open(self, listen: Server | None, keys: Keys) -> None:
         """Bring the schema up to date and start. `listen`: where notifications can be heard, None for nowhere."""
         async with self._apart() as connection:
             await schema.migrate(connection)
             await partitions.make(connection, time.time())
         await self.database.open()
+        try:
+            self.database.sealing = await sealing.find(self.database, keys, self.server.place)
+        except BaseException:
+            await self.database.close()
+            raise
         self.bell.connect(listen)
         await self.bell.start()
 
     async def close(self) -> None:
         await self._joined.close()
+        await self.tokens.close()
         await self.bell.stop()
         await self.database.close()
 
@@ -145,10 +153,12 @@ class PostgresStore:
         }
 
 
-async def open_store(url: str, *, connections: int = CONNECTIONS, listen_url: str | None = None) -> PostgresStore:
+async def open_store(
+    url: str, *, connections: int = CONNECTIONS, listen_url: str | None = None, keys: Keys | None = None
+) -> PostgresStore:
     """Open the store at a URL. `listen_url`: a direct connection for notifications, where `url` names a pooler.
 
-    Raises StoreUnavailable, StoreCorrupt, StoreFull, Invalid.
+    Raises StoreUnavailable, StoreCorrupt, StoreFull, Invalid, Environment without the key of a sealed store, Conflict.
     """
     found = await server.find(url)
     if listen_url is not None:
@@ -157,5 +167,5 @@ async def open_store(url: str, *, connections: int = CONNECTIONS, listen_url: st
     else:
         listen = None if found.pooled else found
     store = PostgresStore(found, connections)
-    await store.open(listen)
+    await store.open(listen, keys or Keys(url))
     return store

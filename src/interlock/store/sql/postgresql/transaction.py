@@ -8,25 +8,43 @@ from typing import Any
 import asyncpg
 
 from interlock.store.sql.postgresql import parameters as numbered
+from interlock.store.sql.sealing import Sealing
 from interlock.store.sql.transaction import Row
 
 
 class PostgresTransaction:
     """Runs named statements; who made it began the transaction and ends it."""
 
-    def __init__(self, connection: asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionProxy[Any]) -> None:
+    def __init__(
+        self,
+        connection: asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionProxy[Any],
+        sealing: Sealing | None = None,
+    ) -> None:
+        """`sealing`: None where payloads are stored as they are, and by who has to do with none."""
         self._connection = connection
+        self._sealing = sealing
         self._statements = numbered.load()
 
+    @property
+    def seals(self) -> bool:
+        return self._sealing is not None
+
     async def run(self, statement: str, parameters: Mapping[str, object]) -> int:
+        if self._sealing is not None:
+            parameters = self._sealing.given(statement, parameters)
         prepared = self._statements[statement]
         status: str = await self._connection.execute(prepared.sql, *prepared.arguments(parameters))
         return int(status.rpartition(" ")[2])  # such as `UPDATE 3` or `INSERT 0 1`
 
     async def many(self, statement: str, parameters: Sequence[Mapping[str, object]]) -> None:
         prepared = self._statements[statement]
+        if self._sealing is not None:
+            parameters = [self._sealing.given(statement, each) for each in parameters]
         await self._connection.executemany(prepared.sql, [prepared.arguments(each) for each in parameters])
 
     async def rows(self, statement: str, parameters: Mapping[str, object]) -> list[Row]:
         prepared = self._statements[statement]
-        return await self._connection.fetch(prepared.sql, *prepared.arguments(parameters))
+        if self._sealing is None:
+            return await self._connection.fetch(prepared.sql, *prepared.arguments(parameters))
+        given = prepared.arguments(self._sealing.given(statement, parameters))
+        return self._sealing.found(statement, await self._connection.fetch(prepared.sql, *given))

@@ -202,6 +202,7 @@ CREATE TABLE logs (
   at double precision NOT NULL,
   stream text NOT NULL,
   text text NOT NULL,
+  characters integer,
   PRIMARY KEY (run, number)
 ) PARTITION BY RANGE (run);
 CREATE TABLE logs_other PARTITION OF logs DEFAULT;

@@ -149,7 +149,7 @@ CREATE TABLE logs (
   at REAL NOT NULL,
   stream TEXT NOT NULL,
   text TEXT NOT NULL
-);
+, characters INTEGER);
 CREATE INDEX logs_of_run ON logs (run, number);
 
 CREATE TABLE audit (

@@ -1,3 +1,3 @@
 -- Index logs_of_run: how many characters of an attempt's output are kept, by stream.
-SELECT stream, sum(length(text)) FROM logs
+SELECT stream, sum(coalesce(characters, length(text))) FROM logs
 WHERE run = :run AND path = :path AND attempt = :attempt GROUP BY stream

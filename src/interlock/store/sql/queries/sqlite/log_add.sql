@@ -1,1 +1,1 @@
-INSERT INTO logs (run, path, attempt, at, stream, text) VALUES (:run, :path, :attempt, :at, :stream, :text)
+INSERT INTO logs (run, path, attempt, at, stream, text, characters) VALUES (:run, :path, :attempt, :at, :stream, :text, :characters)

@@ -1,4 +1,7 @@
-"""From a decision to the commit that makes it durable."""
+"""From a decision to the commit that makes it durable.
+
+A commit whose reply was lost is looked for in the store, so it is neither made twice nor taken for refused.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from interlock import telemetry
 from interlock.engine import exchange
 from interlock.engine.children import Children
 from interlock.engine.live import LiveRun
@@ -19,21 +23,59 @@ from interlock.model.call import LimitOf
 from interlock.model.event import Cancelled, Faulted, Issued, RollbackBegan
 from interlock.model.task import EffectRequest, MemoryWrite, Place, WorkflowTarget
 from interlock.service import Clock
-from interlock.store.ports import Batch, CellWrite, LimitSet, NewCells, NewRun, NewTask, NewToken, Post, RevokedToken
+from interlock.store.ports import (
+    Batch,
+    CellWrite,
+    Committed,
+    LimitSet,
+    NewCells,
+    NewRun,
+    NewTask,
+    NewToken,
+    Post,
+    RevokedToken,
+    Store,
+)
 
 POOL: Final = "local"
 
 
-class Batches:
-    """Builds the commits of one node's runs."""
+class Commits:
+    """Makes the commits of one node's runs."""
 
-    def __init__(self, clock: Clock, rows: Rows, children: Children, patiently: Patience) -> None:
+    def __init__(self, store: Store, clock: Clock, rows: Rows, children: Children, patiently: Patience) -> None:
+        self._store = store
         self._clock = clock
         self._rows = rows
         self._children = children
         self._patiently = patiently
 
-    async def batch(self, live: LiveRun, work: Decision, consumed: list[int]) -> tuple[Batch, set[int]]:
+    async def commit(self, live: LiveRun, work: Decision, consumed: list[int]) -> Batch | None:
+        """Commit what was decided for a run, and tell whoever waits for its acceptance. None: refused, it is not ours.
+
+        `consumed`: the rows of its inbox that are applied with it.
+        """
+        place = live.place
+        assert place is not None
+        batch, listeners = await self._batch(live, work, consumed)
+        committed = await self._patiently(lambda: self._store.journal.commit(batch))
+        if committed is not Committed.APPLIED and await self._was_applied(batch):
+            committed = Committed.APPLIED
+        _settle_acceptance(live, committed)
+        if committed is not Committed.APPLIED:
+            return None
+        live.seq += 1
+        live.subscribed = listeners
+        telemetry.emit("run.committed", run=live.run, namespace=place.namespace, id=place.id, events=work.events)
+        exchange.warn(place, work.events)
+        return batch
+
+    async def _was_applied(self, batch: Batch) -> bool:
+        """After a lost reply: say whether this very commit is in the store. Nobody else commits with this epoch."""
+        stored = await self._patiently(lambda: self._store.journal.load(batch.run))
+        return stored is not None and (stored.epoch, stored.seq) == (batch.epoch, batch.seq + 1)
+
+    async def _batch(self, live: LiveRun, work: Decision, consumed: list[int]) -> tuple[Batch, frozenset[int]]:
         """Give the commit of what was decided for a run, and the listeners that it has afterwards."""
         state, place = live.state, live.place
         assert state is not None
@@ -89,6 +131,14 @@ class Batches:
             limits=[limit.name for limit in request.limits],
             requires=request.requires,
         )
+
+
+def _settle_acceptance(live: LiveRun, committed: Committed) -> None:
+    live.accept = None
+    live.accept_large = None
+    if live.accepted is not None and not live.accepted.done():
+        live.accepted.set_result(committed)
+    live.accepted = None
 
 
 def _cells(place: Place, memory: Sequence[MemoryWrite], now: float | None) -> NewCells:

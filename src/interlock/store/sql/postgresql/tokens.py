@@ -1,0 +1,90 @@
+"""Tokens on PostgreSQL: reports that come together are written together, in one transaction of two statements."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from interlock.store.ports import Completion, TokenRow, TokenState, news
+from interlock.store.sql import tokens
+from interlock.store.sql.postgresql.committer import Committer
+from interlock.store.sql.tokens import SqlTokens
+from interlock.store.sql.transaction import Database, Transaction
+
+_COLUMNS: Final = (
+    "token", "state", "outcome", "digest", "completed_at", "completed_by", "run", "cause_id", "cause", "action", "target",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Report:
+    token: str
+    state: TokenState
+    outcome: bytes
+    digest: str
+    actor: str
+    now: float
+
+
+class PostgresTokens(SqlTokens):
+    """Tokens whose completions share transactions. `close` waits for those that are under way."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self._reports: Committer[_Report, Completion | None] = Committer(
+            self._apply, key=lambda report: report.token, size=lambda report: 2 * len(report.outcome)
+        )
+
+    async def complete(
+        self, token: str, state: TokenState, outcome: bytes, digest: str, actor: str, now: float
+    ) -> Completion | None:
+        return await self._reports.commit(_Report(token, state, outcome, digest, actor, now))
+
+    async def close(self) -> None:
+        await self._reports.close()
+
+    async def _apply(self, reports: Sequence[_Report]) -> list[Completion | None]:
+        """Complete a group of tokens, each named once; gives the answers in its order."""
+
+        async def work(transaction: Transaction) -> list[Completion | None]:
+            rows = await transaction.rows("tokens_lock", {"tokens": [report.token for report in reports]})
+            found = {row[0]: (tokens.token_row(row[:-1]), bool(row[-1])) for row in rows}
+            ends = [_end(report, *found[report.token]) if report.token in found else None for report in reports]
+            written = [end for end in ends if end is not None and end.columns is not None]
+            if written:
+                columns = zip(*(end.columns for end in written if end.columns is not None), strict=True)
+                await transaction.run("tokens_end", dict(zip(_COLUMNS, map(list, columns), strict=True)))
+            return [None if end is None else end.answer for end in ends]
+
+        return await self._database.write(work, tells=news.INBOX)
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """What becomes of a report. `columns`: what is written, as `_COLUMNS` names it; None: nothing."""
+
+    answer: Completion
+    columns: tuple[object, ...] | None
+
+
+def _end(report: _Report, found: TokenRow, run_is_open: bool) -> _End:
+    """Decide about a report on a token that is locked; as SqlTokens.complete does for one."""
+    if found.state is not TokenState.OPEN:
+        return _End(Completion(row=found, applied=False), None)
+    if tokens.is_over(found, report.now) or not run_is_open:
+        state = TokenState.EXPIRED if tokens.is_over(found, report.now) else TokenState.REVOKED
+        row = msgspec.structs.replace(found, state=state, reason=None)
+        return _End(Completion(row=row, applied=False), (row.token, state, *[None] * (len(_COLUMNS) - 2)))
+    given = {
+        "outcome": report.outcome,
+        "digest": report.digest,
+        "completed_at": report.now,
+        "completed_by": report.actor,
+    }
+    row = msgspec.structs.replace(found, state=report.state, reason=None, **given)
+    told = (row.run, tokens.cause_id(row), tokens.cause(row, report.outcome))
+    audited = (f"token-{report.state}", tokens.subject(row))
+    return _End(Completion(row=row, applied=True), (row.token, row.state, *given.values(), *told, *audited))
