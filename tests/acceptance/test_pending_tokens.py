@@ -38,4 +38,6 @@ async def test_pending_tokens_use_no_thread_and_no_polling(tmp_path: Path) -> No
     )
     assert many["threads"] <= few["threads"] + 4  # those that read the store are made when they are needed
     assert many["statements"] <= few["statements"] + 20
-    print(f"\nat rest for {_SECONDS:g} s: {few['statements']} statements with 50 tokens, with 1,000 {many['statements']}")
+    print(
+        f"\nat rest for {_SECONDS:g} s: {few['statements']} statements with 50 tokens, with 1,000 {many['statements']}"
+    )
