@@ -66,9 +66,8 @@ async def measure(stores: dict[str, Store]) -> None:
     for what, figures in (("commit", commits), ("read", reads)):
         for name, each in figures.items():
             ordered = sorted(each)
-            print(
-                f"{what:7} {name:4} p50 {statistics.median(each):7.0f} us  p99 {ordered[len(ordered) * 99 // 100]:7.0f} us"
-            )
+            p50, p99 = statistics.median(each), ordered[len(ordered) * 99 // 100]
+            sys.stdout.write(f"{what:7} {name:4} p50 {p50:7.0f} us  p99 {p99:7.0f} us\n")
 
 
 async def main(urls: dict[str, str]) -> None:

@@ -40,13 +40,16 @@ from interlock.store.ports import (
     Store,
     TokenState,
 )
-from interlock.store.sql import statements
+from interlock.store.sql import sealing, statements
 from interlock.store.sql.postgresql import parameters
+from interlock.store.sql.postgresql.store import PostgresStore
 from interlock.store.sql.reseal import TABLES, SqlSealed
 from interlock.store.sql.sealed_columns import OPENED, SEALED, SEALED_ARRAYS, SEALED_CELLS
+from interlock.store.sql.sealing import Keys
 from interlock.store.sql.sqlite_schema import migrate
 from interlock.store.sql.transaction import Database
 from store.rows import accepting, batch, new_run, new_task
+from store.stops import Stop, StoppedDatabase, is_blocked, stopped
 
 OLD, NEW, OTHER = "the-older-key-of-the-store", "the-newer-key-of-the-store", "the-key-of-another-store"
 ON = config.Secrets(encrypt_payloads=True)
@@ -275,7 +278,7 @@ async def test_a_sealed_store_is_not_opened_without_its_key(url: str, monkeypatc
     ):
         await open_store(url)
     monkeypatch.delenv(VARIABLE)
-    with pytest.raises(errors.Environment, match="are encrypted, and its key is not to be had: .*Set INTERLOCK_KEY"):
+    with pytest.raises(errors.Environment, match=r"are encrypted, and its key is not to be had: .*Set INTERLOCK_KEY"):
         await open_store(url)
     assert not Path(url.removeprefix("sqlite:///") + ".key").exists(), "a new key would hide that the old one is lost"
     monkeypatch.setenv(VARIABLE, f"{OTHER} {OLD}")
@@ -338,6 +341,50 @@ async def test_encryption_is_not_turned_on_beside_nodes_that_would_not_see_it(ur
             with pytest.raises(errors.Conflict, match="began to encrypt the payloads of this store after this one had"):
                 await plain.nodes.join(_node("n2"), 60.0)
             assert await plain.nodes.live(None) == []
+
+
+async def test_a_node_that_joins_first_stops_the_beginning(
+    two: tuple[PostgresStore, PostgresStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both look whether the other is there, and only one may be right."""
+    monkeypatch.setenv(VARIABLE, OLD)
+    one, other = two
+    stop = stopped(one, one.nodes, "sealing_get")
+    joining = asyncio.create_task(one.nodes.join(_node("n1"), 60.0))
+    await stop.reached.wait()
+    beginning = asyncio.create_task(sealing.find(other.database, Keys(other.server.url, ON), "here"))
+    await is_blocked(other.server.url)
+    stop.go_on.set()
+    await joining
+    with pytest.raises(errors.Conflict, match="would go on without"):
+        await beginning
+
+
+async def test_a_node_that_joins_second_is_refused(
+    two: tuple[PostgresStore, PostgresStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, OLD)
+    one, other = two
+    stop = Stop("nodes_by_lease")
+    database = cast("Database", StoppedDatabase(one.database, stop))
+    beginning = asyncio.create_task(sealing.find(database, Keys(one.server.url, ON), "here"))
+    await stop.reached.wait()
+    joining = asyncio.create_task(other.nodes.join(_node("n1"), 60.0))
+    await is_blocked(other.server.url)
+    stop.go_on.set()
+    assert await beginning is not None
+    with pytest.raises(errors.Conflict, match="start it again"):
+        await joining
+
+
+async def test_processes_that_begin_at_once_agree_on_the_key(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with opened(url):
+        pass
+    found = await asyncio.gather(*(open_store(url, secrets=ON) for _ in range(4)))
+    await fill(found[0])
+    for store in found:
+        assert (await read(store))["logs"] == ["MARKED\n"] * 3
+        await store.close()
 
 
 async def test_what_was_plain_is_read_and_sealed_later(url: str) -> None:
