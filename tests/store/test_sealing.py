@@ -23,6 +23,7 @@ import postgres
 import required
 from interlock import config, errors
 from interlock.app.resealing import reseal
+from interlock.model.states import RunStatus
 from interlock.secrets import payloads
 from interlock.secrets.key import VARIABLE, KeyRing
 from interlock.service import SystemClock
@@ -387,10 +388,28 @@ async def test_processes_that_begin_at_once_agree_on_the_key(url: str, monkeypat
         await store.close()
 
 
+async def end_one(store: Store) -> None:
+    """Write a run that has ended, with a large marked value."""
+    marked = MARK.encode() * 100_000
+    await store.journal.commit(accepting("gone"))
+    await store.journal.commit(batch("gone", 1, status=RunStatus.COMPLETED, ended=True, large={"d": marked}))
+
+
+def leave_in_free_space(store: Path) -> None:
+    """Delete the large value as an SQLite does that was built without SQLITE_SECURE_DELETE, which Debian's was not."""
+    with contextlib.closing(sqlite3.connect(store, isolation_level=None)) as connection:
+        connection.execute("PRAGMA secure_delete = OFF")
+        connection.execute("DELETE FROM large_values WHERE run = 'gone'")
+    assert store.read_bytes().count(MARK.encode()) > 10_000
+
+
 async def test_what_was_plain_is_read_and_sealed_later(url: str) -> None:
     async with opened(url) as plain:
         await fill(plain)
+        await end_one(plain)
         seen = await read(plain)
+    if url.startswith("sqlite"):
+        leave_in_free_space(Path(url.removeprefix("sqlite:///")))
     async with opened(url, ON) as store:
         assert await read(store) == seen
         assert await store.queue.logged(_claimed()) == {"stdout": 21}
