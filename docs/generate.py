@@ -20,7 +20,9 @@ import interlock
 from interlock import errors, sync, testing
 from interlock.app.deliveries import Deliveries, Delivery
 from interlock.app.tokens import Alive, Reported, Tokens, TokenView
+from interlock.client.fleet import RemoteFleet
 from interlock.client.groups import RemoteLocks, RemoteMemory, RemoteTokens
+from interlock.client.records import RemoteArtifacts, RemoteDefinitions, RemoteDeliveries, RemoteKeys
 from interlock.coord.balancer import Assignment, LoadBalancer
 from interlock.coord.cell import Cell, Change, Outcome
 from interlock.coord.heartbeats import HeartbeatMonitor
@@ -102,6 +104,12 @@ _SENTENCE = re.compile(r"(?:(?<=[.;] )|\A)(?=`\w+`(?:, `\w+`)*(?: and `\w+`)?:)"
 _NAMED = re.compile(r"((?:`\w+`(?:, | and )?)+): (.*)", re.DOTALL)
 
 
+_OF_CLIENT = (
+    ("tokens", RemoteTokens), ("locks", RemoteLocks), ("memory", RemoteMemory), ("artifacts", RemoteArtifacts),
+    ("definitions", RemoteDefinitions), ("deliveries", RemoteDeliveries), ("fleet", RemoteFleet), ("keys", RemoteKeys),
+)  # fmt: skip
+
+
 def page() -> str:
     """Give the text of the page."""
     parts = [_HEAD]
@@ -117,7 +125,7 @@ def page() -> str:
                 parts += _class("Interlock.deliveries", Deliveries)
                 parts += _class("Delivery", Delivery)
             if name == "Client":
-                for part, value in (("tokens", RemoteTokens), ("locks", RemoteLocks), ("memory", RemoteMemory)):
+                for part, value in _OF_CLIENT:
                     parts.append(f"`Client.{part}`\n")
                     parts += _summary(value, set())
     parts.append(_COORDINATION)

@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 
+from interlock import errors
 from interlock.app.tokens import Tokens
 from interlock.cli import choice, main
 from interlock.cli.options import options
@@ -417,11 +418,101 @@ async def _set_until(site: Site, key: str) -> None:
             await asyncio.sleep(0.05)
 
 
-def test_locks_run_says_where_it_works(served: Served) -> None:
-    ended = served.far("locks", "run", "deploy/eu", "true")
+KEEPING = """
+document: {dsl: 1.0.3, namespace: shop, name: keeping, version: 1.0.0}
+do:
+  - keep: {run: {shell: {command: 'printf "one\\0two" | curl -sf -T - "$INTERLOCK_CALLBACK/artifacts/a.bin"'}}}
+"""
 
+
+async def _kept(site: Site) -> None:
+    async with site.client() as client:
+        await client.start(document=KEEPING, id="kept-7")
+        await client.result("kept-7", timeout=_SECONDS)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "artifacts list kept-7", "artifacts list kept-7 --json", "artifacts list nothing", "artifacts get kept-7 a.bin --out -",
+        "artifacts get kept-7 b", "artifacts get kept-7 a.bin --step other", "artifacts get kept-7 ../x", "artifacts get kept-7 a/b",
+        "artifacts get kept-7 a.bin --attempt 2 --step keep", "artifacts get kept-7 a.bin --out nowhere/a",
+    ],
+)  # fmt: skip
+def test_artifacts_at_a_server_are_what_they_are_at_its_store(served: Served, line: str) -> None:
+    served.ask(_kept)
+    near, far = served.near(*line.split()), served.far(*line.split())
+
+    assert (far.code, far.out) == (near.code, near.out)
+    assert near.out or near.err
+    assert not list(Path().glob("nowhere*"))
+
+
+def test_artifact_is_fetched_into_a_file(served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    served.ask(_kept)
+    monkeypatch.chdir(tmp_path)
+    for typed in (served.near, served.far):
+        done = typed("artifacts", "get", "kept-7", "a.bin")
+        assert (done.code, done.err) == (0, "wrote a.bin, 7 bytes\n")
+        assert Path("a.bin").read_bytes() == b"one\0two"
+    assert served.far("artifacts", "get", "kept-7", "a.bin", "--out", "b").code == 0
+    assert not list(tmp_path.glob(".*.*"))
+
+
+def test_command_runs_under_a_lock_of_the_server(served: Served) -> None:
+    script = 'echo "$INTERLOCK_LOCK $INTERLOCK_LOCK_FENCE" > under; exit 7'
+    assert served.far("locks", "run", "deploy/eu", "--", "sh", "-c", script).code == 7
+    name, fence = Path("under").read_text().split()
+    assert (name, int(fence) > 0) == ("deploy/eu", True)
+    assert served.near("locks", "show", "deploy/eu").out == "deploy/eu is free\n"
+
+
+def test_lock_of_the_server_that_is_not_free_in_time_is_told(served: Served) -> None:
+    async def taken(site: Site) -> None:
+        async with site.client() as client:
+            await client.locks.acquire("deploy/eu", "somebody", ttl=60)
+
+    served.ask(taken)
+    ended = served.far("locks", "run", "deploy/eu", "--timeout", "300ms", "--", "true")
     assert ended.code == 2
-    assert "do it where its store is, with --store" in ended.err
+    assert "'deploy/eu' was not free within 300ms" in ended.err
+    assert "somebody" in ended.err
+
+
+def test_lock_of_the_server_outlasts_its_time_while_the_command_runs(served: Served) -> None:
+    """It is renewed: somebody else has it once the command has ended, and not before."""
+    done: list[bool] = []
+
+    async def contend(site: Site) -> None:
+        async with site.client() as client:
+            while not await client.locks.list():
+                await asyncio.sleep(0.02)
+            while True:
+                try:
+                    await client.locks.acquire("deploy/eu", "other")
+                    break
+                except errors.LockError:
+                    await asyncio.sleep(0.02)
+        done.append(Path("done").exists())
+
+    contending = served.begin(contend)
+    ended = served.far("locks", "run", "deploy/eu", "--ttl", "1s", "--", "sh", "-c", "sleep 2.5; touch done")
+    contending.result(_SECONDS)
+    assert (ended.code, ended.err, done) == (0, "", [True])
+
+
+def test_command_is_ended_when_its_lock_of_the_server_is_lost(served: Served) -> None:
+    async def steal(site: Site) -> None:
+        async with site.client() as client:
+            while not (held := await client.locks.list()):
+                await asyncio.sleep(0.02)
+            await client.locks.release_all(held[0].holder)
+
+    stealing = served.begin(steal)
+    ended = served.far("locks", "run", "deploy/eu", "--ttl", "1s", "--", "sleep", "50")
+    stealing.result(_SECONDS)
+    assert ended.code == 4
+    assert "'deploy/eu' was lost under the number" in ended.err
 
 
 # -- leaving ---------------------------------------------------------------------------------------------------------

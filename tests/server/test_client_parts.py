@@ -119,6 +119,24 @@ async def test_what_was_recorded_is_read(site: Site) -> None:
                 await failing
 
 
+async def test_each_of_many_runs_has_its_own_caller(site: Site) -> None:
+    def caller(number: int) -> dict[str, str]:
+        return {"url": f"http://127.0.0.1:9/told-{number}", "secret": "whsec_" + "A" * 40}
+
+    async with site.client() as client:
+        await client.publish(sites.WAITING)
+        ids = ["w1", "w2", "w3"]
+        await client.start_many("shop/waiting", [{}] * 3, ids=ids, callbacks=[caller(1), None, caller(3)])
+        keys = [(await client.get(id)).key for id in ids]
+        assert {each.run for each in (await client.deliveries.list()).items} == {keys[0], keys[2]}
+        with pytest.raises(errors.Invalid, match="2 callbacks for 1 runs"):
+            await client.start_many("shop/waiting", [{}], callbacks=[None, None])
+        with pytest.raises(errors.Invalid, match="url"):
+            await client.start_many("shop/waiting", [{}, {}], ids=["w4", "w5"], callbacks=[None, {"url": "nonsense"}])
+        with pytest.raises(errors.NotFound):
+            await client.get("w4")
+
+
 async def test_fleet_keys_and_locks_are_looked_after(site: Site) -> None:
     async with site.client() as client:
         (node,) = await client.fleet.nodes()

@@ -23,6 +23,7 @@ import postgres
 import required
 from interlock import config, errors
 from interlock.app.resealing import reseal
+from interlock.model.states import RunStatus
 from interlock.secrets import payloads
 from interlock.secrets.key import VARIABLE, KeyRing
 from interlock.service import SystemClock
@@ -40,13 +41,16 @@ from interlock.store.ports import (
     Store,
     TokenState,
 )
-from interlock.store.sql import statements
+from interlock.store.sql import sealing, statements
 from interlock.store.sql.postgresql import parameters
+from interlock.store.sql.postgresql.store import PostgresStore
 from interlock.store.sql.reseal import TABLES, SqlSealed
 from interlock.store.sql.sealed_columns import OPENED, SEALED, SEALED_ARRAYS, SEALED_CELLS
+from interlock.store.sql.sealing import Keys
 from interlock.store.sql.sqlite_schema import migrate
 from interlock.store.sql.transaction import Database
 from store.rows import accepting, batch, new_run, new_task
+from store.stops import Stop, StoppedDatabase, is_blocked, stopped
 
 OLD, NEW, OTHER = "the-older-key-of-the-store", "the-newer-key-of-the-store", "the-key-of-another-store"
 ON = config.Secrets(encrypt_payloads=True)
@@ -340,10 +344,72 @@ async def test_encryption_is_not_turned_on_beside_nodes_that_would_not_see_it(ur
             assert await plain.nodes.live(None) == []
 
 
+async def test_a_node_that_joins_first_stops_the_beginning(
+    two: tuple[PostgresStore, PostgresStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both look whether the other is there, and only one may be right."""
+    monkeypatch.setenv(VARIABLE, OLD)
+    one, other = two
+    stop = stopped(one, one.nodes, "sealing_get")
+    joining = asyncio.create_task(one.nodes.join(_node("n1"), 60.0))
+    await stop.reached.wait()
+    beginning = asyncio.create_task(sealing.find(other.database, Keys(other.server.url, ON), "here"))
+    await is_blocked(other.server.url)
+    stop.go_on.set()
+    await joining
+    with pytest.raises(errors.Conflict, match="would go on without"):
+        await beginning
+
+
+async def test_a_node_that_joins_second_is_refused(
+    two: tuple[PostgresStore, PostgresStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, OLD)
+    one, other = two
+    stop = Stop("nodes_by_lease")
+    database = cast("Database", StoppedDatabase(one.database, stop))
+    beginning = asyncio.create_task(sealing.find(database, Keys(one.server.url, ON), "here"))
+    await stop.reached.wait()
+    joining = asyncio.create_task(other.nodes.join(_node("n1"), 60.0))
+    await is_blocked(other.server.url)
+    stop.go_on.set()
+    assert await beginning is not None
+    with pytest.raises(errors.Conflict, match="start it again"):
+        await joining
+
+
+async def test_processes_that_begin_at_once_agree_on_the_key(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with opened(url):
+        pass
+    found = await asyncio.gather(*(open_store(url, secrets=ON) for _ in range(4)))
+    await fill(found[0])
+    for store in found:
+        assert (await read(store))["logs"] == ["MARKED\n"] * 3
+        await store.close()
+
+
+async def end_one(store: Store) -> None:
+    """Write a run that has ended, with a large marked value."""
+    marked = MARK.encode() * 100_000
+    await store.journal.commit(accepting("gone"))
+    await store.journal.commit(batch("gone", 1, status=RunStatus.COMPLETED, ended=True, large={"d": marked}))
+
+
+def leave_in_free_space(store: Path) -> None:
+    """Delete the large value as an SQLite does that was built without SQLITE_SECURE_DELETE, which Debian's was not."""
+    with contextlib.closing(sqlite3.connect(store, isolation_level=None)) as connection:
+        connection.execute("PRAGMA secure_delete = OFF")
+        connection.execute("DELETE FROM large_values WHERE run = 'gone'")
+    assert store.read_bytes().count(MARK.encode()) > 10_000
+
+
 async def test_what_was_plain_is_read_and_sealed_later(url: str) -> None:
     async with opened(url) as plain:
         await fill(plain)
+        await end_one(plain)
         seen = await read(plain)
+    if url.startswith("sqlite"):
+        leave_in_free_space(Path(url.removeprefix("sqlite:///")))
     async with opened(url, ON) as store:
         assert await read(store) == seen
         assert await store.queue.logged(_claimed()) == {"stdout": 21}

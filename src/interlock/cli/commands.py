@@ -14,7 +14,7 @@ from typing import Annotated, Any, TypeAlias
 import typer
 
 from interlock import errors
-from interlock.cli import choice, deliveries, events, keys, locks, memory, operations, token
+from interlock.cli import artifacts, choice, deliveries, events, keys, locks, memory, operations, token
 from interlock.cli.command import JsonOption, perform
 from interlock.cli.options import options
 from interlock.cli.output import answer, note
@@ -347,4 +347,5 @@ memory.register(app)
 locks.register(app)
 keys.register(app)
 deliveries.register(app)
+artifacts.register(app)
 token.register(app)

@@ -71,6 +71,10 @@ class Server:
             shape, method, f"/api/v1{path}", body=body, query=where, safe=safe, timeout=timeout
         )
 
+    def download(self, path: str, query: Mapping[str, Json]) -> AsyncIterator[bytes]:
+        """Give a file in pieces; `path` below /api/v1. Raises as `Connection.download`."""
+        return self._connection.download(f"/api/v1{path}", {"namespace": options.namespace} | dict(query))
+
     # -- runs ----------------------------------------------------------------------------------------------------
 
     async def find(self, namespace: str | None, id: str) -> RunRow:

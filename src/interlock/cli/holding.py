@@ -9,14 +9,16 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Protocol
+from uuid import uuid4
 
 from interlock import errors
 from interlock.app.session import Session
-from interlock.cli import context, far, shapes
+from interlock.cli import context, far, far_lock, shapes
 from interlock.cli.options import options
 from interlock.cli.output import answer, note
-from interlock.coord.lock import Held, Lock
+from interlock.coord.lock import Held
+from interlock.coord.lock_request import seconds_of
 from interlock.coord.locks import LockManager
 from interlock.model import duration, json
 from interlock.model.json import Json
@@ -94,6 +96,8 @@ async def run(
     if shared and limit is not None:
         raise errors.Invalid("--shared and --limit exclude each other: readers share without a limit")
     mode = LockMode.READ if shared else LockMode.COUNTED if limit is not None else LockMode.EXCLUSIVE
+    if options.server is not None:
+        return await _run_far(name, command, ttl, timeout, mode, limit)
     async with context.opened() as app, _started(app) as manager:
         lock = await manager.wait(
             name, timeout=timeout, ttl=ttl, mode=mode, limit=limit or 1, metadata={"command": " ".join(command)}
@@ -108,6 +112,36 @@ async def run(
                     await lock.release()
 
 
+async def _run_far(
+    name: str, command: Sequence[str], ttl: str, timeout: str | None, mode: LockMode, limit: int | None
+) -> int:
+    """Run a command under a lock of the server, which is renewed from here."""
+    ask = wire.AcquireLock(
+        holder=far_lock.holder(),
+        ttl=seconds_of("ttl", ttl, shortest=1.0),
+        mode=str(mode),
+        limit=limit or 1,
+        nonce=uuid4().hex,
+        metadata={"command": " ".join(command)},
+    )
+    async with far_lock.held(name, ask, timeout) as lock:
+        return await _under(lock, command)
+
+
+class _Held(Protocol):
+    """A lock that a command runs under."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def fence(self) -> int: ...
+
+    def executing(self) -> None: ...
+
+    async def wait_lost(self) -> None: ...
+
+
 async def _still_held(manager: LockManager, name: str, timeout: str | None) -> str:
     held = await manager.get_lock(name)
     if held is None:
@@ -115,7 +149,7 @@ async def _still_held(manager: LockManager, name: str, timeout: str | None) -> s
     return f"the lock {name!r} was not free within {timeout}: {held.holder} holds it under the number {held.fence}"
 
 
-async def _under(lock: Lock, command: Sequence[str]) -> int:
+async def _under(lock: _Held, command: Sequence[str]) -> int:
     # A group of its own can be ended with all that the command started; at a terminal it must stay in the group that the
     # terminal listens to.
     own_group = not sys.stdin.isatty()

@@ -223,7 +223,7 @@ def restore(
 
 
 def reseal() -> int:
-    """Encrypt everything stored under the newest store key; after a rotation, or once encryption is on."""
+    """Encrypt what is stored under the newest store key."""
     from interlock.cli import upkeep  # noqa: PLC0415 (start-up: help must not wait for the engine)
 
     return perform(upkeep.reseal())

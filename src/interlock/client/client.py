@@ -153,19 +153,28 @@ class Client:
         *,
         ids: Iterable[str] | None = None,
         namespace: str | None = None,
+        callbacks: Iterable[dict[str, Json] | None] | None = None,
     ) -> builtins.list[runs.Started]:
         """Start up to 1,000 runs of a published workflow.
 
         `workflow`: as [namespace/]name[:version]. `inputs`: of each run. `ids`: one for each; with them a lost answer is
-        asked for again. `namespace`: instead of the workflow's.
+        asked for again. `namespace`: instead of the workflow's. `callbacks`: whom to tell how each ends, as for `start`.
         """
         given = builtins.list(inputs)
         named: builtins.list[str | None] = [None] * len(given) if ids is None else [*ids]
         if len(named) != len(given):
             raise errors.Invalid(f"start_many: {len(named)} ids for {len(given)} runs; give each run one of its own")
+        callers = [None] * len(given) if callbacks is None else [*callbacks]
+        if len(callers) != len(given):
+            raise errors.Invalid(
+                f"start_many: {len(callers)} callbacks for {len(given)} runs; give each run one, or None"
+            )
         asked = runs.StartRuns(
             workflow=workflow,
-            runs=[runs.RunInput(input=each, id=id) for each, id in zip(given, named, strict=True)],
+            runs=[
+                runs.RunInput(input=each, id=id, callback=caller)
+                for each, id, caller in zip(given, named, callers, strict=True)
+            ],
             namespace=namespace or self.namespace,
         )
         safe = ids is not None
@@ -334,12 +343,18 @@ class Client:
     async def events(
         self, *, type: str | None = None, before: int | None = None, limit: int = 100
     ) -> happening.KeptEvents:
-        """Give a page of the events of the last day, newest first. `type`: only such; `before`: `next` of the page before."""
+        """Give a page of the events of the last day, newest first.
+
+        `type`: only such. `before`: `next` of the page before. `limit`: how many at most.
+        """
         query = {"type": type, "before": before, "limit": limit} | self._where()
         return await self._connection.ask(happening.KeptEvents, "GET", "/api/v1/events", query=query)
 
     async def audit(self, before: int | None = None, limit: int = 100) -> service.AuditPage:
-        """Give a page of what people and keys have changed, newest first. `before`: `next` of the page before."""
+        """Give a page of what people and keys have changed, newest first.
+
+        `before`: `next` of the page before. `limit`: how many at most.
+        """
         query = {"before": before, "limit": limit}
         return await self._connection.ask(service.AuditPage, "GET", "/api/v1/audit", query=query)
 

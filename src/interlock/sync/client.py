@@ -118,8 +118,11 @@ class Client:
         *,
         ids: Iterable[str] | None = None,
         namespace: str | None = None,
+        callbacks: Iterable[dict[str, Json] | None] | None = None,
     ) -> builtins.list[runs.Started]:
-        return self._portal.call(self._client.start_many(workflow, inputs, ids=ids, namespace=namespace))
+        return self._portal.call(
+            self._client.start_many(workflow, inputs, ids=ids, namespace=namespace, callbacks=callbacks)
+        )
 
     def get(self, id: str) -> runs.RunWhole:
         return self._portal.call(self._client.get(id))

@@ -12,6 +12,11 @@ from interlock.model.json import Json
 RunId = Annotated[str, Meta(min_length=1, max_length=128, description="The run's id, unique in its namespace.")]
 Namespace = Annotated[str, Meta(min_length=1, max_length=63, pattern="^[A-Za-z0-9-]+$")]
 
+Caller = Annotated[
+    dict[str, Json],
+    Meta(description="Whom to tell how the run ends: {url, secret, headers, deadline} or {temporal, deadline}."),
+]
+
 
 class StartRun(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """What is to be run. The same id, workflow and input give the run that is there."""
@@ -28,15 +33,7 @@ class StartRun(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_de
     input: Annotated[Json, Meta(description="The input, any JSON.")] = None
     id: RunId | None = None
     namespace: Namespace | None = None
-    callback: (
-        Annotated[
-            dict[str, Json],
-            Meta(
-                description="Whom to tell how the run ends: {url, secret, headers, deadline} or {temporal, deadline}."
-            ),
-        ]
-        | None
-    ) = None
+    callback: Caller | None = None
 
 
 class RunInput(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -44,6 +41,7 @@ class RunInput(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_de
 
     input: Json = None
     id: RunId | None = None
+    callback: Caller | None = None
 
 
 class StartRuns(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -16,6 +16,7 @@ from interlock.app import telling
 from interlock.app.session import Session, Started
 from interlock.flow import check
 from interlock.flow.meaning import limits
+from interlock.model import callback as callbacks
 from interlock.model.access import Principal, Right
 from interlock.model.json import Json
 from interlock.model.states import ENDED_RUN, RunStatus
@@ -110,8 +111,13 @@ async def start_runs(request: Request, sender: Sender, server: Server) -> Respon
     named = [each.id for each in asked.runs if each.id is not None]
     if len(set(named)) != len(named):
         raise Refused(422, "misshapen", "two runs of the request have the same id")
+    for each in asked.runs:
+        callbacks.parse(each.callback)  # one that is wrong refuses all of them before any is accepted
     started = await asyncio.gather(
-        *(session.start(text, input=_input(each.input), id=each.id, namespace=space) for each in asked.runs)
+        *(
+            session.start(text, input=_input(each.input), id=each.id, namespace=space, callback=each.callback)
+            for each in asked.runs
+        )
     )
     told = [wire.Started(id=each.id, namespace=each.namespace, fresh=each.fresh) for each in started]
     return answer(wire.StartedRuns(runs=told), 201)
