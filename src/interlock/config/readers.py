@@ -16,9 +16,7 @@ _SIZE: Final = re.compile(r"(\d+)\s*(B|kB|KB|MB|GB|KiB|MiB|GiB)?")
 _SIZE_BYTES: Final = {
     "B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30,
 }  # fmt: skip
-_DESTINATION: Final = re.compile(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):(\d{1,5})")
-
-_LISTEN: Final = re.compile(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):(\d{1,5})")
+_ADDRESS: Final = re.compile(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):(\d{1,5})")
 _HIGHEST_PORT: Final = 65_535
 _URL: Final = re.compile(
     r"https?://[A-Za-z0-9.-]+(:\d{1,5})?(/[A-Za-z0-9._~/-]*)?|https?://\[[0-9a-fA-F:]+\](:\d{1,5})?"
@@ -70,10 +68,8 @@ def names(value: object) -> tuple[str, ...]:
 
 
 def allowed_addresses(value: object) -> bool | tuple[str, ...]:
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, str) and value.lower() in ("true", "false"):
-        return value.lower() == "true"
+    if isinstance(value, bool) or (isinstance(value, str) and value.lower() in ("true", "false")):
+        return truth(value)
     try:
         allowed = names(value)
     except ValueError:
@@ -95,11 +91,16 @@ def _pairs(value: object) -> object:
     return {name.strip(): item.strip() for name, _, item in parts} if all(sign for _, sign, _ in parts) else value
 
 
+def _is_address(text: str) -> bool:
+    """Say whether a text is a host with a port."""
+    match = _ADDRESS.fullmatch(text)
+    return match is not None and int(match.group(2)) <= _HIGHEST_PORT
+
+
 def destinations(value: object) -> Mapping[str, str]:
     pairs = _pairs(value)
     if not isinstance(pairs, Mapping) or not all(
-        isinstance(place, str) and (match := _DESTINATION.fullmatch(place)) and int(match.group(2)) < 65536
-        for place in pairs.values()
+        isinstance(place, str) and _is_address(place) for place in pairs.values()
     ):
         raise ValueError('a map of host to address and port, such as {"api.example" = "127.0.0.1:8080"}')
     return {host.lower(): place for host, place in pairs.items()}
@@ -109,7 +110,7 @@ def listen(value: object) -> str:
     address = text(value)
     if address.startswith("unix:") and len(address) > len("unix:"):
         return address
-    if not (match := _LISTEN.fullmatch(address)) or int(match.group(2)) > _HIGHEST_PORT:
+    if not _is_address(address):
         raise ValueError("HOST:PORT, such as 127.0.0.1:7070, or unix:PATH")
     return address
 
