@@ -10,6 +10,7 @@ import contextlib
 import json
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -62,7 +63,12 @@ async def rest(seconds: float, *, is_busy: bool = False, counter: Counter | None
     begin, used = time.perf_counter(), time.process_time()
     await asyncio.sleep(seconds)
     used, passed = time.process_time() - used, time.perf_counter() - begin
-    told = {"rss_mb": resident_megabytes(), "cpu_percent": used / passed * 100, "seconds": passed}
+    told = {
+        "rss_mb": resident_megabytes(),
+        "cpu_percent": used / passed * 100,
+        "seconds": passed,
+        "threads": threading.active_count(),
+    }
     if counter is not None:
         told["statements"] = counter.count - before
     sys.stdout.write(json.dumps(told) + "\n")
@@ -82,7 +88,7 @@ async def watched(command: Callable[[str], Sequence[str]], url: str, folder: Pat
         if url.startswith("postgresql"):
             counter = await stack.enter_async_context(statements.counting(url))
         begin, end, told = await _rested(command(counter.url if counter else url), folder, counter)
-    figures = {"rss_mb": told["rss_mb"], "cpu_percent": told["cpu_percent"]}
+    figures = {"rss_mb": told["rss_mb"], "cpu_percent": told["cpu_percent"], "threads": told["threads"]}
     if counter is not None:
         figures["queries_per_second"] = (end - begin) / told["seconds"]
     elif "statements" in told:

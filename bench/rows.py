@@ -179,6 +179,7 @@ ROWS: Final = (
     Row(case="T4", figure="rss_mb", title="100,000 pending tokens: resident size", unit="MB", targets=_target(300)),
     Row(case="T4", figure="cpu_percent", title="the same: share of a core", unit="%"),
     Row(case="T4", figure="queries_per_second", title="the same: statements", unit="/s"),
+    Row(case="T4", figure="threads", title="the same: threads", unit=""),
     Row(case="TK-20", figure="p50_ms", title="a run that ends, until its caller has the outcome, p50", unit="ms"),
     Row(case="TK-20", figure="p99_ms", title="the same, p99", unit="ms", targets=_target(100)),
     Row(case="T3", figure="result_p50_ms", title="a run started over HTTP, until its result is there, p50", unit="ms"),

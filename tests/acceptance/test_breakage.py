@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from acceptance.test_engine import HEADER, finished, output
-from interlock import config, errors, telemetry
+from interlock import config, errors, telemetry, workflow
 from interlock.app.node import Node
 from interlock.app.session import Session
 from interlock.dispatch.logbook import Logbook
@@ -80,6 +81,40 @@ async def test_effect_that_breaks_its_performer_fails_its_step(app: Session) -> 
     assert row.fault is not None
     assert b"RuntimeError" in row.fault
     assert b"secret" not in row.fault
+
+
+class Left:
+    """Awaits what somebody else cancels."""
+
+    async def perform(self, request: EffectRequest, place: Place) -> Outcome:
+        raise asyncio.CancelledError
+
+
+async def test_effect_that_ends_cancelled_by_nobody_fails_its_step(app: Session) -> None:
+    node_of(app).engine._performing._performer = Left()
+    row = await asyncio.wait_for(finished(app, CALL), 10)
+    assert row.status is RunStatus.FAULTED
+    assert row.fault is not None
+    assert b"CancelledError" in row.fault
+
+
+@workflow
+async def nothing() -> None:
+    """Do nothing."""
+
+
+async def test_runs_that_are_refused_together_leave_no_error_that_nobody_saw(app: Session) -> None:
+    unseen: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: unseen.append(context["message"]))
+
+    async def refuse(batch: Any) -> Committed:
+        raise errors.StoreCorrupt("the disk is odd")
+
+    app.store.journal.commit = refuse  # type: ignore[method-assign]
+    with pytest.raises(errors.StoreCorrupt):
+        await app.start_programs(nothing, [{}, {}, {}], [None, None, None])
+    gc.collect()
+    assert unseen == []
 
 
 async def test_error_whose_text_is_not_utf8_fails_its_step(app: Session, tmp_path: Path) -> None:

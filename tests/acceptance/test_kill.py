@@ -7,6 +7,7 @@ import signal
 import pytest
 
 from acceptance.shell import Shell
+from sampled import one_of
 
 STEPS = 20
 
@@ -24,7 +25,7 @@ DOCUMENT = "document: {dsl: 1.0.3, namespace: default, name: twenty, version: 1.
 BOUNDARIES = [f"commit:{number}:{moment}" for number in range(1, STEPS + 2) for moment in ("before", "after")]
 
 
-@pytest.mark.parametrize("fault", BOUNDARIES)
+@pytest.mark.parametrize("fault", one_of(5, BOUNDARIES))
 def test_run_killed_at_a_commit_completes_and_repeats_at_most_the_step_in_flight(shell: Shell, fault: str) -> None:
     """WF-19"""
     shell.write("functions.py", FUNCTIONS)

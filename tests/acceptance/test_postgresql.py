@@ -22,6 +22,7 @@ from interlock.app import events as sending
 from interlock.app.session import Session
 from interlock.model.states import RunStatus
 from interlock.store.open import open_store
+from sampled import one_of
 
 STEPS = """
 document: {dsl: 1.0.3, namespace: default, name: four, version: 1.0.0}
@@ -34,7 +35,7 @@ do:
 BOUNDARIES = [f"commit:{number}:{moment}" for number in range(2, 8) for moment in ("before", "after")]
 
 
-@pytest.mark.parametrize("fault", BOUNDARIES)
+@pytest.mark.parametrize("fault", one_of(3, BOUNDARIES))
 async def test_run_killed_at_a_transaction_completes(shell: Shell, postgres_url: str, fault: str) -> None:
     shell.write("four.yaml", STEPS)
     store = ("--store", postgres_url)

@@ -30,8 +30,8 @@ CHECKS = [
     response_headers_conformance,
     response_schema_conformance,
 ]
-EXAMPLES = 15
-"""Of each operation, right ones and wrong ones; `make test-long` sends four times as many."""
+EXAMPLES = 5
+"""Of each operation, right ones and wrong ones; `make test-long` sends twelve times as many."""
 STREAMS = ("/stream", "/watch")
 
 
@@ -45,6 +45,7 @@ async def test_every_shape_is_known_and_every_operation_is_told(site: Site) -> N
     assert all(each.get("description") for each in operations)
 
 
+@pytest.mark.timeout(300)
 async def test_no_request_is_answered_otherwise_than_promised(site: Site) -> None:
     assert await asked(site, EXAMPLES) == []
 
@@ -52,7 +53,7 @@ async def test_no_request_is_answered_otherwise_than_promised(site: Site) -> Non
 @pytest.mark.chaos
 @pytest.mark.timeout(1200)
 async def test_thousands_of_requests_are_answered_as_promised(site: Site) -> None:
-    assert await asked(site, EXAMPLES * 4) == []
+    assert await asked(site, EXAMPLES * 12) == []
 
 
 async def asked(site: Site, examples: int) -> list[str]:

@@ -212,6 +212,7 @@ class SimulatedStore:
         self.deliveries: Final = cast("Deliveries", _Port("deliveries", store.deliveries, line))
         self.tokens: Final = cast("Tokens", _Port("tokens", store.tokens, line))
         self.upkeep: Final = cast("Upkeep", _Port("upkeep", store.upkeep, line))
+        self.sealed: Final = store.sealed
         self.views: Final = cast("Views", _Port("views", store.views, line))
         self.workers: Final = cast("Workers", _Port("workers", store.workers, line))
 

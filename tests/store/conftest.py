@@ -53,9 +53,14 @@ async def store(
         if is_sealed:
             monkeypatch.setenv(VARIABLE, "the-key-of-the-stores-of-this-suite")
         secrets = SEALED if is_sealed else None
-        opened = await open_store(await _url(backend, tmp_path, stack), secrets=secrets)
+        url = await _url(backend, tmp_path, stack)
+        opened = await open_store(url, secrets=secrets)
         stack.push_async_callback(opened.close)
         yield opened
+        if is_sealed and isinstance(opened, PostgresStore):  # the database is lent to the next test, as it was
+            connection = await opened.server.connect()
+            await connection.execute("DELETE FROM meta WHERE name IN ('sealed', 'needs')")
+            await connection.close()
 
 
 async def _url(backend: str, folder: Path, stack: contextlib.AsyncExitStack) -> str:

@@ -12,6 +12,7 @@ import asyncpg
 from interlock.store.ports import Batch, Committed, news
 from interlock.store.sql.postgresql import commits, parameters
 from interlock.store.sql.postgresql.store import PostgresStore
+from interlock.store.sql.sealing import Sealing
 from interlock.store.sql.transaction import Database, Row, Transaction
 
 T = TypeVar("T")
@@ -38,6 +39,10 @@ class StoppedTransaction:
         self._transaction = transaction
         self._stop = stop
 
+    @property
+    def sealing(self) -> Sealing | None:
+        return self._transaction.sealing
+
     async def run(self, statement: str, parameters: Mapping[str, object]) -> int:
         changed = await self._transaction.run(statement, parameters)
         await self._stop.after(statement)
@@ -57,6 +62,10 @@ class StoppedDatabase:
     def __init__(self, database: Database, stop: Stop) -> None:
         self._database = database
         self._stop = stop
+
+    @property
+    def sealing(self) -> Sealing | None:
+        return self._database.sealing
 
     async def write(
         self,

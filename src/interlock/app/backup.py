@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from interlock import errors, telemetry
+from interlock import config, errors, telemetry
 from interlock.engine import identity
 from interlock.service import Clock
 from interlock.store.open import is_there, open_store
@@ -28,7 +29,9 @@ async def backup(url: str, file: Path) -> None:
     await asyncio.to_thread(files.copy, files.path_of(url), file)
 
 
-async def restore(file: Path, url: str, clock: Clock, actor: str, *, force: bool) -> tuple[int, Path | None]:
+async def restore(
+    file: Path, url: str, clock: Clock, actor: str, *, force: bool, secrets: config.Secrets | None = None
+) -> tuple[int, Path | None]:
     """Make a store from a backup; gives how many runs go on, and where the store that was there is now.
 
     Raises Conflict when a store is there and not `force`, or when live nodes use it.
@@ -37,10 +40,10 @@ async def restore(file: Path, url: str, clock: Clock, actor: str, *, force: bool
     if is_there(url):
         if not force:
             raise errors.Conflict(f"the store {target} is there; --force replaces it and keeps it beside")
-        await _refuse_live(url, clock)
+        await _refuse_live(url, clock, secrets)
     partial = await asyncio.to_thread(files.prepare, file, target)
     try:
-        copied = await open_store(f"sqlite:///{partial}")
+        copied = await open_store(f"sqlite:///{partial}", secrets=_as_it_is(secrets), key_url=url)
         try:
             live = await _raise(copied, clock, actor)
         finally:
@@ -53,14 +56,19 @@ async def restore(file: Path, url: str, clock: Clock, actor: str, *, force: bool
     return live, kept if had else None
 
 
-async def raise_fences(url: str, clock: Clock, actor: str) -> int:
+async def raise_fences(url: str, clock: Clock, actor: str, *, secrets: config.Secrets | None = None) -> int:
     """Make a store safe that the tools of its database restored; gives how many runs go on. Raises Conflict."""
-    await _refuse_live(url, clock)
-    store = await open_store(url)
+    await _refuse_live(url, clock, secrets)
+    store = await open_store(url, secrets=_as_it_is(secrets))
     try:
         return await _raise(store, clock, actor)
     finally:
         await store.close()
+
+
+def _as_it_is(secrets: config.Secrets | None) -> config.Secrets:
+    """Give where the key is, for a store that is opened to be looked at: it is not to be encrypted by that."""
+    return replace(secrets or config.Secrets(), encrypt_payloads=False)
 
 
 async def _raise(store: Store, clock: Clock, actor: str) -> int:
@@ -70,10 +78,10 @@ async def _raise(store: Store, clock: Clock, actor: str) -> int:
     return live
 
 
-async def _refuse_live(url: str, clock: Clock) -> None:
+async def _refuse_live(url: str, clock: Clock, secrets: config.Secrets | None) -> None:
     """Raise Conflict while processes use a store; one that cannot be read is used by nobody."""
     try:
-        store = await open_store(url)
+        store = await open_store(url, secrets=_as_it_is(secrets))
     except errors.StoreCorrupt as error:
         telemetry.emit("restore.unreadable", error=error)
         return

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import msgspec
 
 from interlock import telemetry
 from interlock.model import callback as callbacks
 from interlock.model.callback import Callback, TemporalTask
+from interlock.secrets.callback import SEALED
 from interlock.secrets.keeper import Keeper
 from interlock.service import Clock
 from interlock.store.ports import NewDelivery, NewRun, Store
-
-SEALED: Final = "callback"
-"""What a sealed callback is bound to, besides its namespace and its run."""
 
 
 class Callers:

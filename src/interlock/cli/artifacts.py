@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, TypeAlias
 
 import typer
+
+from interlock.cli.command import JsonOption, perform
 
 artifacts = typer.Typer(help="See, and fetch, the files that steps kept.", rich_markup_mode=None)
 
@@ -16,24 +17,18 @@ def register(app: typer.Typer) -> None:
     app.add_typer(artifacts, name="artifacts")
 
 
-def _perform(command: Coroutine[Any, Any, int]) -> int:
-    from interlock.cli import context  # noqa: PLC0415 (start-up: help must not wait for the store)
-
-    return context.execute(command)
-
-
 RunArgument: TypeAlias = Annotated[str, typer.Argument(metavar="RUN", help="The run.")]
 
 
 @artifacts.command("list")
 def list_(
     run: RunArgument,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON and nothing else.")] = False,
+    as_json: JsonOption = False,
 ) -> int:
     """List the files that the steps of a run kept."""
     from interlock.cli import keeping  # noqa: PLC0415 (start-up)
 
-    return _perform(keeping.listed(run, as_json=as_json))
+    return perform(keeping.listed(run, as_json=as_json))
 
 
 @artifacts.command("get")
@@ -52,4 +47,4 @@ def get(
     """Fetch a file that a step kept; of several with the name the newest one."""
     from interlock.cli import keeping  # noqa: PLC0415 (start-up)
 
-    return _perform(keeping.fetched(run, name, step, attempt, out))
+    return perform(keeping.fetched(run, name, step, attempt, out))

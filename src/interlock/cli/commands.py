@@ -7,7 +7,6 @@ of them takes a quarter of a second to load, and help, mistakes and completions 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Coroutine
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
@@ -16,6 +15,7 @@ import typer
 
 from interlock import errors
 from interlock.cli import artifacts, choice, deliveries, events, keys, locks, memory, operations, token
+from interlock.cli.command import JsonOption, perform
 from interlock.cli.options import options
 from interlock.cli.output import answer, note
 from interlock.version import VERSION
@@ -29,12 +29,6 @@ class Format(StrEnum):
 class GraphFormat(StrEnum):
     MERMAID = "mermaid"
     SVG = "svg"
-
-
-def _perform(command: Coroutine[Any, Any, int]) -> int:
-    from interlock.cli import context
-
-    return context.execute(command)
 
 
 def _executing(module: str) -> Any:
@@ -57,7 +51,6 @@ InputOption: TypeAlias = Annotated[
 IdOption: TypeAlias = Annotated[
     str | None, typer.Option("--id", metavar="ID", help="The run's id; the same id never starts twice.")
 ]
-JsonOption: TypeAlias = Annotated[bool, typer.Option("--json", help="Print the result as JSON and nothing else.")]
 RunArgument: TypeAlias = Annotated[
     str,
     typer.Argument(metavar="RUN", autocompletion=_run_ids, help="The run's id, or a beginning of it that is unique."),
@@ -127,7 +120,7 @@ def run(
     as_json: JsonOption = False,
 ) -> int:
     """Run a workflow and show it while it happens."""
-    return _perform(
+    return perform(
         _executing("run").run(workflow, input=input, id=id, detach=detach, callback=callback, as_json=as_json)
     )
 
@@ -144,13 +137,13 @@ def resume(
     as_json: JsonOption = False,
 ) -> int:
     """Go on with runs whose process died, and with suspended ones."""
-    return _perform(_executing("run").resume(run, all=all, as_json=as_json))
+    return perform(_executing("run").resume(run, all=all, as_json=as_json))
 
 
 @app.command()
 def retry(run: RunArgument, as_json: JsonOption = False) -> int:
     """Go on with a faulted run from the step that failed."""
-    return _perform(_executing("run").retry(run, as_json=as_json))
+    return perform(_executing("run").retry(run, as_json=as_json))
 
 
 @app.command()
@@ -161,7 +154,7 @@ def fork(
     as_json: JsonOption = False,
 ) -> int:
     """Start a run that shares another one's history up to a step."""
-    return _perform(_executing("run").fork(run, step, id=id, as_json=as_json))
+    return perform(_executing("run").fork(run, step, id=id, as_json=as_json))
 
 
 @app.command()
@@ -171,13 +164,13 @@ def cancel(
     rollback: Annotated[bool, typer.Option("--rollback", help="Undo first what it finished.")] = False,
 ) -> int:
     """Cancel a run: what is in flight is stopped."""
-    return _perform(_executing("control").cancel(run, reason, rollback=rollback))
+    return perform(_executing("control").cancel(run, reason, rollback=rollback))
 
 
 @app.command()
 def suspend(run: RunArgument) -> int:
     """Suspend a run: nothing new starts until it is resumed."""
-    return _perform(_executing("control").suspend(run))
+    return perform(_executing("control").suspend(run))
 
 
 # -- looking ---------------------------------------------------------------------------------------------------------
@@ -205,7 +198,7 @@ def list_(
     """List runs, the newest first."""
     from interlock.cli import inspect
 
-    return _perform(inspect.list_(status or [], workflow, where or [], limit=limit, before=before, as_json=as_json))
+    return perform(inspect.list_(status or [], workflow, where or [], limit=limit, before=before, as_json=as_json))
 
 
 @app.command()
@@ -217,7 +210,7 @@ def show(
     """Show a run: its steps, its output or error."""
     from interlock.cli import inspect
 
-    return _perform(inspect.show(run, output=output, as_json=as_json))
+    return perform(inspect.show(run, output=output, as_json=as_json))
 
 
 @app.command()
@@ -228,7 +221,7 @@ def history(
     """Print every event of a run, in causal order."""
     from interlock.cli import inspect
 
-    return _perform(inspect.history(run, as_json=as_json))
+    return perform(inspect.history(run, as_json=as_json))
 
 
 @app.command()
@@ -245,7 +238,7 @@ def logs(
     """Print what the processes of a run wrote."""
     from interlock.cli import inspect
 
-    return _perform(inspect.logs(run, step, follow=follow, as_json=as_json))
+    return perform(inspect.logs(run, step, follow=follow, as_json=as_json))
 
 
 # -- definitions -----------------------------------------------------------------------------------------------------
@@ -261,7 +254,7 @@ def validate(
     """Check workflow files: every problem and its place."""
     from interlock.cli import define
 
-    return _perform(define.validate(files, as_json=format is Format.JSON))
+    return perform(define.validate(files, as_json=format is Format.JSON))
 
 
 @app.command()
@@ -273,7 +266,7 @@ def graph(
     """Draw a workflow."""
     from interlock.cli import define
 
-    return _perform(define.graph(file, svg=format is GraphFormat.SVG, out=out))
+    return perform(define.graph(file, svg=format is GraphFormat.SVG, out=out))
 
 
 @app.command()
@@ -289,7 +282,7 @@ def publish(
     """Give a workflow a name and version for good."""
     from interlock.cli import define
 
-    return _perform(define.publish(file))
+    return perform(define.publish(file))
 
 
 @app.command("eval")
@@ -305,7 +298,7 @@ def eval_(
     """Evaluate an expression as a workflow would."""
     from interlock.cli import tools
 
-    return _perform(tools.eval_(expression, input, args))
+    return perform(tools.eval_(expression, input, args))
 
 
 # -- the place -------------------------------------------------------------------------------------------------------
@@ -316,7 +309,7 @@ def config_show(as_json: JsonOption = False) -> int:
     """List every setting with its value and where that comes from."""
     from interlock.cli import tools
 
-    return _perform(tools.config_show(as_json=as_json))
+    return perform(tools.config_show(as_json=as_json))
 
 
 @config.command("check")
@@ -324,7 +317,7 @@ def config_check() -> int:
     """Check the settings of every source; say what is wrong."""
     from interlock.cli import tools
 
-    return _perform(tools.config_check())
+    return perform(tools.config_check())
 
 
 app.add_typer(config, name="config")
@@ -336,7 +329,7 @@ def doctor() -> int:
     """Measure this machine and its store; say what is wrong."""
     from interlock.cli import tools
 
-    return _perform(tools.doctor())
+    return perform(tools.doctor())
 
 
 @app.command()
@@ -346,7 +339,7 @@ def demo(
     """Write a report about a git repository: the sample workflow."""
     from interlock.cli import tools
 
-    return _perform(tools.demo(repository))
+    return perform(tools.demo(repository))
 
 
 operations.register(app)

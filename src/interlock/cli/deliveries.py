@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, TypeAlias
 
 import typer
+
+from interlock.cli.command import JsonOption, perform
 
 deliveries = typer.Typer(help="See, and repeat, what callers were told.", rich_markup_mode=None)
 
@@ -15,16 +16,9 @@ def register(app: typer.Typer) -> None:
     app.add_typer(deliveries, name="deliveries")
 
 
-def _perform(command: Coroutine[Any, Any, int]) -> int:
-    from interlock.cli import context  # noqa: PLC0415 (start-up: help must not wait for the store)
-
-    return context.execute(command)
-
-
 IdArgument: TypeAlias = Annotated[
     str, typer.Argument(metavar="DELIVERY", help="The delivery, as `deliveries list` shows it.")
 ]
-JsonOption: TypeAlias = Annotated[bool, typer.Option("--json", help="Print the result as JSON and nothing else.")]
 
 
 @deliveries.command("list")
@@ -43,7 +37,7 @@ def list_(
     """List deliveries, newest first."""
     from interlock.cli import delivering  # noqa: PLC0415 (start-up)
 
-    return _perform(delivering.listed(run, state, before, limit, as_json=as_json))
+    return perform(delivering.listed(run, state, before, limit, as_json=as_json))
 
 
 @deliveries.command("show")
@@ -51,7 +45,7 @@ def show(delivery: IdArgument, as_json: JsonOption = False) -> int:
     """Say how far a delivery is, and how each sending went."""
     from interlock.cli import delivering  # noqa: PLC0415 (start-up)
 
-    return _perform(delivering.shown(delivery, as_json=as_json))
+    return perform(delivering.shown(delivery, as_json=as_json))
 
 
 @deliveries.command("retry")
@@ -59,4 +53,4 @@ def retry(delivery: IdArgument, as_json: JsonOption = False) -> int:
     """Send once more what failed or expired, and at once what waits for its next try; it is in the audit log."""
     from interlock.cli import delivering  # noqa: PLC0415 (start-up)
 
-    return _perform(delivering.retried(delivery, as_json=as_json))
+    return perform(delivering.retried(delivery, as_json=as_json))

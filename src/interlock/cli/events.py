@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated
 
 import typer
+
+from interlock.cli.command import JsonOption, perform
 
 events = typer.Typer(help="Send events, and see those that were sent.", rich_markup_mode=None)
 
@@ -13,15 +14,6 @@ events = typer.Typer(help="Send events, and see those that were sent.", rich_mar
 def register(app: typer.Typer) -> None:
     """Add the commands of this module to the program."""
     app.add_typer(events, name="events")
-
-
-def _perform(command: Coroutine[Any, Any, int]) -> int:
-    from interlock.cli import context  # noqa: PLC0415 (start-up: help must not wait for the store)
-
-    return context.execute(command)
-
-
-JsonOption: TypeAlias = Annotated[bool, typer.Option("--json", help="Print the result as JSON and nothing else.")]
 
 
 @events.command("send")
@@ -46,7 +38,7 @@ def send(
     """Send an event to every run that listens for it now."""
     from interlock.cli import sending  # noqa: PLC0415 (start-up)
 
-    return _perform(
+    return perform(
         sending.send(
             type,
             event=event,
@@ -72,4 +64,4 @@ def list_(
     """List the events of the last day, newest first."""
     from interlock.cli import sending  # noqa: PLC0415 (start-up)
 
-    return _perform(sending.listed(type, before=before, limit=limit, as_json=as_json))
+    return perform(sending.listed(type, before=before, limit=limit, as_json=as_json))

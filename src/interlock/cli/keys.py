@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated
 
 import typer
 
+from interlock.cli.command import JsonOption, perform
 from interlock.model.access import Role
 
 keys = typer.Typer(help="Make, list and revoke API keys.", rich_markup_mode=None)
@@ -15,15 +15,6 @@ keys = typer.Typer(help="Make, list and revoke API keys.", rich_markup_mode=None
 def register(app: typer.Typer) -> None:
     """Add the commands of this module to the program."""
     app.add_typer(keys, name="keys")
-
-
-def _perform(command: Coroutine[Any, Any, int]) -> int:
-    from interlock.cli import context  # noqa: PLC0415 (start-up: help must not wait for the store)
-
-    return context.execute(command)
-
-
-JsonOption: TypeAlias = Annotated[bool, typer.Option("--json", help="Print the result as JSON and nothing else.")]
 
 
 @keys.command("create")
@@ -41,7 +32,7 @@ def create(
     """Make a key and print it. It is shown this once: only a digest is stored."""
     from interlock.cli import keyring  # noqa: PLC0415 (start-up)
 
-    return _perform(keyring.created(name, role, namespaces or [], expires))
+    return perform(keyring.created(name, role, namespaces or [], expires))
 
 
 @keys.command("list")
@@ -49,7 +40,7 @@ def list_(as_json: JsonOption = False) -> int:
     """List the keys, also those that are over, the oldest first."""
     from interlock.cli import keyring  # noqa: PLC0415 (start-up)
 
-    return _perform(keyring.listed(as_json=as_json))
+    return perform(keyring.listed(as_json=as_json))
 
 
 @keys.command("revoke")
@@ -59,4 +50,4 @@ def revoke(
     """End a key for good; it opens nothing within 5 seconds."""
     from interlock.cli import keyring  # noqa: PLC0415 (start-up)
 
-    return _perform(keyring.revoked(key))
+    return perform(keyring.revoked(key))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, TypeAlias
 
 import typer
+
+from interlock.cli.command import JsonOption, perform
 
 locks = typer.Typer(help="Hold, list and free locks.", rich_markup_mode=None)
 
@@ -15,14 +16,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(locks, name="locks")
 
 
-def _perform(command: Coroutine[Any, Any, int]) -> int:
-    from interlock.cli import context  # noqa: PLC0415 (start-up: help must not wait for the store)
-
-    return context.execute(command)
-
-
 NameArgument: TypeAlias = Annotated[str, typer.Argument(metavar="NAME", help="The lock, such as deploy/eu.")]
-JsonOption: TypeAlias = Annotated[bool, typer.Option("--json", help="Print the result as JSON and nothing else.")]
 
 
 @locks.command("list")
@@ -34,7 +28,7 @@ def list_(
     """List the locks that are held."""
     from interlock.cli import holding  # noqa: PLC0415 (start-up)
 
-    return _perform(holding.listed(worker, expired=expired, as_json=as_json))
+    return perform(holding.listed(worker, expired=expired, as_json=as_json))
 
 
 @locks.command("show")
@@ -42,7 +36,7 @@ def show(name: NameArgument, as_json: JsonOption = False) -> int:
     """Say who holds a lock, since when and until when, and who waits for it."""
     from interlock.cli import holding  # noqa: PLC0415 (start-up)
 
-    return _perform(holding.shown(name, as_json=as_json))
+    return perform(holding.shown(name, as_json=as_json))
 
 
 @locks.command("run")
@@ -69,7 +63,7 @@ def run(
     """
     from interlock.cli import holding  # noqa: PLC0415 (start-up)
 
-    return _perform(holding.run(name, command, ttl=ttl, timeout=timeout, shared=shared, limit=limit))
+    return perform(holding.run(name, command, ttl=ttl, timeout=timeout, shared=shared, limit=limit))
 
 
 @locks.command("release")
@@ -85,7 +79,7 @@ def release(
     """Free a lock that another process holds, or all of a worker's; the holder is told when it renews it."""
     from interlock.cli import holding  # noqa: PLC0415 (start-up)
 
-    return _perform(holding.freed(name, fence, worker, as_json=as_json))
+    return perform(holding.freed(name, fence, worker, as_json=as_json))
 
 
 @locks.command("clear")
@@ -93,4 +87,4 @@ def clear(as_json: JsonOption = False) -> int:
     """Forget grants whose time is over. They are free already."""
     from interlock.cli import holding  # noqa: PLC0415 (start-up)
 
-    return _perform(holding.cleared(as_json=as_json))
+    return perform(holding.cleared(as_json=as_json))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, TypeAlias
 
 import typer
+
+from interlock.cli.command import JsonOption, perform
 
 memory = typer.Typer(help="Read, write and watch shared memory.", rich_markup_mode=None)
 
@@ -13,12 +14,6 @@ memory = typer.Typer(help="Read, write and watch shared memory.", rich_markup_mo
 def register(app: typer.Typer) -> None:
     """Add the commands of this module to the program."""
     app.add_typer(memory, name="memory")
-
-
-def _perform(command: Coroutine[Any, Any, int]) -> int:
-    from interlock.cli import context  # noqa: PLC0415 (start-up: help must not wait for the store)
-
-    return context.execute(command)
 
 
 KeyArgument: TypeAlias = Annotated[str, typer.Argument(metavar="KEY", help="The key, such as tasks/7/state.")]
@@ -29,7 +24,6 @@ BaseOption: TypeAlias = Annotated[
     int | None,
     typer.Option("--base", metavar="VERSION", min=0, help="Only if this version is there; 0: only if no value is."),
 ]
-JsonOption: TypeAlias = Annotated[bool, typer.Option("--json", help="Print the result as JSON and nothing else.")]
 
 
 @memory.command("get")
@@ -37,7 +31,7 @@ def get(key: KeyArgument, space: SpaceOption = "global", as_json: JsonOption = F
     """Print a value as JSON; with --json the whole cell."""
     from interlock.cli import cells  # noqa: PLC0415 (start-up)
 
-    return _perform(cells.get(key, space, as_json=as_json))
+    return perform(cells.get(key, space, as_json=as_json))
 
 
 @memory.command("set")
@@ -60,7 +54,7 @@ def set_(
     """Set a value."""
     from interlock.cli import cells  # noqa: PLC0415 (start-up)
 
-    return _perform(cells.put(key, value, space, ttl=ttl, base=base, resolver=resolver, as_json=as_json))
+    return perform(cells.put(key, value, space, ttl=ttl, base=base, resolver=resolver, as_json=as_json))
 
 
 @memory.command("delete")
@@ -70,7 +64,7 @@ def delete(
     """Delete a value; say whether there was one."""
     from interlock.cli import cells  # noqa: PLC0415 (start-up)
 
-    return _perform(cells.delete(key, space, base=base, as_json=as_json))
+    return perform(cells.delete(key, space, base=base, as_json=as_json))
 
 
 @memory.command("list")
@@ -84,7 +78,7 @@ def list_(
     """List the keys that have a value; with --json their cells."""
     from interlock.cli import cells  # noqa: PLC0415 (start-up)
 
-    return _perform(cells.listed(prefix, space, as_json=as_json))
+    return perform(cells.listed(prefix, space, as_json=as_json))
 
 
 @memory.command("watch")
@@ -103,4 +97,4 @@ def watch(
     """Print changes as they come, whoever makes them; with --json one object per line."""
     from interlock.cli import cells  # noqa: PLC0415 (start-up)
 
-    return _perform(cells.watch(pattern, space, after=after, count=count, lasting=lasting, as_json=as_json))
+    return perform(cells.watch(pattern, space, after=after, count=count, lasting=lasting, as_json=as_json))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, TypeAlias
 
 import typer
 
+from interlock.cli.command import perform
 from interlock.cli.workers import workers
 
 nodes = typer.Typer(help="List and drain the nodes of the store.", rich_markup_mode=None)
@@ -25,12 +25,7 @@ def register(app: typer.Typer) -> None:
     app.command()(prune)
     app.command()(backup)
     app.command()(restore)
-
-
-def _perform(command: Coroutine[Any, Any, int]) -> int:
-    from interlock.cli import context  # noqa: PLC0415 (start-up: help must not wait for the engine)
-
-    return context.execute(command)
+    app.command()(reseal)
 
 
 AppOption: TypeAlias = Annotated[
@@ -58,7 +53,7 @@ def up(
     from interlock.cli import node as nodes_module  # noqa: PLC0415 (start-up: help must not wait for the engine)
     from interlock.cli import up as module  # noqa: PLC0415 (the same)
 
-    return _perform(module.up(app or [], roles, listen, nodes_module.seconds(for_)))
+    return perform(module.up(app or [], roles, listen, nodes_module.seconds(for_)))
 
 
 def node(
@@ -73,7 +68,7 @@ def node(
     """Execute the runs of this store until told to stop."""
     from interlock.cli import node as module  # noqa: PLC0415 (start-up: help must not wait for the engine)
 
-    return _perform(module.node(app or [], roles, module.seconds(for_)))
+    return perform(module.node(app or [], roles, module.seconds(for_)))
 
 
 def worker(
@@ -131,7 +126,7 @@ def worker(
         folder=folder,
         strategy=strategy,
     )
-    return _perform(module.worker(given))
+    return perform(module.worker(given))
 
 
 def check_deploy(
@@ -142,7 +137,7 @@ def check_deploy(
     """Say which live Python runs this code would break."""
     from interlock.cli import deploy as module  # noqa: PLC0415 (start-up: help must not wait for the engine)
 
-    return _perform(module.check(app or [], strict=strict, as_json=as_json))
+    return perform(module.check(app or [], strict=strict, as_json=as_json))
 
 
 @nodes.command("list")
@@ -152,7 +147,7 @@ def nodes_list(
     """List nodes: how they stand and what they own."""
     from interlock.cli import node as module  # noqa: PLC0415 (start-up: help must not wait for the engine)
 
-    return _perform(module.list_nodes(as_json=as_json))
+    return perform(module.list_nodes(as_json=as_json))
 
 
 @nodes.command("drain")
@@ -165,7 +160,7 @@ def nodes_drain(
     """Ask a node to give back what it has and end."""
     from interlock.cli import node as module  # noqa: PLC0415 (start-up: help must not wait for the engine)
 
-    return _perform(module.drain(node, all=all))
+    return perform(module.drain(node, all=all))
 
 
 def audit(
@@ -178,7 +173,7 @@ def audit(
     """List what people and keys have changed, newest first."""
     from interlock.cli import auditing  # noqa: PLC0415 (start-up: help must not wait for the store)
 
-    return _perform(auditing.listed(before, limit, as_json=as_json))
+    return perform(auditing.listed(before, limit, as_json=as_json))
 
 
 def prune(
@@ -199,7 +194,7 @@ def prune(
     """Remove ended runs with all that belongs to them."""
     from interlock.cli import upkeep  # noqa: PLC0415 (start-up: help must not wait for the engine)
 
-    return _perform(upkeep.prune(older_than, workflow, status or [], dry_run=dry_run))
+    return perform(upkeep.prune(older_than, workflow, status or [], dry_run=dry_run))
 
 
 def backup(
@@ -208,7 +203,7 @@ def backup(
     """Copy the store to a file while it is in use."""
     from interlock.cli import upkeep  # noqa: PLC0415 (start-up: help must not wait for the engine)
 
-    return _perform(upkeep.backup(file))
+    return perform(upkeep.backup(file))
 
 
 def restore(
@@ -224,4 +219,11 @@ def restore(
     """Make the store from a backup."""
     from interlock.cli import upkeep  # noqa: PLC0415 (start-up: help must not wait for the engine)
 
-    return _perform(upkeep.restore(file, raise_fences=raise_fences, force=force))
+    return perform(upkeep.restore(file, raise_fences=raise_fences, force=force))
+
+
+def reseal() -> int:
+    """Encrypt what is stored under the newest store key."""
+    from interlock.cli import upkeep  # noqa: PLC0415 (start-up: help must not wait for the engine)
+
+    return perform(upkeep.reseal())

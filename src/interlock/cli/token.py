@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, TypeAlias
 
 import typer
+
+from interlock.cli.command import JsonOption, perform
 
 token = typer.Typer(help="Report for a step that waits for a token.", rich_markup_mode=None)
 
@@ -13,12 +14,6 @@ token = typer.Typer(help="Report for a step that waits for a token.", rich_marku
 def register(app: typer.Typer) -> None:
     """Add the commands of this module to the program."""
     app.add_typer(token, name="token")
-
-
-def _perform(command: Coroutine[Any, Any, int]) -> int:
-    from interlock.cli import context  # noqa: PLC0415 (start-up: help must not wait for the store)
-
-    return context.execute(command)
 
 
 TokenArgument: TypeAlias = Annotated[
@@ -31,7 +26,6 @@ RunOption: TypeAlias = Annotated[
 StepOption: TypeAlias = Annotated[
     str | None, typer.Option("--step", metavar="STEP", help="With --run: the step that waits, by path or name.")
 ]
-JsonOption: TypeAlias = Annotated[bool, typer.Option("--json", help="Print the result as JSON and nothing else.")]
 
 
 @token.command("complete")
@@ -47,7 +41,7 @@ def complete(
     """Complete a step: its run goes on with the result."""
     from interlock.cli import reporting  # noqa: PLC0415 (start-up)
 
-    return _perform(reporting.complete(token, run, step, result, as_json=as_json))
+    return perform(reporting.complete(token, run, step, result, as_json=as_json))
 
 
 @token.command("fail")
@@ -67,7 +61,7 @@ def fail(
     from interlock.cli import reporting  # noqa: PLC0415 (start-up)
 
     failure = reporting.Failure(type=type, message=message, retryable=retryable, details=details)
-    return _perform(reporting.fail(token, run, step, failure, as_json=as_json))
+    return perform(reporting.fail(token, run, step, failure, as_json=as_json))
 
 
 @token.command("heartbeat")
@@ -83,7 +77,7 @@ def heartbeat(
     """Tell that the work goes on; exits 3 where it is to be stopped."""
     from interlock.cli import reporting  # noqa: PLC0415 (start-up)
 
-    return _perform(reporting.heartbeat(token, run, step, details, as_json=as_json))
+    return perform(reporting.heartbeat(token, run, step, details, as_json=as_json))
 
 
 @token.command("progress")
@@ -100,7 +94,7 @@ def progress(
     """Tell how far the work is, which is a sign of life too; exits 3 where it is to be stopped."""
     from interlock.cli import reporting  # noqa: PLC0415 (start-up)
 
-    return _perform(reporting.progress(token, run, step, fraction, message, as_json=as_json))
+    return perform(reporting.progress(token, run, step, fraction, message, as_json=as_json))
 
 
 @token.command("show")
@@ -113,4 +107,4 @@ def show(
     """Show how a token stands or, with --run alone, all that a run waits for; never the text."""
     from interlock.cli import reporting  # noqa: PLC0415 (start-up)
 
-    return _perform(reporting.show(token, run, step, as_json=as_json))
+    return perform(reporting.show(token, run, step, as_json=as_json))

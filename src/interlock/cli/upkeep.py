@@ -1,4 +1,4 @@
-"""Commands that take care of the store: prune, backup, restore."""
+"""Commands that take care of the store: prune, backup, restore, reseal."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 
 from interlock import errors
 from interlock.app import backup as copies
-from interlock.app import retention
+from interlock.app import resealing, retention
 from interlock.app.actor import actor
 from interlock.app.retention import Rules, Wanted
 from interlock.app.session import Session
@@ -16,10 +16,11 @@ from interlock.cli.options import options
 from interlock.cli.output import answer, note
 from interlock.model import duration
 from interlock.model.states import ENDED_RUN
-from interlock.service import SystemClock
+from interlock.service import Clock, SystemClock
 from interlock.store.open import is_there
 
 _SHOWN: Final = 20
+_PROGRESS_SECONDS: Final = 2.0
 
 
 async def prune(older_than: str | None, workflow: str | None, statuses: list[str], *, dry_run: bool) -> int:
@@ -79,15 +80,50 @@ async def restore(file: Path | None, *, raise_fences: bool, force: bool) -> int:
     """Make the store from a backup, or make one safe that other tools restored."""
     if (file is None) is not raise_fences:
         raise errors.Invalid("name the backup, or write --raise-fences for a database that its own tools restored")
-    url, clock = context.settings().store.url, SystemClock()
+    settings, clock = context.settings(), SystemClock()
+    url = settings.store.url
     kept: Path | None = None
     if file is None:
-        live = await copies.raise_fences(url, clock, actor())
+        live = await copies.raise_fences(url, clock, actor(), secrets=settings.secrets)
     else:
-        live, kept = await copies.restore(file, url, clock, actor(), force=force)
+        live, kept = await copies.restore(file, url, clock, actor(), force=force, secrets=settings.secrets)
     if kept is not None:
         note(f"what was there is now {kept}")
     answer(
         f"the store is ready; {glyphs.counted(live, 'run')} can go on: `interlock node`, or `interlock resume --all`"
     )
     return 0
+
+
+async def reseal() -> int:
+    """Seal everything that is stored under the newest store key, and say which keys are not needed any more."""
+    async with context.existing() as app:
+        ring = await app.secrets.ring()
+        outcome = await resealing.reseal(app.store, ring, app.clock, actor(), _Progress(app.clock).told)
+    answer(f"sealed {glyphs.counted(outcome.sealed, 'row')} under the store key {outcome.key}")
+    if not outcome.is_encrypted:
+        note("payloads are not encrypted here: only where callers are told was sealed; see secrets.encrypt_payloads")
+    elif not outcome.is_scrubbed:
+        note("what was there before may be left in free space: docs/howto/encryption.md says how to remove it")
+    for key in outcome.retired:
+        note(f"nothing is sealed under the store key {key} any more{_still_signs(outcome.live_runs)}")
+    return 0
+
+
+def _still_signs(live_runs: int) -> str:
+    if not live_runs:
+        return "; remove it from what holds the store key"
+    return f"; it may have signed tokens of {glyphs.counted(live_runs, 'run')} not ended yet: remove it when they have"
+
+
+class _Progress:
+    """Says from time to time how far it is: a large store takes minutes."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._due = clock.monotonic() + _PROGRESS_SECONDS
+
+    def told(self, table: str, seen: int, sealed: int) -> None:
+        if self._clock.monotonic() >= self._due:
+            self._due = self._clock.monotonic() + _PROGRESS_SECONDS
+            note(f"{table}: {seen} looked at, {sealed} sealed")

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, TypeAlias
 
 import typer
 
+from interlock.cli.command import JsonOption, perform
+
 workers = typer.Typer(help="See the workers of the store, and let them drain.", rich_markup_mode=None)
 
-JsonOption: TypeAlias = Annotated[bool, typer.Option("--json", help="Print the result as JSON and nothing else.")]
 WorkerArgument: TypeAlias = Annotated[str, typer.Argument(metavar="WORKER", help="The worker's id.")]
-
-
-def _perform(command: Coroutine[Any, Any, int]) -> int:
-    from interlock.cli import context  # noqa: PLC0415 (start-up: help must not wait for the engine)
-
-    return context.execute(command)
 
 
 @workers.command("list")
@@ -35,9 +29,7 @@ def workers_list(
     """List workers: how they stand, what they hold, the best of the ranking first."""
     from interlock.cli import fleet  # noqa: PLC0415 (start-up: help must not wait for the engine)
 
-    return _perform(
-        fleet.listed(status or [], free=free, type=type, skills=skill or [], region=region, as_json=as_json)
-    )
+    return perform(fleet.listed(status or [], free=free, type=type, skills=skill or [], region=region, as_json=as_json))
 
 
 @workers.command("show")
@@ -45,7 +37,7 @@ def workers_show(worker: WorkerArgument, as_json: JsonOption = False) -> int:
     """Show a worker: what it can do, how it is, the tasks that it was given."""
     from interlock.cli import fleet  # noqa: PLC0415 (start-up: help must not wait for the engine)
 
-    return _perform(fleet.show(worker, as_json=as_json))
+    return perform(fleet.show(worker, as_json=as_json))
 
 
 @workers.command("drain")
@@ -56,7 +48,7 @@ def workers_drain(
     """Let a worker take no new tasks."""
     from interlock.cli import fleet  # noqa: PLC0415 (start-up: help must not wait for the engine)
 
-    return _perform(fleet.drain(worker, undo=undo))
+    return perform(fleet.drain(worker, undo=undo))
 
 
 @workers.command("events")
@@ -68,4 +60,4 @@ def workers_events(
     """List what became of workers, the oldest first."""
     from interlock.cli import fleet  # noqa: PLC0415 (start-up: help must not wait for the engine)
 
-    return _perform(fleet.events(after=after, limit=limit, as_json=as_json))
+    return perform(fleet.events(after=after, limit=limit, as_json=as_json))

@@ -183,7 +183,7 @@ class Engine(Service):
             part = given[first : first + _ACCEPTED_AT_ONCE]
             accepted = [self._begun(new, graph, input, conclusion) for new, input, conclusion in part]
             await asyncio.wait(accepted)
-            found += [each.result() for each in accepted]
+            found += await asyncio.gather(*accepted)  # it takes note of every error, and raises the first
         return found
 
     def _begun(

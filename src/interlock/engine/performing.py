@@ -9,6 +9,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+import msgspec
+
 from interlock import telemetry
 from interlock.engine.cause import Settled
 from interlock.engine.live import LiveRun, Performs
@@ -67,21 +69,28 @@ class Performing:
 
     async def _perform(self, live: LiveRun, request: EffectRequest) -> None:
         assert live.place is not None
+        task = asyncio.current_task()
+        assert task is not None
         # The process was stopped: somebody else may have this run by now.
         while not self._may_act():  # noqa: ASYNC110 (what renews the lease is a thread, and says nothing)
             await asyncio.sleep(_DOUBT_SECONDS)
         try:
             outcome = await self._performer.perform(request, live.place)
             if isinstance(outcome, Done) and payload.exceeds(outcome.value, _LARGE_BYTES):
-                outcome = Done(await asyncio.to_thread(payload.prepared, outcome.value), outcome.memory)
-        except Exception as error:  # noqa: BLE001 (a step without an outcome would wait for ever)
+                value = await asyncio.to_thread(payload.prepared, outcome.value)
+                outcome = msgspec.structs.replace(outcome, value=value)
+        except (Exception, asyncio.CancelledError) as error:
+            if (
+                isinstance(error, asyncio.CancelledError) and task.cancelling()
+            ):  # else by nobody here: it is an end as any
+                raise
             telemetry.emit("effect.broken", run=live.run, path=request.path, error=error)
             outcome = _broken(error)
         if live.effects.pop(request.effect, None) is not None:
             await self._settled(live, Settled(request.effect, outcome))
 
 
-def _broken(error: Exception) -> Failed:
+def _broken(error: BaseException) -> Failed:
     """Give the outcome of an effect that ended without one. Its text may hold anything, so only its kind is told."""
     detail = f"the node met {type(error).__name__} while it performed this step"
     return Failed(

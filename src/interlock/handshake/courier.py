@@ -22,6 +22,7 @@ from interlock.handshake.outcome import Letter
 from interlock.handshake.sender import Accepted, Alive, Answer, Postponed, Refused, Sender
 from interlock.model import callback as callbacks
 from interlock.model.callback import Callback
+from interlock.secrets.callback import SEALED
 from interlock.secrets.keeper import Keeper
 from interlock.service import RESTING_SECONDS, Clock, Service
 from interlock.store.ports import ClaimedDelivery, DeliveryState, Sent, Store, news
@@ -185,7 +186,7 @@ class Courier(Service):
 
     async def _opened(self, claimed: ClaimedDelivery) -> Callback:
         ring = await self._secrets.ring()
-        return callbacks.decode(ring.unseal(claimed.sealed, "callback", claimed.namespace, claimed.run))
+        return callbacks.decode(ring.unseal(claimed.sealed, SEALED, claimed.namespace, claimed.run))
 
     async def _send(self, claimed: ClaimedDelivery, callback: Callback) -> None:
         letter = await self._letter(claimed)

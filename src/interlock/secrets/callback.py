@@ -14,6 +14,8 @@ PUBLIC_URL: Final = "http://127.0.0.1:7070"
 PATH: Final = "/api/v1/tokens/"
 BY_SOCKET: Final = "http://localhost"
 """What a server that listens on a Unix socket alone is called in URLs: the name is not looked up."""
+SEALED: Final = "callback"
+"""What the address of a caller is sealed for, besides its namespace and its run."""
 
 
 class Callback(msgspec.Struct, frozen=True):

@@ -121,6 +121,7 @@ class GatedStore:
         self.tokens: Final = cast("Tokens", _Port("tokens", store.tokens, gate))
         self.deliveries: Final = cast("Deliveries", _Port("deliveries", store.deliveries, gate))
         self.upkeep: Final = cast("Upkeep", _Port("upkeep", store.upkeep, gate))
+        self.sealed: Final = store.sealed
         self.views: Final = cast("Views", _Port("views", store.views, gate))
         self.workers: Final = cast("Workers", _Port("workers", store.workers, gate))
 

@@ -12,6 +12,7 @@
     Bell      wake-ups only; may be lost or doubled
     Artifacts what files attempts kept; the files themselves are behind Files
     Upkeep    what keeps a store small and safe: removal of what is old, copies, restoring
+    Sealed    what is encrypted, and its rotation
     Views     read-only, may be stale
 
 Every call is one transaction. `now` is UTC seconds; where it may be None, None is the present by the store's own clock, so
@@ -70,6 +71,7 @@ from interlock.store.ports.locks import (
 )
 from interlock.store.ports.nodes import Claimed, Looked, NodeRow, Nodes, NodeState, Pulse
 from interlock.store.ports.queue import Able, AttemptRow, ClaimedTask, LogLine, Orphan, Queue, TaskRow, WaitingTask
+from interlock.store.ports.sealed import Resealed, Sealed
 from interlock.store.ports.store import TRANSACTION_SECONDS, Bell, Joined, Store
 from interlock.store.ports.tokens import Beat, Completion, NewToken, RevokedToken, TokenRow, Tokens, TokenState
 from interlock.store.ports.upkeep import EndedRun, Upkeep
@@ -164,8 +166,10 @@ __all__ = [
     "Released",
     "Renewals",
     "Renewed",
+    "Resealed",
     "RevokedToken",
     "RunRow",
+    "Sealed",
     "Sent",
     "SlotRow",
     "Store",

@@ -17,6 +17,7 @@ from interlock.store.ports.locks import Locks, Renewals
 from interlock.store.ports.news import ANYTHING
 from interlock.store.ports.nodes import Nodes, Pulse
 from interlock.store.ports.queue import Queue
+from interlock.store.ports.sealed import Sealed
 from interlock.store.ports.tokens import Tokens
 from interlock.store.ports.upkeep import Upkeep
 from interlock.store.ports.views import Views
@@ -100,6 +101,9 @@ class Store(Protocol):
 
     @property
     def upkeep(self) -> Upkeep: ...
+
+    @property
+    def sealed(self) -> Sealed: ...
 
     @property
     def bell(self) -> Bell: ...

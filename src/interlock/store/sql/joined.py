@@ -20,6 +20,7 @@ from typing import Any, Final, NoReturn, Protocol, Self, TypeVar
 
 from interlock import errors
 from interlock.store.ports import Batch, Committed, Store, news
+from interlock.store.sql.sealing import Sealing
 from interlock.store.sql.transaction import Transaction
 
 T = TypeVar("T")
@@ -27,6 +28,11 @@ T = TypeVar("T")
 
 class Connection(Protocol):
     """What a driver gives for one transaction; its calls are made one after the other."""
+
+    @property
+    def sealing(self) -> Sealing | None:
+        """What seals payloads in it."""
+        ...
 
     async def begin(self) -> None:
         """Take what the transaction needs and begin it; leaves nothing behind when it raises."""
@@ -75,6 +81,10 @@ class JoinedTransaction:
     @property
     def store(self) -> Store:
         return self._store
+
+    @property
+    def sealing(self) -> Sealing | None:
+        return self._connection.sealing
 
     @property
     def is_over(self) -> bool:
@@ -204,6 +214,10 @@ class JoinedDatabase:
 
     def __init__(self, joined: JoinedTransaction) -> None:
         self._joined = joined
+
+    @property
+    def sealing(self) -> Sealing | None:
+        return self._joined.sealing
 
     async def write(
         self,

@@ -17,6 +17,7 @@ from interlock.store.sql.keys import SqlKeys
 from interlock.store.sql.locks import SqlLocks
 from interlock.store.sql.nodes import SqlNodes
 from interlock.store.sql.queue import SqlQueue
+from interlock.store.sql.reseal import SqlSealed
 from interlock.store.sql.tokens import SqlTokens
 from interlock.store.sql.upkeep import SqlUpkeep
 from interlock.store.sql.views import SqlViews
@@ -42,6 +43,7 @@ class JoinedStore:
         self.artifacts = SqlArtifacts(database)
         self.views = SqlViews(database)
         self.upkeep = SqlUpkeep(database)
+        self.sealed = SqlSealed(database)
 
     def transaction(self, timeout_seconds: float = 0.0) -> NoReturn:
         raise _refused("begin another one")

@@ -70,7 +70,8 @@ SEALED: Final[Mapping[str, Mapping[str, str]]] = {
     "worker_event_add": {"detail": "worker_events.detail"},
     "worker_put": {"metadata": "workers.metadata"},
 }
-"""By statement, the parameters that are sealed, each with its column; of an array, every element. `None` and nothing (b"") stay what they are."""
+"""By statement, the parameters that are sealed, each with its column; of an array, every element. `None` and nothing (b"")
+stay what they are."""
 
 SEALED_CELLS: Final = "cells_put"
 """The statement whose cells come as one JSON text, in `writes`, each with its value in the third place."""

@@ -140,7 +140,7 @@ async def find(database: Database, keys: Keys, place: str) -> Sealing | None:
         return None
     sealing = Sealing(Payloads(await keys.ring(place, is_sealed=proof is not None)))
     if proof is None:
-        sealed = sealing.keys.seal_text(_PROOF, _LABEL)
+        sealed = made_proof(sealing)
         proof = await database.write(lambda transaction: _begin(transaction, sealed, place), counted=False)
     try:
         sealing.keys.unseal_text(proof, _LABEL)
@@ -151,6 +151,11 @@ async def find(database: Database, keys: Keys, place: str) -> Sealing | None:
             "secrets.key_command, behind a newer one if there is one"
         ) from error
     return sealing
+
+
+def made_proof(sealing: Sealing) -> str:
+    """Give what proves later that a process has the key that this one seals under."""
+    return sealing.keys.seal_text(_PROOF, _LABEL)
 
 
 async def _proof(transaction: Transaction) -> str | None:
@@ -179,7 +184,7 @@ async def _begin(transaction: Transaction, sealed: str, place: str) -> str:
 
 async def refuse_late(transaction: Transaction) -> None:
     """Raise Conflict where payloads are sealed since this process opened the store, so that it would go on without."""
-    if transaction.seals:
+    if transaction.sealing is not None:
         return
     await transaction.rows("sealing_hold", {})
     if await _proof(transaction) is not None:

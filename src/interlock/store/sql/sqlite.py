@@ -163,6 +163,16 @@ class SqliteDatabase:
             self._lock.close()
             self._lock = None
 
+    async def seal(self, sealing: Sealing | None) -> None:
+        """Seal payloads from now on, None for a store that keeps them as they are."""
+        self.sealing = sealing
+        if sealing is not None:
+
+            async def work(transaction: Transaction) -> None:
+                await transaction.rows("overwrite_deleted", {})
+
+            await self.write(work, counted=False, tells=0)
+
     # -- reading -------------------------------------------------------------------------------------------------
 
     async def read(self, work: Callable[[Transaction], Awaitable[T]], *, once: bool = False) -> T:

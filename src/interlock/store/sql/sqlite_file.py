@@ -34,8 +34,8 @@ class SqliteTransaction:
         self._statements = statements.load("sqlite")
 
     @property
-    def seals(self) -> bool:
-        return self._sealing is not None
+    def sealing(self) -> Sealing | None:
+        return self._sealing
 
     async def run(self, statement: str, parameters: Mapping[str, object]) -> int:
         if self._sealing is not None:
@@ -123,6 +123,22 @@ def connect(path: str, *, read_only: bool = False) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def scrub(path: str, *, whole: bool) -> bool:
+    """Remove what is left of replaced rows from the write-ahead log and, as a `whole`, from the free space of the file.
+
+    The latter writes all of the file anew, while nobody else can write. False: somebody reads for long, or not the whole.
+    """
+    lock = OsLock(f"{path}.lock")
+    try:
+        with translated(path), lock.held(), contextlib.closing(connect(path)) as connection:
+            if whole:
+                connection.execute("VACUUM")
+            is_busy: int = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            return whole and not is_busy
+    finally:
+        lock.close()
 
 
 def is_ours(connection: sqlite3.Connection) -> bool:

@@ -28,7 +28,7 @@ class JoinedFile:
 
     def __init__(self, path: str, sealing: Sealing | None) -> None:
         self._path = path
-        self._sealing = sealing
+        self.sealing = sealing
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="interlock-transaction")
         self._lock: OsLock | None = None
         self._connection: sqlite3.Connection | None = None
@@ -43,7 +43,7 @@ class JoinedFile:
             raise
 
     async def work(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
-        return await self._call(lambda: drive(work(SqliteTransaction(self._opened(), self._sealing))))
+        return await self._call(lambda: drive(work(SqliteTransaction(self._opened(), self.sealing))))
 
     async def commit_batch(self, batch: Batch) -> Committed:
         return await self.work(lambda transaction: committing.apply(transaction, batch))
@@ -82,6 +82,8 @@ class JoinedFile:
                 raise errors.StoreUnavailable(f"cannot open the store {self._path}: {error}") from error
             self._lock.acquire()
             self._connection = connect(self._path)
+            if self.sealing is not None:
+                self._connection.execute("PRAGMA secure_delete = ON")  # see queries/sqlite/overwrite_deleted.sql
             self._connection.execute("BEGIN IMMEDIATE")
 
     def _end(self, *, commit: bool) -> None:
@@ -103,7 +105,7 @@ class JoinedMemory:
 
     def __init__(self, connection: sqlite3.Connection, gate: asyncio.Lock, sealing: Sealing | None) -> None:
         self._connection = connection
-        self._sealing = sealing
+        self.sealing = sealing
         self._gate = gate
 
     async def begin(self) -> None:
@@ -116,7 +118,7 @@ class JoinedMemory:
             raise
 
     async def work(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
-        return drive(work(SqliteTransaction(self._connection, self._sealing)))
+        return drive(work(SqliteTransaction(self._connection, self.sealing)))
 
     async def commit_batch(self, batch: Batch) -> Committed:
         return await self.work(lambda transaction: committing.apply(transaction, batch))

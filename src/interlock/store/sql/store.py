@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Sequence
 from typing import Final
@@ -21,8 +22,10 @@ from interlock.store.sql.keys import SqlKeys
 from interlock.store.sql.locks import SqlLocks
 from interlock.store.sql.nodes import SqlNodes
 from interlock.store.sql.queue import SqlQueue
+from interlock.store.sql.reseal import SqlSealed
 from interlock.store.sql.sealing import Keys
 from interlock.store.sql.sqlite import SqliteDatabase, SqlitePulse
+from interlock.store.sql.sqlite_file import scrub
 from interlock.store.sql.tokens import SqlTokens
 from interlock.store.sql.transaction import Database, Transaction
 from interlock.store.sql.upkeep import SqlUpkeep
@@ -65,6 +68,17 @@ class SqliteRenewals:
         self._pulse.close()
 
 
+class SqliteSealed(SqlSealed):
+    """A file can be rewritten, so that nothing is left of what was in it."""
+
+    def __init__(self, database: Database, path: str) -> None:
+        super().__init__(database)
+        self._path = path
+
+    async def scrub(self, *, alone: bool) -> bool:
+        return self._path == ":memory:" or await asyncio.to_thread(scrub, self._path, whole=alone)
+
+
 class SqliteStore:
     """A store in one SQLite file, or in memory."""
 
@@ -85,6 +99,7 @@ class SqliteStore:
         self.artifacts = SqlArtifacts(self.database)
         self.views = SqlViews(self.database)
         self.upkeep = SqlUpkeep(self.database)
+        self.sealed = SqliteSealed(self.database, path)
 
     def transaction(self, timeout_seconds: float = TRANSACTION_SECONDS) -> JoinedTransaction:
         return JoinedTransaction(self.database.joined, self.database.join(), self._inside, timeout_seconds)
@@ -100,7 +115,7 @@ class SqliteStore:
         """`keys`: where the store key is, None: it is looked for in the usual places."""
         await self.database.open()
         try:
-            self.database.sealing = await sealing.find(self.database, keys or Keys(self.url), self.path)
+            await self.database.seal(await sealing.find(self.database, keys or Keys(self.url), self.path))
         except BaseException:
             await self.close()
             raise

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from interlock.store.ports import Batch, Committed, news
+
+if TYPE_CHECKING:
+    from interlock.store.sql.sealing import Sealing
 
 T = TypeVar("T")
 Row = Sequence[Any]
@@ -14,8 +17,8 @@ Row = Sequence[Any]
 
 class Transaction(Protocol):
     @property
-    def seals(self) -> bool:
-        """Whether payloads are sealed in it; see sealing."""
+    def sealing(self) -> Sealing | None:
+        """What seals payloads in it; None in a store that keeps them as they are."""
         ...
 
     async def run(self, statement: str, parameters: Mapping[str, object]) -> int:
@@ -33,6 +36,11 @@ class Transaction(Protocol):
 
 class Database(Protocol):
     """Runs functions in transactions."""
+
+    @property
+    def sealing(self) -> Sealing | None:
+        """What seals payloads; None in a store that keeps them as they are."""
+        ...
 
     async def accept(self, batches: Sequence[Batch]) -> set[str]:
         """Apply batches that accept a run each in one transaction; gives the runs that are stored."""

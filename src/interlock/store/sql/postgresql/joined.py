@@ -15,6 +15,7 @@ from interlock.store.sql import commit
 from interlock.store.sql.joined import one_mapping
 from interlock.store.sql.postgresql import failures
 from interlock.store.sql.postgresql.transaction import PostgresTransaction
+from interlock.store.sql.sealing import Sealing
 from interlock.store.sql.transaction import Transaction
 
 if TYPE_CHECKING:
@@ -32,6 +33,10 @@ class JoinedConnection:
         self._database = database
         self._seats = seats
         self._lent: Lent | None = None
+
+    @property
+    def sealing(self) -> Sealing | None:
+        return self._database.sealing
 
     async def begin(self) -> None:
         await self._seats.acquire()

@@ -31,6 +31,7 @@ from interlock.store.sql.postgresql.pulse import PostgresPulse, PostgresRenewals
 from interlock.store.sql.postgresql.server import Connection, Server
 from interlock.store.sql.postgresql.tokens import PostgresTokens
 from interlock.store.sql.queue import SqlQueue
+from interlock.store.sql.reseal import SqlSealed
 from interlock.store.sql.sealing import Keys
 from interlock.store.sql.store import costs
 from interlock.store.sql.transaction import Database
@@ -72,6 +73,7 @@ class PostgresStore:
         self.artifacts = SqlArtifacts(self.database)
         self.views = SqlViews(self.database)
         self.upkeep = PostgresUpkeep(self.database, self._drop_weeks)
+        self.sealed = SqlSealed(self.database)
         self._joined = Transactions(found.place, lambda: self.bell.changed(ANYTHING))
         self._seats = asyncio.Semaphore(max(1, connections // 2))
 

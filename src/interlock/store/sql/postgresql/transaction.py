@@ -26,8 +26,8 @@ class PostgresTransaction:
         self._statements = numbered.load()
 
     @property
-    def seals(self) -> bool:
-        return self._sealing is not None
+    def sealing(self) -> Sealing | None:
+        return self._sealing
 
     async def run(self, statement: str, parameters: Mapping[str, object]) -> int:
         if self._sealing is not None:

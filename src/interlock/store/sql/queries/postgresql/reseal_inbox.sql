@@ -1,0 +1,3 @@
+-- Primary key. No rows: somebody wrote meanwhile.
+UPDATE inbox SET cause = :cause::bytea
+WHERE number = :number::bigint AND cause IS NOT DISTINCT FROM :was_cause::bytea

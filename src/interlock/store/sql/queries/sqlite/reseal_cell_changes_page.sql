@@ -1,0 +1,3 @@
+-- Primary key.
+SELECT number, value FROM cell_changes
+WHERE number > :number ORDER BY number LIMIT :limit

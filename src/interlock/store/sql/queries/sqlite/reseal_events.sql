@@ -1,0 +1,3 @@
+-- Primary key. No rows: somebody wrote meanwhile.
+UPDATE events SET body = :body
+WHERE number = :number AND body IS :was_body

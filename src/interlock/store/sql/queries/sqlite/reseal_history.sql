@@ -1,0 +1,3 @@
+-- Primary key. No rows: somebody wrote meanwhile.
+UPDATE history SET events = :events
+WHERE run = :run AND seq = :seq AND events IS :was_events

@@ -1,0 +1,3 @@
+-- Primary key. No rows: somebody wrote meanwhile.
+UPDATE inbox SET cause = :cause
+WHERE number = :number AND cause IS :was_cause

@@ -1,0 +1,3 @@
+-- Primary key.
+SELECT number, cause FROM inbox
+WHERE number > :number ORDER BY number LIMIT :limit

@@ -1,0 +1,3 @@
+-- Primary key.
+SELECT kind, name, detail FROM leases
+WHERE (kind, name) > (:kind, :name) ORDER BY kind, name LIMIT :limit

@@ -1,0 +1,3 @@
+-- Primary key. No rows: somebody wrote meanwhile.
+UPDATE memos SET body = :body
+WHERE run = :run AND number = :number AND body IS :was_body

@@ -1,0 +1,3 @@
+-- Primary key.
+SELECT run, input, head, output, fault, shown FROM runs
+WHERE run > :run ORDER BY run LIMIT :limit

@@ -1,0 +1,3 @@
+-- Primary key. No rows: somebody wrote meanwhile.
+UPDATE scopes SET body = :body
+WHERE run = :run AND scope = :scope AND body IS :was_body

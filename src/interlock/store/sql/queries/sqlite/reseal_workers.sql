@@ -1,0 +1,3 @@
+-- Primary key. No rows: somebody wrote meanwhile.
+UPDATE workers SET metadata = :metadata
+WHERE worker = :worker AND metadata IS :was_metadata

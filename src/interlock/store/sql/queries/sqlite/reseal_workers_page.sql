@@ -1,0 +1,3 @@
+-- Primary key.
+SELECT worker, metadata FROM workers
+WHERE worker > :worker ORDER BY worker LIMIT :limit
