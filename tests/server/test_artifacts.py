@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import html
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -242,6 +244,18 @@ async def test_artifacts_go_with_their_run(site: Site, address: str, tmp_path: P
     assert await retention.prune(session.store, Rules(keep=0.0), SystemClock(), artifacts=session.artifacts) == 1
     assert stored(site) == []
     assert await session.store.artifacts.abandoned("", 9) == []
+
+
+async def test_page_of_a_run_leads_to_its_files(site: Site, address: str) -> None:
+    async with site.http() as http:
+        page = (await http.get("/ui/runs/shop/r1")).text
+        (link,) = re.findall(r'<a href="([^"]*)"><bdi>report.html, 13 bytes, work</bdi></a>', page)
+        assert (await http.get(html.unescape(link))).content == REPORT
+        for number in range(25):
+            await http.put(f"{address}/more-{number}", content=b"x")
+        page = (await http.get("/ui/runs/shop/r1")).text
+        assert page.count("/artifacts/more-") == 20
+        assert "interlock artifacts list" in page
 
 
 async def test_file_that_somebody_removed_is_told_as_such(site: Site, address: str) -> None:

@@ -9,12 +9,14 @@ from interlock.server.dashboard.times import Moment
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fact:
-    """A name and a value. `moment`: the value is a time; `copies`: what a button copies, empty for none."""
+    """A name and a value. `moment`: the value is a time; `copies`: what a button copies, `href`: where the value
+    leads; empty for none."""
 
     name: str
     text: str = ""
     moment: Moment | None = None
     copies: str = ""
+    href: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

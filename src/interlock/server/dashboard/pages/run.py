@@ -30,6 +30,7 @@ from interlock.store.ports import LogLine, RunRow
 
 LOG_PAGE: Final = 500
 _MOST_PLACES: Final = 3
+_MOST_FILES: Final = 20
 _READ: Final = 500
 _TOLD: Final = 500
 _MOST_STRANDED: Final = 1_000
@@ -253,7 +254,22 @@ async def _facts(session: Session, watched: Watched, now: float) -> tuple[Fact, 
         facts.append(Fact(name="rollback", text=f"{story.rollback.undone} undone{failed}"))
     own = await session.store.views.attributes(row.run)
     facts += [Fact(name=hidden(name), text=values.summary(value)) for name, value in own.items()]
-    return tuple(facts)
+    return (*facts, *await _files(session, row))
+
+
+async def _files(session: Session, row: RunRow) -> list[Fact]:
+    """Give the files that the steps of a run kept, each with where it is fetched."""
+    found, following = await session.artifacts.page(row.run, None, _MOST_FILES)
+    facts = [
+        Fact(
+            name="file",
+            text=f"{each.name}, {each.size:,} bytes, {Step(path=each.path).name}",
+            href=f"/api/v1/runs/{quote(row.id, safe='')}/artifacts/{quote(each.name, safe='')}?"
+            + urlencode({"namespace": row.namespace, "step": each.path, "attempt": each.attempt}),
+        )
+        for each in found
+    ]
+    return [*facts, Fact(name="file", text="… `interlock artifacts list` shows all")] if following else facts
 
 
 def log_piece(piece: LogLine) -> LogPiece:
