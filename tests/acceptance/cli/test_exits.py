@@ -168,7 +168,7 @@ def test_completion_knows_commands_and_runs(shell: Shell) -> None:
     ended = shell.run(env=elsewhere)
     assert (ended.out.strip(), ended.err) == ("", "")
     commands = COMPLETION | {"COMP_WORDS": "interlock re", "COMP_CWORD": "1"}
-    assert shell.run(env=commands).out.split() == ["resume", "retry", "restore"]
+    assert shell.run(env=commands).out.split() == ["resume", "retry", "restore", "reseal"]
 
 
 def test_completion_script_is_for_this_program(shell: Shell) -> None:
