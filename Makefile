@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 # The rules of the language and of execution: every branch of them is tested.
 FULLY_COVERED := model expr flow
 FULLY_COVERED_FILES := $(patsubst %,engine/%.py,bindings calls cause compensation decide ending extending faults fold issuing listening machine \
-  requesting requests rollback state steps)
+  remembered requesting requests rollback settling state steps tickets timing)
 
 .DEFAULT_GOAL := help
 .PHONY: help env demo test test-docs test-quick test-engines test-browser screenshots test-long chaos storm soak idle reliability simulate bench bench-peers bench-smoke docs check \
@@ -32,17 +32,14 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)  ## run the sample workflow: a report about this repository
 	$(BIN)/interlock demo .
 
-# The coverage is that of the tests which call the code. Tests of the program as a whole start it thousands of times, and
-# would take a third longer for lines that are covered anyway.
-test: $(STAMP)  ## run the unit, store and acceptance tests, and check the coverage of the first two
+test: $(STAMP)  ## run the unit, store and acceptance tests, and check the coverage
 	@rm -f .coverage .coverage.*
-	$(BIN)/python -m pytest -n 3 --dist worksteal --cov --cov-report= --ignore=tests/acceptance --ignore=tests/docs
+	$(BIN)/python -m pytest -n 3 --dist worksteal --cov --cov-report= --ignore=tests/docs
 	$(BIN)/coverage report --skip-covered --fail-under=95
 	@set -e; for part in $(FULLY_COVERED:%=%/*) $(FULLY_COVERED_FILES); do \
 	  echo "100 % of $$part"; \
 	  $(BIN)/coverage report --skip-covered --fail-under=100 --include="*/interlock/$$part"; \
 	done
-	$(BIN)/python -m pytest -n 4 --dist worksteal tests/acceptance
 
 test-docs: $(STAMP)  ## do what the documentation says: every command, every program
 	$(BIN)/python -m pytest -n 3 --dist worksteal tests/docs

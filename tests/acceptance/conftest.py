@@ -18,6 +18,12 @@ from interlock.store.sql import statements
 
 
 @pytest.fixture(autouse=True)
+def _processes_are_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """These tests start thousands of processes, each a third slower with its coverage, of lines that others cover."""
+    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+
+
+@pytest.fixture(autouse=True)
 def _histories_fold_to_what_is_stored(tmp_path: Path) -> Iterator[None]:
     """After every test: the history of every run of every store that it left is folded and compared."""
     yield

@@ -134,7 +134,7 @@ async def _history(site: Site) -> list[Happened]:
 
 def plain(text: str) -> str:
     """Give what was printed without what the time between two commands changes."""
-    return re.sub(r"\d+(\.\d+)? ?(ms|s|m|h|d)\b( \d+ (ms|s|m|h)\b)?( ago)?", "SPAN", text)
+    return re.sub(r" *\b\d+(\.\d+)? ?(ms|s|m|h|d)\b( \d+ (ms|s|m|h)\b)?( ago)?", " SPAN", text)
 
 
 @pytest.mark.parametrize(

@@ -405,9 +405,15 @@ async def test_old_changes_are_swept_and_whoever_missed_them_is_told(store: Stor
 
 async def test_a_cursor_from_behind_the_end_is_cut(store: Store) -> None:
     """A store that was set back does not know what its watchers saw."""
+    before = await end(store)
     found = await store.cells.changes("default", "global", "999999999999.9", 9)
     assert found.is_cut
-    assert found.cursor == await end(store)
+    # PostgreSQL counts the transactions of all its databases, those of other tests, too.
+    assert _place(before) <= _place(found.cursor) <= _place(await end(store))
+
+
+def _place(cursor: str) -> list[int]:
+    return [int(part) for part in cursor.split(".")]
 
 
 async def test_a_deleted_cell_is_forgotten_after_a_while_and_its_versions_do_not_come_again(store: Store) -> None:
