@@ -124,7 +124,7 @@ async def told(given: Given) -> Figures:
 
 
 def _opened(given: Given) -> Interlock:
-    os.environ.setdefault("INTERLOCKKEY", KEY)
+    os.environ.setdefault("INTERLOCK_KEY", KEY)
     os.environ["INTERLOCK_SERVER_REQUESTS_PER_SECOND"] = "1000000"
     workflows.GONE_ON.clear()
     return Interlock(given.url)

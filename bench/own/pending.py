@@ -45,7 +45,7 @@ async def waiting(app: Interlock, count: int) -> list[str]:
 async def main(url: str, tokens: int, seconds: float) -> None:
     """Hand out tokens, and rest."""
     counter = Traced() if url.startswith("sqlite") else None
-    os.environ.setdefault("INTERLOCKKEY", KEY)
+    os.environ.setdefault("INTERLOCK_KEY", KEY)
     async with Interlock(settings=Settings(store=Store(url=url), engine=Engine(max_runs=tokens + 1))) as app:
         for begin in range(0, tokens, _AT_ONCE):
             await waiting(app, min(_AT_ONCE, tokens - begin))
