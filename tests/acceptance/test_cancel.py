@@ -160,7 +160,7 @@ def test_suspended_run_ends_its_command_with_5_and_resumes_once(shell: Shell) ->
     """WF-17: resuming twice repeats nothing."""
     shell.write("f.py", "def note(n):\n    open('ledger', 'a').write(f'{n}\\n')\n    return n\n")
     steps = "".join(
-        f"  - s{n}: {{call: 'python:f:note', with: {{n: {n}}}}}\n  - w{n}: {{wait: {{milliseconds: 400}}}}\n"
+        f"  - s{n}: {{call: 'python:f:note', with: {{n: {n}}}}}\n  - w{n}: {{wait: {{milliseconds: 1500}}}}\n"
         for n in range(4)
     )
     shell.write("long.yaml", HEADER + "do:\n" + steps)

@@ -147,4 +147,4 @@ async def test_resume_over_ten_thousand_finished_steps_takes_under_half_a_second
         assert await run.result("30s") == sum(range(STEPS))
         assert sum(isinstance(event, Called) for event in await run.history()) == STEPS + 1
     # Measured for coverage, each line takes several times as long; then only that it grows with the steps is checked.
-    assert max(many_at_once, in_turn) < (0.5 if sys.gettrace() is None else 5.0)
+    assert max(many_at_once, in_turn) < (0.5 if sys.gettrace() is None else 10.0)
