@@ -51,8 +51,8 @@ def test_signal_without_a_terminal_leaves_the_run_and_exits_130(shell: Shell, nu
 
 
 def test_command_that_follows_another_process_leaves_it_alone(shell: Shell) -> None:
-    shell.write("waiting.yaml", WAITING)
-    with shell.started("run", "waiting.yaml", "--id", "owned") as owner:
+    shell.write("listening.yaml", LISTENING)
+    with shell.started("run", "listening.yaml", "--id", "owned") as owner:
         until(lambda: _waits(shell))
         with shell.started("resume", "owned") as follower:
             assert follower.stderr is not None
