@@ -45,7 +45,7 @@ test-docs: $(STAMP)  ## do what the documentation says: every command, every pro
 	$(BIN)/python -m pytest -n 3 --dist worksteal tests/docs
 
 test-quick: $(STAMP)  ## run the unit and store tests without coverage, such as for another Python: VENV=.venv-3.13
-	$(BIN)/python -m pytest -n 2 tests/unit tests/store -k "not postgresql"
+	$(BIN)/python -m pytest -n 3 --dist worksteal tests/unit tests/store -k "not postgresql"
 
 test-engines: $(STAMP)  ## run the store tests on an older PostgreSQL and behind PgBouncer, which pip does not bring
 	$(BIN)/python -m pytest -n 2 tests/store -m "engines and not chaos"
@@ -57,7 +57,7 @@ screenshots: $(STAMP)  ## write pictures of the dashboard into the folder `scree
 	PYTHONPATH=src:tests $(BIN)/python tests/browser/screenshots.py screenshots
 
 test-long: $(STAMP)  ## run what `make test` takes samples of: every commit of a saga, every edit, 500 seeds, deliberate defects
-	$(BIN)/python -m pytest -n 2 tests/unit tests/store tests/acceptance tests/server tests/simulation -m chaos
+	$(BIN)/python -m pytest -n 2 --dist worksteal tests/unit tests/store tests/acceptance tests/server tests/simulation -m chaos
 
 # At full scale: make chaos INTERLOCK_CHAOS=full
 chaos: $(STAMP)  ## kill, stop and restart nodes and servers under load; takes minutes
