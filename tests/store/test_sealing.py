@@ -205,8 +205,6 @@ def _text(value: Any) -> str:
 
 def test_every_statement_that_touches_a_sealed_column_is_declared() -> None:
     """SQLite says which columns a statement reads and changes; the other dialect has the same statements."""
-    connection = sqlite3.connect(":memory:", isolation_level=None)
-    migrate(connection)
     touched: set[tuple[str, str]] = set()
 
     def authorize(action: int, table: str | None, column: str | None, *_: object) -> int:
@@ -214,15 +212,17 @@ def test_every_statement_that_touches_a_sealed_column_is_declared() -> None:
             touched.add(("read" if action == sqlite3.SQLITE_READ else "change", f"{table}.{column}"))
         return sqlite3.SQLITE_OK
 
-    connection.set_authorizer(authorize)
     undeclared = set()
-    for name, sql in statements.load("sqlite").items():
-        if name.startswith("reseal_") or name == SEALED_CELLS:
-            continue
-        touched.clear()
-        connection.execute(f"EXPLAIN {sql}", defaultdict(lambda: None, _parameters(sql)))
-        declared = {*SEALED.get(name, {}).values(), *OPENED.get(name, {}).values()}
-        undeclared |= {(name, how, column) for how, column in touched if column not in declared}
+    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        migrate(connection)
+        connection.set_authorizer(authorize)
+        for name, sql in statements.load("sqlite").items():
+            if name.startswith("reseal_") or name == SEALED_CELLS:
+                continue
+            touched.clear()
+            connection.execute(f"EXPLAIN {sql}", defaultdict(lambda: None, _parameters(sql)))
+            declared = {*SEALED.get(name, {}).values(), *OPENED.get(name, {}).values()}
+            undeclared |= {(name, how, column) for how, column in touched if column not in declared}
     assert undeclared == EXEMPT
 
 
