@@ -26,11 +26,10 @@ from interlock.dispatch.logbook import Logbook
 from interlock.model import fault
 from interlock.model.fault import Fault
 from interlock.model.task import (
+    PROGRAMS,
     Failed,
     FailureClass,
     Outcome,
-    ScriptTarget,
-    ShellTarget,
     Snoozed,
     Target,
     WorkflowTarget,
@@ -314,7 +313,7 @@ class Dispatcher(Loop):
         """Give what an attempt reports with: by the token that its step waits for, else, a program, by one of its own."""
         if not isinstance(task.target, WorkflowTarget) and task.target.token:
             return await self._secrets.callback(task.namespace, task.target.token)
-        if isinstance(task.target, ShellTarget | ScriptTarget):
+        if isinstance(task.target, PROGRAMS):
             return await self._secrets.attempt(AttemptKey(task.task, task.fence))
         return None
 

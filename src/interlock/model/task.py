@@ -10,7 +10,7 @@ lost machine never eats the author's retries.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -80,6 +80,38 @@ class ShellTarget(msgspec.Struct, frozen=True, kw_only=True, tag="shell", omit_d
     arguments: tuple[str, ...] = ()
     environment: dict[str, str] = {}
     stdin: str | None = None
+    token: str = ""
+
+
+class CommandTarget(msgspec.Struct, frozen=True, kw_only=True, tag="command", omit_defaults=True):
+    """A program with its arguments, `argv`; no shell reads it. A pool of containers runs it in its own image."""
+
+    argv: tuple[str, ...]
+    environment: dict[str, str] = {}
+    stdin: str | None = None
+    token: str = ""
+
+
+class ContainerTarget(msgspec.Struct, frozen=True, kw_only=True, tag="container", omit_defaults=True):
+    """A container of its own image (OWS 1.0.3, run container); only pools of containers can run it.
+
+    `command`: what is run in place of the image's own, as the words of a shell would split it, "" for the image's own;
+    `arguments` follow it. `ports`: of the container, by port of the host. `volumes`: paths in the container, by path of the
+    host. `pull_policy`: always, ifNotPresent or never; "" for the pool's own. `cleanup`: when the container is removed:
+    always (at its end), never, or eventually (`cleanup_seconds` after it).
+    """
+
+    image: str
+    command: str = ""
+    arguments: tuple[str, ...] = ()
+    environment: dict[str, str] = {}
+    ports: dict[str, int] = {}
+    volumes: dict[str, str] = {}
+    stdin: str | None = None
+    name: str = ""
+    pull_policy: str = ""
+    cleanup: str = "always"
+    cleanup_seconds: float = 0.0
     token: str = ""
 
 
@@ -161,7 +193,27 @@ class WorkflowTarget(msgspec.Struct, frozen=True, kw_only=True, tag="workflow", 
     definition: str = ""
 
 
-Target: TypeAlias = ShellTarget | ScriptTarget | PythonTarget | HttpTarget | OpenApiTarget | WorkflowTarget
+Target: TypeAlias = (
+    CommandTarget
+    | ContainerTarget
+    | ShellTarget
+    | ScriptTarget
+    | PythonTarget
+    | HttpTarget
+    | OpenApiTarget
+    | WorkflowTarget
+)
+PROGRAMS: Final = (CommandTarget, ContainerTarget, ShellTarget, ScriptTarget)
+"""Targets that are programs: they can be given what they need to report by themselves."""
+
+
+class Resources(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What an attempt takes of its pool while it runs: cores, megabytes of memory, graphics processors; 0 for what is not
+    asked for."""
+
+    cpu: float = 0.0
+    memory: float = 0.0
+    gpus: int = 0
 
 
 class EffectRequest(msgspec.Struct, frozen=True, kw_only=True):

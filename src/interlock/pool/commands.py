@@ -15,6 +15,8 @@ import msgspec
 
 from interlock.model import json
 from interlock.model.task import (
+    CommandTarget,
+    ContainerTarget,
     FailureClass,
     HttpTarget,
     OpenApiTarget,
@@ -55,6 +57,9 @@ def command(target: Target, folder: str, spool: str, variables: dict[str, str]) 
     """
     environment = _base() | variables
     match target:
+        case CommandTarget():
+            environment |= target.environment
+            return Command(argv=list(target.argv), environment=environment, stdin=target.stdin)
         case ShellTarget():
             argv = [_SHELL, "-c", target.command, "sh", *target.arguments]
             return Command(argv=argv, environment=environment | target.environment, stdin=target.stdin)
@@ -63,6 +68,11 @@ def command(target: Target, folder: str, spool: str, variables: dict[str, str]) 
         case PythonTarget():
             files = {_CALL_FILE: json.encode(target).decode()}
             return Command(argv=[target.function, _CALL_FILE], environment=environment, files=files)
+        case ContainerTarget():
+            detail = (
+                f"the image {target.image} needs a pool of containers (docker or kubernetes); this one starts processes"
+            )
+            raise Impossible(FailureClass.INVALID, detail)
         case HttpTarget() | OpenApiTarget():
             raise Impossible(FailureClass.INVALID, "an HTTP request is no process; the node performs it itself")
         case WorkflowTarget():

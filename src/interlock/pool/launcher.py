@@ -7,7 +7,7 @@ from typing import Protocol, TypeAlias
 
 import msgspec
 
-from interlock.model.task import Outcome, Target
+from interlock.model.task import Outcome, Resources, Target
 
 OnOutput: TypeAlias = Callable[[str, str], None]
 """Called on the event loop with the stream (`stdout`, `stderr`) and a piece of text, in order."""
@@ -17,7 +17,10 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt to run.
 
     `attempt` is unique for all time (it names the spool folder). `folder`: where it starts. `environment` is added to the
-    pool's clean base. `orphan_grace_seconds`: how long it may outlive its node. `any_exit_code`: every exit is a result.
+    pool's clean base. `orphan_grace_seconds`: how long it may outlive its node; a container needs no node, and outlives it
+    whatever this says, unless it is 0. `any_exit_code`: every exit is a result. `resources`: what it asked for, and `devices`
+    the graphics processors, by index, that it was given. `labels`: what it is marked with where the pool can mark
+    (`interlock.attempt`, `interlock.fence`, `interlock.task`, ...), so that what was left behind is found again.
     """
 
     attempt: str
@@ -27,6 +30,9 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     timeout_seconds: float | None = None
     orphan_grace_seconds: float = 0.0
     any_exit_code: bool = False
+    resources: Resources = Resources()
+    devices: tuple[int, ...] = ()
+    labels: dict[str, str] = {}
 
 
 class Running(Protocol):
