@@ -26,7 +26,10 @@ BACKENDS = [
     "sealed-postgresql-18",
     *(pytest.param(name, marks=pytest.mark.engines) for name in ("postgresql-15", "pgbouncer-18")),
 ]
-OF_PAYLOADS = {"test_cells", "test_exchange", "test_journal", "test_memos", "test_queue", "test_tokens", "test_joined"}
+OF_PAYLOADS = {
+    "test_cells", "test_exchange", "test_journal", "test_memos", "test_queue", "test_tokens", "test_joined", "test_tasks",
+    "test_pools",
+}  # fmt: skip
 """The files that the sealed stores run: those about what is sealed. The others would find nothing that these do not."""
 SEALED = config.Secrets(encrypt_payloads=True)
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from interlock.model.states import RunStatus
 from interlock.model.task import ShellTarget
-from interlock.store.ports import Batch, Definition, NewRun, NewTask, NodeRow
+from interlock.model.task_graph import TaskSpec
+from interlock.store.ports import Batch, Definition, GraphTask, NewGraph, NewRun, NewTask, NodeRow
 
 
 def new_run(run: str = "r1", **more: Any) -> NewRun:
@@ -84,3 +85,21 @@ def definition(digest: str = "d1", version: str = "1.0.0", **more: Any) -> Defin
         "source": "text",
     }
     return Definition(**fields | more)
+
+
+def graph_task(id: str, number: int, after: dict[str, bool] | None = None, lane: str = "?", **more: Any) -> GraphTask:
+    """A task of the graph default/g; `after`: ids. `limits` and `rank` are the row's, the rest goes to its spec."""
+    limits, rank = more.pop("limits", ()), more.pop("rank", None)
+    priority = more.pop("priority", 0)
+    spec = {"id": id, "digest": f"d-{id}", "priority": priority, "dependencies": after or {}} | more
+    return GraphTask(
+        task=new_task(f"default/g/{id}", "default/g", number, path=id, pool=lane, priority=priority),
+        after={f"default/g/{name}": blocking for name, blocking in (after or {}).items()},
+        limits=limits,
+        spec=TaskSpec(**spec),
+        rank=rank,
+    )
+
+
+def graph(name: str = "g", digest: str = "1") -> NewGraph:
+    return NewGraph(graph=f"default/{name}", namespace="default", name=name, digest=digest, document=b"{}", folder="/")

@@ -27,11 +27,13 @@ from interlock.store.ports import (
     Keys,
     Locks,
     Nodes,
+    Pools,
     Pulse,
     Queue,
     Renewals,
     Store,
     TaskGraphs,
+    Tasks,
     Tokens,
     Upkeep,
     Views,
@@ -42,7 +44,7 @@ T = TypeVar("T")
 
 COMMIT: Final = "commit"
 STEP: Final = "step"
-_COMMITS: Final = frozenset({"journal.commit", "queue.claim", "queue.settle"})
+_COMMITS: Final = frozenset({"journal.commit", "queue.claim", "queue.settle", "pools.place"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +115,8 @@ class GatedStore:
         self.journal: Final = cast("Journal", _Port("journal", store.journal, gate))
         self.queue: Final = cast("Queue", _Port("queue", store.queue, gate))
         self.graphs: Final = cast("TaskGraphs", _Port("graphs", store.graphs, gate))
+        self.tasks: Final = cast("Tasks", _Port("tasks", store.tasks, gate))
+        self.pools: Final = cast("Pools", _Port("pools", store.pools, gate))
         self.cells: Final = cast("Cells", _Port("cells", store.cells, gate))
         self.keys: Final = cast("Keys", _Port("keys", store.keys, gate))
         self.artifacts: Final = cast("Artifacts", _Port("artifacts", store.artifacts, gate))

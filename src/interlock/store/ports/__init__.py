@@ -70,9 +70,21 @@ from interlock.store.ports.locks import (
     Wait,
 )
 from interlock.store.ports.nodes import Claimed, Looked, NodeRow, Nodes, NodeState, Pulse
+from interlock.store.ports.pools import (
+    ALL,
+    DeclaredPool,
+    Ill,
+    Placed,
+    Placement,
+    PoolRow,
+    Pools,
+    PoolState,
+    QueuedTask,
+)
 from interlock.store.ports.queue import Able, AttemptRow, ClaimedTask, LogLine, Orphan, Queue, TaskRow, WaitingTask
 from interlock.store.ports.sealed import Resealed, Sealed
 from interlock.store.ports.store import TRANSACTION_SECONDS, Bell, Joined, Store
+from interlock.store.ports.tasks import GraphRow, GraphTaskRow, LoadedGraph, NewGraph, Tasks, TryRow
 from interlock.store.ports.tokens import Beat, Completion, NewToken, RevokedToken, TokenRow, Tokens, TokenState
 from interlock.store.ports.upkeep import EndedRun, Upkeep
 from interlock.store.ports.views import AuditRow, EventRow, PublishedRow, RunRow, Views
@@ -92,6 +104,7 @@ from interlock.store.ports.workers import (
 )
 
 __all__ = [
+    "ALL",
     "DUE_AT_ONCE",
     "TRANSACTION_SECONDS",
     "Able",
@@ -115,6 +128,7 @@ __all__ = [
     "ClaimedTask",
     "Committed",
     "Completion",
+    "DeclaredPool",
     "Definition",
     "Deliveries",
     "DeliveryAttempt",
@@ -124,9 +138,12 @@ __all__ = [
     "EndedRun",
     "EventRow",
     "Files",
+    "GraphRow",
     "GraphTask",
+    "GraphTaskRow",
     "Heard",
     "HistoryRow",
+    "Ill",
     "InboxRow",
     "Joined",
     "Journal",
@@ -135,6 +152,7 @@ __all__ = [
     "Keys",
     "Lesson",
     "LimitSet",
+    "LoadedGraph",
     "LockMode",
     "LockRequest",
     "LockRow",
@@ -146,6 +164,7 @@ __all__ = [
     "NewCells",
     "NewDelivery",
     "NewEvent",
+    "NewGraph",
     "NewMemo",
     "NewRun",
     "NewSubscription",
@@ -156,10 +175,16 @@ __all__ = [
     "NodeState",
     "Nodes",
     "Orphan",
+    "Placed",
+    "Placement",
+    "PoolRow",
+    "PoolState",
+    "Pools",
     "Post",
     "PublishedRow",
     "Pulse",
     "Queue",
+    "QueuedTask",
     "ReceivedFile",
     "Recovered",
     "Registered",
@@ -179,9 +204,11 @@ __all__ = [
     "Tally",
     "TaskGraphs",
     "TaskRow",
+    "Tasks",
     "TokenRow",
     "TokenState",
     "Tokens",
+    "TryRow",
     "Upkeep",
     "Views",
     "Wait",

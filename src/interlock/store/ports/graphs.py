@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
+from interlock.model.task_graph import TaskSpec
 from interlock.store.ports.journal import NewTask
 from interlock.store.ports.row import Row
 
@@ -16,13 +17,16 @@ class GraphTask(Row, frozen=True, kw_only=True):
     """A task of a graph. `task.run` is the graph's key, `task.effect` the task's number in it.
 
     `after`: the tasks it waits for; True when it is skipped should that one not succeed. `limits`: the names of those that
-    its lease counts against. `ready_at`: not before, None for at once.
+    its lease counts against. `ready_at`: not before, None for at once. `spec`: of one that is placed by its needs, whose
+    `task` names a lane as its pool. `rank`: the smallest comes first among equal priorities; None for when it was stored.
     """
 
     task: NewTask
     after: Mapping[str, bool] = {}
     limits: Sequence[str] = ()
     ready_at: float | None = None
+    spec: TaskSpec | None = None
+    rank: float | None = None
 
 
 class TaskGraphs(Protocol):

@@ -8,6 +8,7 @@ from typing import Protocol
 from interlock.model.call import Requirements
 from interlock.model.states import TaskState
 from interlock.model.task import Outcome, Target
+from interlock.model.task_graph import TaskSpec
 from interlock.store.ports.row import Row
 
 
@@ -23,8 +24,14 @@ class ClaimedTask(Row, frozen=True, kw_only=True):
     attempt: int
     any_exit_code: bool
     namespace: str
-    """Of its run; empty for a task of a graph, which belongs to no run."""
+    """Of its run, or of its graph; empty for a task that belongs to neither."""
     run_id: str
+    """Empty for a task of a graph, which belongs to no run."""
+    pool: str
+    spec: TaskSpec | None = None
+    """Of a task of a graph."""
+    devices: tuple[int, ...] = ()
+    """The graphics processors of its pool that it was given, by index."""
 
 
 class Able(Row, frozen=True, kw_only=True):

@@ -16,8 +16,10 @@ from interlock.store.ports.keys import Keys
 from interlock.store.ports.locks import Locks, Renewals
 from interlock.store.ports.news import ANYTHING
 from interlock.store.ports.nodes import Nodes, Pulse
+from interlock.store.ports.pools import Pools
 from interlock.store.ports.queue import Queue
 from interlock.store.ports.sealed import Sealed
+from interlock.store.ports.tasks import Tasks
 from interlock.store.ports.tokens import Tokens
 from interlock.store.ports.upkeep import Upkeep
 from interlock.store.ports.views import Views
@@ -74,6 +76,12 @@ class Store(Protocol):
 
     @property
     def graphs(self) -> TaskGraphs: ...
+
+    @property
+    def tasks(self) -> Tasks: ...
+
+    @property
+    def pools(self) -> Pools: ...
 
     @property
     def nodes(self) -> Nodes: ...

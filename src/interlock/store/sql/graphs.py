@@ -43,7 +43,7 @@ class SqlGraphs:
             if missing := each.after.keys() - names:
                 raise errors.Invalid(f"the task {each.task.task} waits for {min(missing)}, which is not in its graph")
         waited_for = {name for each in tasks for name in each.after}
-        rows = [_row(each, now, linked=bool(each.limits) or each.task.task in waited_for) for each in tasks]
+        rows = [row_of(each, now, waited_for=each.task.task in waited_for) for each in tasks]
         edges = [
             {"predecessor": predecessor, "task": each.task.task, "blocking": int(blocking)}
             for each in tasks
@@ -128,12 +128,16 @@ async def unblock(transaction: Transaction, task: str, succeeded: bool, now: flo
         await transaction.run("tasks_unblock", {"tasks": tasks, "now": now})
 
 
-def _row(each: GraphTask, now: float | None, *, linked: bool) -> dict[str, object]:
+def row_of(each: GraphTask, now: float | None, *, waited_for: bool = False) -> dict[str, object]:
+    """Give the parameters that store a task of a graph. `waited_for`: by others; a task with a spec may be, later on."""
     state = TaskState.READY if each.ready_at is None else TaskState.DELAYED
     row = task_row(each.task, 0.0)
     return row | {
         "state": TaskState.BLOCKED if each.after else state,
         "ready_at": each.ready_at,
-        "linked": int(linked),
+        "linked": int(waited_for or bool(each.limits) or each.spec is not None),
+        "rank": each.rank,
+        "lane": None if each.spec is None else each.task.pool,
+        "spec": None if each.spec is None else _encode(each.spec),
         "now": now,
     }

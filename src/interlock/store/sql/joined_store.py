@@ -16,8 +16,10 @@ from interlock.store.sql.journal import SqlJournal
 from interlock.store.sql.keys import SqlKeys
 from interlock.store.sql.locks import SqlLocks
 from interlock.store.sql.nodes import SqlNodes
+from interlock.store.sql.pools import SqlPools
 from interlock.store.sql.queue import SqlQueue
 from interlock.store.sql.reseal import SqlSealed
+from interlock.store.sql.tasks import SqlTasks
 from interlock.store.sql.tokens import SqlTokens
 from interlock.store.sql.upkeep import SqlUpkeep
 from interlock.store.sql.views import SqlViews
@@ -33,6 +35,8 @@ class JoinedStore:
         self.journal = SqlJournal(database)
         self.queue = SqlQueue(database)
         self.graphs = SqlGraphs(database)
+        self.tasks = SqlTasks(database)
+        self.pools = SqlPools(database)
         self.tokens = SqlTokens(database)
         self.deliveries = SqlDeliveries(database)
         self.nodes = SqlNodes(database)

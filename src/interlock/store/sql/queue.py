@@ -7,13 +7,13 @@ from typing import Any, Final
 
 import msgspec
 
-from interlock.model import fault
+from interlock.model import fault, task_graph
 from interlock.model.call import Requirements
 from interlock.model.fault import Fault
 from interlock.model.states import TaskState
-from interlock.model.task import Cancelled, Done, Failed, FailureClass, Outcome, Target
+from interlock.model.task import Cancelled, Done, Failed, FailureClass, Outcome, Snoozed, Target
 from interlock.store.ports import Able, AttemptRow, ClaimedTask, LogLine, Orphan, WaitingTask
-from interlock.store.sql import graphs, limits
+from interlock.store.sql import graphs, limits, tries
 from interlock.store.sql.transaction import Database, Row, Transaction
 
 ATTEMPT: Final = "attempt"
@@ -22,6 +22,7 @@ _encode = msgspec.json.Encoder().encode
 _target = msgspec.json.Decoder(Target)
 _requirements = msgspec.json.Decoder(Requirements)
 _NOTHING: Final = Requirements()
+_devices = msgspec.json.Decoder(tuple[int, ...])
 
 
 class SqlQueue:
@@ -91,7 +92,7 @@ class SqlQueue:
         async def work(transaction: Transaction) -> bool:
             lease = {"kind": ATTEMPT, "name": task, "fence": fence, "holder": holder}
             return bool(await transaction.run("lease_end_fenced", lease)) and await _end(
-                transaction, task, fence, state, outcome, now
+                transaction, task, fence, state, outcome, now, killed=True
             )
 
         return await self._database.write(work)
@@ -114,11 +115,11 @@ class SqlQueue:
             rows = await transaction.rows("attempts_orphaned", {"limit": limit})
             return [
                 Orphan(
-                    task=_claimed(row),
-                    holder=row[12],
-                    host=row[13],
-                    pool=row[14],
-                    owner=row[15],
+                    task=_leased(row),
+                    holder=row[15],
+                    host=row[16],
+                    pool=row[17],
+                    owner=row[18],
                 )
                 for row in rows
             ]
@@ -157,7 +158,7 @@ class SqlQueue:
 
     async def held(self, node: str, pool: str) -> list[ClaimedTask]:
         async def work(transaction: Transaction) -> list[ClaimedTask]:
-            return [_claimed(row) for row in await transaction.rows("tasks_held", {"node": node, "pool": pool})]
+            return [_leased(row) for row in await transaction.rows("tasks_held", {"node": node, "pool": pool})]
 
         return await self._database.read(work, once=True)
 
@@ -243,11 +244,17 @@ async def _lease(
     transaction: Transaction, rows: Sequence[Row], lease: dict[str, object], now: float | None
 ) -> tuple[list[ClaimedTask], bool]:
     """Lease tasks that were taken, but those that a limit refuses; says whether there were such."""
-    linked = [row[0] for row in sorted(rows, key=lambda row: (-row[-1], row[0])) if row[-2]]
-    refused = await limits.admit(transaction, linked, now) if linked else set()
-    taken = [_claimed(row) for row in rows if row[0] not in refused]
+    taken = await admitted(transaction, sorted(rows, key=lambda row: (-row[-1], row[0])), now)
     await transaction.many("lease_put", [lease | {"name": task.task, "fence": task.fence} for task in taken])
-    return taken, bool(refused)
+    await tries.begin(transaction, taken, str(lease["holder"]), now)
+    return taken, len(taken) < len(rows)
+
+
+async def admitted(transaction: Transaction, rows: Sequence[Row], now: float | None) -> list[ClaimedTask]:
+    """Give the tasks of rows that were just taken, but those that a limit refuses: they go back, held or delayed."""
+    linked = [row[0] for row in rows if row[-2]]
+    refused = await limits.admit(transaction, linked, now) if linked else set()
+    return [_claimed(row) for row in rows if row[0] not in refused]
 
 
 async def lose(transaction: Transaction, leases: Sequence[Row], now: float | None) -> None:
@@ -265,17 +272,34 @@ async def lose(transaction: Transaction, leases: Sequence[Row], now: float | Non
 
 
 async def _end(
-    transaction: Transaction, task: str, fence: int, state: TaskState, outcome: Outcome, now: float | None
+    transaction: Transaction,
+    task: str,
+    fence: int,
+    state: TaskState,
+    outcome: Outcome,
+    now: float | None,
+    *,
+    killed: bool = False,
 ) -> bool:
-    """End an attempt and put its outcome into the run's inbox, unless nobody waits for it any more."""
+    """End an attempt and put its outcome into the run's inbox, unless nobody waits for it any more.
+
+    `killed`: what was lost is the runner alone, whose node still tells of it.
+    """
+    if isinstance(outcome, Failed | Snoozed):
+        is_lost = isinstance(outcome, Failed) and outcome.failure is FailureClass.LOST
+        failed = await tries.fail(transaction, task, fence, outcome, now, killed=killed and is_lost)
+        if failed is not None:
+            return failed
     rows = await transaction.rows("task_end", {"task": task, "fence": fence, "state": state, "now": now})
     if not rows:
         return False
-    run, effect, cancel, linked = rows[0]
+    run, effect, cancel, linked, is_of_graph = rows[0]
+    if is_of_graph:
+        await tries.end(transaction, task, fence, outcome, now)
     if linked:
         await limits.release(transaction, task)
         await graphs.unblock(transaction, task, state is TaskState.DONE, now)
-    if not cancel and await transaction.rows("run_is_open", {"run": run}):
+    if not is_of_graph and not cancel and await transaction.rows("run_is_open", {"run": run}):
         cause = _encode({"kind": "settled", "effect": effect, "outcome": outcome})
         await transaction.run("inbox_add", {"run": run, "cause_id": f"effect:{effect}", "cause": cause})
     return True
@@ -291,7 +315,7 @@ def _of(orphan: Orphan) -> dict[str, object]:
 
 
 def _claimed(row: Row) -> ClaimedTask:
-    task, run, effect, path, fence, target, folder, key, attempt, any_exit_code, namespace, run_id, *_ = row
+    task, run, effect, path, fence, target, folder, key, attempt, any_exit_code, namespace, run_id, spec, pool, *_ = row
     parsed: Any = _target.decode(target)
     return ClaimedTask(
         task=task,
@@ -306,7 +330,16 @@ def _claimed(row: Row) -> ClaimedTask:
         any_exit_code=bool(any_exit_code),
         namespace=namespace or "",
         run_id=run_id or "",
+        spec=None if spec is None else task_graph.decode(spec),
+        pool=pool,
     )
+
+
+def _leased(row: Row) -> ClaimedTask:
+    """Give a task that has its lease already, with the devices that it holds by that."""
+    devices = row[14]
+    task = _claimed(row)
+    return task if devices is None else msgspec.structs.replace(task, devices=_devices.decode(devices))
 
 
 async def _log_line(

@@ -23,7 +23,7 @@ _TOKEN: Final = {
 _RUN_ROW: Final = {16: "runs.output", 17: "runs.fault", 18: "runs.input", 20: "runs.shown"}
 _STORED_RUN: Final = {8: "runs.input", 9: "runs.head", 10: "runs.output", 11: "runs.fault"}
 _CAUSE: Final = {"cause": "inbox.cause"}
-_TASK: Final = {5: "tasks.target"}
+_TASK: Final = {5: "tasks.target", 12: "tasks.spec"}
 _LEASE: Final = {"detail": "leases.detail"}
 _PROBLEM: Final = {"problem": "deliveries.problem"}
 _WORKER: Final = {8: "workers.metadata", 20: "leases.detail"}
@@ -39,7 +39,12 @@ SEALED: Final[Mapping[str, Mapping[str, str]]] = {
     "delivery_settle": _PROBLEM,
     "delivery_supersede": _PROBLEM,
     "event_add": {"body": "events.body"},
-    "graph_task_add": {"target": "tasks.target"},
+    "attempt_end": {"detail": "attempts.detail"},
+    "graph_begin": {"document": "graphs.document"},
+    "graph_put": {"document": "graphs.document"},
+    "graph_task_add": {"target": "tasks.target", "spec": "tasks.spec"},
+    "graph_task_update": {"target": "tasks.target", "spec": "tasks.spec"},
+    "task_rank": {"spec": "tasks.spec"},
     "history_add": {"events": "history.events"},
     "inbox_add": _CAUSE,
     "inbox_add_listeners": _CAUSE,
@@ -97,6 +102,14 @@ SEALED_ARRAYS: Final[Mapping[str, str]] = {
 """The same for the statement `commit` of PostgreSQL, whose parameters are arrays."""
 
 OPENED: Final[Mapping[str, Mapping[int, str]]] = {
+    "attempts_of_task": {10: "attempts.detail"},
+    "graph_get": {6: "graphs.document"},
+    "graph_task_get": {16: "tasks.spec"},
+    "graph_tasks_known": {4: "tasks.spec"},
+    "graph_tasks_page": {16: "tasks.spec"},
+    "lane_heads": {6: "tasks.spec"},
+    "task_terms": {0: "tasks.spec"},
+    "tasks_place": _TASK,
     "attempt_get": {7: "leases.detail"},
     "attempts_orphaned": _TASK,
     "cached_get": {0: "cached.body"},

@@ -21,11 +21,13 @@ from interlock.store.sql.journal import SqlJournal
 from interlock.store.sql.keys import SqlKeys
 from interlock.store.sql.locks import SqlLocks
 from interlock.store.sql.nodes import SqlNodes
+from interlock.store.sql.pools import SqlPools
 from interlock.store.sql.queue import SqlQueue
 from interlock.store.sql.reseal import SqlSealed
 from interlock.store.sql.sealing import Keys
 from interlock.store.sql.sqlite import SqliteDatabase, SqlitePulse
 from interlock.store.sql.sqlite_file import scrub
+from interlock.store.sql.tasks import SqlTasks
 from interlock.store.sql.tokens import SqlTokens
 from interlock.store.sql.transaction import Database, Transaction
 from interlock.store.sql.upkeep import SqlUpkeep
@@ -89,6 +91,8 @@ class SqliteStore:
         self.journal = SqlJournal(self.database)
         self.queue = SqlQueue(self.database)
         self.graphs = SqlGraphs(self.database)
+        self.tasks = SqlTasks(self.database)
+        self.pools = SqlPools(self.database)
         self.tokens = SqlTokens(self.database)
         self.deliveries = SqlDeliveries(self.database)
         self.nodes = SqlNodes(self.database)

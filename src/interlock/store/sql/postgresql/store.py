@@ -22,6 +22,7 @@ from interlock.store.sql.journal import SqlJournal
 from interlock.store.sql.keys import SqlKeys
 from interlock.store.sql.locks import SqlLocks
 from interlock.store.sql.nodes import SqlNodes
+from interlock.store.sql.pools import SqlPools
 from interlock.store.sql.postgresql import partitions, schema, server
 from interlock.store.sql.postgresql.bell import PostgresBell
 from interlock.store.sql.postgresql.database import PostgresDatabase
@@ -34,6 +35,7 @@ from interlock.store.sql.queue import SqlQueue
 from interlock.store.sql.reseal import SqlSealed
 from interlock.store.sql.sealing import Keys
 from interlock.store.sql.store import costs
+from interlock.store.sql.tasks import SqlTasks
 from interlock.store.sql.transaction import Database
 from interlock.store.sql.upkeep import SqlUpkeep
 from interlock.store.sql.views import SqlViews
@@ -63,6 +65,8 @@ class PostgresStore:
         self.journal = SqlJournal(self.database)
         self.queue = SqlQueue(self.database)
         self.graphs = SqlGraphs(self.database)
+        self.tasks = SqlTasks(self.database)
+        self.pools = SqlPools(self.database)
         self.tokens = PostgresTokens(self.database)
         self.deliveries = SqlDeliveries(self.database)
         self.nodes = SqlNodes(self.database)

@@ -144,10 +144,17 @@ CREATE TABLE tasks (
   held_by text COLLATE "C",
   linked smallint NOT NULL DEFAULT 0,
   needs text,
+  rank double precision NOT NULL DEFAULT 0,
+  lane text COLLATE "C",
+  spec bytea,
+  used text,
   UNIQUE (run, effect)
 );
 ALTER TABLE tasks ALTER target SET STORAGE EXTERNAL;
-CREATE INDEX tasks_ready ON tasks (pool, priority DESC, task) WHERE state = 'ready';
+ALTER TABLE tasks ALTER spec SET STORAGE EXTERNAL;
+CREATE INDEX tasks_ready ON tasks (pool, priority DESC, rank, task) WHERE state = 'ready';
+CREATE INDEX tasks_open ON tasks (run, state) WHERE lane IS NOT NULL AND state NOT IN ('done', 'failed', 'cancelled', 'skipped');
+CREATE INDEX tasks_unsuccessful ON tasks (run, state) WHERE lane IS NOT NULL AND state IN ('failed', 'cancelled', 'skipped');
 
 -- A slot, a node's life: whatever expires. Occupancy is the count of live rows; there is no counter to leak.
 CREATE TABLE leases (
@@ -161,10 +168,14 @@ CREATE TABLE leases (
   granted_at double precision,
   detail bytea,
   target text COLLATE "C",
+  cpu double precision NOT NULL DEFAULT 0,
+  memory double precision NOT NULL DEFAULT 0,
+  devices text,
   PRIMARY KEY (kind, name)
 );
 CREATE INDEX leases_expiring ON leases (kind, expires_at);
 CREATE INDEX leases_held ON leases (holder, kind);
+CREATE INDEX leases_placed ON leases (place) WHERE place <> '';
 
 -- At most `capacity` leases name a limit, and at most one task per `interval_seconds` starts, `burst` of them at once.
 -- `arrival_at`: when the next one would be due if they came evenly (GCRA). Every claim locks the row of its pool, too.
@@ -266,7 +277,7 @@ CREATE TABLE log_writers (
   PRIMARY KEY (run, writer)
 );
 
-CREATE INDEX tasks_held ON tasks (held_by, priority DESC, task) WHERE state = 'held';
+CREATE INDEX tasks_held ON tasks (held_by, priority DESC, rank, task) WHERE state = 'held';
 CREATE INDEX tasks_delayed ON tasks (ready_at) WHERE state = 'delayed';
 
 -- What a task waits for. A blocking predecessor that fails skips the task; another one only has to end.
@@ -565,4 +576,67 @@ CREATE TABLE artifacts (
   place text COLLATE "C" NOT NULL,
   created_at double precision NOT NULL,
   PRIMARY KEY (run, task, attempt, name)
+);
+
+-- Sets of tasks that were loaded as one. `graph` is what their rows name as their run.
+CREATE TABLE graphs (
+  graph text COLLATE "C" PRIMARY KEY,
+  namespace text COLLATE "C" NOT NULL,
+  name text COLLATE "C" NOT NULL,
+  digest text COLLATE "C" NOT NULL,
+  document bytea NOT NULL,
+  folder text COLLATE "C" NOT NULL,
+  tasks bigint NOT NULL,
+  loads bigint NOT NULL,
+  loading_until double precision,
+  loaded_at double precision,
+  UNIQUE (namespace, name)
+);
+
+-- Every try of a task of a graph, from its placement on. `outcome` NULL: it is not over.
+CREATE TABLE attempts (
+  task text COLLATE "C" NOT NULL,
+  fence bigint NOT NULL,
+  attempt bigint NOT NULL,
+  pool text COLLATE "C" NOT NULL,
+  holder text COLLATE "C" NOT NULL,
+  placed_at double precision NOT NULL,
+  started_at double precision,
+  ended_at double precision,
+  outcome text COLLATE "C",
+  failure text COLLATE "C",
+  detail bytea,
+  PRIMARY KEY (task, fence)
+);
+CREATE INDEX attempts_of_pool ON attempts (pool, placed_at);
+
+-- Where attempts run, and what each has room for (NULL: no bound). The row `*` is for all of them together, and names the policy.
+-- `state` is what people said, `settings` what a node declared. `again_at`: when one that is ill is tried again.
+CREATE TABLE pools (
+  pool text COLLATE "C" PRIMARY KEY,
+  type text COLLATE "C" NOT NULL,
+  state text COLLATE "C" NOT NULL CHECK (state IN ('enabled', 'disabled', 'draining')),
+  capacity bigint,
+  cpu double precision,
+  memory double precision,
+  gpus bigint,
+  settings bytea NOT NULL,
+  declared_at double precision NOT NULL,
+  turn bigint NOT NULL DEFAULT 0
+);
+
+-- What the nodes that launch for a pool find when they try it. No row: it is well.
+CREATE TABLE pool_ills (
+  pool text COLLATE "C" NOT NULL,
+  node text COLLATE "C" NOT NULL,
+  reason text COLLATE "C" NOT NULL,
+  since double precision NOT NULL,
+  again_at double precision NOT NULL,
+  PRIMARY KEY (pool, node)
+);
+
+-- How far a key has come in its share of the pools (start-time fair queueing); the key '' is the time of all.
+CREATE TABLE shares (
+  name text COLLATE "C" PRIMARY KEY,
+  reached double precision NOT NULL
 );

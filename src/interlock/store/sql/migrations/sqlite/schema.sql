@@ -110,10 +110,12 @@ CREATE TABLE tasks (
   idempotency_key TEXT NOT NULL,
   any_exit_code INTEGER NOT NULL,
   created_at REAL NOT NULL,
-  ended_at REAL, ready_at REAL, held_by TEXT, linked INTEGER NOT NULL DEFAULT 0, needs TEXT,
+  ended_at REAL, ready_at REAL, held_by TEXT, linked INTEGER NOT NULL DEFAULT 0, needs TEXT, rank REAL NOT NULL DEFAULT 0, lane TEXT, spec BLOB, used TEXT,
   UNIQUE (run, effect)
 );
-CREATE INDEX tasks_ready ON tasks (pool, priority DESC, task) WHERE state = 'ready';
+CREATE INDEX tasks_ready ON tasks (pool, priority DESC, rank, task) WHERE state = 'ready';
+CREATE INDEX tasks_open ON tasks (run, state) WHERE lane IS NOT NULL AND state NOT IN ('done', 'failed', 'cancelled', 'skipped');
+CREATE INDEX tasks_unsuccessful ON tasks (run, state) WHERE lane IS NOT NULL AND state IN ('failed', 'cancelled', 'skipped');
 
 -- A slot, a node's life: whatever expires. Occupancy is the count of live rows; there is no counter to leak.
 CREATE TABLE leases (
@@ -122,11 +124,12 @@ CREATE TABLE leases (
   holder TEXT NOT NULL,
   fence INTEGER NOT NULL,
   place TEXT NOT NULL DEFAULT '',
-  expires_at REAL NOT NULL, ttl REAL, granted_at REAL, detail BLOB, target TEXT,
+  expires_at REAL NOT NULL, ttl REAL, granted_at REAL, detail BLOB, target TEXT, cpu REAL NOT NULL DEFAULT 0, memory REAL NOT NULL DEFAULT 0, devices TEXT,
   PRIMARY KEY (kind, name)
 ) WITHOUT ROWID;
 CREATE INDEX leases_expiring ON leases (kind, expires_at);
 CREATE INDEX leases_held ON leases (holder, kind);
+CREATE INDEX leases_placed ON leases (place) WHERE place <> '';
 
 CREATE TABLE nodes (
   node TEXT PRIMARY KEY,
@@ -208,7 +211,7 @@ CREATE TABLE log_writers (
   PRIMARY KEY (run, writer)
 ) WITHOUT ROWID;
 
-CREATE INDEX tasks_held ON tasks (held_by, priority DESC, task) WHERE state = 'held';
+CREATE INDEX tasks_held ON tasks (held_by, priority DESC, rank, task) WHERE state = 'held';
 CREATE INDEX tasks_delayed ON tasks (ready_at) WHERE state = 'delayed';
 
 -- What a task waits for. A blocking predecessor that fails skips the task; another one only has to end.
@@ -479,4 +482,67 @@ CREATE TABLE artifacts (
   place TEXT NOT NULL,
   created_at REAL NOT NULL,
   PRIMARY KEY (run, task, attempt, name)
+) WITHOUT ROWID;
+
+-- Sets of tasks that were loaded as one. `graph` is what their rows name as their run.
+CREATE TABLE graphs (
+  graph TEXT PRIMARY KEY,
+  namespace TEXT NOT NULL,
+  name TEXT NOT NULL,
+  digest TEXT NOT NULL,
+  document BLOB NOT NULL,
+  folder TEXT NOT NULL,
+  tasks INTEGER NOT NULL,
+  loads INTEGER NOT NULL,
+  loading_until REAL,
+  loaded_at REAL,
+  UNIQUE (namespace, name)
+) WITHOUT ROWID;
+
+-- Every try of a task of a graph, from its placement on. `outcome` NULL: it is not over.
+CREATE TABLE attempts (
+  task TEXT NOT NULL,
+  fence INTEGER NOT NULL,
+  attempt INTEGER NOT NULL,
+  pool TEXT NOT NULL,
+  holder TEXT NOT NULL,
+  placed_at REAL NOT NULL,
+  started_at REAL,
+  ended_at REAL,
+  outcome TEXT,
+  failure TEXT,
+  detail BLOB,
+  PRIMARY KEY (task, fence)
+) WITHOUT ROWID;
+CREATE INDEX attempts_of_pool ON attempts (pool, placed_at);
+
+-- Where attempts run, and what each has room for (NULL: no bound). The row `*` is for all of them together, and names the policy.
+-- `state` is what people said, `settings` what a node declared. `again_at`: when one that is ill is tried again.
+CREATE TABLE pools (
+  pool TEXT PRIMARY KEY,
+  type TEXT NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('enabled', 'disabled', 'draining')),
+  capacity INTEGER,
+  cpu REAL,
+  memory REAL,
+  gpus INTEGER,
+  settings BLOB NOT NULL,
+  declared_at REAL NOT NULL,
+  turn INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+
+-- What the nodes that launch for a pool find when they try it. No row: it is well.
+CREATE TABLE pool_ills (
+  pool TEXT NOT NULL,
+  node TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  since REAL NOT NULL,
+  again_at REAL NOT NULL,
+  PRIMARY KEY (pool, node)
+) WITHOUT ROWID;
+
+-- How far a key has come in its share of the pools (start-time fair queueing); the key '' is the time of all.
+CREATE TABLE shares (
+  name TEXT PRIMARY KEY,
+  reached REAL NOT NULL
 ) WITHOUT ROWID;

@@ -85,9 +85,9 @@ tasks_cancelled AS (
     AND applied.run = g.run),
 tasks_added AS (
   INSERT INTO tasks (task, run, effect, path, pool, priority, state, attempt, target, folder, idempotency_key,
-                     any_exit_code, created_at, linked, needs)
+                     any_exit_code, created_at, linked, needs, rank)
   SELECT task, g.run, effect, path, pool, priority, 'ready', attempt, target, folder, idempotency_key, any_exit_code, at, linked,
-         needs
+         needs, at
   FROM unnest(:task_task::text[], :task_run::text[], :task_effect::bigint[], :task_path::text[], :task_pool::text[],
               :task_priority::bigint[], :task_attempt::bigint[], :task_target::bytea[], :task_folder::text[],
               :task_idempotency_key::text[], :task_any_exit_code::smallint[], :task_at::float8[], :task_linked::smallint[],

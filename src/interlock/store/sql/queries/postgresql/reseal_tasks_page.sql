@@ -1,3 +1,3 @@
 -- Primary key.
-SELECT task, target FROM tasks
+SELECT task, target, spec FROM tasks
 WHERE task > :task::text ORDER BY task LIMIT :limit

@@ -1,2 +1,2 @@
 -- Primary key: a rate allows it later.
-UPDATE tasks SET state = 'delayed', ready_at = :ready_at, fence = fence - 1 WHERE task = :task AND state = 'running'
+UPDATE tasks SET state = 'delayed', ready_at = :ready_at, pool = coalesce(lane, pool), fence = fence - 1 WHERE task = :task AND state = 'running'

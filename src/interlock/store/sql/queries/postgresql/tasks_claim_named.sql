@@ -6,8 +6,8 @@ WITH picked AS MATERIALIZED (
 claimed AS (
   UPDATE tasks SET state = 'running', fence = fence + 1 FROM picked WHERE tasks.task = picked.task
   RETURNING tasks.task, tasks.run, tasks.effect, tasks.path, tasks.fence, tasks.target, tasks.folder,
-            tasks.idempotency_key, tasks.attempt, tasks.any_exit_code, tasks.priority, tasks.linked)
+            tasks.idempotency_key, tasks.attempt, tasks.any_exit_code, tasks.priority, tasks.linked, tasks.spec, tasks.pool)
 SELECT c.task, c.run, c.effect, c.path, c.fence, c.target, c.folder, c.idempotency_key, c.attempt, c.any_exit_code,
        (SELECT namespace FROM runs AS r WHERE r.run = c.run), (SELECT id FROM runs AS r WHERE r.run = c.run),
-       c.linked, c.priority
+       c.spec, c.pool, c.linked, c.priority
 FROM claimed AS c ORDER BY c.priority DESC, c.task

@@ -6,4 +6,4 @@ WHERE pool = :pool AND state = 'ready' AND (needs IS NULL OR (
   AND coalesce((needs::jsonb ->> 'cpu')::float8, 0) <= :cpu::float8
   AND coalesce((needs::jsonb ->> 'memory')::float8, 0) <= :memory::float8
   AND coalesce(needs::jsonb -> 'skills', '[]'::jsonb) <@ :skills::text::jsonb))
-ORDER BY priority DESC, task LIMIT :limit
+ORDER BY priority DESC, rank, task LIMIT :limit

@@ -7,4 +7,4 @@ WHERE pool = :pool AND state = 'ready' AND (needs IS NULL OR (
   AND coalesce(json_extract(needs, '$.cpu'), 0) <= :cpu AND coalesce(json_extract(needs, '$.memory'), 0) <= :memory
   AND NOT EXISTS (SELECT 1 FROM json_each(needs, '$.skills') AS skill
                   WHERE skill.value NOT IN (SELECT value FROM json_each(:skills)))))
-ORDER BY priority DESC, task LIMIT :limit
+ORDER BY priority DESC, rank, task LIMIT :limit

@@ -1,0 +1,148 @@
+"""Tasks of a graph as the store keeps them: what each needs, how it is retried, and what it waits for.
+
+A task graph is not a run: it has no journal, and its truth is its task rows. What a row does not hold in columns of its own,
+because nothing searches for it, is a `TaskSpec`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from interlock.model.call import Backoff
+from interlock.model.json import Json
+from interlock.model.task import Failed, FailureClass, Resources, Snoozed
+
+GRAPH_BUDGETS: Final[dict[FailureClass, int]] = {
+    FailureClass.APPLICATION: 2,
+    FailureClass.TIMEOUT: 2,
+    FailureClass.OUT_OF_MEMORY: 1,
+    FailureClass.LOST: 3,
+    FailureClass.PREEMPTED: 10,
+    FailureClass.LAUNCH: 3,
+    FailureClass.INVALID: 0,
+}
+"""Retries of a task of a graph whose author says nothing. A timeout shares the budget of application."""
+
+BACKOFF: Final = Backoff(kind="exponential", delay_seconds=10.0, longest_seconds=300.0)
+"""min(initial x 2^(n-1), longest): requirements 3.5, checklist RT-01."""
+
+POISONED_AT: Final = 3
+"""Runners that may die over one task before it is put into quarantine."""
+
+KILLED: Final = "killed"
+"""The key, beside the failure classes, that counts the runners that died over a task."""
+
+_SHARED: Final = {FailureClass.TIMEOUT: FailureClass.APPLICATION}
+_AT_ONCE: Final = frozenset({FailureClass.LOST, FailureClass.PREEMPTED})
+
+
+class WorkspaceTerms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The worktree that an attempt gets of the graph's repository. `branch`: what it stands on, "" for none (detached);
+    `base`: the commit it begins with. `clean`: when it is wiped at the end: always, on-success or never."""
+
+    branch: str = ""
+    base: str = "HEAD"
+    clean: str = "always"
+
+
+class RetryTerms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Budgets that the author set, by failure class (retries, not executions), and the wait before each retry."""
+
+    budgets: dict[str, int] = {}
+    backoff: Backoff = BACKOFF
+
+
+class TaskSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A task of a graph beyond its columns. `id`: its name within the graph; `digest`: of all that its author wrote.
+
+    `priority` is what the author gave; the row's own is what its policy made of it. `pools`: where it may run, in the order
+    of preference, when the author names pools; `skills` decide otherwise. `labels`: what a pool must be marked with. `key`:
+    whose share of the pools it uses. `deadline`: UTC seconds. `expected_seconds`: how long it usually takes, None when nobody
+    knows. `dependencies`: ids of the graph's tasks it waits for; True: it is skipped should that one not succeed. `inputs`
+    are handed to the program as they are.
+    """
+
+    id: str
+    digest: str
+    title: str = ""
+    description: str = ""
+    priority: int = 0
+    pools: tuple[str, ...] = ()
+    skills: tuple[str, ...] = ()
+    labels: dict[str, str] = {}
+    resources: Resources = Resources()
+    retry: RetryTerms = RetryTerms()
+    timeout_seconds: float | None = None
+    key: str = ""
+    deadline: float | None = None
+    expected_seconds: float | None = None
+    optional: bool = False
+    workspace: WorkspaceTerms | None = None
+    dependencies: dict[str, bool] = {}
+    inputs: Json = None
+    metadata: dict[str, Json] = {}
+
+
+class Again(msgspec.Struct, frozen=True, kw_only=True):
+    """A task is tried again in so many seconds. `used`: its retries by then. `counts`: whether this was an execution."""
+
+    seconds: float
+    used: dict[str, int]
+    counts: bool = True
+
+
+class Over(msgspec.Struct, frozen=True, kw_only=True):
+    """A task is not tried again. `poisoned`: it killed so many runners that somebody has to look at it first."""
+
+    used: dict[str, int]
+    poisoned: bool = False
+
+
+def after(
+    terms: RetryTerms, used: Mapping[str, int], outcome: Failed | Snoozed, *, killed: bool = False
+) -> Again | Over:
+    """Decide what follows an attempt that did not succeed. `killed`: its runner died over it, while its node lives.
+
+    What the machine lost is tried again at once; the rest waits, longer with every retry of its class. A place that was given
+    up (snoozed) costs nothing.
+    """
+    if isinstance(outcome, Snoozed):
+        return Again(seconds=outcome.delay_seconds, used=dict(used), counts=False)
+    now = dict(used)
+    if killed:
+        now[KILLED] = now.get(KILLED, 0) + 1
+        if now[KILLED] >= POISONED_AT:
+            return Over(used=now, poisoned=True)
+    budgets = {**GRAPH_BUDGETS, **{FailureClass(name): count for name, count in terms.budgets.items()}}
+    failure = outcome.failure
+    shared = failure not in terms.budgets and failure in _SHARED
+    counted = _SHARED[failure] if shared else failure
+    retries = now.get(counted, 0)
+    if outcome.final or retries >= budgets[counted]:
+        return Over(used=now)
+    now[counted] = retries + 1
+    return Again(seconds=0.0 if failure in _AT_ONCE else delay_seconds(terms.backoff, retries + 1), used=now)
+
+
+def delay_seconds(backoff: Backoff, retry: int) -> float:
+    """Give the wait before the `retry`-th retry (from 1): min(initial x base^(n-1), longest) for exponential."""
+    if backoff.kind == "exponential":
+        seconds = backoff.delay_seconds * 2.0 ** min(retry - 1, 64)
+    elif backoff.kind == "linear":
+        seconds = backoff.delay_seconds * retry
+    else:
+        seconds = backoff.delay_seconds
+    return min(seconds, backoff.longest_seconds)
+
+
+def executions(terms: RetryTerms) -> int:
+    """Give how often the work itself may be executed: "attempt 2 of 3"."""
+    return terms.budgets.get(FailureClass.APPLICATION, GRAPH_BUDGETS[FailureClass.APPLICATION]) + 1
+
+
+encode: Final = msgspec.json.Encoder().encode
+decode: Final = msgspec.json.Decoder(TaskSpec).decode
+decode_used: Final = msgspec.json.Decoder(dict[str, int]).decode

@@ -1,0 +1,3 @@
+-- Primary key.
+UPDATE attempts SET ended_at = coalesce(:now::float8, extract(epoch FROM statement_timestamp())::float8), outcome = :outcome, failure = :failure, detail = :detail
+WHERE task = :task AND fence = :fence AND outcome IS NULL

@@ -1,0 +1,2 @@
+-- Primary key.
+DELETE FROM pools WHERE pool = :pool

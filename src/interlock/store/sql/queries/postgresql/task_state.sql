@@ -1,0 +1,2 @@
+-- Primary key.
+SELECT state FROM tasks WHERE task = :task

@@ -1,0 +1,2 @@
+-- Primary key.
+UPDATE pools SET state = :state WHERE pool = :pool AND state <> :state

@@ -1,0 +1,2 @@
+-- Primary key: how many were placed, for who takes turns.
+UPDATE pools SET turn = turn + :count WHERE pool = :pool

@@ -1,0 +1,2 @@
+-- Primary key.
+DELETE FROM pool_ills WHERE pool = :pool AND node = :node

@@ -1,0 +1,2 @@
+-- Whole table: one row per pool.
+SELECT pool, type, state, capacity, cpu, memory, gpus, settings, declared_at, turn FROM pools ORDER BY pool

@@ -1,0 +1,405 @@
+"""Task graphs on SQL: loaded in pieces behind a gate, read by pages, changed by hand.
+
+Until a load is whole, those of its tasks that wait for no other new one wait for its gate, an edge whose predecessor is no
+task. So nothing begins before all is stored, and a load that a crash broke off is made good by the next one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from interlock import errors
+from interlock.model import task_graph
+from interlock.model.states import TaskState
+from interlock.store.ports import GraphRow, GraphTask, GraphTaskRow, LoadedGraph, NewGraph, TryRow
+from interlock.store.sql import graphs, limits
+from interlock.store.sql.transaction import Database, Row, Transaction
+
+AT_ONCE: Final = 1000
+"""Tasks that one transaction stores, which others wait for."""
+_LOADING_SECONDS: Final = 60.0
+_OVER: Final = frozenset({TaskState.DONE, TaskState.FAILED, TaskState.CANCELLED, TaskState.SKIPPED})
+_BEGUN: Final = _OVER | {TaskState.RUNNING}
+
+_encode = msgspec.json.Encoder().encode
+
+
+class _Known(msgspec.Struct, frozen=True):
+    task: str
+    number: int
+    state: TaskState
+    spec: task_graph.TaskSpec
+
+
+class SqlTasks:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    # -- loading -------------------------------------------------------------------------------------------------
+
+    async def load(self, graph: NewGraph, tasks: Sequence[GraphTask], now: float | None) -> LoadedGraph:
+        await self._begin(graph, now)
+        try:
+            known = await self._look(graph.graph)
+            changes = _compare(tasks, known)
+            for start in range(0, len(changes.new), AT_ONCE):
+                await self._stage(graph.graph, changes, changes.new[start : start + AT_ONCE], now)
+            await self._conclude(graph, changes, now)
+        except BaseException:
+            await self._abandon(graph.graph)
+            raise
+        await self._open(graph.graph, now)
+        return changes.report
+
+    async def conclude_loads(self, now: float | None) -> int:
+        async def look(transaction: Transaction) -> list[str]:
+            return [row[0] for row in await transaction.rows("gates_left", {})]
+
+        graphs_ = await self._database.read(look, once=True)
+        for graph in graphs_:
+            await self._open(graph, now)
+        return len(graphs_)
+
+    async def _begin(self, graph: NewGraph, now: float | None) -> None:
+        """Keep other loads of the graph away, and make good what the last one left. Raises Conflict."""
+        row = _header(graph) | {"seconds": _LOADING_SECONDS, "now": now}
+
+        async def work(transaction: Transaction) -> bool | None:
+            before = await transaction.rows("graph_loading", row)
+            if not await transaction.run("graph_begin", row):
+                return None
+            return bool(before) and before[0][0] is not None
+
+        is_unfinished = await self._database.write(work)
+        if is_unfinished is None:
+            raise errors.Conflict(
+                f"another process loads the graph {graph.name} of {graph.namespace}; load it again when that is done"
+            )
+        if is_unfinished:
+            await self._clear(graph.graph)
+        else:
+            await self._open(graph.graph, now)
+
+    async def _clear(self, graph: str) -> None:
+        """Remove what an unfinished load has stored: the tasks behind the gate, and those behind them."""
+
+        async def work(transaction: Transaction) -> None:
+            rows = await transaction.rows("edges_end", {"predecessor": _gate(graph)})
+            left = [row[0] for row in rows]
+            while left:
+                task = left.pop()
+                await transaction.run("edges_of_task_end", {"task": task})
+                if await transaction.run("graph_task_drop", {"task": task}):
+                    left += [row[0] for row in await transaction.rows("edges_end", {"predecessor": task})]
+
+        await self._database.write(work)
+
+    async def _stage(self, graph: str, changes: _Changes, tasks: Sequence[GraphTask], now: float | None) -> None:
+        """Store new tasks behind the gate, with what they wait for among themselves."""
+        rows = [graphs.row_of(each, now) | {"state": TaskState.BLOCKED} for each in tasks]
+        edges = [_edge(p, each.task.task, blocking) for each in tasks for p, blocking in changes.inner(each).items()]
+        edges += [_edge(_gate(graph), each.task.task, False) for each in tasks if changes.is_gated(each)]
+        named = [{"task": each.task.task, "name": name} for each in tasks for name in each.limits]
+
+        async def work(transaction: Transaction) -> None:
+            await transaction.many("graph_task_add", rows)
+            await transaction.many("edge_add", edges)
+            await transaction.many("task_limit_add", named)
+
+        await self._database.write(work)
+
+    async def _conclude(self, graph: NewGraph, changes: _Changes, now: float | None) -> None:
+        """Change the tasks that have not begun, let new ones wait for those that were there: then the load is whole."""
+        header = _header(graph) | {"tasks": changes.total, "now": now}
+        outer = sorted(
+            (p, each.task.task, blocking)
+            for each in [*changes.new, *changes.changed]
+            for p, blocking in changes.outer(each).items()
+        )
+
+        async def work(transaction: Transaction) -> None:
+            for each in changes.changed:
+                await transaction.run("edges_of_task_end", {"task": each.task.task})
+                inner = changes.inner(each) | {_gate(graph.graph): False}
+                await transaction.many("edge_add", [_edge(p, each.task.task, b) for p, b in inner.items()])
+                await transaction.many("task_limit_add", [{"task": each.task.task, "name": n} for n in each.limits])
+                await transaction.run("graph_task_update", graphs.row_of(each, now))
+            for predecessor, task, blocking in outer:
+                await _wait_for(transaction, predecessor, task, blocking, now)
+            await transaction.run("graph_put", header)
+
+        await self._database.write(work)
+
+    async def _open(self, graph: str, now: float | None) -> None:
+        """Let the tasks go that waited for the gate."""
+
+        async def work(transaction: Transaction) -> int:
+            rows = await transaction.rows("gate_open", {"gate": _gate(graph), "limit": AT_ONCE})
+            tasks = _encode([row[0] for row in rows]).decode()
+            await transaction.run("tasks_unblock", {"tasks": tasks, "now": now})
+            return len(rows)
+
+        while await self._database.write(work) == AT_ONCE:
+            pass  # the others of many, in further transactions
+
+    async def _abandon(self, graph: str) -> None:
+        """Give a load up; where the store is away, the next one finds that it was not finished."""
+        await self._clear(graph)
+
+        async def work(transaction: Transaction) -> None:
+            await transaction.run("graph_abandon", {"graph": graph})
+
+        await self._database.write(work)
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    async def graph(self, namespace: str, name: str) -> GraphRow | None:
+        async def work(transaction: Transaction) -> GraphRow | None:
+            rows = await transaction.rows("graph_get", {"namespace": namespace, "name": name})
+            if not rows:
+                return None
+            graph, digest, tasks, loads, loaded_at, folder, document = rows[0]
+            return GraphRow(
+                graph=graph,
+                namespace=namespace,
+                name=name,
+                digest=digest,
+                tasks=tasks,
+                loads=loads,
+                loaded_at=loaded_at,
+                folder=folder,
+                document=document,
+            )
+
+        return await self._database.read(work, once=True)
+
+    async def graphs(self, namespace: str | None, after: tuple[str, str], limit: int) -> list[GraphRow]:
+        page = {"namespace": namespace, "after_namespace": after[0], "after_name": after[1], "limit": limit}
+
+        async def work(transaction: Transaction) -> list[GraphRow]:
+            rows = await transaction.rows("graphs_page", page)
+            return [
+                GraphRow(
+                    graph=row[0],
+                    namespace=row[1],
+                    name=row[2],
+                    digest=row[3],
+                    tasks=row[4],
+                    loads=row[5],
+                    loaded_at=row[6],
+                )
+                for row in rows
+            ]
+
+        return await self._database.read(work, once=True)
+
+    async def counts(self, graph: str, total: int) -> Mapping[TaskState, int]:
+        async def work(transaction: Transaction) -> Mapping[TaskState, int]:
+            rows = await transaction.rows("graph_counts", {"graph": graph})
+            found = {TaskState(row[0]): int(row[1]) for row in rows}
+            return found | {TaskState.DONE: max(0, total - sum(found.values()))}
+
+        return await self._database.read(work, once=True)
+
+    async def page(self, graph: str, state: TaskState | None, after: int, limit: int) -> list[GraphTaskRow]:
+        asked = {"graph": graph, "state": state, "after": after, "limit": limit}
+
+        async def work(transaction: Transaction) -> list[GraphTaskRow]:
+            return [_task(row) for row in await transaction.rows("graph_tasks_page", asked)]
+
+        return await self._database.read(work, once=True)
+
+    async def get(self, task: str) -> GraphTaskRow | None:
+        async def work(transaction: Transaction) -> GraphTaskRow | None:
+            rows = await transaction.rows("graph_task_get", {"task": task})
+            return _task(rows[0]) if rows else None
+
+        return await self._database.read(work, once=True)
+
+    async def tries(self, task: str, limit: int) -> list[TryRow]:
+        async def work(transaction: Transaction) -> list[TryRow]:
+            rows = await transaction.rows("attempts_of_task", {"task": task, "limit": limit})
+            return [TryRow(**dict(zip(TryRow.__struct_fields__, row, strict=True))) for row in rows]
+
+        return await self._database.read(work, once=True)
+
+    async def waits_for(self, task: str) -> Mapping[str, bool]:
+        async def work(transaction: Transaction) -> Mapping[str, bool]:
+            return {row[0]: bool(row[1]) for row in await transaction.rows("edges_of_task", {"task": task})}
+
+        return await self._database.read(work, once=True)
+
+    async def durations(self, graph: str) -> Mapping[str, float]:
+        async def work(transaction: Transaction) -> Mapping[str, float]:
+            return {row[0]: row[1] for row in await transaction.rows("durations_of_graph", {"graph": graph})}
+
+        return await self._database.read(work, once=True)
+
+    # -- by hand -------------------------------------------------------------------------------------------------
+
+    async def reopen(self, task: str, now: float | None) -> bool:
+        row = await self.get(task)
+        if row is None:
+            return False
+        known = await self._look(row.graph)
+        behind = _behind(row.id, known)
+        edges = [
+            {"predecessor": known[predecessor].task, "task": known[id].task, "blocking": int(blocking)}
+            for id in behind
+            for predecessor, blocking in known[id].spec.dependencies.items()
+            if predecessor == row.id or predecessor in behind or known[predecessor].state not in _OVER
+        ]
+
+        async def work(transaction: Transaction) -> bool:
+            if not await transaction.run("task_reopen", {"task": task}):
+                return False
+            await transaction.many("edge_add", edges)
+            for id in behind:
+                await transaction.run("task_reopen", {"task": known[id].task})
+            return True
+
+        return await self._database.write(work)
+
+    async def _look(self, graph: str) -> dict[str, _Known]:
+        async def work(transaction: Transaction) -> dict[str, _Known]:
+            rows = await transaction.rows("graph_tasks_known", {"graph": graph})
+            return {row[2]: _Known(row[0], row[1], TaskState(row[3]), task_graph.decode(row[4])) for row in rows}
+
+        return await self._database.read(work, once=True)
+
+    async def stop(self, task: str, now: float | None) -> bool:
+        async def work(transaction: Transaction) -> bool:
+            rows = await transaction.rows("task_stop", {"task": task, "now": now})
+            if not rows:
+                return bool(await transaction.run("task_ask_to_stop", {"task": task}))
+            if rows[0][0]:
+                await limits.release(transaction, task)
+            await transaction.run("edges_of_task_end", {"task": task})
+            await graphs.unblock(transaction, task, False, now)
+            return True
+
+        return await self._database.write(work)
+
+    async def rank(self, task: str, priority: int, rank: float, spec: task_graph.TaskSpec) -> bool:
+        row = {"task": task, "priority": priority, "rank": rank, "spec": task_graph.encode(spec)}
+
+        async def work(transaction: Transaction) -> bool:
+            return bool(await transaction.run("task_rank", row))
+
+        return await self._database.write(work)
+
+
+class _Changes(msgspec.Struct, frozen=True):
+    """What a load has to do. `fresh`: the tasks that it adds."""
+
+    new: Sequence[GraphTask]
+    changed: Sequence[GraphTask]
+    fresh: frozenset[str]
+    total: int
+    report: LoadedGraph
+
+    def inner(self, each: GraphTask) -> dict[str, bool]:
+        """Give what a task waits for that is new itself."""
+        return {p: blocking for p, blocking in each.after.items() if p in self.fresh}
+
+    def outer(self, each: GraphTask) -> dict[str, bool]:
+        """Give what a task waits for that was stored before, and may end meanwhile."""
+        return {p: blocking for p, blocking in each.after.items() if p not in self.fresh}
+
+    def is_gated(self, each: GraphTask) -> bool:
+        """Say whether a new task waits for the gate: others wait for one that does."""
+        return not self.inner(each) or bool(self.outer(each))
+
+
+def _compare(tasks: Sequence[GraphTask], known: Mapping[str, _Known]) -> _Changes:
+    """Find what is new and what has changed; numbers of new tasks go on behind those that are stored."""
+    last = max((each.number for each in known.values()), default=0)
+    new: list[GraphTask] = []
+    changed: list[GraphTask] = []
+    kept: list[str] = []
+    same = 0
+    for each in tasks:
+        assert each.spec is not None
+        old = known.get(each.spec.id)
+        if old is None:
+            last += 1
+            numbered = msgspec.structs.replace(each.task, effect=last if known else each.task.effect)
+            new.append(msgspec.structs.replace(each, task=numbered))
+        elif old.spec.digest == each.spec.digest:
+            same += 1
+        elif old.state in _BEGUN:
+            kept.append(each.spec.id)
+        else:
+            changed.append(each)
+    named = {each.spec.id for each in tasks if each.spec is not None}
+    report = LoadedGraph(
+        added=[each.task.path for each in new],
+        changed=[each.task.path for each in changed],
+        same=same,
+        kept=kept,
+        absent=[id for id in known if id not in named],
+    )
+    fresh = frozenset(each.task.task for each in new)
+    return _Changes(new, changed, fresh, len(known) + len(new), report)
+
+
+async def _wait_for(transaction: Transaction, predecessor: str, task: str, blocking: bool, now: float | None) -> None:
+    """Let a task wait for one that was stored before: one that is over by now skips it, or holds it back no more."""
+    if await transaction.run("edge_add_behind", _edge(predecessor, task, blocking)) or not blocking:
+        return
+    rows = await transaction.rows("task_state", {"task": predecessor})
+    if rows and rows[0][0] != TaskState.DONE and await transaction.run("task_skip", {"task": task, "now": now}):
+        await transaction.run("edges_of_task_end", {"task": task})
+        await graphs.unblock(transaction, task, False, now)
+
+
+def _edge(predecessor: str, task: str, blocking: bool) -> dict[str, object]:
+    return {"predecessor": predecessor, "task": task, "blocking": int(blocking)}
+
+
+def _behind(id: str, known: Mapping[str, _Known]) -> list[str]:
+    """Give the tasks that were skipped because of one, directly or behind another such."""
+    successors: dict[str, list[str]] = {}
+    for name, each in known.items():
+        for predecessor, blocking in each.spec.dependencies.items():
+            if blocking:
+                successors.setdefault(predecessor, []).append(name)
+    found: dict[str, None] = {}
+    open_ = [id]
+    while open_:
+        for name in successors.get(open_.pop(), ()):
+            if name not in found and known[name].state is TaskState.SKIPPED:
+                found[name] = None
+                open_.append(name)
+    return list(found)
+
+
+def _gate(graph: str) -> str:
+    """Give what the first tasks of a graph wait for while it is loaded; no task has such a name."""
+    return f"{graph}/"
+
+
+def _header(graph: NewGraph) -> dict[str, object]:
+    return {
+        "graph": graph.graph,
+        "namespace": graph.namespace,
+        "name": graph.name,
+        "digest": graph.digest,
+        "document": graph.document,
+        "folder": graph.folder,
+    }
+
+
+def _task(row: Row) -> GraphTaskRow:
+    fields = dict(zip(GraphTaskRow.__struct_fields__, row, strict=True))
+    used, spec = fields["used"], fields["spec"]
+    fields |= {
+        "state": TaskState(fields["state"]),
+        "cancel": bool(fields["cancel"]),
+        "used": task_graph.decode_used(used) if used else {},
+        "spec": task_graph.decode(spec),
+    }
+    return GraphTaskRow(**fields)
