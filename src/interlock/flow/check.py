@@ -75,7 +75,7 @@ def load(text: str, file: str | None = None, *, allowed: limits.Limits = _DEFAUL
     """
     source = yaml.read(text)
     findings = Findings(source=source, file=file)
-    _note_flaws(source, findings)
+    note_flaws(source, findings)
     if source.is_complete:
         _check(source.value, findings, allowed)
     workflow = None if findings.has_errors() else parse.workflow(source.value)
@@ -92,7 +92,7 @@ def load_function(
     """
     source = yaml.read(text)
     findings = Findings(source=source, file=uri)
-    _note_flaws(source, findings)
+    note_flaws(source, findings)
     if source.is_complete:
         TASK.check(source.value, "", findings)
         _check_meaning(source.value, {"use": use}, findings, allowed)
@@ -133,7 +133,8 @@ def _functions(root: Json) -> Collection[str]:
     return functions if isinstance(functions, dict) else ()
 
 
-def _note_flaws(source: yaml.Source, findings: Findings) -> None:
+def note_flaws(source: yaml.Source, findings: Findings) -> None:
+    """Note what is wrong with a text itself."""
     for flaw in source.flaws:
         findings.problems.append(
             Problem(

@@ -35,6 +35,10 @@ CODES: Final[dict[str, str]] = {
     "several-task-kinds": "a task with the keywords of several kinds",
     "several-in-one-item": "a list item with several names",
     "missing-name": "a list item that lost its name",
+    # tasks of a graph
+    "unknown-dependency": "a task that waits for one which the graph does not have",
+    "circular-dependency": "tasks that wait for each other in a circle",
+    "no-tasks": "a graph without tasks",
     # where the flow goes
     "no-steps": "a workflow without tasks",
     "no-branches": "a fork without branches",

@@ -11,7 +11,6 @@ from typing import Final
 
 import msgspec
 
-from interlock.model.call import Backoff
 from interlock.model.json import Json
 from interlock.model.task import Failed, FailureClass, Resources, Snoozed
 
@@ -25,9 +24,6 @@ GRAPH_BUDGETS: Final[dict[FailureClass, int]] = {
     FailureClass.INVALID: 0,
 }
 """Retries of a task of a graph whose author says nothing. A timeout shares the budget of application."""
-
-BACKOFF: Final = Backoff(kind="exponential", delay_seconds=10.0, longest_seconds=300.0)
-"""min(initial x 2^(n-1), longest): requirements 3.5, checklist RT-01."""
 
 POISONED_AT: Final = 3
 """Runners that may die over one task before it is put into quarantine."""
@@ -48,15 +44,32 @@ class WorkspaceTerms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     clean: str = "always"
 
 
+class AgentTerms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What an agent is told. `prompt`: what to do; `context`: files of its folder that it should know; `result`: the file, in
+    its folder, where it leaves its result as JSON, "" for none."""
+
+    prompt: str = ""
+    context: tuple[str, ...] = ()
+    result: str = ""
+
+
 class RetryTerms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Budgets that the author set, by failure class (retries, not executions), and the wait before each retry."""
+    """Budgets that the author set, by failure class (retries, not executions), and the wait before each retry.
+
+    `backoff`: exponential (initial x base^(n-1)), linear (initial x n) or fixed, at most `longest_seconds`: requirements 3.5,
+    checklist RT-01.
+    """
 
     budgets: dict[str, int] = {}
-    backoff: Backoff = BACKOFF
+    backoff: str = "exponential"
+    initial_seconds: float = 10.0
+    base: float = 2.0
+    longest_seconds: float = 300.0
 
 
 class TaskSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A task of a graph beyond its columns. `id`: its name within the graph; `digest`: of all that its author wrote.
+    """A task of a graph beyond its columns. `id`: its name within the graph; `digest`: of all that its author wrote. `kind`:
+    what its target is: run, python, container, workflow or agent.
 
     `priority` is what the author gave; the row's own is what its policy made of it. `pools`: where it may run, in the order
     of preference, when the author names pools; `skills` decide otherwise. `labels`: what a pool must be marked with. `key`:
@@ -67,6 +80,7 @@ class TaskSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     id: str
     digest: str
+    kind: str = "run"
     title: str = ""
     description: str = ""
     priority: int = 0
@@ -83,6 +97,7 @@ class TaskSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     workspace: WorkspaceTerms | None = None
     dependencies: dict[str, bool] = {}
     inputs: Json = None
+    agent: AgentTerms | None = None
     metadata: dict[str, Json] = {}
 
 
@@ -124,18 +139,21 @@ def after(
     if outcome.final or retries >= budgets[counted]:
         return Over(used=now)
     now[counted] = retries + 1
-    return Again(seconds=0.0 if failure in _AT_ONCE else delay_seconds(terms.backoff, retries + 1), used=now)
+    return Again(seconds=0.0 if failure in _AT_ONCE else delay_seconds(terms, retries + 1), used=now)
 
 
-def delay_seconds(backoff: Backoff, retry: int) -> float:
-    """Give the wait before the `retry`-th retry (from 1): min(initial x base^(n-1), longest) for exponential."""
-    if backoff.kind == "exponential":
-        seconds = backoff.delay_seconds * 2.0 ** min(retry - 1, 64)
-    elif backoff.kind == "linear":
-        seconds = backoff.delay_seconds * retry
+def delay_seconds(terms: RetryTerms, retry: int) -> float:
+    """Give the wait before the `retry`-th retry, from 1."""
+    if terms.backoff == "exponential":
+        try:
+            seconds = terms.initial_seconds * terms.base ** (retry - 1)
+        except OverflowError:
+            seconds = terms.longest_seconds
+    elif terms.backoff == "linear":
+        seconds = terms.initial_seconds * retry
     else:
-        seconds = backoff.delay_seconds
-    return min(seconds, backoff.longest_seconds)
+        seconds = terms.initial_seconds
+    return min(seconds, terms.longest_seconds)
 
 
 def executions(terms: RetryTerms) -> int:

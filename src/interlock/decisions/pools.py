@@ -1,0 +1,255 @@
+"""Choosing a pool for a task: which could have it, how they rank, and why each other one lost. Pure: nothing is read here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+from interlock.model.task import Resources
+from interlock.model.task_graph import TaskSpec
+
+DEFAULT: Final = "default"
+"""The entry of a skill mapping for tasks without a skill, and for skills that nothing maps."""
+RUNS: Final = "runs"
+"""The pool of tasks that are workflows: each becomes a run, which takes no place of its own."""
+WORKFLOW: Final = "workflow"
+_CONTAINERS: Final = frozenset({"docker", "kubernetes"})
+_ROUNDING: Final = 1e-9
+
+
+class PoolStrategy(StrEnum):
+    """How a pool is chosen among those that have room for a task."""
+
+    LEAST_LOADED = "least-loaded"
+    """The smallest part of it is taken: of its slots, cores or megabytes, whichever is the fullest."""
+    ROUND_ROBIN = "round-robin"
+    """Which was given a task the longest ago."""
+    RANDOM = "random"
+    """By lot."""
+    COST = "cost"
+    """The lowest cost, then the least loaded."""
+    ORDERED = "ordered"
+    """The first of the list: spot before on-demand, graphics processors before none."""
+    FAIR = "fair"
+    """The one that runs least for its weight, then by name."""
+
+
+@dataclass(slots=True, kw_only=True)
+class PoolView:
+    """A pool as one round sees it; what the round places is added. None: no bound.
+
+    `turn`: how many tasks were placed in it. `ill`: why it cannot launch now. `cost`: of an hour, in whatever currency.
+    """
+
+    name: str
+    type: str
+    running: int = 0
+    capacity: int | None = None
+    cpu: float | None = None
+    cpu_taken: float = 0.0
+    memory: float | None = None
+    memory_taken: float = 0.0
+    gpus: int = 0
+    gpus_taken: int = 0
+    turn: int = 0
+    state: str = "enabled"
+    ill: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    cost: float = 0.0
+    weight: float = 1.0
+
+    @property
+    def utilisation(self) -> float:
+        """Give how much of it is taken, 0 to 1: of its slots, cores or megabytes, whichever is the fullest."""
+        shares = [(self.running, self.capacity), (self.cpu_taken, self.cpu), (self.memory_taken, self.memory)]
+        return max((taken / of for taken, of in shares if of), default=0.0)
+
+    @property
+    def room(self) -> int | None:
+        """Give how many more may run there, as far as slots go."""
+        return None if self.capacity is None else max(0, self.capacity - self.running)
+
+    def take(self, resources: Resources) -> None:
+        """Count one more attempt."""
+        self.running += 1
+        self.turn += 1
+        self.cpu_taken += resources.cpu
+        self.memory_taken += resources.memory
+        self.gpus_taken += resources.gpus
+
+
+class PoolCandidate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`score`: the higher the better; None: it could not have the task, for this `reason`."""
+
+    pool: str
+    score: float | None = None
+    reason: str = ""
+
+
+class PoolDecision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Why a task is where it is. `asked`: by what pools were found, such as "skill backend: docker, laptop"."""
+
+    strategy: str
+    chosen: str
+    reason: str
+    asked: str
+    candidates: Sequence[PoolCandidate] = ()
+    policy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The pools that a task may have, in their order, how they were found, and what is wrong with that, if anything."""
+
+    pools: tuple[str, ...]
+    how: str
+    warning: str | None = None
+
+
+def asked(spec: TaskSpec, mapping: Mapping[str, Sequence[str]]) -> Asked:
+    """Give the pools that a task may have: those its author names, else those of its skills, else the default ones.
+
+    Of several skills a pool has to have all. A skill that nothing maps falls back to the default pools, with a warning.
+    """
+    if spec.kind == WORKFLOW:
+        return Asked((RUNS,), "it is a workflow")
+    if spec.pools:
+        return Asked(spec.pools, f"named by the task: {', '.join(spec.pools)}")
+    default = tuple(mapping.get(DEFAULT, ()))
+    if not spec.skills:
+        return Asked(default, f"no skill asked, default: {', '.join(default) or 'none'}", _no_default(default))
+    unknown = [skill for skill in spec.skills if skill not in mapping]
+    if unknown:
+        warning = f"no pool is mapped to the skill {', '.join(unknown)}: add it to skill_mapping"
+        how = f"skill {', '.join(unknown)} is not mapped, default: {', '.join(default) or 'none'}"
+        return Asked(default, how, warning)
+    first, *others = (mapping[skill] for skill in spec.skills)
+    pools = tuple(pool for pool in first if all(pool in other for other in others))
+    how = f"skill {' and '.join(spec.skills)}: {', '.join(pools) or 'none'}"
+    return Asked(pools, how, None if pools else f"no pool has all of the skills {', '.join(spec.skills)}")
+
+
+def _no_default(default: Sequence[str]) -> str | None:
+    return None if default else "skill_mapping has no default: a task without a skill has no pool"
+
+
+def never(spec: TaskSpec, pool: PoolView) -> str | None:
+    """Say why a task can never run in a pool as that is configured; None: it can, when there is room."""
+    wants = spec.resources
+    if spec.kind == "container" and pool.type not in _CONTAINERS:
+        return f"starts no containers ({pool.type})"
+    if pool.capacity == 0:
+        return "has max_concurrency 0"
+    if pool.cpu is not None and wants.cpu > pool.cpu + _ROUNDING:
+        return f"has {pool.cpu:g} cores, {wants.cpu:g} asked"
+    if pool.memory is not None and wants.memory > pool.memory + _ROUNDING:
+        return f"has {pool.memory:g} MB, {wants.memory:g} asked"
+    if wants.gpus > pool.gpus:
+        return f"has {pool.gpus} graphics processors, {wants.gpus} asked"
+    for name, value in spec.labels.items():
+        if pool.labels.get(name) != value:
+            return f"is not labelled {name}={value}"
+    return None
+
+
+def refusal(spec: TaskSpec, pool: PoolView) -> str | None:
+    """Say why a pool cannot have a task now; None: it can."""
+    if reason := never(spec, pool):
+        return reason
+    wants = spec.resources
+    if pool.state != "enabled":
+        return f"is {pool.state}"
+    if pool.ill is not None:
+        return f"is ill: {pool.ill}"
+    if pool.capacity is not None and pool.running >= pool.capacity:
+        return f"{pool.running} of {pool.capacity} slots leased"
+    if pool.cpu is not None and pool.cpu_taken + wants.cpu > pool.cpu + _ROUNDING:
+        return f"{pool.cpu_taken:g} of {pool.cpu:g} cores taken, {wants.cpu:g} asked"
+    if pool.memory is not None and pool.memory_taken + wants.memory > pool.memory + _ROUNDING:
+        return f"{pool.memory_taken:g} of {pool.memory:g} MB taken, {wants.memory:g} asked"
+    if wants.gpus and pool.gpus_taken + wants.gpus > pool.gpus:
+        return f"{pool.gpus_taken} of {pool.gpus} graphics processors taken, {wants.gpus} asked"
+    return None
+
+
+def choose(
+    strategy: PoolStrategy,
+    spec: TaskSpec,
+    found: Asked,
+    pools: Mapping[str, PoolView],
+    chance: Callable[[], float],
+    *,
+    failover: bool = True,
+) -> PoolDecision | None:
+    """Choose a pool among those that a task may have; None: none has room. Without `failover` only the first one counts."""
+    names = found.pools if failover else found.pools[:1]
+    refused, able = [], []
+    for number, name in enumerate(names):
+        pool = pools.get(name)
+        reason = "is not configured" if pool is None else refusal(spec, pool)
+        if pool is None or reason is not None:
+            refused.append(PoolCandidate(pool=name, reason=reason or ""))
+        else:
+            able.append((_key(strategy, number, pool, chance), name, pool))
+    if not able:
+        return None
+    able.sort(key=lambda each: (each[0], each[1]))
+    chosen = able[0][2]
+    ranked = [PoolCandidate(pool=name, score=_score(pool), reason=_state(pool)) for _, name, pool in able]
+    return PoolDecision(
+        strategy=strategy,
+        chosen=chosen.name,
+        reason=_reason(strategy, chosen, len(able)),
+        asked=found.how,
+        candidates=ranked + refused,
+    )
+
+
+def _key(strategy: PoolStrategy, number: int, pool: PoolView, chance: Callable[[], float]) -> tuple[float, ...]:
+    match strategy:
+        case PoolStrategy.ROUND_ROBIN:
+            return (pool.turn,)
+        case PoolStrategy.RANDOM:
+            return (chance(),)
+        case PoolStrategy.COST:
+            return (pool.cost, pool.utilisation)
+        case PoolStrategy.ORDERED:
+            return (number,)
+        case PoolStrategy.FAIR:
+            return (pool.running / pool.weight,)
+        case PoolStrategy.LEAST_LOADED:
+            return (pool.utilisation, number)
+
+
+def _score(pool: PoolView) -> float:
+    return round(1 - pool.utilisation, 4)
+
+
+def _state(pool: PoolView) -> str:
+    return f"utilisation {pool.utilisation * 100:.0f} %"
+
+
+def _reason(strategy: PoolStrategy, pool: PoolView, able: int) -> str:
+    if able == 1:
+        return "the only one with room"
+    match strategy:
+        case PoolStrategy.LEAST_LOADED:
+            return f"the least loaded of {able}: {pool.utilisation * 100:.0f} % taken"
+        case PoolStrategy.ROUND_ROBIN:
+            return f"its turn among {able}"
+        case PoolStrategy.RANDOM:
+            return f"by lot among {able}"
+        case PoolStrategy.COST:
+            return f"the cheapest of {able}: {pool.cost:g} an hour"
+        case PoolStrategy.ORDERED:
+            return f"the first of {able} with room"
+        case PoolStrategy.FAIR:
+            return f"runs least for its weight of {able}: {pool.running} at weight {pool.weight:g}"
+
+
+encode: Final = msgspec.json.Encoder().encode
+decode: Final = msgspec.json.Decoder(PoolDecision).decode

@@ -1,0 +1,36 @@
+"""Lanes: the ready tasks that can run in the same places, in their order.
+
+What is ready for a pool that is full stands in a lane of its own, so a round never reads past it: a decision costs the same
+with ten tasks behind a full pool and with a hundred thousand.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final
+
+import msgspec
+
+from interlock.model.task_graph import TaskSpec
+
+PREFIX: Final = "?"
+"""What every lane begins with: no pool does, so a lane is never one."""
+_LONGEST: Final = 200
+
+
+def lane(spec: TaskSpec) -> str:
+    """Give the lane of a task: a text of all that decides where it can run."""
+    wants = spec.resources
+    parts = {
+        "kind": spec.kind if spec.kind in ("container", "workflow") else "",
+        "pool": "|".join(spec.pools),
+        "skill": "" if spec.pools else "&".join(spec.skills),
+        "cpu": f"{wants.cpu:g}" if wants.cpu else "",
+        "memory": f"{wants.memory:g}" if wants.memory else "",
+        "gpu": str(wants.gpus) if wants.gpus else "",
+        "label": msgspec.json.encode(spec.labels, order="sorted").decode() if spec.labels else "",
+    }
+    text = PREFIX + ",".join(f"{name}={value}" for name, value in parts.items() if value)
+    if len(text) <= _LONGEST:
+        return text
+    return f"{text[:100]}#{hashlib.sha256(text.encode()).hexdigest()[:32]}"

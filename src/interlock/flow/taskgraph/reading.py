@@ -1,0 +1,122 @@
+"""The one door to a task graph: text in, a typed graph and every problem out."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from interlock import errors
+from interlock.flow import yaml
+from interlock.flow.check import note_flaws
+from interlock.flow.findings import Findings
+from interlock.flow.grammar.shapes import listed
+from interlock.flow.problem import Problem, Severity
+from interlock.flow.taskgraph import cycles, document, grammar
+from interlock.flow.taskgraph.document import GraphDocument
+from interlock.model.json import Json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadGraph:
+    """What was read. `graph` is None when there is an error; warnings leave it."""
+
+    graph: GraphDocument | None
+    problems: tuple[Problem, ...]
+    file: str | None = None
+
+    def required(self) -> GraphDocument:
+        """Give the graph. Raises InvalidDefinition, with all problems, when there is an error."""
+        if self.graph is None:
+            found = [problem for problem in self.problems if problem.severity is Severity.ERROR]
+            first = found[0]
+            more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+            place = f"{self.file or 'task graph'}:{first.line}:{first.column}"
+            raise errors.InvalidDefinition(f"{place}: {first.message}{more}", self.problems)
+        return self.graph
+
+
+def read(text: str, file: str | None = None) -> ReadGraph:
+    """Read and check one task graph in YAML or JSON. Never raises: see `ReadGraph.problems`. `file` is only for messages."""
+    quick = _read_json(text, file)
+    if quick is not None:
+        return quick
+    source = yaml.read(text)
+    findings = Findings(source=source, file=file)
+    note_flaws(source, findings)
+    return _checked(source.value, findings) if source.is_complete else _result(None, findings)
+
+
+def _read_json(text: str, file: str | None) -> ReadGraph | None:
+    """Read JSON without mistakes ten times as quickly; None: its problems are to be found, with their places."""
+    if not text.lstrip().startswith("{"):
+        return None
+    try:
+        value = json.loads(text, object_pairs_hook=_unique)
+    except ValueError:
+        return None
+    found = _checked(value, Findings(file=file))
+    return None if found.problems else found
+
+
+def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key stands twice")
+    return found
+
+
+def of_value(value: Json) -> ReadGraph:
+    """The same for a graph that is no text: from Python, or the body of a request."""
+    return _checked(value, Findings())
+
+
+def _checked(value: Json, findings: Findings) -> ReadGraph:
+    grammar.GRAPH.check(value, "", findings)
+    if isinstance(value, dict) and isinstance(value.get("tasks"), list):
+        _check_meaning(value["tasks"], findings)
+    return _result(value, findings)
+
+
+def _result(value: Json, findings: Findings) -> ReadGraph:
+    graph = None if findings.has_errors() or value is None else document.graph(value)
+    problems = sorted(findings.problems, key=lambda problem: (problem.line, problem.column, problem.path))
+    return ReadGraph(graph=graph, problems=tuple(problems), file=findings.file)
+
+
+def _check_meaning(tasks: list[Json], findings: Findings) -> None:
+    """Look at ids and dependencies, whatever else is wrong."""
+    if not tasks:
+        findings.add("no-tasks", "the graph has no tasks", "/tasks", at_key=True)
+    places: dict[str, str] = {}
+    for number, task in enumerate(tasks):
+        id = task.get("id") if isinstance(task, dict) else None
+        if not isinstance(id, str):
+            continue
+        if id in places:
+            message = f"two tasks have the id `{id}`; the other one is item {int(places[id].rpartition('/')[2]) + 1}"
+            findings.add("duplicate-task", message, f"/tasks/{number}/id", found=id)
+        places.setdefault(id, f"/tasks/{number}")
+    after = {id: _dependencies(tasks[int(place.rpartition("/")[2])]) for id, place in places.items()}
+    for id, names in after.items():
+        for where, name in names:
+            if name not in places:
+                near = grammar.nearest(name, list(places))
+                advice = f"; did you mean `{near}`?" if near else ""
+                message = f"the graph has no task `{name}`{advice}"
+                findings.add("unknown-dependency", message, places[id] + where, found=name, nearest=near)
+    for way in cycles.cycles({id: [name for _, name in names] for id, names in after.items()}):
+        message = f"{listed(way, 'and')} wait for each other: {' -> '.join([*way, way[0]])}"
+        if len(way) == 1:
+            message = f"`{way[0]}` waits for itself"
+        findings.add("circular-dependency", message, f"{places[way[0]]}/dependencies", at_key=True)
+
+
+def _dependencies(task: dict[str, Json]) -> list[tuple[str, str]]:
+    """Give what a task waits for, each with its place in the task."""
+    found = []
+    given = task.get("dependencies")
+    for number, each in enumerate(given if isinstance(given, list) else ()):
+        name = each.get("id") if isinstance(each, dict) else each
+        if isinstance(name, str):
+            found.append((f"/dependencies/{number}", name))
+    return found
