@@ -176,9 +176,20 @@ class Dispatcher(Loop):
             return
         before, self._missing = self._missing, set()
         for orphan in await self._store.queue.orphans(_ORPHANS_AT_ONCE):
-            is_ours = orphan.pool == self._pool and orphan.host == self._host
-            if is_ours and (not self._own or orphan.owner == self._node):
+            if self._may_adopt(orphan) and (not self._own or orphan.owner == self._node):
                 await self._adopt(orphan, missed=orphan.task.task in before)
+
+    def _may_adopt(self, orphan: Orphan) -> bool:
+        """Say whether what is left of an attempt could be found here."""
+        return orphan.pool == self._pool and orphan.host == self._host
+
+    def _launcher_of(self, task: ClaimedTask) -> Launcher:
+        """Give who launches an attempt, or launched it."""
+        return self._launcher
+
+    async def _held(self) -> list[ClaimedTask]:
+        """Give the attempts that this node holds, as the store knows."""
+        return await self._store.queue.held(self._node, self._pool)
 
     async def _adopt(self, orphan: Orphan, *, missed: bool) -> None:
         """Adopt an attempt, or end it. `missed`: the last round found nothing of it either.
@@ -186,7 +197,8 @@ class Dispatcher(Loop):
         One look is not enough: its supervisor may have been told what to do in its node's last moment.
         """
         task = orphan.task
-        if not await asyncio.to_thread(self._launcher.is_left, self._launch(task, task.target, adopting=True)):
+        launcher = self._launcher_of(task)
+        if not await asyncio.to_thread(launcher.is_left, self._launch(task, task.target, adopting=True)):
             self._missing.add(task.task)
             if missed:
                 await self._store.queue.lose(orphan, self._clock.stamp())
@@ -252,7 +264,7 @@ class Dispatcher(Loop):
     async def _reconcile(self) -> None:
         """Launch what this node holds and does not know: a claim leased it whose reply was lost, so it never began."""
         known = set(self._attempts)  # before the question: an attempt that ends meanwhile is not unknown
-        for task in await self._store.queue.held(self._node, self._pool):
+        for task in await self._held():
             if task.task not in known:
                 telemetry.emit("dispatcher.unknown", task=task.task, run=task.run)
                 self._begin(task)
@@ -320,7 +332,8 @@ class Dispatcher(Loop):
     async def _launched(
         self, task: ClaimedTask, target: Target, output: Stream, callback: Callback | None, *, adopting: bool
     ) -> Outcome:
-        launch = self._launcher.adopt if adopting else self._launcher.launch
+        launcher = self._launcher_of(task)
+        launch = launcher.adopt if adopting else launcher.launch
         given = self._launch(task, target, adopting=adopting)
         if callback is not None:
             given = msgspec.structs.replace(given, environment=given.environment | callback.environment)

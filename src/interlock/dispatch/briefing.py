@@ -1,0 +1,120 @@
+"""What the program of a graph's task is told: a JSON file, and variables.
+
+    INTERLOCK_TASK   the file: id, graph, title, description, inputs, attempt, what it waited for and what that gave, ...
+    INTERLOCK_GRAPH, INTERLOCK_POOL, INTERLOCK_RUNNER, CUDA_VISIBLE_DEVICES (where devices were given)
+    RUNNER_ID, POOL_NAME, TASK_CONTEXT   the names of the contract that this one replaces (requirements 3.2)
+
+The name of the file follows from the attempt, so that the node which adopts an attempt finds and removes it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from interlock.dispatch.context import write_private
+from interlock.model import json, task_graph
+from interlock.model.json import Json
+from interlock.model.task_graph import TaskSpec
+from interlock.store.ports import ClaimedTask, Store
+
+VARIABLE: Final = "INTERLOCK_TASK"
+_PREFIX: Final = "interlock-task-"
+_MOST_RESULTS: Final = 100
+"""Results of predecessors that are handed on; whoever waits for more of them reads them from the server."""
+
+
+class Briefings:
+    """The files of the attempts of one node."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def prepare(self, task: ClaimedTask, spec: TaskSpec) -> None:
+        """Make the file of an attempt. Raises StoreUnavailable."""
+        results: dict[str, Json] = {}
+        for id in list(spec.dependencies)[:_MOST_RESULTS]:
+            tries = await self._store.tasks.tries(f"{task.run}/{id}", 1)
+            if tries and tries[0].outcome == "done" and tries[0].detail is not None:
+                results[id] = json.decode(tries[0].detail)
+        await asyncio.to_thread(write_private, path(task), json.encode(_briefing(task, spec, results)))
+
+    async def forget(self, task: ClaimedTask) -> None:
+        """Remove the file of an attempt."""
+        await asyncio.to_thread(path(task).unlink, missing_ok=True)
+
+
+def path(task: ClaimedTask) -> Path:
+    """Give where the file of an attempt is."""
+    name = hashlib.sha256(f"{task.task}.{task.fence}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    return Path(tempfile.gettempdir(), f"{_PREFIX}{name}.json")
+
+
+def variables(task: ClaimedTask, spec: TaskSpec) -> dict[str, str]:
+    """Give what the environment of an attempt says of it."""
+    graph = task.run.rpartition("/")[2]
+    runner = runner_id(task)
+    context = {
+        "task_id": spec.id,
+        "spec_name": graph,
+        "task_title": spec.title,
+        "task_description": spec.description,
+        "dependencies": list(spec.dependencies),
+        "required_skill": spec.skills[0] if spec.skills else None,
+        "metadata": spec.metadata,
+    }
+    return {
+        VARIABLE: str(path(task)),
+        "INTERLOCK_GRAPH": graph,
+        "INTERLOCK_POOL": task.pool,
+        "INTERLOCK_RUNNER": runner,
+        "RUNNER_ID": runner,
+        "POOL_NAME": task.pool,
+        "TASK_CONTEXT": json.encode(context).decode(),
+    }
+
+
+def runner_id(task: ClaimedTask) -> str:
+    """Give the name of the runner of an attempt, `runner-` and 12 hexadecimal digits, which no other one has."""
+    return f"runner-{hashlib.sha256(f'{task.task}.{task.fence}'.encode('utf-8', 'surrogatepass')).hexdigest()[:12]}"
+
+
+def labels(task: ClaimedTask) -> dict[str, str]:
+    """Give what marks an attempt in a pool that can mark it, so that what a dead dispatcher left is found again."""
+    return {
+        "interlock.attempt": f"{task.task}.{task.fence}",
+        "interlock.task": task.task,
+        "interlock.fence": str(task.fence),
+        "interlock.pool": task.pool,
+    }
+
+
+def _briefing(task: ClaimedTask, spec: TaskSpec, results: Mapping[str, Json]) -> dict[str, Json]:
+    told: dict[str, Json] = {
+        "id": spec.id,
+        "graph": task.run.rpartition("/")[2],
+        "namespace": task.namespace,
+        "title": spec.title,
+        "description": spec.description,
+        "inputs": spec.inputs,
+        "attempt": task.attempt,
+        "attempts": task_graph.executions(spec.retry),
+        "pool": task.pool,
+        "skills": list(spec.skills),
+        "dependencies": list(spec.dependencies),
+        "results": dict(results),
+        "timeout_seconds": spec.timeout_seconds,
+        "deadline": spec.deadline,
+        "metadata": spec.metadata,
+    }
+    if spec.agent is not None:
+        told["agent"] = {
+            "prompt": spec.agent.prompt,
+            "context": list(spec.agent.context),
+            "result": spec.agent.result or None,
+        }
+    return told

@@ -1,0 +1,265 @@
+"""Places ready tasks of graphs in pools, and sees the attempts there to their end.
+
+Each round looks at the pools, then at the heads of the lanes for which some pool has room, plans in memory, and has the
+store carry the plan out in one transaction, which counts anew. What another dispatcher was quicker with is left out, so any
+number of them may serve the same pools. Tasks for pools of type `worker` are left to the workers, who claim them by themselves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import msgspec
+
+from interlock import errors, telemetry
+from interlock.decisions import pools as choosing
+from interlock.decisions.pools import PoolView
+from interlock.dispatch import briefing, rounds
+from interlock.dispatch.briefing import Briefings
+from interlock.dispatch.configuration import LOCAL, PoolSettings, Scheduling
+from interlock.dispatch.dispatcher import LEASE_SECONDS, Dispatcher
+from interlock.dispatch.lanes import PREFIX
+from interlock.dispatch.logbook import Logbook
+from interlock.dispatch.policies import Policy
+from interlock.dispatch.rounds import Round, Rules, Stuck
+from interlock.model.task import Outcome, Snoozed, Target
+from interlock.model.task_graph import TaskSpec
+from interlock.pool.launcher import Launch, Launcher
+from interlock.secrets.keeper import Keeper
+from interlock.service import Clock
+from interlock.store.ports import ALL, ClaimedTask, Orphan, PoolRow, QueuedTask, Store
+
+MOST_AT_ONCE: Final = 1000
+"""Tasks that one round places: one transaction, which others wait for."""
+_LANES_AT_ONCE: Final = 500
+_KNOWN_LANES: Final = 10_000
+_MOST_ATTEMPTS: Final = 10_000
+_SNOOZE_SECONDS: Final = 2.0
+_OF_A_HOST: Final = frozenset({"local-process", "in-process"})
+"""Types whose attempts are processes of one machine, so that only that one can find them again."""
+
+
+class Placer(Dispatcher):
+    """Serves the pools of a configuration. `launchers`: by pool, those whose attempts begin in this process."""
+
+    def __init__(
+        self,
+        node: str,
+        store: Store,
+        clock: Clock,
+        scheduling: Scheduling,
+        policy: Policy,
+        launchers: Mapping[str, Launcher],
+        logbook: Logbook,
+        secrets: Keeper,
+        *,
+        local_slots: int,
+        local_running: Callable[[], int],
+        orphan_grace_seconds: float,
+        away: Callable[[errors.Environment], None],
+        host: str,
+        may_act: Callable[[], bool],
+        may_claim: Callable[[], bool],
+    ) -> None:
+        """`local_slots`: of the pool `local` where no file configures pools; `local_running`: what else runs there."""
+        super().__init__(
+            node,
+            store,
+            clock,
+            "graphs",
+            next(iter(launchers.values())),
+            logbook,
+            secrets,
+            slots=_MOST_ATTEMPTS,
+            own=False,
+            orphan_grace_seconds=orphan_grace_seconds,
+            away=away,
+            host=host,
+            may_act=may_act,
+            may_claim=may_claim,
+            looks_for_due=False,
+        )
+        self._scheduling = scheduling
+        self._strategy = policy.strategy or scheduling.strategy
+        self._launchers = launchers
+        self._local_slots = local_slots
+        self._local_running = local_running
+        self._briefings = Briefings(store)
+        self._specs: OrderedDict[str, TaskSpec] = OrderedDict()
+        """By lane, the spec of one of its tasks: what it asks for, all others of the lane ask for too."""
+        self._after = PREFIX
+        self._plan = Round()
+        self._warned: dict[str, str] = {}
+        self._here: dict[str, str] = {}
+        """By attempt in flight here, its pool."""
+
+    # -- placing -------------------------------------------------------------------------------------------------
+
+    async def _ready(self) -> bool:
+        pools = await self._views()
+        heads = await self._heads(pools)
+        rules = Rules(
+            mapping=self._scheduling.mapping,
+            strategy=self._strategy,
+            chance=lambda: self._clock.uniform(0.0, 1.0),
+            failover=self._scheduling.failover,
+            policy=self._scheduling.policy,
+        )
+        self._plan = rounds.place(heads, pools, rules, MOST_AT_ONCE)
+        return bool(self._plan.placements)
+
+    async def _claim(self, free: int) -> list[ClaimedTask]:
+        placed = await self._store.pools.place(
+            self._node, self._plan.placements[:free], LEASE_SECONDS, self._clock.stamp()
+        )
+        for task in placed.claimed:
+            telemetry.emit("task.assigned", task=task.task, pool=task.pool, attempt=task.attempt)
+        if placed.refused:
+            self.wake()  # another dispatcher, or a limit, was quicker: what is left is planned anew
+        return list(placed.claimed)
+
+    async def _views(self) -> dict[str, PoolView]:
+        """Give the pools of the configuration as they are now."""
+        found: dict[str, PoolView] = {}
+        total: PoolRow | None = None
+        now = self._clock.now()
+        for row in await self._store.pools.all():
+            if row.pool == ALL:
+                total = row
+            elif (settings := self._scheduling.pools.get(row.pool)) is not None:
+                found[row.pool] = view(row, settings, self._node, now)
+            elif row.pool == choosing.RUNS and row.pool in self._launchers:
+                found[row.pool] = view(row, PoolSettings(name=row.pool, type=row.type), self._node, now)
+        if (local := found.get(LOCAL)) is not None and local.capacity is None and local.type == "local-process":
+            # Without a file the pool is that of this node, which has so many slots for steps and tasks alike.
+            local.running = self._local_running() + sum(pool == LOCAL for pool in self._here.values())
+            local.capacity = self._local_slots
+        if total is not None and total.capacity is not None and total.running >= total.capacity:
+            for pool in found.values():
+                pool.ill = f"all pools together run {total.running} of {total.capacity}"
+        return found
+
+    async def _heads(self, pools: Mapping[str, PoolView]) -> dict[str, list[QueuedTask]]:
+        """Give the first tasks of the lanes for which there is room."""
+        lanes = [lane for lane in await self._store.pools.lanes(self._after, _LANES_AT_ONCE) if lane.startswith(PREFIX)]
+        self._after = lanes[-1] if len(lanes) == _LANES_AT_ONCE else PREFIX
+        heads: dict[str, list[QueuedTask]] = {}
+        for lane in lanes:
+            spec = await self._spec(lane)
+            if spec is None:
+                continue
+            asked = choosing.asked(spec, self._scheduling.mapping)
+            room = rounds.room(spec, asked, pools, MOST_AT_ONCE)
+            if room:
+                heads[lane] = await self._store.pools.heads(lane, room)
+                self._warned.pop(lane, None)
+            if not room or asked.warning is not None:
+                await self._warn(lane, asked, pools)
+        return heads
+
+    async def _spec(self, lane: str) -> TaskSpec | None:
+        if lane not in self._specs:
+            head = await self._store.pools.heads(lane, 1)
+            if not head:
+                return None
+            self._specs[lane] = head[0].spec
+            while len(self._specs) > _KNOWN_LANES:
+                self._specs.popitem(last=False)
+        return self._specs[lane]
+
+    async def _warn(self, lane: str, asked: choosing.Asked, pools: Mapping[str, PoolView]) -> None:
+        """Say once that the tasks of a lane can never run as things are, or run elsewhere than their skill says."""
+        head = await self._store.pools.heads(lane, 1)
+        if not head:
+            return
+        why = rounds.stuck(lane, head[0], asked, pools)
+        text = _warning(why)
+        if text is not None and self._warned.get(lane) != text:
+            self._warned[lane] = text
+            telemetry.emit("task.stuck", task=why.task, warning=text)
+
+    # -- performing ----------------------------------------------------------------------------------------------
+
+    def _launcher_of(self, task: ClaimedTask) -> Launcher:
+        return self._launchers[task.pool]
+
+    def _may_adopt(self, orphan: Orphan) -> bool:
+        if orphan.task.spec is None or orphan.pool not in self._launchers:
+            return False
+        settings = self._scheduling.pools.get(orphan.pool)
+        return settings is None or settings.type not in _OF_A_HOST or orphan.host == self._host
+
+    async def _held(self) -> list[ClaimedTask]:
+        found: list[ClaimedTask] = []
+        for pool in self._launchers:
+            found += [task for task in await self._store.queue.held(self._node, pool) if task.spec is not None]
+        return found
+
+    async def _execute(self, task: ClaimedTask, adopted: Mapping[str, int] | None) -> Outcome:
+        assert task.spec is not None  # a placement takes nothing else
+        self._here[task.task] = task.pool
+        try:
+            if adopted is None:
+                await self._briefings.prepare(task, task.spec)
+            telemetry.emit("runner.started", task=task.task, pool=task.pool, runner=briefing.runner_id(task))
+            return await super()._execute(task, adopted)
+        except (
+            errors.Environment,
+            OSError,
+        ) as error:  # of this node, not of the attempt: it is made again, free of charge
+            telemetry.emit("task.not_prepared", task=task.task, error=error)
+            return Snoozed(_SNOOZE_SECONDS)
+        finally:
+            self._here.pop(task.task, None)
+            telemetry.emit("runner.finished", task=task.task, pool=task.pool, runner=briefing.runner_id(task))
+            if not self._lost:  # whoever adopts it still needs the file
+                await asyncio.shield(self._briefings.forget(task))
+
+    def _launch(self, task: ClaimedTask, target: Target, *, adopting: bool) -> Launch:
+        launch = super()._launch(task, target, adopting=adopting)
+        spec = task.spec
+        assert spec is not None
+        return msgspec.structs.replace(
+            launch,
+            environment=launch.environment | briefing.variables(task, spec),
+            timeout_seconds=spec.timeout_seconds,
+            resources=spec.resources,
+            devices=task.devices,
+            labels=briefing.labels(task),
+        )
+
+
+def view(row: PoolRow, settings: PoolSettings, node: str, now: float) -> PoolView:
+    """Give a pool as a round sees it. `node`: whose troubles count."""
+    ill = next((each.reason for each in row.ills if each.node == node and each.again_at > now), None)
+    return PoolView(
+        name=row.pool,
+        type=row.type,
+        running=row.running + row.routed,
+        capacity=row.capacity,
+        cpu=row.cpu,
+        cpu_taken=row.cpu_taken,
+        memory=row.memory,
+        memory_taken=row.memory_taken,
+        gpus=row.gpus or 0,
+        gpus_taken=len(row.devices_taken),
+        turn=row.turn,
+        state=row.state,
+        ill=ill,
+        labels=settings.labels,
+        cost=settings.cost,
+        weight=settings.weight,
+    )
+
+
+def _warning(why: Stuck) -> str | None:
+    """Give what somebody has to change for the tasks of a lane; None: they only have to wait."""
+    if not why.reasons and why.warning is not None:
+        return why.warning
+    if why.never:
+        reasons = "; ".join(f"{pool} {reason}" for pool, reason in why.reasons.items()) or "it has no pool"
+        return f"no pool can ever run it: {reasons}. Ask for less, or give a pool more"
+    return why.warning
