@@ -6,14 +6,17 @@ import asyncio
 import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Final
 
 from interlock import errors
+from interlock.app import pools
 from interlock.app.artifacts import artifacts
 from interlock.app.delivering import Delivering
 from interlock.app.graphs import Graphs
 from interlock.app.heap import Trim
 from interlock.app.performer import Performer
+from interlock.app.pools import Pools
 from interlock.app.probes import NONE, Probes
 from interlock.app.readiness import Readiness
 from interlock.app.retention import Housekeeping
@@ -24,6 +27,7 @@ from interlock.config import Settings
 from interlock.coord.expiry import Expiry
 from interlock.dispatch.dispatcher import Dispatcher
 from interlock.dispatch.logbook import Logbook
+from interlock.dispatch.placer import Placer
 from interlock.effects.openapi.documents import Documents
 from interlock.engine import identity
 from interlock.engine.advance import Engine
@@ -173,7 +177,25 @@ class Node(Service):
             may_claim=self._has_enough,
             looks_for_due=not serves,
         )
-        self._recovery = Recovery(node, store, clock, self._dispatcher.adopt_orphans if serves else None)
+        self._pools: Pools | None = None
+        if serves and not pinned:
+            self._pools = Pools(
+                node,
+                store,
+                clock,
+                pools.find(settings.dispatcher, Path.cwd()),
+                local,
+                self._logbook,
+                secrets,
+                local_slots=settings.node.slots,
+                local_running=lambda: self._dispatcher.active,
+                orphan_grace_seconds=settings.node.orphan_grace_seconds,
+                away=self._store_is_away,
+                host=identity.host(),
+                may_act=lambda: self._membership.is_certain,
+                may_claim=self._has_enough,
+            )
+        self._recovery = Recovery(node, store, clock, self._adopt_orphans if serves else None)
         self._standing = Standing(
             node, store, readiness or Readiness(lambda reasons: None), self._claims.refusals, self.asked_to_drain.set
         )
@@ -212,6 +234,8 @@ class Node(Service):
             services += [self._delivering, self.engine, self._own_steps]
         if DISPATCHER in self._roles:
             services.append(self._dispatcher)
+        if self._pools is not None:
+            services.append(self._pools)
         services.append(self._recovery)
         if not self._pinned:
             services += [self._standing, self._housekeeping, self._expiry, Trim()]
@@ -226,6 +250,7 @@ class Node(Service):
             self.engine.quiesce(seconds, hurry),
             self._dispatcher.quiesce(seconds, hurry),
             self._own_steps.quiesce(seconds, hurry),
+            *(placer.quiesce(seconds, hurry) for placer in self._placers()),
         )
         await self.engine.catch_up(_DRAIN_SECONDS)
 
@@ -245,6 +270,8 @@ class Node(Service):
         found = self.engine.busy() + await self._own_steps.busy()
         if DISPATCHER in self._roles:
             found += await self._dispatcher.busy()
+        for placer in self._placers():
+            found += await placer.busy()
         if not self._pinned and await self._claims.wanted():
             found.append("a run waits to be claimed")
         return found
@@ -257,8 +284,9 @@ class Node(Service):
     def look(self) -> None:
         """Go on with what is due by now: somebody moved the clock."""
         self.engine.look()
-        for loop in (self._own_steps, self._dispatcher, self._delivering):
+        for loop in (self._own_steps, self._dispatcher, *self._placers()):
             loop.look()
+        self._delivering.look()
 
     def lose(self) -> None:
         """The lease is lost: nothing may be written any more, and what still runs must end before others repeat it."""
@@ -274,6 +302,8 @@ class Node(Service):
         self.engine.abandon(error)
         self._dispatcher.lose()
         self._own_steps.lose()
+        for placer in self._placers():
+            placer.lose()
         self._logbook.drop()
 
     def refuse_if_short(self) -> None:
@@ -283,8 +313,15 @@ class Node(Service):
 
     def _wake(self) -> None:
         """Go on: there is enough again."""
-        for loop in (self._claims, self._own_steps, self._dispatcher):
+        for loop in (self._claims, self._own_steps, self._dispatcher, *self._placers()):
             loop.wake()
+
+    def _placers(self) -> list[Placer]:
+        return [] if self._pools is None else [self._pools.placer]
+
+    async def _adopt_orphans(self) -> None:
+        for dispatcher in (self._dispatcher, *self._placers()):
+            await dispatcher.adopt_orphans()
 
     def _has_enough(self) -> bool:
         return self._shortages is None or not self._shortages.any

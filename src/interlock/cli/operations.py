@@ -8,6 +8,7 @@ from typing import Annotated, TypeAlias
 import typer
 
 from interlock.cli.command import perform
+from interlock.cli.tasks import pools, tasks
 from interlock.cli.workers import workers
 
 nodes = typer.Typer(help="List and drain the nodes of the store.", rich_markup_mode=None)
@@ -20,6 +21,8 @@ def register(app: typer.Typer) -> None:
     app.command()(worker)
     app.add_typer(nodes, name="nodes")
     app.add_typer(workers, name="workers")
+    app.add_typer(tasks, name="tasks")
+    app.add_typer(pools, name="pools")
     app.command("check-deploy")(check_deploy)
     app.command()(audit)
     app.command()(prune)

@@ -8,6 +8,7 @@ that silently does nothing is worse than no start. Secrets are no settings.
 
 from interlock.config.settings import (
     Artifacts,
+    Dispatcher,
     Engine,
     Expressions,
     Http,
@@ -26,6 +27,6 @@ from interlock.config.settings import (
 from interlock.config.sources import RESERVED, Setting, explain, files, load
 
 __all__ = [
-    "RESERVED", "Artifacts", "Engine", "Expressions", "Http", "Limits", "Logs", "Node", "Payload", "Python", "Retention",
-    "Secrets", "Server", "Setting", "Settings", "Store", "Tokens", "explain", "files", "load",
+    "RESERVED", "Artifacts", "Dispatcher", "Engine", "Expressions", "Http", "Limits", "Logs", "Node", "Payload", "Python",
+    "Retention", "Secrets", "Server", "Setting", "Settings", "Store", "Tokens", "explain", "files", "load",
 ]  # fmt: skip

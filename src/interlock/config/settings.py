@@ -292,6 +292,22 @@ class Artifacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Dispatcher:
+    """Where tasks of graphs run, and in which order."""
+
+    file: str = _setting(
+        "", readers.place,
+        "The file that says how tasks are scheduled. Empty for `dispatcher.yaml` in the working folder, or in `config` there,"
+        " where there is one; none for no such file.",
+    )  # fmt: skip
+    pools: str = _setting(
+        "", readers.place,
+        "The file that names the pools. Empty for `agent-pools.yaml` in the working folder, or in `config` there, where there"
+        " is one; none for the pool `local` alone, with as many places as `node.slots`.",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     store: Store = Store()
     node: Node = Node()
@@ -308,3 +324,4 @@ class Settings:
     tokens: Tokens = Tokens()
     deliveries: Deliveries = Deliveries()
     artifacts: Artifacts = Artifacts()
+    dispatcher: Dispatcher = Dispatcher()

@@ -122,6 +122,8 @@ def asked(spec: TaskSpec, mapping: Mapping[str, Sequence[str]]) -> Asked:
     default = tuple(mapping.get(DEFAULT, ()))
     if not spec.skills:
         return Asked(default, f"no skill asked, default: {', '.join(default) or 'none'}", _no_default(default))
+    if set(mapping) <= {DEFAULT}:  # nobody has said which pools have which skills
+        return Asked(default, f"no skills are mapped, default: {', '.join(default) or 'none'}", _no_default(default))
     unknown = [skill for skill in spec.skills if skill not in mapping]
     if unknown:
         warning = f"no pool is mapped to the skill {', '.join(unknown)}: add it to skill_mapping"

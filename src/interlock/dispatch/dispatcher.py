@@ -109,6 +109,11 @@ class Dispatcher(Loop):
         self._due_at = clock.monotonic()
         self._next_due: asyncio.TimerHandle | None = None
 
+    @property
+    def active(self) -> int:
+        """How many attempts it is at work on."""
+        return len(self._attempts)
+
     async def start(self) -> None:
         self._unlisten = self._store.bell.listen(self.wake, news.TASKS)
         await super().start()

@@ -15,6 +15,7 @@ from interlock.model.task_graph import TaskSpec
 
 PREFIX: Final = "?"
 """What every lane begins with: no pool does, so a lane is never one."""
+_ANYWHERE: Final = "any"
 _LONGEST: Final = 200
 
 
@@ -30,7 +31,7 @@ def lane(spec: TaskSpec) -> str:
         "gpu": str(wants.gpus) if wants.gpus else "",
         "label": msgspec.json.encode(spec.labels, order="sorted").decode() if spec.labels else "",
     }
-    text = PREFIX + ",".join(f"{name}={value}" for name, value in parts.items() if value)
+    text = PREFIX + (",".join(f"{name}={value}" for name, value in parts.items() if value) or _ANYWHERE)
     if len(text) <= _LONGEST:
         return text
     return f"{text[:100]}#{hashlib.sha256(text.encode()).hexdigest()[:32]}"

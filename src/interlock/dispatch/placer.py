@@ -2,14 +2,14 @@
 
 Each round looks at the pools, then at the heads of the lanes for which some pool has room, plans in memory, and has the
 store carry the plan out in one transaction, which counts anew. What another dispatcher was quicker with is left out, so any
-number of them may serve the same pools. Tasks for pools of type `worker` are left to the workers, who claim them by themselves.
+number of them may serve the same pools. Tasks for pools of type `worker` are left to the workers, who claim them.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -23,7 +23,7 @@ from interlock.dispatch.configuration import LOCAL, PoolSettings, Scheduling
 from interlock.dispatch.dispatcher import LEASE_SECONDS, Dispatcher
 from interlock.dispatch.lanes import PREFIX
 from interlock.dispatch.logbook import Logbook
-from interlock.dispatch.policies import Policy
+from interlock.dispatch.policies import FairShare, Policy
 from interlock.dispatch.rounds import Round, Rules, Stuck
 from interlock.model.task import Outcome, Snoozed, Target
 from interlock.model.task_graph import TaskSpec
@@ -38,6 +38,7 @@ _LANES_AT_ONCE: Final = 500
 _KNOWN_LANES: Final = 10_000
 _MOST_ATTEMPTS: Final = 10_000
 _SNOOZE_SECONDS: Final = 2.0
+_CONCLUDE_SECONDS: Final = 60.0  # between looks for graphs whose loader died just before the end
 _OF_A_HOST: Final = frozenset({"local-process", "in-process"})
 """Types whose attempts are processes of one machine, so that only that one can find them again."""
 
@@ -83,6 +84,7 @@ class Placer(Dispatcher):
             looks_for_due=False,
         )
         self._scheduling = scheduling
+        self._policy = policy
         self._strategy = policy.strategy or scheduling.strategy
         self._launchers = launchers
         self._local_slots = local_slots
@@ -92,15 +94,28 @@ class Placer(Dispatcher):
         """By lane, the spec of one of its tasks: what it asks for, all others of the lane ask for too."""
         self._after = PREFIX
         self._plan = Round()
+        self._ranks: Mapping[str, float] = {}
+        self._conclude_at = clock.monotonic()
         self._warned: dict[str, str] = {}
         self._here: dict[str, str] = {}
         """By attempt in flight here, its pool."""
 
     # -- placing -------------------------------------------------------------------------------------------------
 
+    async def round(self) -> bool:
+        if self._clock.monotonic() >= self._conclude_at:
+            await self._store.tasks.conclude_loads(self._clock.stamp())
+            self._conclude_at = self._clock.monotonic() + _CONCLUDE_SECONDS
+        return await super().round()
+
     async def _ready(self) -> bool:
+        lanes = [lane for lane in await self._store.pools.lanes(self._after, _LANES_AT_ONCE) if lane.startswith(PREFIX)]
+        self._after = lanes[-1] if len(lanes) == _LANES_AT_ONCE else PREFIX
+        if not lanes:
+            return False
         pools = await self._views()
-        heads = await self._heads(pools)
+        heads = await self._heads(lanes, pools)
+        self._ranks = {task.task: task.rank for tasks in heads.values() for task in tasks}
         rules = Rules(
             mapping=self._scheduling.mapping,
             strategy=self._strategy,
@@ -117,6 +132,9 @@ class Placer(Dispatcher):
         )
         for task in placed.claimed:
             telemetry.emit("task.assigned", task=task.task, pool=task.pool, attempt=task.attempt)
+        if placed.claimed and isinstance(self._policy, FairShare):
+            reached = max(self._ranks[task.task] for task in placed.claimed)
+            await self._store.pools.reach({"": reached})
         if placed.refused:
             self.wake()  # another dispatcher, or a limit, was quicker: what is left is planned anew
         return list(placed.claimed)
@@ -142,10 +160,8 @@ class Placer(Dispatcher):
                 pool.ill = f"all pools together run {total.running} of {total.capacity}"
         return found
 
-    async def _heads(self, pools: Mapping[str, PoolView]) -> dict[str, list[QueuedTask]]:
+    async def _heads(self, lanes: Sequence[str], pools: Mapping[str, PoolView]) -> dict[str, list[QueuedTask]]:
         """Give the first tasks of the lanes for which there is room."""
-        lanes = [lane for lane in await self._store.pools.lanes(self._after, _LANES_AT_ONCE) if lane.startswith(PREFIX)]
-        self._after = lanes[-1] if len(lanes) == _LANES_AT_ONCE else PREFIX
         heads: dict[str, list[QueuedTask]] = {}
         for lane in lanes:
             spec = await self._spec(lane)

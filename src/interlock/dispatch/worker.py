@@ -104,11 +104,6 @@ class WorkerDispatcher(Dispatcher):
         self._voters: dict[str, Sequence[Strategy]] = {}
         self._again: asyncio.TimerHandle | None = None
 
-    @property
-    def active(self) -> int:
-        """How many tasks it is at work on."""
-        return len(self._attempts)
-
     async def stop(self) -> None:
         if self._again is not None:
             self._again.cancel()

@@ -132,14 +132,12 @@ def after(
         if now[KILLED] >= POISONED_AT:
             return Over(used=now, poisoned=True)
     budgets = {**GRAPH_BUDGETS, **{FailureClass(name): count for name, count in terms.budgets.items()}}
-    failure = outcome.failure
-    shared = failure not in terms.budgets and failure in _SHARED
-    counted = _SHARED[failure] if shared else failure
-    retries = now.get(counted, 0)
-    if outcome.final or retries >= budgets[counted]:
+    against = FailureClass(counted(outcome.failure, terms))
+    retries = now.get(against, 0)
+    if outcome.final or retries >= budgets[against]:
         return Over(used=now)
-    now[counted] = retries + 1
-    return Again(seconds=0.0 if failure in _AT_ONCE else delay_seconds(terms, retries + 1), used=now)
+    now[against] = retries + 1
+    return Again(seconds=0.0 if outcome.failure in _AT_ONCE else delay_seconds(terms, retries + 1), used=now)
 
 
 def delay_seconds(terms: RetryTerms, retry: int) -> float:
@@ -154,6 +152,17 @@ def delay_seconds(terms: RetryTerms, retry: int) -> float:
     else:
         seconds = terms.initial_seconds
     return min(seconds, terms.longest_seconds)
+
+
+def counted(failure: str, terms: RetryTerms) -> str:
+    """Give the class whose budget a failure counts against."""
+    shared = failure not in terms.budgets and failure in _SHARED
+    return str(_SHARED[FailureClass(failure)]) if shared else failure
+
+
+def budget(failure: str) -> int:
+    """Give the retries for a class of failure where the author says nothing."""
+    return GRAPH_BUDGETS[FailureClass(failure)]
 
 
 def executions(terms: RetryTerms) -> int:

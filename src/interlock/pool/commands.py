@@ -59,7 +59,8 @@ def command(target: Target, folder: str, spool: str, variables: dict[str, str]) 
     match target:
         case CommandTarget():
             environment |= target.environment
-            return Command(argv=list(target.argv), environment=environment, stdin=target.stdin)
+            argv = [_program(target.argv[0], folder, environment.get("PATH", _DEFAULT_PATH)), *target.argv[1:]]
+            return Command(argv=argv, environment=environment, stdin=target.stdin)
         case ShellTarget():
             argv = [_SHELL, "-c", target.command, "sh", *target.arguments]
             return Command(argv=argv, environment=environment | target.environment, stdin=target.stdin)
@@ -101,6 +102,16 @@ def _script(target: ScriptTarget, folder: str, spool: str, environment: dict[str
         files={name: target.code},
         stdin=target.stdin,
     )
+
+
+def _program(name: str, folder: str, path: str) -> str:
+    """Give the file of a program: one that is named with a slash stands in the folder, any other on PATH."""
+    if os.sep in name:
+        return os.path.join(folder, name)
+    found = shutil.which(name, path=path)
+    if found is None:
+        raise Impossible(FailureClass.LAUNCH, f"there is no program {name!r} on the PATH of this machine: {path}")
+    return found
 
 
 def _node(path: str) -> str:

@@ -14,6 +14,7 @@ from interlock.flow.problem import Problem, Severity
 from interlock.flow.taskgraph import cycles, document, grammar
 from interlock.flow.taskgraph.document import GraphDocument
 from interlock.model.json import Json
+from interlock.model.task_graph import RetryTerms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,11 @@ class ReadGraph:
             place = f"{self.file or 'task graph'}:{first.line}:{first.column}"
             raise errors.InvalidDefinition(f"{place}: {first.message}{more}", self.problems)
         return self.graph
+
+
+def with_retry(graph: GraphDocument, retry: RetryTerms) -> GraphDocument:
+    """Give a graph whose tasks are retried as `retry` says where they say nothing."""
+    return document.graph(graph.value, retry)
 
 
 def read(text: str, file: str | None = None) -> ReadGraph:

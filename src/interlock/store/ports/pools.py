@@ -151,3 +151,7 @@ class Pools(Protocol):
     async def shares(self, names: Sequence[str]) -> Mapping[str, float]:
         """Give how far keys have come in their share of the pools; the key "" is the time of all."""
         ...
+
+    async def reach(self, shares: Mapping[str, float]) -> None:
+        """Note how far keys have come; one that is further already stays there."""
+        ...

@@ -131,6 +131,14 @@ class SqlPools:
 
         return await self._database.read(work, once=True)
 
+    async def reach(self, shares: Mapping[str, float]) -> None:
+        rows = [{"name": name, "reached": reached} for name, reached in sorted(shares.items())]
+
+        async def work(transaction: Transaction) -> None:
+            await transaction.many("share_put", rows)
+
+        await self._database.write(work)
+
 
 class _Room:
     """What is left of a pool within one placement."""

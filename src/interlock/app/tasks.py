@@ -1,0 +1,295 @@
+"""What people do with task graphs, over one open store: load, list, show, explain, retry, cancel, reprioritise, wait."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from interlock import errors
+from interlock.app.pools import Declared, DeclaredOfPool
+from interlock.decisions import pools as choosing
+from interlock.decisions.pools import Asked, PoolDecision, PoolView
+from interlock.dispatch import policies
+from interlock.dispatch.configuration import PoolSettings
+from interlock.dispatch.lanes import lane
+from interlock.dispatch.placer import view
+from interlock.dispatch.policies import Arriving, FairShare, Policy
+from interlock.flow.taskgraph import order
+from interlock.flow.taskgraph.document import GraphDocument, TaskDefinition
+from interlock.model.states import TaskState
+from interlock.model.task_graph import RetryTerms
+from interlock.service import Clock
+from interlock.store.ports import (
+    ALL,
+    GraphRow,
+    GraphTask,
+    GraphTaskRow,
+    LoadedGraph,
+    NewGraph,
+    NewTask,
+    PoolRow,
+    Store,
+    TryRow,
+)
+
+NAMESPACE: Final = "default"
+_LOOK_SECONDS: Final = 0.5  # between looks at a graph that is waited for; the bell may be lost
+_PAGE: Final = 500
+_PLACEMENT: Final = "placement"
+OVER: Final = frozenset({TaskState.DONE, TaskState.FAILED, TaskState.CANCELLED, TaskState.SKIPPED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """Why a task is where it is. `asked`: what it may have; `now`: why each of these pools could not have it at present
+    (None: it could); `waits_for`: other tasks; `placements`: why its attempts were where they were, the latest first."""
+
+    task: GraphTaskRow
+    asked: Asked
+    now: Mapping[str, str | None]
+    waits_for: Mapping[str, bool]
+    placements: Sequence[PoolDecision]
+    tries: Sequence[TryRow]
+
+
+class TaskGraphs:
+    """The task graphs of one store."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    # -- loading -------------------------------------------------------------------------------------------------
+
+    async def load(self, document: GraphDocument, folder: str) -> LoadedGraph:
+        """Store a graph, or what has changed of it, to start in `folder`. Raises Conflict while another process loads it."""
+        declared = await self._declared()
+        graph = f"{document.namespace}/{document.name}"
+        now = self._clock.now()
+        remembered = await self._store.tasks.durations(graph)
+        after = {each.spec.id: tuple(each.spec.dependencies) for each in document.tasks}
+        expected = {each.spec.id: each.spec.expected_seconds for each in document.tasks}
+        ids = order.by_critical_path(after, expected, remembered)
+        by_id = {each.spec.id: each for each in document.tasks}
+        stamps = await self._stamps([by_id[id] for id in ids], declared, now, remembered)
+        rows = [self._row(graph, by_id[id], number, stamps[id], folder) for number, id in enumerate(ids, 1)]
+        await self._set_limits(document)
+        return await self._store.tasks.load(
+            NewGraph(
+                graph=graph,
+                namespace=document.namespace,
+                name=document.name,
+                digest=document.digest,
+                document=msgspec.json.encode(document.value),
+                folder=folder,
+            ),
+            rows,
+            self._clock.stamp(),
+        )
+
+    async def _declared(self) -> Declared:
+        rows = {row.pool: row for row in await self._store.pools.all()}
+        return msgspec.json.decode(rows[ALL].settings, type=Declared) if ALL in rows else Declared()
+
+    async def retry_terms(self) -> RetryTerms:
+        """Give the terms for tasks that say nothing of retries, as the dispatcher's configuration has them."""
+        return (await self._declared()).retry
+
+    async def _stamps(
+        self, tasks: Sequence[TaskDefinition], declared: Declared, now: float, remembered: Mapping[str, float]
+    ) -> dict[str, tuple[int, float]]:
+        """Give priority and rank of tasks, by id, as the policy in force has them."""
+        policy = _policy(declared)
+        shares: dict[str, float] = {}
+        if isinstance(policy, FairShare):
+            keys = sorted({each.spec.key for each in tasks})
+            known = await self._store.pools.shares(["", *keys])
+            everybody = known.get("", 0.0)
+            shares = {key: max(everybody, known.get(key, 0.0)) for key in keys}
+        found = {}
+        for place, each in enumerate(tasks):
+            spec = each.spec
+            if spec.expected_seconds is None and spec.id in remembered:
+                spec = msgspec.structs.replace(spec, expected_seconds=remembered[spec.id])
+            if each.deadline_seconds is not None:
+                spec = msgspec.structs.replace(spec, deadline=now + each.deadline_seconds)
+            stamp = policy.stamp(Arriving(spec, now, place, shares.get(spec.key, 0.0)))
+            found[spec.id] = (stamp.priority, stamp.rank)
+            if isinstance(policy, FairShare):
+                shares[spec.key] += policy.length(spec.key)
+        if isinstance(policy, FairShare):
+            await self._store.pools.reach(shares)
+        return found
+
+    def _row(self, graph: str, each: TaskDefinition, number: int, stamp: tuple[int, float], folder: str) -> GraphTask:
+        spec = each.spec
+        if each.deadline_seconds is not None:
+            spec = msgspec.structs.replace(spec, deadline=self._clock.now() + each.deadline_seconds)
+        name = f"{graph}/{spec.id}"
+        return GraphTask(
+            task=NewTask(
+                task=name,
+                run=graph,
+                effect=number,
+                path=spec.id,
+                pool=lane(spec),
+                priority=stamp[0],
+                target=each.target,
+                folder=folder,
+                idempotency_key=name,
+                attempt=1,
+                any_exit_code=False,
+            ),
+            after={f"{graph}/{id}": blocking for id, blocking in spec.dependencies.items()},
+            limits=tuple(limit.name for limit in each.limits),
+            spec=spec,
+            rank=stamp[1],
+        )
+
+    async def _set_limits(self, document: GraphDocument) -> None:
+        limits = {limit.name: limit for each in document.tasks for limit in each.limits}
+        for limit in limits.values():
+            await self._store.graphs.limit(
+                limit.name, limit.capacity, interval_seconds=limit.interval_seconds, burst=limit.burst
+            )
+
+    # -- looking -------------------------------------------------------------------------------------------------
+
+    async def graph(self, name: str, namespace: str | None = None) -> GraphRow:
+        """Give a graph by its name. Raises NotFound."""
+        row = await self._store.tasks.graph(namespace or NAMESPACE, name)
+        if row is None:
+            raise errors.NotFound(f"there is no task graph {name!r}; `interlock tasks list` shows those there are")
+        return row
+
+    async def graphs(
+        self, namespace: str | None = None, after: tuple[str, str] = ("", ""), limit: int = _PAGE
+    ) -> list[GraphRow]:
+        """Give graphs by namespace and name."""
+        return await self._store.tasks.graphs(namespace, after, limit)
+
+    async def counts(self, row: GraphRow) -> Mapping[TaskState, int]:
+        """Give how many tasks of a graph are in each state."""
+        return await self._store.tasks.counts(row.graph, row.tasks)
+
+    async def tasks(
+        self, row: GraphRow, state: TaskState | None = None, after: int = 0, limit: int = _PAGE
+    ) -> list[GraphTaskRow]:
+        """Give tasks of a graph in its order, after the number of one."""
+        return await self._store.tasks.page(row.graph, state, after, limit)
+
+    async def find(self, name: str, namespace: str | None = None) -> GraphTaskRow:
+        """Give a task by GRAPH/ID, or by its id while only one graph has it. Raises NotFound, Conflict."""
+        namespace = namespace or NAMESPACE
+        if "/" in name:
+            row = await self._store.tasks.get(f"{namespace}/{name}")
+            if row is None:
+                raise errors.NotFound(f"there is no task {name!r}; `interlock tasks list GRAPH` shows those there are")
+            return row
+        found = []
+        after = ("", "")
+        while page := await self._store.tasks.graphs(namespace, after, _PAGE):
+            for graph in page:
+                if (row := await self._store.tasks.get(f"{graph.graph}/{name}")) is not None:
+                    found.append(row)
+            after = (page[-1].namespace, page[-1].name)
+        if not found:
+            raise errors.NotFound(f"there is no task {name!r}; name it GRAPH/ID, as `interlock tasks list GRAPH` does")
+        if len(found) > 1:
+            names = ", ".join(short(row.task) for row in found[:5])
+            raise errors.Conflict(f"{len(found)} graphs have a task {name!r}; name one of {names}")
+        return found[0]
+
+    async def tries(self, task: str, limit: int = 20) -> list[TryRow]:
+        """Give the last attempts of a task, the latest first."""
+        return await self._store.tasks.tries(task, limit)
+
+    async def explain(self, task: GraphTaskRow) -> Explanation:
+        """Say why a task is where it is, and what it waits for."""
+        declared = await self._declared()
+        asked = choosing.asked(task.spec, declared.mapping)
+        pools = {row.pool: row for row in await self._store.pools.all()}
+        now = {name: _reason(task, pools.get(name), self._clock.now()) for name in asked.pools}
+        recorded = await self._store.workers.choices(_PLACEMENT, task.task, 20)
+        waits = await self._store.tasks.waits_for(task.task)
+        return Explanation(
+            task=task,
+            asked=asked,
+            now=now,
+            waits_for={name.rpartition("/")[2]: blocking for name, blocking in waits.items() if not name.endswith("/")},
+            placements=[choosing.decode(each.body) for each in recorded],
+            tries=await self.tries(task.task),
+        )
+
+    async def wait(self, row: GraphRow) -> Mapping[TaskState, int]:
+        """Wait until every task of a graph is over, or in quarantine; gives how many are in each state."""
+        woken = asyncio.Event()
+        unlisten = self._store.bell.listen(woken.set)
+        try:
+            while True:
+                woken.clear()
+                counts = await self.counts(row)
+                if not any(count for state, count in counts.items() if state not in OVER | {TaskState.QUARANTINED}):
+                    return counts
+                try:
+                    async with asyncio.timeout(_LOOK_SECONDS):
+                        await woken.wait()
+                except TimeoutError:
+                    continue
+        finally:
+            unlisten()
+
+    # -- changing ------------------------------------------------------------------------------------------------
+
+    async def retry(self, task: GraphTaskRow) -> bool:
+        """Try a task again that is over without success, waits for its retry, or is in quarantine. False: it is neither."""
+        return await self._store.tasks.reopen(task.task, self._clock.stamp())
+
+    async def cancel(self, task: GraphTaskRow) -> bool:
+        """Cancel a task. False: it is over already."""
+        return await self._store.tasks.stop(task.task, self._clock.stamp())
+
+    async def cancel_all(self, row: GraphRow) -> int:
+        """Cancel every task of a graph that is not over; gives how many."""
+        cancelled, after = 0, 0
+        while page := await self.tasks(row, after=after):
+            after = page[-1].number
+            for task in page:
+                if task.state not in OVER and await self.cancel(task):
+                    cancelled += 1
+        return cancelled
+
+    async def reprioritise(self, task: GraphTaskRow, priority: int) -> bool:
+        """Give a task another priority. False: it is over."""
+        declared = await self._declared()
+        spec = msgspec.structs.replace(task.spec, priority=priority)
+        stamp = _policy(declared).stamp(Arriving(spec, task.created_at, task.number, task.rank))
+        return await self._store.tasks.rank(task.task, stamp.priority, stamp.rank, spec)
+
+
+def short(task: str) -> str:
+    """Give the name of a task without its namespace: GRAPH/ID."""
+    return task.partition("/")[2]
+
+
+def _policy(declared: Declared) -> Policy:
+    return policies.policy(declared.policy, ageing_seconds=declared.ageing_seconds, weights=declared.weights)
+
+
+def _reason(task: GraphTaskRow, row: PoolRow | None, now: float) -> str | None:
+    """Say why a pool could not have a task now."""
+    if row is None:
+        return "is not configured by any node"
+    return choosing.refusal(task.spec, pool_view(row, now))
+
+
+def pool_view(row: PoolRow, now: float) -> PoolView:
+    """Give a pool as it looks from outside of its nodes: ill when all that tried found it so."""
+    kept = msgspec.json.decode(row.settings, type=DeclaredOfPool)
+    settings = PoolSettings(name=row.pool, type=row.type, labels=kept.labels, cost=kept.cost, weight=kept.weight)
+    node = next((ill.node for ill in row.ills if ill.again_at > now), "")
+    return view(row, settings, node, now)
