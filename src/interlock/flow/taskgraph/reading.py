@@ -102,15 +102,18 @@ def _check_meaning(tasks: list[Json], findings: Findings) -> None:
             message = f"two tasks have the id `{id}`; the other one is item {int(places[id].rpartition('/')[2]) + 1}"
             findings.add("duplicate-task", message, f"/tasks/{number}/id", found=id)
         places.setdefault(id, f"/tasks/{number}")
-    after = {id: _dependencies(tasks[int(place.rpartition("/")[2])]) for id, place in places.items()}
-    for id, names in after.items():
+    after: dict[str, list[str]] = {}
+    for number, task in enumerate(tasks):
+        names = _dependencies(task) if isinstance(task, dict) else []
         for where, name in names:
             if name not in places:
                 near = grammar.nearest(name, list(places))
                 advice = f"; did you mean `{near}`?" if near else ""
                 message = f"the graph has no task `{name}`{advice}"
-                findings.add("unknown-dependency", message, places[id] + where, found=name, nearest=near)
-    for way in cycles.cycles({id: [name for _, name in names] for id, names in after.items()}):
+                findings.add("unknown-dependency", message, f"/tasks/{number}{where}", found=name, nearest=near)
+        if isinstance(task, dict) and isinstance(task.get("id"), str):
+            after.setdefault(task["id"], [name for _, name in names])
+    for way in cycles.cycles(after):
         message = f"{listed(way, 'and')} wait for each other: {' -> '.join([*way, way[0]])}"
         if len(way) == 1:
             message = f"`{way[0]}` waits for itself"

@@ -1,0 +1,276 @@
+"""Task graphs as people write them: every problem at its place, circles with their path, the order of the critical path."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from typing import Any
+
+import pytest
+
+from interlock import errors
+from interlock.flow.taskgraph import cycles, grammar, order, reading
+from interlock.model.task import CommandTarget, ContainerTarget, PythonTarget, Resources, ShellTarget, WorkflowTarget
+from interlock.model.task_graph import AgentTerms, RetryTerms, WorkspaceTerms
+
+
+def problems(text: str) -> list[tuple[str, str, int]]:
+    return [(each.code, each.path, each.line) for each in reading.read(text, "t.yaml").problems]
+
+
+def task(text: str) -> Any:
+    """Give the only task of a graph, typed."""
+    (found,) = reading.read(f"graph: g\ntasks:\n  - {{id: a, {text}}}\n").required().tasks
+    return found
+
+
+WHOLE = """
+graph: refactor-billing
+namespace: shop
+title: Refactor
+repository: .
+defaults: {cpu: 1, labels: {os: linux}, retry: {max_attempts: 5}, environment: {A: "1"}, priority: 3}
+tasks:
+  - id: schema
+    title: Split
+    description: Split the table
+    run: [my-agent, -p, "Split"]
+    required_skill: database
+    skills: [sql, database]
+    memory: 4 GiB
+    gpu: 1
+    labels: {zone: a}
+    retry: {backoff: linear, initial_interval: 5s, max_interval: 1m, out_of_memory: 4}
+    timeout: 30m
+    deadline: 2h
+    expected: 10m
+    key: billing
+    concurrency: {key: db, limit: 2}
+    rate: {key: api, limit: 10, per: 1m}
+    workspace: {branch: "agent/{id}", base: main, clean: never}
+    inputs: {table: invoices}
+    metadata: {owner: ops}
+    environment: {B: "2"}
+    stdin: text
+  - id: api
+    optional: true
+    dependencies: [schema]
+    run: {shell: "echo $1", arguments: [x]}
+    pool: [spot, docker]
+  - id: report
+    dependencies: [api, {id: schema, blocking: false}]
+    workflow: report:1.2.0
+"""
+
+
+def test_document_is_typed() -> None:
+    graph = reading.read(WHOLE).required()
+    assert (graph.name, graph.namespace, graph.title, graph.repository) == ("refactor-billing", "shop", "Refactor", ".")
+    schema, api, report = graph.tasks
+    assert schema.target == CommandTarget(
+        argv=("my-agent", "-p", "Split"), environment={"A": "1", "B": "2"}, stdin="text"
+    )
+    spec = schema.spec
+    assert (spec.id, spec.kind, spec.title, spec.description) == ("schema", "run", "Split", "Split the table")
+    assert spec.skills == ("database", "sql")
+    assert spec.resources == Resources(cpu=1, memory=4096, gpus=1)
+    assert spec.labels == {"os": "linux", "zone": "a"}
+    assert spec.retry == RetryTerms(
+        budgets={"application": 4, "out_of_memory": 4}, backoff="linear", initial_seconds=5, longest_seconds=60
+    )
+    assert (spec.timeout_seconds, schema.deadline_seconds, spec.expected_seconds) == (1800, 7200, 600)
+    assert (spec.key, spec.priority, spec.inputs, spec.metadata) == (
+        "billing",
+        3,
+        {"table": "invoices"},
+        {"owner": "ops"},
+    )
+    assert spec.workspace == WorkspaceTerms(branch="agent/schema", base="main", clean="never")
+    concurrency, rate = schema.limits
+    assert (concurrency.name, concurrency.capacity) == ("concurrency/shop/db", 2)
+    assert (rate.name, rate.interval_seconds, rate.burst) == ("rate/shop/api", 6.0, 10)
+    assert api.target == ShellTarget(command="echo $1", arguments=("x",), environment={"A": "1"})
+    assert (api.spec.pools, api.spec.optional, api.spec.dependencies) == (("spot", "docker"), True, {"schema": True})
+    assert report.spec.dependencies == {
+        "api": False,
+        "schema": False,
+    }  # who waits for an optional one is never skipped for it
+    assert report.target == WorkflowTarget(namespace="shop", name="report", version="1.2.0")
+
+
+@pytest.mark.parametrize(
+    ("text", "target"),
+    [
+        ("python: 'm:f', with: {x: 1}", PythonTarget(function="m:f", arguments={"x": 1})),
+        ("container: img", ContainerTarget(image="img")),
+        (
+            "container: {image: i, command: run it, arguments: [a], environment: {E: x}, ports: {'80': 8080}, "
+            "volumes: {/a: /b}, stdin: s, name: n, pull_policy: always}",
+            ContainerTarget(
+                image="i", command="run it", arguments=("a",), environment={"E": "x"}, ports={"80": 8080},
+                volumes={"/a": "/b"}, stdin="s", name="n", pull_policy="always",
+            ),
+        ),
+        ("workflow: {name: w, namespace: n, input: [1]}", WorkflowTarget(namespace="n", name="w", version="latest", input=[1])),
+        ("workflow: w", WorkflowTarget(namespace="default", name="w", version="latest")),
+        ("agent: [claude, -p]", CommandTarget(argv=("claude", "-p"))),
+    ],
+)  # fmt: skip
+def test_targets(text: str, target: object) -> None:
+    found = task(text)
+    assert found.target == target
+    assert found.spec.kind == text.partition(":")[0]
+
+
+def test_agent_is_told_what_to_do() -> None:
+    """4.2: which prompt, which context, where its result is."""
+    found = task("agent: {command: [a], prompt: do it, context: [README.md], result: out.json}")
+    assert found.spec.agent == AgentTerms(prompt="do it", context=("README.md",), result="out.json")
+    assert task("agent: [a], description: do that").spec.agent == AgentTerms(prompt="do that")
+    assert task("run: [a]").spec.agent is None
+
+
+def test_author_of_the_dispatcher_says_how_others_are_retried() -> None:
+    graph = reading.read("graph: g\ntasks: [{id: a, run: [x]}, {id: b, run: [x], retry: {max_attempts: 1}}]").required()
+    a, b = reading.with_retry(graph, RetryTerms(budgets={"application": 7}, initial_seconds=1)).tasks
+    assert (a.spec.retry.budgets, b.spec.retry.budgets) == ({"application": 7}, {"application": 0})
+    assert b.spec.retry.initial_seconds == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("graph: g\ntasks: []", [("no-tasks", "/tasks", 2)]),
+        ("graph: g", [("missing-property", "", 1)]),
+        ("graph: a/b\ntasks: [{id: a, run: [x]}]", [("invalid-name", "/graph", 1)]),
+        ("graph: g\ntasks: [{id: a, run: echo}]", [("wrong-type", "/tasks/0/run", 2)]),
+        ("graph: g\ntasks: [{id: a, run: {command: x}}]", [("missing-property", "/tasks/0/run", 2), ("unknown-property", "/tasks/0/run/command", 2)]),
+        ("graph: g\ntasks: [{id: a}]", [("missing-property", "/tasks/0", 2)]),
+        ("graph: g\ntasks: [{id: a, run: [x], container: y}]", [("exclusive-properties", "/tasks/0/container", 2)]),
+        ("graph: g\ntasks: [{id: a b, run: [x]}]", [("invalid-name", "/tasks/0/id", 2)]),
+        ("graph: g\ntasks: [{id: a, run: [x], memory: 4 GBs}]", [("invalid-value", "/tasks/0/memory", 2)]),
+        ("graph: g\ntasks: [{id: a, run: [x], memory: true}]", [("invalid-value", "/tasks/0/memory", 2)]),
+        ("graph: g\ntasks: [{id: a, run: [x], cpu: -1}]", [("invalid-value", "/tasks/0/cpu", 2)]),
+        ("graph: g\ntasks: [{id: a, run: [x], timeout: soon}]", [("invalid-duration", "/tasks/0/timeout", 2)]),
+        ("graph: g\ntasks: [{id: a, run: [x], retry: {max_attempts: 2, application: 1}}]", [("exclusive-properties", "/tasks/0/retry/application", 2)]),
+        ("graph: g\ntasks: [{id: a, run: [x], retry: 3}]", [("wrong-type", "/tasks/0/retry", 2)]),
+        ("graph: g\ntasks: [{id: a, run: [x], retry: {max_attempt: 2}}]", [("unknown-property", "/tasks/0/retry/max_attempt", 2)]),
+        ("graph: g\ntasks:\n- {id: a, run: [x]}\n- {id: a, run: [x]}", [("duplicate-task", "/tasks/1/id", 4)]),
+        ("graph: g\ntasks:\n- {id: api, run: [x]}\n- {id: b, run: [x], dependencies: [aip]}", [("unknown-dependency", "/tasks/1/dependencies/0", 4)]),
+        ("graph: g\ntasks:\n- {id: b, run: [x], dependencies: [zzzzzz]}", [("unknown-dependency", "/tasks/0/dependencies/0", 3)]),
+        ("graph: g\ntasks: 3", [("wrong-type", "/tasks", 2)]),
+        ("graph: g\ntasks: [3]", [("wrong-type", "/tasks/0", 2)]),
+        ("graph: g\ngraph: h\ntasks: [{id: a, run: [x]}]", [("duplicate-key", "/graph", 2)]),
+        ("graph: [", [("yaml-syntax", "", 2)]),
+        ("graph: g\ntasks: [{id: a, run: [x], dependencies: [3]}]", [("wrong-type", "/tasks/0/dependencies/0", 2)]),
+    ],
+)  # fmt: skip
+def test_problems_are_told_with_their_places(text: str, found: list[tuple[str, str, int]]) -> None:
+    assert sorted(problems(text)) == sorted(found)
+
+
+def test_all_problems_are_told_at_once_and_nothing_is_given() -> None:
+    text = "graph: g\ntasks:\n- {id: a, run: [x], cpu: -1}\n- {id: a, run: [x], dependencies: [b]}"
+    read = reading.read(text, "t.yaml")
+    assert len(read.problems) == 3
+    with pytest.raises(errors.InvalidDefinition, match=r"t\.yaml:3:26: .*\(and 2 more\)"):
+        read.required()
+
+
+def test_circles_are_told_with_their_path_and_their_members_only() -> None:
+    """WF-03, DL-02: of 1, 2 and n tasks; one that only waits for a circle is no member."""
+    text = (
+        "graph: g\ntasks:\n"
+        "- {id: self, run: [x], dependencies: [self]}\n"
+        "- {id: a, run: [x], dependencies: [c]}\n"
+        "- {id: b, run: [x], dependencies: [a]}\n"
+        "- {id: c, run: [x], dependencies: [b]}\n"
+        "- {id: outside, run: [x], dependencies: [a, self]}\n"
+    )
+    read = reading.read(text)
+    assert [each.message for each in read.problems] == [
+        "`self` waits for itself",
+        "`a`, `c` and `b` wait for each other: a -> c -> b -> a",
+    ]
+    assert [(each.code, each.line) for each in read.problems] == [
+        ("circular-dependency", 3),
+        ("circular-dependency", 4),
+    ]
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 100, 20_000])
+def test_circle_of_any_length_is_found(length: int) -> None:
+    """DL-01, WF-03."""
+    after = {str(n): [str((n + 1) % length)] for n in range(length)}
+    (way,) = cycles.cycles(after)
+    assert len(way) == length
+
+
+def test_graph_without_circles_has_none_and_takes_no_time() -> None:
+    """DL-01: none in a graph of 1,000 tasks; a chain of 100,000 needs no recursion."""
+    draw = random.Random(7)
+    after = {str(n): [str(draw.randrange(n)) for _ in range(min(n, 3))] for n in range(1000)}
+    assert cycles.cycles(after) == []
+    started = time.perf_counter()
+    assert cycles.cycles({str(n): [str(n - 1)] if n else [] for n in range(100_000)}) == []
+    assert time.perf_counter() - started < 30
+
+
+def test_two_knots_are_two_circles_and_the_shortest_way_is_told() -> None:
+    after = {"a": ["b", "d"], "b": ["c"], "c": ["a"], "d": ["a"], "x": ["y", "unknown"], "y": ["x"], "z": ["x", "a"]}
+    assert cycles.cycles(after) == [["a", "d"], ["x", "y"]]
+
+
+def test_json_is_read_as_yaml_is_and_its_problems_have_their_places() -> None:
+    value = {"graph": "g", "tasks": [{"id": "a", "run": ["x"]}]}
+    assert reading.read(json.dumps(value)) == reading.of_value(value)
+    broken = json.dumps({"graph": "g", "tasks": [{"id": "a", "run": "x"}]}, indent=1)
+    assert problems(broken) == [("wrong-type", "/tasks/0/run", 6)]
+    assert problems('{"graph": "g", "graph": "h", "tasks": [{"id": "a", "run": ["x"]}]}')[0][0] == "duplicate-key"
+    assert problems("{")[0][0] == "yaml-syntax"
+    found = reading.of_value({"graph": "g"})
+    with pytest.raises(errors.InvalidDefinition, match=r"^task graph:1:1: the document needs `tasks`$"):
+        found.required()
+
+
+@pytest.mark.parametrize(
+    ("value", "megabytes"),
+    [(5, 5.0), ("512", 512.0), ("4 GiB", 4096.0), ("1.5GB", 1500.0), ("2Gi", 2048.0), ("x", None), (-1, None), (None, None), ("3 TB", None)],
+)  # fmt: skip
+def test_megabytes(value: object, megabytes: float | None) -> None:
+    assert grammar.megabytes(value) == megabytes
+
+
+# -- the order -------------------------------------------------------------------------------------------------------
+
+
+def test_longest_way_comes_first_and_everything_stands_behind_what_it_waits_for() -> None:
+    after = {
+        "short": (),
+        "long": (),
+        "after-short": ("short",),
+        "after-long": ("long",),
+        "last": ("after-long", "after-short"),
+    }
+    seconds = {"short": 1.0, "long": 5.0, "after-short": 1.0, "after-long": None, "last": 1.0}
+    found = order.by_critical_path(after, seconds, {"after-long": 9.0})
+    assert found == ["long", "after-long", "short", "after-short", "last"]
+
+
+def test_nothing_known_counts_alike_and_equals_stay_as_written() -> None:
+    after = {"b": (), "a": (), "c": ("a",)}
+    assert order.by_critical_path(after, dict.fromkeys(after), {}) == ["a", "b", "c"]
+    assert order.by_critical_path({"b": (), "a": ()}, {"a": 0.0, "b": 0.0}, {}) == ["b", "a"]
+    assert order.by_critical_path({"b": ("a",), "a": ()}, {"a": 0.0, "b": 0.0}, {}) == ["a", "b"]
+
+
+def test_random_graphs_are_ordered_topologically() -> None:
+    draw = random.Random(11)
+    for _ in range(50):
+        ids = [str(n) for n in range(draw.randrange(1, 40))]
+        after = {id: tuple(draw.sample(ids[:n], min(n, draw.randrange(3)))) for n, id in enumerate(ids)}
+        found = order.by_critical_path(after, {id: draw.choice([None, draw.random()]) for id in ids}, {})
+        assert sorted(found) == sorted(ids)
+        place = {id: number for number, id in enumerate(found)}
+        assert all(place[name] < place[id] for id, names in after.items() for name in names)
