@@ -80,6 +80,12 @@ class Engine:
             self._process.wait(30)
             self._process = None
             self._socket.unlink(missing_ok=True)
+            for name in ("docker.pid", "exec/containerd/containerd.pid"):  # of processes that may be nobody's children now
+                (self._folder / name).unlink(missing_ok=True)
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None
 
     def pause(self) -> None:
         assert self._process is not None
@@ -169,7 +175,7 @@ def running(kind: str) -> Iterator[Engine]:
         engine.start()
         engine.load(archive())
         yield engine
-        for container in engine.containers():
+        for container in engine.containers() if engine.is_running else ():
             engine.call("DELETE", f"/containers/{container}?force=1&v=1")
     finally:
         engine.stop()
@@ -218,6 +224,8 @@ def archive() -> Path:
     (root / PYTHON[1:]).unlink(missing_ok=True)
     (root / PYTHON[1:]).symlink_to(interpreter)
     modules = [str(path) for path in (library / "lib-dynload").glob("*.so")]
+    packages = Path(sysconfig.get_paths()["purelib"])  # mounted where functions of this checkout are called
+    modules += [str(path) for name in ("msgspec", "yaml") for path in (packages / name).glob("*.so")]
     _add_libraries(root, [str(interpreter), *modules])
     subprocess.run(["ldconfig", "-r", str(root)], env={"PATH": _PATH}, check=False, capture_output=True)
     path = folder / "image.tar"

@@ -41,9 +41,7 @@ async def launcher(request: pytest.FixtureRequest) -> AsyncIterator[LocalPool]:
     await pool.stop()
 
 
-class TestLocalPool(
-    ShellConformance, ScriptConformance, ProcessConformance, EndingConformance, FunctionConformance
-):
+class TestLocalPool(ShellConformance, ScriptConformance, ProcessConformance, EndingConformance, FunctionConformance):
     """The whole suite."""
 
     async def test_isolated_function_prints_into_the_log(self, attempts: Attempts) -> None:

@@ -266,7 +266,7 @@ class Attached(Stream):
 
     async def heard(self) -> AsyncIterator[tuple[str, bytes]]:
         """Give what it prints until it ends: the stream and a piece of it."""
-        with _translated("the engine"):
+        with _translated(self.docker.docker_host):
             while (message := await self.read_out()) is not None:
                 yield STREAMS[message.stream == 2], message.data
 
@@ -297,7 +297,7 @@ def _translated(address: str, seconds: float | None = None) -> Iterator[None]:
         yield
     except aiodocker.DockerError as error:
         if error.status == _NO_CONNECTION:
-            raise Unreachable(0, error.message) from error
+            raise Unreachable(0, f"{address} cannot be reached: {error.__context__ or error.message}") from error
         raise EngineError(error.status, error.message) from error
     except TimeoutError as error:
         raise Unreachable(0, f"{address} gave no answer in {seconds or _ANSWER_SECONDS:g} s") from error
