@@ -80,7 +80,10 @@ class Engine:
             self._process.wait(30)
             self._process = None
             self._socket.unlink(missing_ok=True)
-            for name in ("docker.pid", "exec/containerd/containerd.pid"):  # of processes that may be nobody's children now
+            for name in (
+                "docker.pid",
+                "exec/containerd/containerd.pid",
+            ):  # of processes that may be nobody's children now
                 (self._folder / name).unlink(missing_ok=True)
 
     @property

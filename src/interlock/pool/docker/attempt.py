@@ -342,8 +342,10 @@ class Attempt:
         while True:
             try:
                 return await ask()
-            except Unreachable:
+            except Unreachable as error:
                 if self._is_started:
+                    if self._times_away == 0:
+                        telemetry.emit("pool.engine_away", attempt=self.launch.attempt, error=error)
                     self._times_away += 1
                 if time.monotonic() >= until:
                     raise

@@ -176,7 +176,9 @@ class Engine:
                 entry = tarfile.TarInfo(name)
                 entry.size, entry.mode = len(data), 0o644
                 tar.addfile(entry, io.BytesIO(data))
-            end = archive.tell()  # without the zeros after it, which Podman does not read, and breaks its own pipe by that
+            end = (
+                archive.tell()
+            )  # without the zeros after it, which Podman does not read, and breaks its own pipe by that
         async with self._asked() as client:
             target = client.containers.container(container)
             await target.put_archive(folder, archive.getvalue()[:end])  # type: ignore[no-untyped-call]  # of aiodocker

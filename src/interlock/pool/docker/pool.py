@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -65,7 +66,10 @@ class DockerPool(Service):
         loop = self._loop
         if loop is None:
             raise errors.Environment("the pool has not started")
-        return asyncio.run_coroutine_threadsafe(self._is_left(launch), loop).result(_LOOK_SECONDS * 2)
+        try:
+            return asyncio.run_coroutine_threadsafe(self._is_left(launch), loop).result(_LOOK_SECONDS * 2)
+        except concurrent.futures.TimeoutError:
+            raise errors.Environment("the loop of this pool does not turn") from None
 
     async def adopt(self, launch: Launch, on_output: OnOutput) -> Running:
         """Go on with an attempt that another node began on this engine; one that nothing is left of is lost."""
