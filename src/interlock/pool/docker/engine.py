@@ -286,11 +286,15 @@ class Attached(Stream):
                     transport.write_eof()
 
     async def close(self) -> None:
-        if self._resp is not None and self._resp.connection is None:  # the engine was first
+        connection = self._resp.connection if self._resp is not None else None
+        if self._resp is not None and connection is None:  # the engine was first
             self._closed = True
             self._resp.close()
-        else:
-            await super().close()
+            return
+        transport = connection.transport if connection is not None else None
+        await super().close()
+        if transport is not None:
+            transport.abort()  # closing waits for input to be taken, and who has ended takes none
 
 
 @contextlib.contextmanager
