@@ -173,6 +173,7 @@ class TestWhileItRuns:
             assert isinstance(await each.outcome(), Done)
             await each.forget()
 
+    @pytest.mark.parametrize("home", [{"init": False}], indirect=True)  # which would keep its own end open
     async def test_output_closed_before_the_end_is_no_end(self, home: Home) -> None:
         target = ShellTarget(command="echo on; exec >&- 2>&-; sleep 2; touch late")
         outcome, _ = await home.run(target)
@@ -187,12 +188,14 @@ class TestWhileItRuns:
         assert outcome.fault.code == "payload-too-large"
         assert len(home.printed()) == 3_000_000
 
-    async def test_paused_container_is_ended_too(self, home: Home) -> None:
-        running = await home.pool.launch(home.launch(ShellTarget(command="echo on; sleep 60")), home.hear)
+    async def test_paused_container_may_clean_up_when_asked_to_end(self, home: Home) -> None:
+        command = "trap 'touch cleaned; exit' TERM; echo on; while :; do sleep 0.05; done"
+        running = await home.pool.launch(home.launch(ShellTarget(command=command)), home.hear)
         await until(lambda: home.printed() == "on\n", "it does not run", 20)
         home.engine.call("POST", f"/containers/{home.containers()[0]}/pause")
         await running.cancel()
         assert await running.outcome() == Cancelled()
+        assert (home.folder / "cleaned").exists()
 
     async def test_cancel_before_it_began_leaves_nothing(self, home: Home) -> None:
         running = await home.pool.launch(home.launch(ShellTarget(command="touch ran; sleep 60")), home.hear)
