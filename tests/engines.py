@@ -66,6 +66,7 @@ class Engine:
                 # it ends with the test process, however that ends
                 ["setpriv", "--pdeathsig", "TERM", *self._command()],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self._environment(),
+                cwd=self._folder,  # where conmon notes that memory ran out
             )  # fmt: skip
         until = time.monotonic() + _START_SECONDS
         while not self._answers():
