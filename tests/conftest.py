@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+import engines
 import postgres
 import required
 from interlock.testing import plugin
@@ -22,6 +23,7 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
 def servers() -> Iterator[None]:
     yield
     postgres.close()
+    engines.close()
 
 
 @pytest.fixture

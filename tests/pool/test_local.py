@@ -23,6 +23,7 @@ from pool.conformance import (
     Attempts,
     EndingConformance,
     FunctionConformance,
+    ProcessConformance,
     ScriptConformance,
     ShellConformance,
     attempts,
@@ -40,7 +41,7 @@ async def launcher(request: pytest.FixtureRequest) -> AsyncIterator[LocalPool]:
     await pool.stop()
 
 
-class TestLocalPool(ShellConformance, ScriptConformance, EndingConformance, FunctionConformance):
+class TestLocalPool(ShellConformance, ScriptConformance, ProcessConformance, EndingConformance, FunctionConformance):
     """The whole suite."""
 
     async def test_isolated_function_prints_into_the_log(self, attempts: Attempts) -> None:

@@ -8,7 +8,6 @@ name that every node of this host and user finds, so that the next one can adopt
 from __future__ import annotations
 
 import asyncio
-import codecs
 import contextlib
 import errno
 import hashlib
@@ -17,8 +16,8 @@ import secrets
 import shutil
 import tempfile
 import time
-from collections import Counter, deque
-from collections.abc import Coroutine, Mapping
+from collections import deque
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +28,7 @@ from interlock.model import supervision
 from interlock.model.task import Cancelled, FailureClass, Outcome, PythonTarget, Snoozed
 from interlock.pool import commands, reports
 from interlock.pool.launcher import Launch, OnOutput, Running
+from interlock.pool.output import Output
 from interlock.pool.supervised import Job, Report, Supervisor, TakenOver, call, report_of
 from interlock.service import Service
 
@@ -125,18 +125,18 @@ class LocalPool(Service):
                     return Snoozed(_SNOOZE_SECONDS)
                 return reports.failed(FailureClass.LAUNCH, "Not launched", f"no supervisor can be started: {error}")
             attempt.supervisor = supervisor
-            output = _Output(attempt.on_output, self._result_bytes)
-            return await self._supervise(attempt, supervisor, supervisor.run(job, output.take), output, spool)
+            output = Output(attempt.on_output, self._result_bytes)
+            return await self._supervise(attempt, supervisor, supervisor.run(job, _taker(output)), output, spool)
 
     async def go_on(self, attempt: _Attempt) -> Outcome:
         """See an adopted attempt to its end: by its supervisor, or by what that left behind."""
         spool = self._folder(attempt.launch)  # it is at work already, so it waits for no slot
-        output = _Output(attempt.on_output, self._result_bytes)
+        output = Output(attempt.on_output, self._result_bytes)
         supervisor = await Supervisor.attach(spool)
         if supervisor is None:
             return await self._outcome(attempt, await asyncio.to_thread(_left, spool, output), output, spool)
         attempt.supervisor = supervisor
-        return await self._supervise(attempt, supervisor, supervisor.listen(output.take), output, spool)
+        return await self._supervise(attempt, supervisor, supervisor.listen(_taker(output)), output, spool)
 
     async def forget(self, launch: Launch) -> None:
         """Remove the spool folder of an attempt."""
@@ -147,7 +147,7 @@ class LocalPool(Service):
         attempt: _Attempt,
         supervisor: Supervisor,
         hearing: Coroutine[None, None, Report | None],
-        output: _Output,
+        output: Output,
         spool: Path,
     ) -> Outcome:
         try:
@@ -162,7 +162,7 @@ class LocalPool(Service):
             raise
         if report is None and attempt.is_adopting and (left := await asyncio.to_thread(_report, spool)) is not None:
             report = left  # it ended as we came
-            output = _Output(attempt.on_output, self._result_bytes, heard=output.passed)
+            output = output.again()
             await asyncio.to_thread(_left, spool, output)
         if report is None:
             supervisor.kill()
@@ -172,7 +172,7 @@ class LocalPool(Service):
             await self.forget(attempt.launch)
         return outcome
 
-    async def _outcome(self, attempt: _Attempt, report: Report | None, output: _Output, spool: Path) -> Outcome:
+    async def _outcome(self, attempt: _Attempt, report: Report | None, output: Output, spool: Path) -> Outcome:
         if attempt.is_adopting and report is not None and report.ended_by == "orphan":
             report = None  # nobody came in time
         outcome = await asyncio.to_thread(
@@ -288,48 +288,16 @@ def _report(spool: Path) -> Report | None:
         return None
 
 
-def _left(spool: Path, output: _Output) -> Report | None:
+def _left(spool: Path, output: Output) -> Report | None:
     """Give the report in a spool folder, and its output to `output`."""
     report = _report(spool)
     if report is not None:
-        for kind, stream in _STREAMS.items():
+        for stream in _STREAMS.values():
             with contextlib.suppress(FileNotFoundError):
-                output.take(kind, (spool / stream).read_bytes())
+                output.take(stream, (spool / stream).read_bytes())
     return report
 
 
-class _Output:
-    """Passes the output of an attempt on as text, and keeps the beginning of each stream for the result."""
-
-    def __init__(self, on_output: OnOutput, limit_bytes: int, heard: Mapping[str, int] | None = None) -> None:
-        """`heard`: characters by stream that were passed on before, and are not again."""
-        self.passed: Counter[str] = Counter()
-        self._heard = heard or {}
-        self._on_output = on_output
-        self._limit_bytes = limit_bytes
-        self._kept = {kind: bytearray() for kind in _STREAMS}
-        self._over: set[str] = set()
-        decoder = codecs.getincrementaldecoder("utf-8")
-        self._decoders = {kind: decoder("replace") for kind in _STREAMS}
-
-    def take(self, kind: bytes, data: bytes) -> None:
-        kept = self._kept[kind]
-        room = self._limit_bytes - len(kept)
-        kept += data[:room]
-        if len(data) > room:
-            self._over.add(_STREAMS[kind])
-        self._pass_on(kind, self._decoders[kind].decode(data))
-
-    def finish(self) -> reports.Streams:
-        """Pass on what was cut, and give what was kept."""
-        for kind, decoder in self._decoders.items():
-            self._pass_on(kind, decoder.decode(b"", final=True))
-        stdout, stderr = (bytes(kept).decode("utf-8", "replace") for kept in self._kept.values())
-        return reports.Streams(stdout, stderr, tuple(sorted(self._over)))
-
-    def _pass_on(self, kind: bytes, text: str) -> None:
-        stream = _STREAMS[kind]
-        new = text[max(0, self._heard.get(stream, 0) - self.passed[stream]) :]
-        self.passed[stream] += len(text)
-        if new:
-            self._on_output(stream, new)
+def _taker(output: Output) -> Callable[[bytes, bytes], None]:
+    """Give what hears the frames of a supervisor."""
+    return lambda kind, data: output.take(_STREAMS[kind], data)

@@ -46,7 +46,7 @@ def outcome(launch: Launch, report: Report | None, streams: Streams, spool: Path
         return failed(FailureClass.OUT_OF_MEMORY, "Out of memory", "the kernel killed it for want of memory")
     if isinstance(launch.target, PythonTarget):
         return _returned(report, streams, spool, result_bytes)
-    return _exited(launch, report, streams)
+    return exited(launch, report, streams)
 
 
 def failed(failure: FailureClass, title: str, detail: str | None, code: str | None = None) -> Failed:
@@ -64,11 +64,12 @@ def _not_launched(launch: Launch, report: Report) -> Failed:
     return failed(FailureClass.INVALID if is_invalid else FailureClass.LAUNCH, "Not launched", report.detail)
 
 
-def _exited(launch: Launch, report: Report, streams: Streams) -> Outcome:
+def exited(launch: Launch, report: Report, streams: Streams) -> Outcome:
+    """Give the outcome of a program that ended by itself."""
     if report.code is None:
-        return failed(FailureClass.APPLICATION, f"Killed by {_signal(report)}", _tail(streams))
+        return failed(FailureClass.APPLICATION, f"Killed by {signal_name(report)}", tail(streams))
     if report.code != 0 and not launch.any_exit_code:
-        return failed(FailureClass.APPLICATION, f"Exited with {report.code}", _tail(streams))
+        return failed(FailureClass.APPLICATION, f"Exited with {report.code}", tail(streams))
     if streams.over:
         detail = f"its {' and '.join(streams.over)} exceeded the limit for a result"
         return failed(FailureClass.INVALID, "Output too large", detail, code="payload-too-large")
@@ -80,19 +81,21 @@ def _returned(report: Report, streams: Streams, spool: Path, result_bytes: int) 
     try:
         text = (spool / RESULT_FILE).read_bytes()
     except FileNotFoundError:
-        how = f"exited with {report.code}" if report.code is not None else f"was killed by {_signal(report)}"
-        return failed(FailureClass.APPLICATION, f"Its process {how}", _tail(streams))
+        how = f"exited with {report.code}" if report.code is not None else f"was killed by {signal_name(report)}"
+        return failed(FailureClass.APPLICATION, f"Its process {how}", tail(streams))
     if len(text) > result_bytes:
         detail = f"its result has {len(text)} bytes; at most {result_bytes} are kept"
         return failed(FailureClass.INVALID, "Result too large", detail, code="payload-too-large")
     return _outcomes.decode(text)
 
 
-def _signal(report: Report) -> str:
+def signal_name(report: Report) -> str:
+    """Give the name of the signal that ended a program."""
     number = report.signal or 0
     return signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
 
 
-def _tail(streams: Streams) -> str | None:
+def tail(streams: Streams) -> str | None:
+    """Give the last words of a program, for people; None when it said nothing."""
     text = streams.stderr.strip() or streams.stdout.strip()
     return text[-_TAIL_CHARACTERS:] or None

@@ -37,7 +37,7 @@ def prepare(job: supervisor.Job) -> Callable[[], None]:
             _leave_supervisor(job.environment)
             target = msgspec.json.decode((spool / call_file).read_bytes(), type=PythonTarget)
             outcome = perform(target, job.folder)
-            _keep(spool / RESULT_FILE, outcome)
+            keep(spool / RESULT_FILE, outcome)
         except BaseException:  # noqa: BLE001 (the process ends without a word otherwise)
             traceback.print_exc()
             os._exit(1)
@@ -76,7 +76,8 @@ def _leave_supervisor(environment: dict[str, str]) -> None:
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # a text stream here
 
 
-def _keep(path: Path, outcome: Outcome) -> None:
+def keep(path: Path, outcome: Outcome) -> None:
+    """Write an outcome down, whole or not at all."""
     partial = path.with_suffix(".partial")
     partial.write_bytes(msgspec.json.encode(outcome))
     partial.rename(path)
