@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
 from interlock import config, errors
+from interlock.app.pool_care import Health, Sweeps
 from interlock.decisions import pools as choosing
 from interlock.decisions.pools import PoolStrategy
 from interlock.dispatch import configuration, policies
@@ -86,8 +87,9 @@ class Pools(Service):
         self._store = store
         self._clock = clock
         self._scheduling = scheduling
-        self._own: list[Service] = []
-        launchers = self._launchers(local)
+        self._own: list[Launching] = []
+        self._node = node
+        self._launchers = self._made(local)
         policy = policies.policy(
             scheduling.policy, ageing_seconds=scheduling.ageing_seconds, weights=dict(scheduling.weights)
         )
@@ -97,7 +99,7 @@ class Pools(Service):
             clock,
             scheduling,
             policy,
-            launchers,
+            self._launchers,
             logbook,
             secrets,
             local_slots=local_slots,
@@ -110,24 +112,36 @@ class Pools(Service):
         )
         self._stack = AsyncExitStack()
 
-    def _launchers(self, local: Launcher) -> Mapping[str, Launcher]:
+    def _made(self, local: Launcher) -> Mapping[str, Launcher]:
         """Give who launches in each pool; those of workers launch by themselves."""
         found: dict[str, Launcher] = {}
         for name, pool in self._scheduling.pools.items():
-            if pool.type == "local-process":
-                found[name] = local if name == LOCAL else self._made(LocalPool(slots=pool.capacity))
+            if pool.type == "local-process" and name == LOCAL:
+                found[name] = local
             elif pool.type != "worker":
-                raise errors.Invalid(f"the pool {name} is of the type {pool.type}, which is not built yet")
+                made = launcher(pool, self._store.url)
+                self._own.append(made)
+                found[name] = made
         return found or {LOCAL: local}
 
-    def _made(self, launcher: LocalPool) -> LocalPool:
-        self._own.append(launcher)
-        return launcher
-
     async def start(self) -> None:
+        """Declare the pools, and serve them. What is wrong with an engine is no reason not to start: its pool is ill."""
         await self._store.pools.declare(declared(self._scheduling), self._clock.stamp())
+        care = self._scheduling.health
+        health = Health(
+            self._node,
+            self._store,
+            self._clock,
+            self._launchers,
+            interval_seconds=care.interval_seconds,
+            timeout_seconds=care.timeout_seconds,
+            again_seconds=care.again_seconds,
+            changed=self.placer.wake,
+        )
+        looks = [health] if care.enabled else []
         try:
-            for service in [*self._own, self.placer]:
+            services: list[Service | Launching] = [*self._own, *looks, Sweeps(self._store, self._launchers)]
+            for service in [*services, self.placer]:
                 await service.start()
                 self._stack.push_async_callback(service.stop)
         except BaseException:
@@ -136,6 +150,30 @@ class Pools(Service):
 
     async def stop(self) -> None:
         await self._stack.aclose()
+
+
+class Launching(Launcher, Protocol):
+    """A launcher that is started and stopped with its node."""
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+
+def launcher(pool: PoolSettings, store: str) -> Launching:
+    """Make who launches in a pool. `store`: what tells its attempts from those of others. Raises Invalid, InvalidSettings."""
+    match pool.type:
+        case "local-process":
+            if pool.config:
+                raise errors.Invalid(f"the pool {pool.name}: `config` of local-process pools is not built yet")
+            return LocalPool(slots=pool.capacity)
+        case "docker":
+            # Start-up: its client is an extra, and nobody without such a pool should wait for it.
+            from interlock.pool.docker.pool import DockerPool  # noqa: PLC0415 (start-up, as above)
+            from interlock.pool.docker.settings import read  # noqa: PLC0415 (start-up, as above)
+
+            return DockerPool(read(pool.config, pool.name), store=store)
+    raise errors.Invalid(f"the pool {pool.name} is of the type {pool.type}, which is not built yet")
 
 
 def declared(scheduling: Scheduling) -> list[DeclaredPool]:

@@ -46,6 +46,17 @@ class PoolSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HealthSettings:
+    """How pools are tried: every `interval_seconds`, for at most `timeout_seconds`; one that failed again after
+    `again_seconds`."""
+
+    enabled: bool = True
+    interval_seconds: float = 30.0
+    timeout_seconds: float = 10.0
+    again_seconds: float = 300.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scheduling:
     """How tasks of graphs are placed. `capacity`: of all pools together, None for no bound."""
 
@@ -56,6 +67,7 @@ class Scheduling:
     retry: RetryTerms = field(default_factory=RetryTerms)
     strategy: PoolStrategy = PoolStrategy.LEAST_LOADED
     failover: bool = True
+    health: HealthSettings = HealthSettings()
     pools: Mapping[str, PoolSettings] = field(
         default_factory=lambda: {LOCAL: PoolSettings(name=LOCAL, type="local-process")}
     )
@@ -104,7 +116,19 @@ _POOLS: Final = Record(
         "skill_mapping": MapOf(ListOf(_TEXT)),
         "pool_selection": Record(
             who="`pool_selection`",
-            fields={"strategy": Choice(tuple(PoolStrategy)), "failover_enabled": Boolean()},
+            fields={
+                "strategy": Choice(tuple(PoolStrategy)),
+                "failover_enabled": Boolean(),
+                "health_check": Record(
+                    who="`health_check`",
+                    fields={
+                        "enabled": Boolean(),
+                        "interval": grammar.DURATION,
+                        "timeout": grammar.DURATION,
+                        "re_enable_interval": grammar.DURATION,
+                    },
+                ),
+            },
         ),
     },
     required=("agent_pools",),
@@ -184,9 +208,25 @@ def _scheduling(given: dict[str, Json], placing: dict[str, Json], file: Path | N
         retry=grammar.retry(given.get("retry", {})),
         strategy=PoolStrategy(selection.get("strategy", default.strategy)),
         failover=selection.get("failover_enabled", True),
+        health=_health(selection.get("health_check", {})),
         pools=pools,
         mapping=mapping,
     )
+
+
+def _health(given: dict[str, Json]) -> HealthSettings:
+    default = HealthSettings()
+    return HealthSettings(
+        enabled=given.get("enabled", True),
+        interval_seconds=_seconds(given, "interval", default.interval_seconds),
+        timeout_seconds=_seconds(given, "timeout", default.timeout_seconds),
+        again_seconds=_seconds(given, "re_enable_interval", default.again_seconds),
+    )
+
+
+def _seconds(given: dict[str, Json], name: str, default: float) -> float:
+    found = grammar.seconds(given[name]) if name in given else None
+    return default if found is None else found
 
 
 def _pool(name: str, given: dict[str, Json]) -> PoolSettings:

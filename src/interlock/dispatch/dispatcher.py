@@ -203,7 +203,12 @@ class Dispatcher(Loop):
         """
         task = orphan.task
         launcher = self._launcher_of(task)
-        if not await asyncio.to_thread(launcher.is_left, self._launch(task, task.target, adopting=True)):
+        try:
+            is_left = await asyncio.to_thread(launcher.is_left, self._launch(task, task.target, adopting=True))
+        except errors.Environment as error:  # nobody knows: it is looked for again
+            telemetry.emit("attempt.not_found_out", task=task.task, run=task.run, error=error)
+            return
+        if not is_left:
             self._missing.add(task.task)
             if missed:
                 await self._store.queue.lose(orphan, self._clock.stamp())

@@ -1,0 +1,118 @@
+"""Looks after the pools of a node: tries whether they can launch, and removes what dead dispatchers left in them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final, Protocol, runtime_checkable
+
+from interlock import errors, telemetry
+from interlock.pool.launcher import Launcher
+from interlock.service import Clock, Loop
+from interlock.store.ports import Store
+
+_TASK: Final = "interlock.task"
+_FENCE: Final = "interlock.fence"
+_ATTEMPT: Final = "interlock.attempt"
+SWEEP_SECONDS: Final = 60.0
+
+
+@runtime_checkable
+class Probed(Protocol):
+    """A launcher that can say whether it is well."""
+
+    async def probe(self, seconds: float) -> str | None: ...
+
+
+@runtime_checkable
+class Swept(Protocol):
+    """A launcher whose attempts may outlive every node, and so may be left behind."""
+
+    async def left(self) -> list[Mapping[str, str]]: ...
+
+    async def sweep(self, is_over: Callable[[Mapping[str, str]], bool]) -> int: ...
+
+
+class Health(Loop):
+    """Tries each pool every `interval_seconds`, for at most `timeout_seconds`. One that fails gets nothing from this node for
+    `again_seconds`, then it is tried again (checklist PO-05). `changed` hears of every change.
+    """
+
+    def __init__(
+        self,
+        node: str,
+        store: Store,
+        clock: Clock,
+        launchers: Mapping[str, Launcher],
+        *,
+        interval_seconds: float,
+        timeout_seconds: float,
+        again_seconds: float,
+        changed: Callable[[], None],
+    ) -> None:
+        super().__init__("pool-health", interval_seconds)
+        self._node = node
+        self._store = store
+        self._clock = clock
+        self._launchers = {name: each for name, each in launchers.items() if isinstance(each, Probed)}
+        self._timeout_seconds = timeout_seconds
+        self._again_seconds = again_seconds
+        self._changed = changed
+        self._ill: dict[str, float] = {}
+        """By pool, when it is tried again."""
+
+    async def round(self) -> bool:
+        for pool, launcher in self._launchers.items():
+            if self._ill.get(pool, 0.0) > self._clock.monotonic():
+                continue
+            assert isinstance(launcher, Probed)
+            await self._note(pool, await launcher.probe(self._timeout_seconds))
+        return False
+
+    async def stop(self) -> None:
+        await super().stop()
+        for pool in self._ill:
+            await self._store.pools.well(pool, self._node)
+
+    async def _note(self, pool: str, reason: str | None) -> None:
+        if reason is not None:
+            again_at = self._clock.now() + self._again_seconds
+            await self._store.pools.ill(pool, self._node, reason, again_at, self._clock.stamp())
+            self._ill[pool] = self._clock.monotonic() + self._again_seconds
+            telemetry.emit("pool.ill", pool=pool, reason=reason)
+        elif pool in self._ill:
+            await self._store.pools.well(pool, self._node)
+            del self._ill[pool]
+            telemetry.emit("pool.well", pool=pool)
+        else:
+            return
+        self._changed()
+
+
+class Sweeps(Loop):
+    """Removes from pools what belongs to attempts that are over: their dispatcher died before it could."""
+
+    def __init__(self, store: Store, launchers: Mapping[str, Launcher]) -> None:
+        super().__init__("pool-sweeps", SWEEP_SECONDS)
+        self._store = store
+        self._launchers = {name: each for name, each in launchers.items() if isinstance(each, Swept)}
+
+    async def round(self) -> bool:
+        for pool, launcher in self._launchers.items():
+            assert isinstance(launcher, Swept)
+            try:
+                removed = await self._sweep(launcher)
+            except errors.Environment as error:  # of the engine: the health check tells of it
+                telemetry.emit("pool.not_swept", pool=pool, error=error)
+                continue
+            if removed:
+                telemetry.emit("pool.swept", pool=pool, removed=removed)
+        return False
+
+    async def _sweep(self, launcher: Swept) -> int:
+        """Ask the store of each that is there first: what is new meanwhile is not among them."""
+        over = set()
+        for labels in await launcher.left():
+            task, fence = labels.get(_TASK), labels.get(_FENCE, "")
+            if task is not None and fence.isdecimal() and await self._store.queue.attempt(task, int(fence)) is None:
+                over.add(labels.get(_ATTEMPT))
+        return await launcher.sweep(lambda labels: labels.get(_ATTEMPT) in over) if over else 0
