@@ -13,6 +13,8 @@ Node to supervisor: JSON texts, one per line. First the job:
     timeout_seconds       null for none
     orphan_grace_seconds  how long the attempt may go on when the node is gone
     spool_bytes           how much of each stream is kept in the spool
+    limits                limits of its processes by name (`runner.limits`): bytes, seconds or numbers; may be missing
+    nice                  how far it stands back for others, 0 to 19; may be missing
 
 Then `{"cancel": true}` asks it to end. The end of the input means that the node is gone.
 

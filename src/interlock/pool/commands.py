@@ -50,8 +50,12 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     stdin: str | None = None
 
 
-def command(target: Target, folder: str, spool: str, variables: dict[str, str]) -> Command:
+def command(
+    target: Target, folder: str, spool: str, variables: dict[str, str], python: str = sys.executable
+) -> Command:
     """Give the command of a target that starts in `folder`, with `variables` added to a clean base.
+
+    `python`: the interpreter of scripts.
 
     Raises Impossible when this machine lacks what it needs.
     """
@@ -65,7 +69,7 @@ def command(target: Target, folder: str, spool: str, variables: dict[str, str]) 
             argv = [_SHELL, "-c", target.command, "sh", *target.arguments]
             return Command(argv=argv, environment=environment | target.environment, stdin=target.stdin)
         case ScriptTarget():
-            return _script(target, folder, spool, environment)
+            return _script(target, folder, spool, environment, python)
         case PythonTarget():
             files = {_CALL_FILE: json.encode(target).decode()}
             return Command(argv=[target.function, _CALL_FILE], environment=environment, files=files)
@@ -87,10 +91,10 @@ def _base() -> dict[str, str]:
     return {"PATH": _DEFAULT_PATH} | inherited
 
 
-def _script(target: ScriptTarget, folder: str, spool: str, environment: dict[str, str]) -> Command:
+def _script(target: ScriptTarget, folder: str, spool: str, environment: dict[str, str], python: str) -> Command:
     match target.language:
         case "python":
-            program, name = sys.executable, "script.py"
+            program, name = python, "script.py"
             environment |= {"PYTHONPATH": folder, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
         case "js":
             program, name = _node(environment["PATH"]), "script.mjs"

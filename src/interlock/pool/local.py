@@ -14,6 +14,7 @@ import hashlib
 import os
 import secrets
 import shutil
+import sys
 import tempfile
 import time
 from collections import deque
@@ -28,12 +29,14 @@ from interlock.model import supervision
 from interlock.model.task import Cancelled, FailureClass, Outcome, PythonTarget, Snoozed
 from interlock.pool import commands, reports
 from interlock.pool.launcher import Launch, OnOutput, Running
+from interlock.pool.local_settings import LocalSettings
 from interlock.pool.output import Output
 from interlock.pool.supervised import Job, Report, Supervisor, TakenOver, call, report_of
 from interlock.service import Service
 
 RESULT_BYTES: Final = 16 * 1024 * 1024  # of one stream, for the result; the log has its own limit
-_WARM: Final = 2
+_DEFAULTS: Final = LocalSettings()
+_NO_DEVICES: Final = "NoDevFiles"  # names none; unlike an empty text, nobody takes it for a variable that is not set
 _CANCEL_SECONDS: Final = 7.0
 """A supervisor that has not ended its job so long after it was asked to is killed. It gives up by itself after 5 s."""
 _FORGOTTEN_SECONDS: Final = 86400.0  # by the clock of the files; an orphan is over after less than a minute
@@ -47,8 +50,10 @@ class LocalPool(Service):
     """Launches shell commands, scripts and isolated Python functions as processes of this machine.
 
     `slots`: how many attempts run at once, the others wait their turn; None leaves that to the caller. `warm`:
-    supervisors of each kind that are kept waiting, from the first launch on. `result_bytes`: how much of each stream is
-    kept for the result. `spool`: the folder that holds the spool folders of attempts; None for temporary ones.
+    supervisors of each kind that are kept waiting, from the first launch on; None for what the settings say.
+    `result_bytes`: how much of each stream is kept for the result. `spool`: the folder that holds the spool folders of
+    attempts; None for temporary ones. `has_gpus`: whether graphics processors are given out here, so that an attempt that
+    was given none is to see none.
     """
 
     def __init__(
@@ -56,12 +61,16 @@ class LocalPool(Service):
         *,
         slots: int | None = None,
         result_bytes: int = RESULT_BYTES,
-        warm: int = _WARM,
+        warm: int | None = None,
         spool: Path | None = None,
+        settings: LocalSettings = _DEFAULTS,
+        has_gpus: bool = False,
     ) -> None:
         self._slots = contextlib.nullcontext() if slots is None else asyncio.Semaphore(slots)
         self._result_bytes = result_bytes
-        self._warm = warm
+        self._warm = settings.warm if warm is None else warm
+        self._settings = settings
+        self._has_gpus = has_gpus
         self._ready: dict[bool, deque[Supervisor]] = {False: deque(), True: deque()}
         self._warming: set[asyncio.Task[None]] = set()
         self._attempts: set[_Attempt] = set()
@@ -176,7 +185,13 @@ class LocalPool(Service):
         if attempt.is_adopting and report is not None and report.ended_by == "orphan":
             report = None  # nobody came in time
         outcome = await asyncio.to_thread(
-            reports.outcome, attempt.launch, report, output.finish(), spool, self._result_bytes
+            reports.outcome,
+            attempt.launch,
+            report,
+            output.finish(),
+            spool,
+            self._result_bytes,
+            self._settings.limits(attempt.launch.resources).get("address_space"),
         )
         # Not what it gave: only who settles the attempt knows which secrets and tokens are in that.
         kind = type(outcome).__name__.lower()
@@ -189,18 +204,29 @@ class LocalPool(Service):
         return Path(prefix + hashlib.sha256(launch.attempt.encode("utf-8", "surrogatepass")).hexdigest()[:32])
 
     def _job(self, launch: Launch, spool: Path) -> Job:
-        command = commands.command(launch.target, launch.folder, str(spool), launch.environment)
+        settings = self._settings
+        folder = launch.folder or settings.working_dir or os.getcwd()
+        variables = settings.environment | launch.environment
+        command = commands.command(launch.target, folder, str(spool), variables, settings.python_path or sys.executable)
         return Job(
             argv=command.argv,
-            environment=command.environment,
-            folder=launch.folder,
+            environment=command.environment | self._devices(launch),
+            folder=folder,
             spool=str(spool),
             files=command.files,
             stdin=command.stdin,
             timeout_seconds=launch.timeout_seconds,
             orphan_grace_seconds=launch.orphan_grace_seconds,
             spool_bytes=self._result_bytes + 1,  # so that who reads the spool sees that there was more
+            limits=settings.limits(launch.resources),
+            nice=settings.nice,
         )
+
+    def _devices(self, launch: Launch) -> dict[str, str]:
+        """Give what tells an attempt which graphics processors are its own, whatever its author says."""
+        if launch.devices:
+            return {"CUDA_VISIBLE_DEVICES": ",".join(map(str, launch.devices))}
+        return {"CUDA_VISIBLE_DEVICES": _NO_DEVICES} if self._has_gpus else {}
 
     async def _supervisor(self, for_functions: bool) -> Supervisor:
         """Give a supervisor that waits for a job, and see to the next one."""

@@ -17,6 +17,8 @@ from interlock.pool.supervised import Report
 
 _TAIL_CHARACTERS: Final = 2000
 """How much of the last output a failure tells."""
+_NO_MEMORY: Final = ("MemoryError", "Cannot allocate memory", "std::bad_alloc", "memory exhausted", "out of memory")
+"""What Python, the C library, C++, coreutils and Node.js say."""
 _KILLED_IN_A_SHELL: Final = 128 + signal.SIGKILL
 _outcomes: Final[msgspec.json.Decoder[Outcome]] = msgspec.json.Decoder(Outcome)
 
@@ -29,8 +31,16 @@ class Streams(msgspec.Struct):
     over: tuple[str, ...] = ()
 
 
-def outcome(launch: Launch, report: Report | None, streams: Streams, spool: Path, result_bytes: int) -> Outcome:
-    """Give the outcome of an attempt. `report`: None when its supervisor died over it."""
+def outcome(
+    launch: Launch,
+    report: Report | None,
+    streams: Streams,
+    spool: Path,
+    result_bytes: int,
+    address_bytes: int | None = None,
+) -> Outcome:
+    """Give the outcome of an attempt. `report`: None when its supervisor died over it; `address_bytes`: what the address
+    space of its processes was limited to, None for nothing."""
     if report is None:
         return failed(FailureClass.LOST, "Lost", "its supervisor died before it told how the work ended", code="lost")
     match report.ended_by:
@@ -44,9 +54,18 @@ def outcome(launch: Launch, report: Report | None, streams: Streams, spool: Path
             return _not_launched(launch, report)
     if report.out_of_memory and (report.signal == signal.SIGKILL or report.code == _KILLED_IN_A_SHELL):
         return failed(FailureClass.OUT_OF_MEMORY, "Out of memory", "the kernel killed it for want of memory")
+    if address_bytes is not None and _complains_of_memory(report, streams) and not (spool / RESULT_FILE).exists():
+        detail = f"its processes may have {address_bytes} bytes of memory each: {_tail(streams)}"
+        return failed(FailureClass.OUT_OF_MEMORY, "Out of memory", detail)
     if isinstance(launch.target, PythonTarget):
         return _returned(report, streams, spool, result_bytes)
     return exited(launch, report, streams)
+
+
+def _complains_of_memory(report: Report, streams: Streams) -> bool:
+    """Say whether a process ended badly whose last words were that it gets no memory: the system tells nobody else."""
+    last = streams.stderr[-_TAIL_CHARACTERS:]
+    return report.code != 0 and any(words in last for words in _NO_MEMORY)
 
 
 def failed(failure: FailureClass, title: str, detail: str | None, code: str | None = None) -> Failed:
@@ -58,7 +77,7 @@ def failed(failure: FailureClass, title: str, detail: str | None, code: str | No
 
 def _not_launched(launch: Launch, report: Report) -> Failed:
     if report.reason == "no-such-folder":
-        detail = f"the folder {launch.folder} that the run was started in is not on this machine"
+        detail = f"the folder {launch.folder or report.detail} that the run was started in is not on this machine"
         return failed(FailureClass.INVALID, "No such folder", detail, code="no-such-folder")
     is_invalid = report.reason in ("invalid", "E2BIG")  # trying again cannot help
     return failed(FailureClass.INVALID if is_invalid else FailureClass.LAUNCH, "Not launched", report.detail)

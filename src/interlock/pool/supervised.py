@@ -37,7 +37,7 @@ _NOT_PASSED_ON: Final = ("INTERLOCK_SECRET_", "INTERLOCK_KEY")
 """What only the node needs: a function gets the secrets that its step names, not those of every workflow."""
 
 
-class Job(msgspec.Struct, frozen=True, kw_only=True):
+class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a supervisor is to run; the fields are explained in `interlock.model.supervision`."""
 
     argv: list[str]
@@ -49,6 +49,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     timeout_seconds: float | None
     orphan_grace_seconds: float
     spool_bytes: int
+    limits: dict[str, int] = {}
+    nice: int = 0
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):

@@ -127,12 +127,20 @@ class Supervisor:
         pipes = {kind: os.pipe() for kind in _STREAMS}
         theirs = (stdin, pipes[supervision.STDOUT][1], pipes[supervision.STDERR][1])
         try:
-            self._pid = processes.spawn(self._prepare(self._job), self._job.folder, theirs)
+            self._pid = processes.spawn(self._become(), self._job.folder, theirs)
         finally:
             for descriptor in theirs:
                 os.close(descriptor)
         self._streams = {ours: kind for kind, (ours, _) in pipes.items()}
         self._send(supervision.STARTED, str(self._pid).encode())
+
+    def _become(self) -> Callable[[], None]:
+        become = self._prepare(self._job)
+        if not self._job.limits and not self._job.nice:
+            return become
+        from interlock.runner import limits  # noqa: PLC0415 (start-up: only attempts with limits need it)
+
+        return limits.held(become, self._job.limits, self._job.nice)
 
     def _is_over(self) -> bool:
         """Say whether nothing of the attempt is left to wait for."""
@@ -353,6 +361,8 @@ class Job:
         self.timeout_seconds: float | None = fields["timeout_seconds"]
         self.orphan_grace_seconds: float = fields["orphan_grace_seconds"]
         self.spool_bytes: int = fields["spool_bytes"]
+        self.limits: dict[str, int] = fields.get("limits", {})
+        self.nice: int = fields.get("nice", 0)
 
 
 Prepare = Callable[[Job], Callable[[], None]]
@@ -374,14 +384,8 @@ def _not_launched(error: OSError | ValueError) -> dict[str, object]:
         reason = errno.errorcode.get(error.errno or 0, "unknown")
     else:
         reason = "invalid"
-    return {
-        "ended_by": "not-launched",
-        "code": None,
-        "signal": None,
-        "reason": reason,
-        "detail": str(error),
-        "out_of_memory": False,
-    }
+    ended: dict[str, object] = {"ended_by": "not-launched", "code": None, "signal": None, "out_of_memory": False}
+    return ended | {"reason": reason, "detail": str(error)}
 
 
 def _read(descriptor: int) -> bytes | None:
