@@ -55,7 +55,7 @@ def outcome(
     if report.out_of_memory and (report.signal == signal.SIGKILL or report.code == _KILLED_IN_A_SHELL):
         return failed(FailureClass.OUT_OF_MEMORY, "Out of memory", "the kernel killed it for want of memory")
     if address_bytes is not None and _complains_of_memory(report, streams) and not (spool / RESULT_FILE).exists():
-        detail = f"its processes may have {address_bytes} bytes of memory each: {_tail(streams)}"
+        detail = f"its processes may have {address_bytes} bytes of memory each: {tail(streams)}"
         return failed(FailureClass.OUT_OF_MEMORY, "Out of memory", detail)
     if isinstance(launch.target, PythonTarget):
         return _returned(report, streams, spool, result_bytes)
