@@ -187,6 +187,8 @@ class Node(Service):
                 local,
                 self._logbook,
                 secrets,
+                workspaces=settings.dispatcher.workspaces,
+                workspace_slots=settings.dispatcher.workspace_slots,
                 local_slots=settings.node.slots,
                 local_running=lambda: self._dispatcher.active,
                 orphan_grace_seconds=settings.node.orphan_grace_seconds,

@@ -17,6 +17,7 @@ from interlock.dispatch import configuration, policies
 from interlock.dispatch.configuration import LOCAL, PoolSettings, Scheduling
 from interlock.dispatch.logbook import Logbook
 from interlock.dispatch.placer import Placer
+from interlock.dispatch.workspaces import Workspaces
 from interlock.model.task_graph import RetryTerms
 from interlock.pool.launcher import Launcher
 from interlock.pool.local import LocalPool
@@ -76,6 +77,8 @@ class Pools(Service):
         logbook: Logbook,
         secrets: Keeper,
         *,
+        workspaces: str,
+        workspace_slots: int,
         local_slots: int,
         local_running: Callable[[], int],
         orphan_grace_seconds: float,
@@ -102,6 +105,11 @@ class Pools(Service):
             self._launchers,
             logbook,
             secrets,
+            workspaces=Workspaces(
+                Path(workspaces) if workspaces else Path.home() / ".cache" / "interlock" / "workspaces",
+                size=workspace_slots,
+                orphan_grace_seconds=orphan_grace_seconds,
+            ),
             local_slots=local_slots,
             local_running=local_running,
             orphan_grace_seconds=orphan_grace_seconds,

@@ -305,6 +305,15 @@ class Dispatcher:
         "The file that names the pools. Empty for `agent-pools.yaml` in the working folder, or in `config` there, where there"
         " is one; none for the pool `local` alone, with as many places as `node.slots`.",
     )  # fmt: skip
+    workspaces: str = _setting(
+        "", readers.place,
+        "The folder for the worktrees that tasks with a `workspace` work in. Empty for `.cache/interlock/workspaces` in the"
+        " home folder: beside no repository, so that none is in the way of its people.",
+    )  # fmt: skip
+    workspace_slots: int = _setting(
+        8, readers.count, low=1, high=1000,
+        meaning="Worktrees of one repository that this machine has at most; tasks that find none free wait.",
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,57 +4,37 @@
     INTERLOCK_GRAPH, INTERLOCK_POOL, INTERLOCK_RUNNER, CUDA_VISIBLE_DEVICES (where devices were given)
     RUNNER_ID, POOL_NAME, TASK_CONTEXT   the names of the contract that this one replaces (requirements 3.2)
 
-The name of the file follows from the attempt, so that the node which adopts an attempt finds and removes it.
+Where the file is depends on the pool: in the spool of a local process, in a volume of a container.
 """
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Final
 
-from interlock.dispatch.context import write_private
 from interlock.model import json, task_graph
 from interlock.model.json import Json
 from interlock.model.task_graph import TaskSpec
+from interlock.pool.workspaces import Workspace
 from interlock.store.ports import ClaimedTask, Store
 
 VARIABLE: Final = "INTERLOCK_TASK"
-_PREFIX: Final = "interlock-task-"
 _MOST_RESULTS: Final = 100
 """Results of predecessors that are handed on; whoever waits for more of them reads them from the server."""
 
 
-class Briefings:
-    """The files of the attempts of one node."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-
-    async def prepare(self, task: ClaimedTask, spec: TaskSpec) -> None:
-        """Make the file of an attempt. Raises StoreUnavailable."""
-        results: dict[str, Json] = {}
-        for id in list(spec.dependencies)[:_MOST_RESULTS]:
-            tries = await self._store.tasks.tries(f"{task.run}/{id}", 1)
-            if tries and tries[0].outcome == "done" and tries[0].detail is not None:
-                results[id] = json.decode(tries[0].detail)
-        await asyncio.to_thread(write_private, path(task), json.encode(_briefing(task, spec, results)))
-
-    async def forget(self, task: ClaimedTask) -> None:
-        """Remove the file of an attempt."""
-        await asyncio.to_thread(path(task).unlink, missing_ok=True)
+async def briefing(store: Store, task: ClaimedTask, spec: TaskSpec, workspace: Json) -> str:
+    """Give the text of INTERLOCK_TASK. `workspace`: where it works, None for its graph's folder. Raises StoreUnavailable."""
+    results: dict[str, Json] = {}
+    for id in list(spec.dependencies)[:_MOST_RESULTS]:
+        tries = await store.tasks.tries(f"{task.run}/{id}", 1)
+        if tries and tries[0].outcome == "done" and tries[0].detail is not None:
+            results[id] = json.decode(tries[0].detail)
+    return json.encode(_briefing(task, spec, results, workspace)).decode()
 
 
-def path(task: ClaimedTask) -> Path:
-    """Give where the file of an attempt is."""
-    name = hashlib.sha256(f"{task.task}.{task.fence}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
-    return Path(tempfile.gettempdir(), f"{_PREFIX}{name}.json")
-
-
-def variables(task: ClaimedTask, spec: TaskSpec) -> dict[str, str]:
+def variables(task: ClaimedTask, spec: TaskSpec, workspace: Workspace | None) -> dict[str, str]:
     """Give what the environment of an attempt says of it."""
     graph = task.run.rpartition("/")[2]
     runner = runner_id(task)
@@ -65,10 +45,12 @@ def variables(task: ClaimedTask, spec: TaskSpec) -> dict[str, str]:
         "task_description": spec.description,
         "dependencies": list(spec.dependencies),
         "required_skill": spec.skills[0] if spec.skills else None,
+        "slot_id": None if workspace is None else workspace.path.name,
+        "slot_path": None if workspace is None else str(workspace.path),
+        "branch_name": None if workspace is None else workspace.branch,
         "metadata": spec.metadata,
     }
     return {
-        VARIABLE: str(path(task)),
         "INTERLOCK_GRAPH": graph,
         "INTERLOCK_POOL": task.pool,
         "INTERLOCK_RUNNER": runner,
@@ -93,7 +75,7 @@ def labels(task: ClaimedTask) -> dict[str, str]:
     }
 
 
-def _briefing(task: ClaimedTask, spec: TaskSpec, results: Mapping[str, Json]) -> dict[str, Json]:
+def _briefing(task: ClaimedTask, spec: TaskSpec, results: Mapping[str, Json], workspace: Json) -> dict[str, Json]:
     told: dict[str, Json] = {
         "id": spec.id,
         "graph": task.run.rpartition("/")[2],
@@ -110,6 +92,7 @@ def _briefing(task: ClaimedTask, spec: TaskSpec, results: Mapping[str, Json]) ->
         "timeout_seconds": spec.timeout_seconds,
         "deadline": spec.deadline,
         "metadata": spec.metadata,
+        "workspace": workspace,
     }
     if spec.agent is not None:
         told["agent"] = {

@@ -44,7 +44,7 @@ class Contexts:
             if cell is not None and cell.value is not None:
                 found[name] = json.decode(cell.value)
         if found:
-            await asyncio.to_thread(write_private, path(task), json.encode(found))
+            await asyncio.to_thread(_write, path(task), json.encode(found))
 
     async def forget(self, task: ClaimedTask) -> None:
         """Remove the file of an attempt."""
@@ -57,7 +57,7 @@ def path(task: ClaimedTask) -> Path:
     return Path(tempfile.gettempdir(), f"{_PREFIX}{name}.json")
 
 
-def write_private(file: Path, text: bytes) -> None:
+def _write(file: Path, text: bytes) -> None:
     """Write a file that nobody else may read; one that another user put there is not followed."""
     with contextlib.suppress(FileNotFoundError):
         file.unlink()

@@ -18,16 +18,19 @@ from interlock import errors, telemetry
 from interlock.decisions import pools as choosing
 from interlock.decisions.pools import PoolView
 from interlock.dispatch import briefing, rounds
-from interlock.dispatch.briefing import Briefings
 from interlock.dispatch.configuration import LOCAL, PoolSettings, Scheduling
 from interlock.dispatch.dispatcher import LEASE_SECONDS, Dispatcher
 from interlock.dispatch.lanes import PREFIX
 from interlock.dispatch.logbook import Logbook
 from interlock.dispatch.policies import FairShare, Policy
 from interlock.dispatch.rounds import Round, Rules, Stuck
-from interlock.model.task import Outcome, Snoozed, Target
+from interlock.dispatch.workspaces import Workspaces, workspace_of
+from interlock.model import fault
+from interlock.model.fault import Fault
+from interlock.model.task import Failed, FailureClass, Outcome, Snoozed, Target
 from interlock.model.task_graph import TaskSpec
 from interlock.pool.launcher import Launch, Launcher
+from interlock.pool.workspaces import Workspace
 from interlock.secrets.keeper import Keeper
 from interlock.service import Clock
 from interlock.store.ports import ALL, ClaimedTask, Orphan, PoolRow, QueuedTask, Store
@@ -57,6 +60,7 @@ class Placer(Dispatcher):
         logbook: Logbook,
         secrets: Keeper,
         *,
+        workspaces: Workspaces,
         local_slots: int,
         local_running: Callable[[], int],
         orphan_grace_seconds: float,
@@ -89,7 +93,9 @@ class Placer(Dispatcher):
         self._launchers = launchers
         self._local_slots = local_slots
         self._local_running = local_running
-        self._briefings = Briefings(store)
+        self._workspaces = workspaces
+        self._leased: dict[str, Workspace] = {}
+        self._briefs: dict[str, str] = {}
         self._specs: OrderedDict[str, TaskSpec] = OrderedDict()
         """By lane, the spec of one of its tasks: what it asks for, all others of the lane ask for too."""
         self._after = PREFIX
@@ -215,37 +221,61 @@ class Placer(Dispatcher):
         return found
 
     async def _execute(self, task: ClaimedTask, adopted: Mapping[str, int] | None) -> Outcome:
-        assert task.spec is not None  # a placement takes nothing else
+        spec = task.spec
+        assert spec is not None  # a placement takes nothing else
         self._here[task.task] = task.pool
+        workspace: Workspace | None = None
+        outcome: Outcome = Snoozed(0.0)
         try:
+            if spec.workspace is not None:
+                workspace = await self._workspaces.have(task, spec.workspace, adopting=adopted is not None)
+                if workspace is None:  # RU-01: no runner without its place; the task goes back, free of charge
+                    return Snoozed(_SNOOZE_SECONDS)
+                self._leased[task.task] = workspace
             if adopted is None:
-                await self._briefings.prepare(task, task.spec)
+                told = None if workspace is None else workspace_of(workspace)
+                self._briefs[task.task] = await briefing.briefing(self._store, task, spec, told)
             telemetry.emit("runner.started", task=task.task, pool=task.pool, runner=briefing.runner_id(task))
-            return await super()._execute(task, adopted)
+            outcome = await super()._execute(task, adopted)
+        except errors.Invalid as error:  # no such commit, no name for a branch
+            outcome = _refused(str(error))
         except (
             errors.Environment,
+            errors.Conflict,
             OSError,
-        ) as error:  # of this node, not of the attempt: it is made again, free of charge
+        ) as error:  # of this node: it is made again, free of charge
             telemetry.emit("task.not_prepared", task=task.task, error=error)
-            return Snoozed(_SNOOZE_SECONDS)
+            outcome = Snoozed(_SNOOZE_SECONDS)
         finally:
             self._here.pop(task.task, None)
+            self._briefs.pop(task.task, None)
+            self._leased.pop(task.task, None)
             telemetry.emit("runner.finished", task=task.task, pool=task.pool, runner=briefing.runner_id(task))
-            if not self._lost:  # whoever adopts it still needs the file
-                await asyncio.shield(self._briefings.forget(task))
+            if workspace is not None and not self._lost:  # whoever adopts it still works there
+                outcome = await asyncio.shield(self._workspaces.give_back(workspace, outcome))
+        return outcome
 
     def _launch(self, task: ClaimedTask, target: Target, *, adopting: bool) -> Launch:
         launch = super()._launch(task, target, adopting=adopting)
         spec = task.spec
         assert spec is not None
+        workspace = self._leased.get(task.task)
+        brief = self._briefs.get(task.task)
         return msgspec.structs.replace(
             launch,
-            environment=launch.environment | briefing.variables(task, spec),
+            folder=launch.folder if workspace is None else str(workspace.path),
+            environment=launch.environment | briefing.variables(task, spec, workspace),
             timeout_seconds=spec.timeout_seconds,
             resources=spec.resources,
             devices=task.devices,
             labels=briefing.labels(task),
+            files={} if brief is None else {briefing.VARIABLE: brief},
         )
+
+
+def _refused(detail: str) -> Failed:
+    error = Fault(type=fault.CONFIGURATION, status=400, title="No workspace", detail=detail)
+    return Failed(failure=FailureClass.INVALID, fault=error)
 
 
 def view(row: PoolRow, settings: PoolSettings, node: str, now: float) -> PoolView:

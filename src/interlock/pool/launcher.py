@@ -20,7 +20,8 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     pool's clean base. `orphan_grace_seconds`: how long it may outlive its node; a container needs no node, and outlives it
     whatever this says, unless it is 0. `any_exit_code`: every exit is a result. `resources`: what it asked for, and `devices`
     the graphics processors, by index, that it was given. `labels`: what it is marked with where the pool can mark
-    (`interlock.attempt`, `interlock.fence`, `interlock.task`, ...), so that what was left behind is found again.
+    (`interlock.attempt`, `interlock.fence`, `interlock.task`, ...), so that what was left behind is found again. `files`:
+    texts by the variable that tells the program where the file is, wherever its pool puts it.
     """
 
     attempt: str
@@ -33,6 +34,12 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     resources: Resources = Resources()
     devices: tuple[int, ...] = ()
     labels: dict[str, str] = {}
+    files: dict[str, str] = {}
+
+
+def file_name(variable: str) -> str:
+    """Give the name of the file that a variable of `Launch.files` leads to."""
+    return f"{variable.lower()}.json"
 
 
 class Running(Protocol):

@@ -28,7 +28,7 @@ from interlock import telemetry
 from interlock.model import supervision
 from interlock.model.task import Cancelled, FailureClass, Outcome, PythonTarget, Snoozed
 from interlock.pool import commands, reports
-from interlock.pool.launcher import Launch, OnOutput, Running
+from interlock.pool.launcher import Launch, OnOutput, Running, file_name
 from interlock.pool.local_settings import LocalSettings
 from interlock.pool.output import Output
 from interlock.pool.supervised import Job, Report, Supervisor, TakenOver, call, report_of
@@ -206,14 +206,15 @@ class LocalPool(Service):
     def _job(self, launch: Launch, spool: Path) -> Job:
         settings = self._settings
         folder = launch.folder or settings.working_dir or os.getcwd()
-        variables = settings.environment | launch.environment
+        told = {variable: os.path.join(spool, file_name(variable)) for variable in launch.files}
+        variables = settings.environment | launch.environment | told
         command = commands.command(launch.target, folder, str(spool), variables, settings.python_path or sys.executable)
         return Job(
             argv=command.argv,
             environment=command.environment | self._devices(launch),
             folder=folder,
             spool=str(spool),
-            files=command.files,
+            files=command.files | {file_name(variable): text for variable, text in launch.files.items()},
             stdin=command.stdin,
             timeout_seconds=launch.timeout_seconds,
             orphan_grace_seconds=launch.orphan_grace_seconds,

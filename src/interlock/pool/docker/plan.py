@@ -28,7 +28,7 @@ from interlock.model.task import (
 )
 from interlock.pool.commands import Impossible
 from interlock.pool.docker.settings import DockerSettings, PullPolicy
-from interlock.pool.launcher import Launch
+from interlock.pool.launcher import Launch, file_name
 
 WORKSPACE: Final = "/workspace"
 FILES: Final = "/interlock"
@@ -41,6 +41,7 @@ KEEP_LABEL: Final = "interlock.keep"
 """How long a container stays after the store knows its outcome: seconds, or `for-ever`; it has none when it goes at once."""
 FOR_EVER: Final = "for-ever"
 
+_SOCKET: Final = "INTERLOCK_SOCKET"
 _CALL_FILE: Final = "call.json"
 _CALL_MODULE: Final = "interlock.runner.contained"
 _MEGABYTE: Final = 1024**2
@@ -94,7 +95,8 @@ def plan(settings: DockerSettings, launch: Launch, store: str, *, is_podman: boo
     work = _work(settings, launch)
     own = launch.target if isinstance(launch.target, ContainerTarget) else None
     environment = {key: str(value) for key, value in settings.environment.items()} | launch.environment
-    environment |= work.environment
+    environment |= {variable: f"{FILES}/{file_name(variable)}" for variable in launch.files} | work.environment
+    files = work.files | {file_name(variable): text for variable, text in launch.files.items()}
     _check([*(work.argv or []), *work.command], environment)
     host = _host_config(settings, launch, is_podman=is_podman)
     keep = _keep(own)
@@ -114,7 +116,7 @@ def plan(settings: DockerSettings, launch: Launch, store: str, *, is_podman: boo
         body["User"] = settings.user
     if work.stdin is not None:
         body |= {"OpenStdin": True, "StdinOnce": True, "AttachStdin": True}
-    if work.files:
+    if files:
         body["Volumes"] = {FILES: {}}
     if own is not None and own.ports:
         body["ExposedPorts"] = {f"{port}/tcp": {} for port in own.ports.values()}
@@ -124,7 +126,7 @@ def plan(settings: DockerSettings, launch: Launch, store: str, *, is_podman: boo
         image=body["Image"],
         pull_policy=_policy(own, settings),
         body=body,
-        files=work.files,
+        files=files,
         stdin=work.stdin,
         appends=work.appends,
         program=next(iter([*(work.argv or []), *work.command]), ""),
@@ -244,6 +246,8 @@ def _mounts(settings: DockerSettings, launch: Launch) -> list[dict[str, Any]]:
     mounts = []
     if settings.mount_workspace:
         mounts.append({"Type": "bind", "Source": launch.folder, "Target": WORKSPACE})
+    if socket := launch.environment.get(_SOCKET):  # by which a program without a network reports
+        mounts.append({"Type": "bind", "Source": socket, "Target": socket})
     if isinstance(launch.target, ContainerTarget):
         for source, target in launch.target.volumes.items():
             path = os.path.normpath(os.path.join(launch.folder, source))
