@@ -59,17 +59,17 @@ RUN_TRANSITIONS: Final[dict[RunStatus, frozenset[RunStatus]]] = {
 
 TASK_TRANSITIONS: Final[dict[TaskState, frozenset[TaskState]]] = {
     T.BLOCKED: frozenset({T.READY, T.DELAYED, T.SKIPPED, T.CANCELLED}),
-    T.READY: frozenset({T.RUNNING, T.HELD, T.CANCELLED}),
-    T.HELD: frozenset({T.READY, T.CANCELLED}),
+    T.READY: frozenset({T.RUNNING, T.HELD, T.CANCELLED, T.BLOCKED}),  # blocked: by a load that changes it
+    T.HELD: frozenset({T.READY, T.CANCELLED, T.BLOCKED}),
     T.RUNNING: frozenset(
         {T.DONE, T.FAILED, T.CANCELLED, T.DELAYED, T.READY, T.QUARANTINED, T.HELD}
     ),  # held: by its claim
-    T.DELAYED: frozenset({T.READY, T.CANCELLED}),
-    T.QUARANTINED: frozenset({T.READY, T.CANCELLED}),
+    T.DELAYED: frozenset({T.READY, T.CANCELLED, T.BLOCKED}),
+    T.QUARANTINED: frozenset({T.READY, T.CANCELLED, T.BLOCKED}),
     T.DONE: frozenset(),
-    T.FAILED: frozenset(),
-    T.CANCELLED: frozenset(),
-    T.SKIPPED: frozenset(),
+    T.FAILED: frozenset({T.READY, T.BLOCKED}),  # these three only by hand: a new attempt of the same task
+    T.CANCELLED: frozenset({T.READY, T.BLOCKED}),
+    T.SKIPPED: frozenset({T.READY, T.BLOCKED}),
 }
 
 ENDED_RUN: Final = frozenset({R.CANCELLED, R.FAULTED, R.COMPLETED})

@@ -1,0 +1,269 @@
+"""Task graphs in real processes: loaded, watched, explained, killed, restarted. CF-02, DQ-02, RU-05, SH-01 to SH-03."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from acceptance.shell import Ended, Shell, until
+from acceptance.test_nodes import Nodes
+from pool.conftest import marked
+
+BILLING = """
+graph: billing
+tasks:
+  - id: schema
+    run: [sh, -c, "echo split"]
+    required_skill: database
+  - id: api
+    dependencies: [schema]
+    run: [sh, -c, 'test -s "$INTERLOCK_TASK" && echo "$RUNNER_ID $POOL_NAME"']
+    required_skill: backend
+    priority: 5
+  - id: flaky
+    run: {shell: "test $INTERLOCK_ATTEMPT = 2"}
+    retry: {initial_interval: 100ms}
+  - id: bad
+    run: [sh, -c, "echo no >&2; exit 3"]
+    retry: {max_attempts: 1}
+  - {id: behind, dependencies: [bad], run: ["true"]}
+  - {id: whatever, dependencies: [{id: bad, blocking: false}], run: ["true"]}
+"""
+POOLS = """
+agent_pools:
+  one: {type: local-process, max_concurrency: 2}
+  two: {type: local-process, max_concurrency: 3, cpu_quota: 4}
+skill_mapping:
+  database: [two]
+  backend: [one, two]
+  default: [one, two]
+"""
+
+
+def write(shell: Shell, graph: str, pools: str | None = None) -> None:
+    (shell.folder / "tasks.yaml").write_text(graph)
+    if pools is not None:
+        (shell.folder / "agent-pools.yaml").write_text(pools)
+
+
+def run(shell: Shell, *arguments: str, code: int = 0, env: dict[str, str] | None = None) -> Ended:
+    """Perform a command that must end with this code."""
+    ended = shell.run(*arguments, env=env)
+    assert ended.code == code, (ended.out, ended.err)
+    return ended
+
+
+def states(shell: Shell, graph: str) -> dict[str, str]:
+    tasks = json.loads(run(shell, "tasks", "list", graph, "--limit", "10000", "--json").out)
+    return {task["id"]: task["state"] for task in tasks}
+
+
+def shown(shell: Shell, task: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(run(shell, "tasks", "show", task, "--json").out)
+    return found
+
+
+def test_graph_is_loaded_executed_and_explained(shell: Shell) -> None:
+    """CF-02: without any configuration; WF-08: what waits for a failure is skipped; RU-02: what a runner is told."""
+    write(shell, BILLING)
+    loaded = run(shell, "tasks", "load", "tasks.yaml")
+    assert loaded.out == "billing: 6 added\n"
+    assert "no node places tasks now" in loaded.err
+    watched = run(shell, "tasks", "watch", "billing", "--until-done", code=1)
+    assert watched.out.splitlines()[-1] == "billing: 6 tasks, 1 skipped, 1 failed, 4 done"
+    assert states(shell, "billing") == {
+        "schema": "done", "api": "done", "flaky": "done", "bad": "failed", "behind": "skipped", "whatever": "done",
+    }  # fmt: skip
+    api = shown(shell, "api")
+    runner, pool = api["tries"][0]["detail"]["stdout"].split()
+    assert runner.startswith("runner-")
+    assert len(runner) == len("runner-") + 12
+    assert pool == "local"
+    assert (shown(shell, "flaky")["attempt"], shown(shell, "bad")["tries"][0]["detail"]["detail"]) == (2, "no")
+    assert run(shell, "tasks", "load", "tasks.yaml").out == "billing: 6 as before\n"
+    text = run(shell, "tasks", "explain", "billing/flaky").out
+    assert "attempt 1 failed in local" in text
+    assert "1 of 2 retries for application used" in text
+
+
+def test_pools_of_a_file_are_chosen_by_skill_and_explained(shell: Shell) -> None:
+    write(shell, BILLING, POOLS)
+    run(shell, "tasks", "load", "tasks.yaml")
+    run(shell, "tasks", "watch", "billing", "--until-done", code=1)
+    assert shown(shell, "schema")["pool"] == "two"
+    text = run(shell, "tasks", "explain", "schema").out
+    assert "skill database: two" in text
+    assert "chosen: the only one with room" in text
+    pools = {pool["pool"]: pool for pool in json.loads(run(shell, "pools", "list", "--json").out)}
+    assert (pools["one"]["capacity"], pools["two"]["cpu"]) == (2, 4.0)
+
+
+def test_retry_and_cancel_by_hand(shell: Shell) -> None:
+    write(
+        shell,
+        "graph: g\ntasks:\n- {id: a, run: [test, -e, ok], retry: {max_attempts: 1}}\n- {id: b, run: ['true'], dependencies: [a]}\n- {id: c, run: ['true']}\n",
+    )
+    run(shell, "tasks", "load", "tasks.yaml")
+    run(shell, "tasks", "cancel", "g/c")
+    run(shell, "tasks", "watch", "g", "--until-done", code=1)
+    assert states(shell, "g") == {"a": "failed", "b": "skipped", "c": "cancelled"}
+    (shell.folder / "ok").touch()
+    assert "is tried again" in run(shell, "tasks", "retry", "a").err
+    run(shell, "tasks", "watch", "g", "--until-done", code=1)
+    assert states(shell, "g") == {"a": "done", "b": "done", "c": "cancelled"}
+    assert "is done; only one that failed" in run(shell, "tasks", "retry", "a", code=2).err
+    assert "is done already" in run(shell, "tasks", "cancel", "a", code=2).err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("tasks", "show", "nope"), 2, "there is no task 'nope'; name it GRAPH/ID"),
+        (("tasks", "list", "nope"), 2, "there is no task graph 'nope'"),
+        (("tasks", "list", "g", "--state", "dne"), 2, "there is no task state 'dne'; did you mean done?"),
+        (("tasks", "load", "nowhere.yaml"), 2, "there is no file nowhere.yaml"),
+        (("pools", "disable", "locl"), 2, "there is no pool 'locl'"),
+    ],
+)
+def test_wrong_input_is_answered_with_what_to_do(
+    shell: Shell, arguments: tuple[str, ...], code: int, message: str
+) -> None:
+    write(shell, "graph: g\ntasks: [{id: a, run: ['true']}]")
+    run(shell, "tasks", "load", "tasks.yaml")
+    assert message in run(shell, *arguments, code=code).err
+
+
+def test_circle_is_refused_with_its_path_and_nothing_is_stored(shell: Shell) -> None:
+    """WF-03."""
+    write(shell, "graph: g\ntasks:\n- {id: a, run: [x], dependencies: [b]}\n- {id: b, run: [x], dependencies: [a]}\n")
+    for command in ("validate", "load"):
+        told = run(shell, "tasks", command, "tasks.yaml", code=2)
+        assert "`a` and `b` wait for each other: a -> b -> a" in told.out + told.err
+    assert not (shell.folder / ".interlock" / "interlock.db").exists()
+
+
+def test_full_pool_is_a_wait_and_an_impossible_task_is_told(shell: Shell) -> None:
+    write(shell, "graph: g\ntasks:\n- {id: huge, run: ['true'], cpu: 64, pool: two}\n- {id: a, run: ['true']}\n", POOLS)
+    nodes = Nodes(shell)
+    try:
+        nodes.start()
+        run(shell, "tasks", "load", "tasks.yaml")
+        until(lambda: states(shell, "g")["a"] == "done")
+        text = run(shell, "tasks", "explain", "huge").out
+        assert "has 4 cores, 64 asked" in text
+    finally:
+        nodes.end()
+
+
+def test_disabled_pool_gets_nothing(shell: Shell) -> None:
+    """PO-01, at run time."""
+    write(shell, "graph: g\ntasks: [{id: a, run: ['true'], pool: two}]", POOLS)
+    nodes = Nodes(shell)
+    try:
+        node = nodes.start()
+        run(shell, "pools", "disable", "two")
+        run(shell, "tasks", "load", "tasks.yaml")
+        nodes.says(node, "ready=true")
+        assert "is disabled" in run(shell, "tasks", "explain", "a").out
+        assert states(shell, "g") == {"a": "ready"}
+        run(shell, "pools", "enable", "two")
+        until(lambda: states(shell, "g") == {"a": "done"})
+    finally:
+        nodes.end()
+
+
+SLOW = """
+graph: slow
+tasks:
+  - id: a
+    run: {shell: "echo a >> ledger; while ! test -e go; do sleep 0.05; done; echo end >> ledger"}
+  - {id: b, run: {shell: "echo b >> ledger"}, dependencies: [a]}
+"""
+
+
+def test_killed_dispatcher_leaves_its_runner_to_the_next_one(shell: Shell) -> None:
+    """SH-02: the runner goes on, the next dispatcher adopts it, the work is done once."""
+    write(shell, SLOW, POOLS)
+    nodes = Nodes(shell)
+    try:
+        first = nodes.start()
+        run(shell, "tasks", "load", "tasks.yaml")
+        until(lambda: (shell.folder / "ledger").exists())
+        first.send_signal(signal.SIGKILL)
+        first.wait()
+        nodes.start()
+        (shell.folder / "go").touch()
+        until(lambda: states(shell, "slow") == {"a": "done", "b": "done"}, 60)
+        assert (shell.folder / "ledger").read_text().split() == ["a", "end", "b"]
+        tries = shown(shell, "slow/a")["tries"]
+        assert [each["outcome"] for each in tries] == ["done"], json.dumps(tries)
+    finally:
+        nodes.end()
+
+
+def test_stopped_node_ends_its_runners_and_says_so(shell: Shell) -> None:
+    """SH-01: SIGTERM waits for what runs, at most the grace; then the runner is really gone and the task is ready again."""
+    write(shell, SLOW, POOLS)
+    nodes = Nodes(shell)
+    try:
+        node = nodes.start(env={"INTERLOCK_NODE_GRACE": "1s"})
+        run(shell, "tasks", "load", "tasks.yaml")
+        until(lambda: (shell.folder / "ledger").exists())
+        node.send_signal(signal.SIGTERM)
+        assert node.wait(30) == 0
+        assert states(shell, "slow") == {"a": "ready", "b": "blocked"}
+        assert shown(shell, "slow/a")["attempt"] == 1
+        (shell.folder / "go").touch()
+        until(lambda: not marked(f"PWD={shell.folder}"))
+        assert "end" not in (shell.folder / "ledger").read_text()
+    finally:
+        nodes.end()
+
+
+def test_two_dispatchers_share_a_graph_without_doing_anything_twice(shell: Shell) -> None:
+    """SH-03, DQ-02."""
+    lines = [f"  - {{id: t{n}, run: {{shell: 'echo t{n} >> ledger'}}}}" for n in range(40)]
+    write(shell, "graph: g\ntasks:\n" + "\n".join(lines), POOLS)
+    nodes = Nodes(shell)
+    try:
+        nodes.start()
+        nodes.start()
+        run(shell, "tasks", "load", "tasks.yaml")
+        until(lambda: set(states(shell, "g").values()) == {"done"}, 60)
+        done = Counter((shell.folder / "ledger").read_text().split())
+        assert done == Counter(f"t{n}" for n in range(40))
+    finally:
+        nodes.end()
+
+
+def test_worktree_is_given_to_a_task_and_its_changes_come_back(shell: Shell, tmp_path: Path) -> None:
+    """RU-01, RU-02: a workspace with its branch; the diff is part of the result."""
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", "-c", "user.name=t", "-c", "user.email=t@example", *arguments],
+            cwd=shell.folder, check=True, capture_output=True, text=True,
+        ).stdout  # fmt: skip
+
+    git("init", "-q", "-b", "main")
+    (shell.folder / "code.txt").write_text("one\n")
+    git("add", "code.txt")
+    git("commit", "-qm", "first")
+    write(
+        shell,
+        "graph: g\ntasks:\n- id: edit\n  run: {shell: 'echo two >> code.txt; echo $PWD'}\n  workspace: {branch: 'agent/{id}'}\n",
+    )
+    run(shell, "tasks", "load", "tasks.yaml")
+    run(shell, "tasks", "watch", "g", "--until-done", env={"INTERLOCK_DISPATCHER_WORKSPACES": str(tmp_path / "trees")})
+    result = shown(shell, "edit")["tries"][0]["detail"]
+    assert result["stdout"].startswith(str(tmp_path / "trees"))
+    assert result["workspace"]["branch"] == "agent/edit"
+    assert "+two" in result["workspace"]["diff"]
+    assert (shell.folder / "code.txt").read_text() == "one\n"
+    assert "agent/edit" in git("branch")
