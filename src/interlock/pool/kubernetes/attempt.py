@@ -1,7 +1,8 @@
 """The life of one attempt: its Secret and its Job are made, watched, read and, when it is asked to end, removed.
 
 The Secret comes first, since its variables are needed when the pod starts, and belongs to the Job as soon as there is one:
-what removes the Job removes it too. Both are named after the attempt, so that a request whose answer was lost can be made again.
+what removes the Job removes it too. Both are named after the attempt, so that a request whose answer was lost can be made
+again.
 """
 
 from __future__ import annotations
@@ -131,10 +132,10 @@ class Attempt:
         except Impossible as error:
             return reports.failed(error.failure, "Not launched", str(error))
         try:
-            if not await self._create(SECRETS, made.secret):
+            if await self._create(SECRETS, made.secret) is None:
                 mark = await self._mark()
-            await self._create(JOBS, made.job)
-            await self._hand_over()
+            job = await self._create(JOBS, made.job)
+            await self._hand_over(job)
         except ApiError as error:
             await self.remove()
             return endings.refused(around.pool, self.name, error)
@@ -150,19 +151,18 @@ class Attempt:
         except ApiError as error:
             return endings.lost(f"the API server does not tell what is left of its Job {self.name}: {error}")
 
-    async def _create(self, kind: str, wanted: Object) -> bool:
-        """Make an object; False when an earlier request, whose answer was lost, made it."""
+    async def _create(self, kind: str, wanted: Object) -> Object | None:
+        """Make an object; None when an earlier request, whose answer was lost, made it."""
         try:
-            await self._insist(lambda: self._around.api.create(kind, wanted))
+            return await self._insist(lambda: self._around.api.create(kind, wanted))
         except ApiError as error:
             if error.reason != "AlreadyExists":
                 raise
-            return False
-        return True
+            return None
 
-    async def _hand_over(self) -> None:
-        """Let the Secret belong to the Job."""
-        job = await self._insist(lambda: self._around.api.get(JOBS, self.name))
+    async def _hand_over(self, made: Object | None) -> None:
+        """Let the Secret belong to the Job that was made, now or by an earlier request."""
+        job = made or await self._insist(lambda: self._around.api.get(JOBS, self.name))
         if job is None:  # somebody was quick to delete it, which the watch tells
             return
         owner = {"apiVersion": "batch/v1", "kind": "Job", "name": self.name, "uid": job["metadata"]["uid"]}
