@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import os
 import re
 import signal
@@ -89,7 +90,7 @@ class Kubelet:
         seconds = pod["spec"].get("activeDeadlineSeconds")
         is_late = False
         try:
-            await asyncio.wait_for(process.wait(), seconds)
+            await asyncio.wait_for(_exited(process), seconds)
         except TimeoutError:
             is_late = True
             await self._end(pod, process)
@@ -120,10 +121,10 @@ class Kubelet:
             process.send_signal(signal.SIGTERM)
             process.send_signal(signal.SIGCONT)
             try:
-                await asyncio.wait_for(process.wait(), pod["spec"].get("terminationGracePeriodSeconds", 30))
+                await asyncio.wait_for(_exited(process), pod["spec"].get("terminationGracePeriodSeconds", 30))
             except TimeoutError:
                 _kill(pod["metadata"]["name"])
-                await process.wait()
+                await _exited(process)
 
     async def _end_deleted(self, pod: Object) -> None:
         name = pod["metadata"]["name"]
@@ -177,9 +178,13 @@ class Kubelet:
         return _REFERENCE.sub(replaced, text)
 
 
+async def _exited(process: asyncio.subprocess.Process) -> None:
+    """Wait for the process alone: asyncio's own way may wait for whoever else holds its output."""
+    while process.returncode is None:
+        await asyncio.sleep(0.005)
+
+
 def _kill(pod: str) -> None:
     for pid in marked(f"{_POD}={pod}"):
-        try:
+        with contextlib.suppress(ProcessLookupError):  # it ended by itself
             os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass  # it ended by itself

@@ -12,16 +12,18 @@ import asyncio
 import base64
 import contextlib
 import copy
+import functools
 import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import kubernetes_validate
+import kubernetes_validate.utils
 
 Object = dict[str, Any]
 
@@ -33,6 +35,9 @@ _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _LABEL = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 _KINDS = {"jobs": "Job", "pods": "Pod", "secrets": "Secret"}
 _VERSION = "1.37"
+
+# it reads a megabyte of schemas for every manifest otherwise
+kubernetes_validate.utils.schema_contents = functools.cache(kubernetes_validate.utils.schema_contents)
 
 
 class Refused(Exception):
@@ -447,7 +452,7 @@ def _merge(found: Object, changes: Object) -> None:
 
 
 def _now() -> str:
-    return datetime.now(timezone.utc).isoformat().replace("+00:00", "Z")
+    return datetime.now(UTC).isoformat().replace("+00:00", "Z")
 
 
 async def _read(reader: asyncio.StreamReader) -> Request | None:

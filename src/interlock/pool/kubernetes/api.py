@@ -32,6 +32,7 @@ _WATCH_SECONDS: Final = 60
 _SILENCE_SECONDS: Final = 15.0  # more than the server's own end of a watch, before a connection counts as dead
 _LOG_SILENCE_SECONDS: Final = 300.0  # a program may be silent for long; its log is read in full at its end in any case
 _PAGE: Final = 500
+_ROOT: Final = "/."  # kr8s takes no empty base, and `/readyz/` with a slash is no path of the server
 
 
 class ApiError(Exception):
@@ -149,7 +150,7 @@ class KubernetesApi:
         api = await self._opened()
         with _translated():
             async with api.call_api(
-                "GET", version="", base="/readyz", raise_for_status=False, timeout=_REQUEST_SECONDS
+                "GET", version="", base=_ROOT, url="readyz", raise_for_status=False, timeout=_REQUEST_SECONDS
             ) as response:
                 if response.status_code == 200:
                     return None
