@@ -12,7 +12,6 @@ import asyncio
 import base64
 import contextlib
 import copy
-import functools
 import json
 import re
 from collections.abc import Callable
@@ -20,10 +19,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
-import kubernetes_validate
-import kubernetes_validate.utils
+import kubernetes_http
+import kubernetes_schemas
+from kubernetes_http import Fault, Refused, Request
 
 Object = dict[str, Any]
 
@@ -34,39 +33,6 @@ _PATH = re.compile(
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _LABEL = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 _KINDS = {"jobs": "Job", "pods": "Pod", "secrets": "Secret"}
-_VERSION = "1.37"
-
-# it reads a megabyte of schemas for every manifest otherwise
-kubernetes_validate.utils.schema_contents = functools.cache(kubernetes_validate.utils.schema_contents)
-
-
-class Refused(Exception):
-    def __init__(self, code: int, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.body = {"kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": message}
-        self.code = code
-
-
-@dataclass
-class Fault:
-    """What happens to the next requests that match: an answer, or silence before (`drop`) or after (`lose`) it is done."""
-
-    method: str
-    part: str
-    how: str = "answer"
-    code: int = 500
-    reason: str = "InternalError"
-    message: str = "planted"
-    times: int = 1
-
-
-@dataclass
-class Request:
-    method: str
-    path: str
-    query: dict[str, str]
-    headers: dict[str, str]
-    body: Object
 
 
 @dataclass
@@ -206,11 +172,8 @@ class FakeApi:
     def _create(self, kind: str, given: Object, strict: bool) -> Object:
         self.created.append(copy.deepcopy(given))
         name = given.get("metadata", {}).get("name", "")
-        if strict:
-            try:
-                kubernetes_validate.validate(given, _VERSION, strict=True)
-            except kubernetes_validate.ValidationError as error:
-                raise Refused(422, "Invalid", f"{_KINDS[kind]} {name!r} is invalid: {error.message}") from error
+        if strict and (complaint := kubernetes_schemas.complaint(given)):
+            raise Refused(422, "Invalid", f"{_KINDS[kind]} {name!r} is invalid: {complaint}")
         if not _NAME.fullmatch(name):
             raise Refused(422, "Invalid", f"metadata.name: Invalid value: {name!r}")
         for label, text in given["metadata"].get("labels", {}).items():
@@ -310,7 +273,7 @@ class FakeApi:
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            while (request := await _read(reader)) is not None:
+            while (request := await kubernetes_http.read(reader)) is not None:
                 if not await self._respond(request, writer):
                     break
         except (ConnectionError, asyncio.IncompleteReadError):
@@ -333,7 +296,7 @@ class FakeApi:
                 raise Refused(401, "Unauthorized", "Unauthorized")
             if request.path == "/readyz":
                 code, body = (200, b"ok") if self.is_ready else (500, b"[-]etcd failed: reason withheld")
-                await _send(writer, code, body)
+                await kubernetes_http.send(writer, code, body)
                 return True
             match = _PATH.fullmatch(request.path)
             if match is None:
@@ -347,11 +310,11 @@ class FakeApi:
                 return True
             answer = self._perform(request, kind, name)
         except Refused as refusal:
-            await _send(writer, refusal.code, json.dumps(refusal.body).encode())
+            await kubernetes_http.send(writer, refusal.code, json.dumps(refusal.body).encode())
             return True
         if fault is not None and fault.how == "lose":
             return False
-        await _send(writer, 201 if request.method == "POST" else 200, json.dumps(answer).encode())
+        await kubernetes_http.send(writer, 201 if request.method == "POST" else 200, json.dumps(answer).encode())
         return True
 
     def _fault(self, request: Request) -> Fault | None:
@@ -384,7 +347,7 @@ class FakeApi:
         task = asyncio.current_task()
         assert task is not None
         self._watches.add(task)
-        await _begin_stream(writer)
+        await kubernetes_http.begin_stream(writer)
         since = int(query.get("resourceVersion") or self._version)
         end = asyncio.get_running_loop().time() + float(query.get("timeoutSeconds", 60))
         while (left := end - asyncio.get_running_loop().time()) > 0:
@@ -396,15 +359,15 @@ class FakeApi:
                     "reason": "Expired",
                     "message": f"too old resource version: {since}",
                 }
-                await _chunk(writer, json.dumps({"type": "ERROR", "object": gone}).encode() + b"\n")
+                await kubernetes_http.chunk(writer, json.dumps({"type": "ERROR", "object": gone}).encode() + b"\n")
                 break
             for version, of_kind, type_, found in tuple(self._events):
                 if version > since and of_kind == kind and _matches(found, query):
-                    await _chunk(writer, json.dumps({"type": type_, "object": found}).encode() + b"\n")
+                    await kubernetes_http.chunk(writer, json.dumps({"type": type_, "object": found}).encode() + b"\n")
             since = max(since, self._events[-1][0] if self._events else since)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(changed.wait(), left)
-        await _chunk(writer, b"")
+        await kubernetes_http.chunk(writer, b"")
         self._watches.discard(task)
 
     async def _log(self, writer: asyncio.StreamWriter, name: str, *, follow: bool) -> None:
@@ -414,18 +377,18 @@ class FakeApi:
         if not pod["status"].get("containerStatuses") or "waiting" in _state(pod):
             message = f'container "attempt" in pod "{name}" is waiting to start: ContainerCreating'
             raise Refused(400, "BadRequest", message)
-        await _begin_stream(writer)
+        await kubernetes_http.begin_stream(writer)
         sent = 0
         while True:
             changed, text = self._changed, self.logs.get(name, b"")
             is_over = not follow or "terminated" in _state(pod) or name not in self.objects["pods"]
             if text[sent:]:
-                await _chunk(writer, text[sent:])
+                await kubernetes_http.chunk(writer, text[sent:])
                 sent = len(text)
             if is_over:
                 break
             await changed.wait()
-        await _chunk(writer, b"")
+        await kubernetes_http.chunk(writer, b"")
 
 
 def _state(pod: Object) -> Object:
@@ -453,31 +416,3 @@ def _merge(found: Object, changes: Object) -> None:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat().replace("+00:00", "Z")
-
-
-async def _read(reader: asyncio.StreamReader) -> Request | None:
-    head = await reader.readuntil(b"\r\n\r\n") if not reader.at_eof() else b""
-    if not head:
-        return None
-    first, *lines = head.decode().split("\r\n")
-    method, target, _ = first.split(" ", 2)
-    headers = {name.lower(): text.strip() for name, _, text in (line.partition(":") for line in lines if line)}
-    body = await reader.readexactly(int(headers.get("content-length", 0)))
-    parts = urlsplit(target)
-    return Request(method, parts.path, dict(parse_qsl(parts.query)), headers, json.loads(body) if body else {})
-
-
-async def _send(writer: asyncio.StreamWriter, code: int, body: bytes) -> None:
-    head = f"HTTP/1.1 {code} x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    writer.write(head.encode() + body)
-    await writer.drain()
-
-
-async def _begin_stream(writer: asyncio.StreamWriter) -> None:
-    writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n")
-    await writer.drain()
-
-
-async def _chunk(writer: asyncio.StreamWriter, data: bytes) -> None:
-    writer.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
-    await writer.drain()

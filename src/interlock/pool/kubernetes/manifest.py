@@ -74,7 +74,7 @@ def manifests(launch: Launch, settings: KubernetesSettings, pool: str, mark: str
             "serviceAccountName": settings.service_account,
             "imagePullSecrets": [{"name": secret} for secret in settings.image_pull_secrets],
             "nodeSelector": settings.node_selector,
-            "tolerations": msgspec.to_builtins(settings.tolerations),
+            "tolerations": [msgspec.to_builtins(item) for item in settings.tolerations],
             "volumes": volumes,
             "containers": [container],
         }
