@@ -31,6 +31,7 @@ _PATH = re.compile(
     r"/(?:api/v1|apis/batch/v1)/namespaces/agents/(?P<kind>jobs|pods|secrets)(?:/(?P<name>[^/]+))?(?P<sub>/log|/status)?"
 )
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}")
 _LABEL = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 _KINDS = {"jobs": "Job", "pods": "Pod", "secrets": "Secret"}
 
@@ -179,6 +180,9 @@ class FakeApi:
         for label, text in given["metadata"].get("labels", {}).items():
             if not _LABEL.fullmatch(text):
                 raise Refused(422, "Invalid", f"metadata.labels: Invalid value: {label}={text!r}")
+        for key in given.get("data", {}):
+            if not _KEY.fullmatch(key):
+                raise Refused(422, "Invalid", f"data[{key}]: Invalid value: a valid config key must consist of ...")
         if kind == "secrets" and sum(len(base64.b64decode(text)) for text in given["data"].values()) > 1048576:
             raise Refused(422, "Invalid", "data: Too long: may not be more than 1048576 bytes")
         if name in self.objects[kind]:

@@ -145,17 +145,23 @@ async def test_create_whose_answer_is_lost_makes_one_job(cluster: Cluster, kind:
 
 
 async def test_function_is_heard_by_the_mark_of_the_secret_that_exists(cluster: Cluster) -> None:
-    """A Secret whose creation was answered by nobody holds an older mark than the second request."""
-    pool = await cluster.pool()
-    cluster.api.plant("POST", "/secrets", how="lose")
-    running = await cluster.start(pool, target=PythonTarget(function="a:b"))
+    """A node that does not know that it has launched an attempt launches it again, and finds the Secret of before."""
+    target = PythonTarget(function="a:b")
+    first = await cluster.start(await cluster.pool(), target=target, orphan_grace_seconds=60)
     pod = await cluster.runs()
+    await first.detach()
+    running = await cluster.start(await cluster.pool(), target=target)
     mark = cluster.api.secret_values(cluster.api.the_job()["metadata"]["name"])["mark"]
-    assert mark != cluster.api.created[-1]["metadata"]["name"]
     cluster.api.print(pod, b"before\x1einterlock:" + mark.encode() + b':{"type":"done","value":7}\nafter')
     cluster.ends(pod)
     assert await ended(running) == Done(7)
     assert cluster.printed["task.1"] == "beforeafter"
+
+
+async def test_name_that_is_no_image_is_not_waited_for(cluster: Cluster) -> None:
+    running = await cluster.start(await cluster.pool(pending_seconds=600))
+    cluster.api.state(await cluster.has_pod(), waiting={"reason": "InvalidImageName", "message": "couldn't parse"})
+    assert await failure(running) == (FailureClass.LAUNCH, "InvalidImageName: couldn't parse")
 
 
 @pytest.mark.parametrize(
@@ -376,7 +382,9 @@ async def test_cancel_waits_until_the_pods_are_gone(cluster: Cluster) -> None:
     cluster.api.on_pod_deleted = lambda _: None
     cancelling = asyncio.create_task(running.cancel())
     await until(lambda: "deletionTimestamp" in pod["metadata"], "the pod is not asked to end")
-    assert not cancelling.done()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.5):
+            await asyncio.shield(cancelling)
     cluster.api.remove("pods", pod["metadata"]["name"])
     await asyncio.wait_for(cancelling, 10)
     assert await running.outcome() == Cancelled()

@@ -187,6 +187,11 @@ def test_target_is_a_command_that_no_shell_reads(target: Target, expected: list[
     assert command(made(target)) == expected
 
 
+def test_what_stands_in_the_manifest_itself_is_kept_from_the_kubelet() -> None:
+    """It replaces `$(NAME)` in commands, and `$$` by `$`."""
+    assert container(made(CommandTarget(argv=("a$(X)$$",))))["command"] == ["a$$(X)$$$$"]
+
+
 def test_arguments_of_a_container_leave_the_entry_point_of_its_image() -> None:
     found = container(
         made(ContainerTarget(image="i", arguments=("c",), pull_policy="never"), {"image_pull_policy": "always"})

@@ -104,6 +104,14 @@ def test_job_tells_what_its_pod_cannot(conditions: list[dict[str, str]], failure
     assert words in ending.detail
 
 
+@pytest.mark.parametrize("is_gone", [False, True])
+def test_pod_that_the_deadline_of_its_job_deleted_is_no_loss(is_gone: bool) -> None:
+    job = {"status": {"conditions": condition("Failed", reason="DeadlineExceeded")}}
+    ending = status.ending(job, pod("Failed", state=exited(143), deleted=True), pod_is_gone=is_gone)
+    assert ending is not None
+    assert ending.failure is FailureClass.TIMEOUT
+
+
 def test_job_that_ended_waits_for_what_its_pod_tells() -> None:
     job = {"status": {"conditions": condition("Failed", reason="BackoffLimitExceeded")}}
     assert status.ending(job, pod("Running", state={"running": {}})) is None

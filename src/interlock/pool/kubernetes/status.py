@@ -50,13 +50,14 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
 def ending(job: Object | None, pod: Object | None, *, pod_is_gone: bool = False) -> Ending | None:
     """Give how an attempt ended; None while it has not. `pod_is_gone`: `pod` is what was last seen of it."""
     found = None if pod is None else _of_pod(pod, is_gone=pod_is_gone)
-    if found is not None or job is None:
+    condition = None if job is None else _condition(job, "Failed") or _condition(job, "Complete")
+    is_late = condition is not None and condition.get("reason") == "DeadlineExceeded"
+    if found is not None and not (is_late and found.failure is FailureClass.LOST):  # the deadline deleted the pod
         return found
-    condition = _condition(job, "Failed") or _condition(job, "Complete")
-    if condition is None or (pod is not None and not pod_is_gone):
+    if condition is None or (found is None and pod is not None and not pod_is_gone):
         return None  # where a Job has ended its pod has too, and tells more as soon as that is heard
     words = _words(condition)
-    if condition.get("reason") == "DeadlineExceeded":
+    if is_late:
         return Ending(failure=FailureClass.TIMEOUT, title="Timeout", detail=words)
     if condition["type"] == "Complete":
         detail = (
