@@ -16,11 +16,11 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import kubernetes_http
+import kubernetes_objects
 import kubernetes_schemas
 from kubernetes_http import Fault, Refused, Request
 
@@ -104,7 +104,7 @@ class FakeApi:
     # --- what tests and kubelets do
 
     def pod_of(self, job: str) -> Object | None:
-        return next((pod for pod in self.objects["pods"].values() if _owner(pod) == job), None)
+        return next((pod for pod in self.objects["pods"].values() if kubernetes_objects.owner(pod) == job), None)
 
     def the_job(self) -> Object:
         [job] = self.objects["jobs"].values()
@@ -124,7 +124,7 @@ class FakeApi:
         pod["status"] = {**pod.get("status", {}), **status}
         self._change("MODIFIED", "pods", pod)
         if pod["status"].get("phase") in ("Succeeded", "Failed"):
-            self._end_job(_owner(pod), pod["status"]["phase"] == "Succeeded")
+            self._end_job(kubernetes_objects.owner(pod), pod["status"]["phase"] == "Succeeded")
 
     def state(self, pod: Object, **state: Any) -> None:
         """Change the state of the attempt's container, and the phase that follows from it."""
@@ -149,7 +149,7 @@ class FakeApi:
         if found is None:
             return
         self._change("DELETED", kind, found, kept=False)
-        owner = self.objects["jobs"].get(_owner(found)) if kind == "pods" else None
+        owner = self.objects["jobs"].get(kubernetes_objects.owner(found)) if kind == "pods" else None
         if kind == "jobs":
             self._delete_dependents(name)
         elif owner is not None and "deletionTimestamp" in owner["metadata"]:
@@ -161,7 +161,7 @@ class FakeApi:
         if "deletionTimestamp" in pod["metadata"]:
             return
         seconds = pod["spec"].get("terminationGracePeriodSeconds", 30) if grace is None else grace
-        pod["metadata"] |= {"deletionTimestamp": _now(), "deletionGracePeriodSeconds": seconds}
+        pod["metadata"] |= {"deletionTimestamp": kubernetes_objects.now(), "deletionGracePeriodSeconds": seconds}
         self._change("MODIFIED", "pods", pod)
         if self.on_pod_deleted is not None:
             self.on_pod_deleted(pod)
@@ -188,7 +188,11 @@ class FakeApi:
         if name in self.objects[kind]:
             raise Refused(409, "AlreadyExists", f"{kind} {name!r} already exists")
         made = copy.deepcopy(given)
-        made["metadata"] |= {"uid": f"uid-{self._version}", "creationTimestamp": _now(), "namespace": NAMESPACE}
+        made["metadata"] |= {
+            "uid": f"uid-{self._version}",
+            "creationTimestamp": kubernetes_objects.now(),
+            "namespace": NAMESPACE,
+        }
         self.objects[kind][name] = made
         self._change("ADDED", kind, made)
         if kind == "jobs" and self.makes_pods:
@@ -213,7 +217,7 @@ class FakeApi:
                 "name": name,
                 "namespace": NAMESPACE,
                 "uid": f"uid-{self._version}",
-                "creationTimestamp": _now(),
+                "creationTimestamp": kubernetes_objects.now(),
                 "labels": labels,
                 "ownerReferences": [owner],
             },
@@ -233,7 +237,7 @@ class FakeApi:
         if kind == "pods":
             self.delete_pod(found, body.get("gracePeriodSeconds"))
         elif kind == "jobs" and body.get("propagationPolicy") == "Foreground" and self.pod_of(name) is not None:
-            found["metadata"] |= {"deletionTimestamp": _now(), "finalizers": ["foregroundDeletion"]}
+            found["metadata"] |= {"deletionTimestamp": kubernetes_objects.now(), "finalizers": ["foregroundDeletion"]}
             self._change("MODIFIED", kind, found)
             self._delete_dependents(name)
         else:
@@ -241,9 +245,9 @@ class FakeApi:
         return found
 
     def _delete_dependents(self, job: str) -> None:
-        for secret in [name for name, item in self.objects["secrets"].items() if _owner(item) == job]:
+        for secret in [name for name, item in self.objects["secrets"].items() if kubernetes_objects.owner(item) == job]:
             self.remove("secrets", secret)
-        for pod in [pod for pod in self.objects["pods"].values() if _owner(pod) == job]:
+        for pod in [pod for pod in self.objects["pods"].values() if kubernetes_objects.owner(pod) == job]:
             self.delete_pod(pod)
 
     def _end_job(self, name: str, succeeded: bool) -> None:
@@ -335,7 +339,9 @@ class FakeApi:
             case "DELETE":
                 return self._delete(kind, name, request.body)
             case "GET" if not name:
-                items = [item for item in self.objects[kind].values() if _matches(item, request.query)]
+                items = [
+                    item for item in self.objects[kind].values() if kubernetes_objects.matches(item, request.query)
+                ]
                 return {"kind": "List", "metadata": {"resourceVersion": str(self._version)}, "items": items}
         found = self.objects[kind].get(name)
         if found is None:
@@ -343,7 +349,7 @@ class FakeApi:
         if request.method == "PATCH":
             if request.headers.get("content-type") != "application/merge-patch+json":
                 raise Refused(415, "UnsupportedMediaType", "the body of the request was in an unknown format")
-            _merge(found, request.body)
+            kubernetes_objects.merge(found, request.body)
             self._change("MODIFIED", kind, found)
         return found
 
@@ -366,7 +372,7 @@ class FakeApi:
                 await kubernetes_http.chunk(writer, json.dumps({"type": "ERROR", "object": gone}).encode() + b"\n")
                 break
             for version, of_kind, type_, found in tuple(self._events):
-                if version > since and of_kind == kind and _matches(found, query):
+                if version > since and of_kind == kind and kubernetes_objects.matches(found, query):
                     await kubernetes_http.chunk(writer, json.dumps({"type": type_, "object": found}).encode() + b"\n")
             since = max(since, self._events[-1][0] if self._events else since)
             with contextlib.suppress(TimeoutError):
@@ -378,14 +384,14 @@ class FakeApi:
         pod = self.objects["pods"].get(name)
         if pod is None:
             raise Refused(404, "NotFound", f'pods "{name}" not found')
-        if not pod["status"].get("containerStatuses") or "waiting" in _state(pod):
+        if not pod["status"].get("containerStatuses") or "waiting" in kubernetes_objects.state(pod):
             message = f'container "attempt" in pod "{name}" is waiting to start: ContainerCreating'
             raise Refused(400, "BadRequest", message)
         await kubernetes_http.begin_stream(writer)
         sent = 0
         while True:
             changed, text = self._changed, self.logs.get(name, b"")
-            is_over = not follow or "terminated" in _state(pod) or name not in self.objects["pods"]
+            is_over = not follow or "terminated" in kubernetes_objects.state(pod) or name not in self.objects["pods"]
             if text[sent:]:
                 await kubernetes_http.chunk(writer, text[sent:])
                 sent = len(text)
@@ -393,30 +399,3 @@ class FakeApi:
                 break
             await changed.wait()
         await kubernetes_http.chunk(writer, b"")
-
-
-def _state(pod: Object) -> Object:
-    [container] = pod["status"].get("containerStatuses") or [{"state": {}}]
-    return dict(container["state"])
-
-
-def _owner(found: Object) -> str:
-    owners = found["metadata"].get("ownerReferences") or [{"name": ""}]
-    return str(owners[0]["name"])
-
-
-def _matches(found: Object, query: dict[str, str]) -> bool:
-    wanted = dict(part.split("=", 1) for part in query.get("labelSelector", "").split(",") if part)
-    return wanted.items() <= found["metadata"].get("labels", {}).items()
-
-
-def _merge(found: Object, changes: Object) -> None:
-    for name, value in changes.items():
-        if isinstance(value, dict) and isinstance(found.get(name), dict):
-            _merge(found[name], value)
-        else:
-            found[name] = value
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat().replace("+00:00", "Z")

@@ -67,7 +67,7 @@ class KubernetesPool(Service):
         except RuntimeError:
             running = None
         if self._loop is None or running is self._loop:
-            return self._around.watching.job(name) is not None
+            return not self._around.watching.has_listed or self._around.watching.job(name) is not None
         asked = asyncio.run_coroutine_threadsafe(self._around.api.get(JOBS, name), self._loop)
         try:
             return asked.result(_ASK_SECONDS) is not None

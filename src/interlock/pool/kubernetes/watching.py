@@ -54,6 +54,10 @@ class Watching(Service):
             async with asyncio.timeout(seconds):
                 for event in self._listed.values():
                     await event.wait()
+        return self.has_listed
+
+    @property
+    def has_listed(self) -> bool:
         return all(event.is_set() for event in self._listed.values())
 
     def listen(self, name: str, wake: Callable[[], None]) -> None:
