@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -557,3 +559,16 @@ async def test_container_that_wants_to_be_kept_is_not_forgotten(cluster: Cluster
     assert isinstance(await ended(running), Done)
     await running.forget()
     assert cluster.api.the_job()["spec"]["ttlSecondsAfterFinished"] == 5
+
+
+async def test_without_the_extra_the_pool_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "kr8s.asyncio", None)
+    pool = KubernetesPool("k8s", read("k8s", {"image": "i"}))
+    with pytest.raises(errors.Environment, match=r"pip install 'interlock\[kubernetes\]'"):
+        await pool.start()
+    await pool.stop()
+
+
+def test_the_client_is_imported_by_a_pool_that_starts_only() -> None:
+    code = "import sys, interlock.pool.kubernetes.pool; sys.exit('kr8s' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
