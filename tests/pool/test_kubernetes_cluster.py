@@ -305,6 +305,29 @@ async def test_attempt_that_started_is_not_ended_for_having_been_late(cluster: C
     assert isinstance(await ended(running), Done)
 
 
+async def test_time_in_which_nobody_could_see_it_start_is_not_counted(cluster: Cluster) -> None:
+    pool = await cluster.pool(pending_seconds=0.4)
+    running = await cluster.start(pool)
+    pod = await cluster.has_pod()
+    await cluster.api.down()
+    await until(lambda: pool._around.watching.trouble, "nobody noticed")
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.8):
+            await running.outcome()
+    cluster.ends(pod)
+    await cluster.api.up()
+    assert isinstance(await ended(running), Done)
+
+
+async def test_trouble_is_over_when_the_watches_are_open_again(cluster: Cluster) -> None:
+    pool = await cluster.pool()
+    assert await pool._around.watching.is_listed(5)
+    await cluster.api.down()
+    await until(lambda: pool._around.watching.trouble, "nobody noticed")
+    await cluster.api.up()
+    await until(lambda: not pool._around.watching.trouble, "it is in trouble still", 15)
+
+
 async def test_one_watch_of_each_kind_serves_every_attempt(cluster: Cluster) -> None:
     pool = await cluster.pool()
     runs = [await cluster.start(pool, f"task.{number}") for number in range(20)]

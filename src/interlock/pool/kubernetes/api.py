@@ -24,6 +24,7 @@ Object: TypeAlias = dict[str, Any]
 JOBS: Final = "jobs"
 PODS: Final = "pods"
 SECRETS: Final = "secrets"
+OPENED: Final = "OPENED"
 _VERSIONS: Final = {JOBS: "batch/v1", PODS: "v1", SECRETS: "v1"}
 
 _REQUEST_SECONDS: Final = 10.0
@@ -121,6 +122,7 @@ class KubernetesApi:
     async def watch(self, kind: str, selector: str, version: str) -> AsyncGenerator[tuple[str, Object], None]:
         """Give changes since a version: ADDED, MODIFIED, DELETED or BOOKMARK with an object, until the server ends it.
 
+        The first of all is OPENED, with nothing: the server has taken the request.
         Raises ApiError, with status 410 when the version is too old.
         """
         params = {
@@ -131,6 +133,7 @@ class KubernetesApi:
             "timeoutSeconds": str(_WATCH_SECONDS),
         }
         async with self._stream(_path(kind), kind, params, _WATCH_SECONDS + _SILENCE_SECONDS) as response:
+            yield OPENED, {}
             async for line in response.aiter_lines():
                 event = json.loads(line)
                 if event["type"] == "ERROR":

@@ -147,7 +147,9 @@ class Attempt:
             await self._around.watching.is_listed(_LISTED_SECONDS)
             if await self._insist(lambda: self._around.api.get(JOBS, self.name)) is None:
                 return endings.lost(f"nothing is left of its Job {self.name}")
-            return await self._mark() if isinstance(self._launch.target, PythonTarget) else ""
+            if not isinstance(self._launch.target, PythonTarget):
+                return ""
+            return await self._mark() or endings.lost(f"the Secret {self.name} is gone, by which its outcome is known")
         except ApiError as error:
             return endings.lost(f"the API server does not tell what is left of its Job {self.name}: {error}")
 
@@ -178,7 +180,7 @@ class Attempt:
 
     async def _ended(self, output: Output) -> Ending | None:
         """Wait until it has ended; None when it is to be ended."""
-        watching, began = self._around.watching, time.monotonic()
+        watching, began = self._around.watching, time.monotonic()  # or since when it was seen to wait
         has_started, was_seen = False, self._adopting
         while not self._is_cancelled:
             self._woken.clear()
@@ -187,6 +189,8 @@ class Attempt:
             was_seen = was_seen or job is not None
             if (found := status.ending(job, pod, pod_is_gone=is_gone)) is not None:
                 return found
+            if watching.trouble:  # it may have started long ago
+                began = time.monotonic()
             waited = time.monotonic() - began
             if pod is not None and status.has_started(pod):
                 has_started = True

@@ -18,7 +18,7 @@ from typing import Final
 
 from interlock import telemetry
 from interlock.pool.kubernetes import status
-from interlock.pool.kubernetes.api import JOBS, PODS, ApiError, KubernetesApi, Object
+from interlock.pool.kubernetes.api import JOBS, OPENED, PODS, ApiError, KubernetesApi, Object
 from interlock.service import Service
 
 _PAUSE_SECONDS: Final = (0.1, 10.0)  # between tries while the server is away, the first and the longest
@@ -26,7 +26,7 @@ _QUICK_SECONDS: Final = 1.0  # a watch that ends sooner is a server in trouble: 
 
 
 class Watching(Service):
-    """What is known of the Jobs and pods of a pool. `trouble`: why what is known may be old, "" while it is not."""
+    """What is known of the Jobs and pods of a pool."""
 
     def __init__(self, api: KubernetesApi, selector: str) -> None:
         self._api = api
@@ -36,7 +36,7 @@ class Watching(Service):
         self._wakes: dict[str, Callable[[], None]] = {}
         self._listed = {JOBS: asyncio.Event(), PODS: asyncio.Event()}
         self._tasks: list[asyncio.Task[None]] = []
-        self.trouble = ""
+        self._troubles = {JOBS: "", PODS: ""}
 
     async def start(self) -> None:
         """Begin; it does not wait for the server, which may be away."""
@@ -55,6 +55,11 @@ class Watching(Service):
                 for event in self._listed.values():
                     await event.wait()
         return self.has_listed
+
+    @property
+    def trouble(self) -> str:
+        """Why what is known may be old; "" while it is not."""
+        return next(filter(None, self._troubles.values()), "")
 
     @property
     def has_listed(self) -> bool:
@@ -90,21 +95,22 @@ class Watching(Service):
                 if not version:
                     found, version = await self._api.list(kind, self._selector)
                     self._replace(kind, found)
-                    self.trouble = ""
                 async with contextlib.aclosing(self._api.watch(kind, self._selector, version)) as events:
                     async for change, found_object in events:
+                        if change == OPENED:
+                            self._troubles[kind], pause = "", _PAUSE_SECONDS[0]
+                            continue
                         version = found_object["metadata"]["resourceVersion"]
-                        self.trouble, pause = "", _PAUSE_SECONDS[0]
                         self._apply(kind, change, found_object)
             except ApiError as error:
                 if error.is_gone:
                     telemetry.emit("kubernetes.relist", kind=kind)
                     version = ""
                 else:
-                    self.trouble = f"{kind} cannot be watched: {error}"
+                    self._troubles[kind] = f"{kind} cannot be watched: {error}"
                     telemetry.emit("kubernetes.watch_failed", kind=kind, error=error)
             except Exception as error:  # noqa: BLE001 (an answer of no sense; everything is looked at again)
-                self.trouble, version = f"{kind} cannot be watched: {error!r}", ""
+                self._troubles[kind], version = f"{kind} cannot be watched: {error!r}", ""
                 telemetry.emit("kubernetes.watch_failed", kind=kind, error=error)
             if time.monotonic() - started < _QUICK_SECONDS:
                 await asyncio.sleep(pause)
