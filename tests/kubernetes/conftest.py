@@ -28,7 +28,7 @@ Object = dict[str, Any]
 
 NAMESPACE = "agents"
 PAGE = Path(__file__).parents[2] / "docs/howto/kubernetes.md"
-_START_SECONDS = 90
+_START_SECONDS = 60
 
 
 class Control:
