@@ -90,7 +90,8 @@ class Kubelet:
         seconds = pod["spec"].get("activeDeadlineSeconds")
         is_late = False
         try:
-            await asyncio.wait_for(_exited(process), seconds)
+            async with asyncio.timeout(seconds):
+                await _exited(process)
         except TimeoutError:
             is_late = True
             await self._end(pod, process)
@@ -121,7 +122,8 @@ class Kubelet:
             process.send_signal(signal.SIGTERM)
             process.send_signal(signal.SIGCONT)
             try:
-                await asyncio.wait_for(_exited(process), pod["spec"].get("terminationGracePeriodSeconds", 30))
+                async with asyncio.timeout(pod["spec"].get("terminationGracePeriodSeconds", 30)):
+                    await _exited(process)
             except TimeoutError:
                 _kill(pod["metadata"]["name"])
                 await _exited(process)

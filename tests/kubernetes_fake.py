@@ -375,8 +375,9 @@ class FakeApi:
                 if version > since and of_kind == kind and kubernetes_objects.matches(found, query):
                     await kubernetes_http.chunk(writer, json.dumps({"type": type_, "object": found}).encode() + b"\n")
             since = max(since, self._events[-1][0] if self._events else since)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(changed.wait(), left)
+            with contextlib.suppress(TimeoutError):  # not wait_for: in Python 3.11 it loses a cancellation
+                async with asyncio.timeout(left):
+                    await changed.wait()
         await kubernetes_http.chunk(writer, b"")
         self._watches.discard(task)
 
