@@ -12,7 +12,7 @@ FULLY_COVERED_FILES := $(patsubst %,engine/%.py,bindings calls cause compensatio
   remembered requesting requests rollback settling state steps tickets timing)
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-docs test-quick test-engines test-browser screenshots test-long chaos storm soak idle reliability simulate bench bench-peers bench-smoke docs check \
+.PHONY: help env demo test test-docs test-quick test-engines test-browser test-kubernetes screenshots test-long chaos storm soak idle reliability simulate bench bench-peers bench-smoke docs check \
   format clean
 
 help:  ## list the targets
@@ -52,6 +52,10 @@ test-engines: $(STAMP)  ## run the store tests on an older PostgreSQL and behind
 
 test-browser: $(STAMP)  ## look at the dashboard in Chromium, which pip does not bring: light, dark, narrow, live, with axe
 	$(BIN)/python -m pytest -n 2 tests/browser -m browser
+
+test-kubernetes: $(STAMP)  ## run the pool of Kubernetes on a real API server, which is built once and cached
+	$(BIN)/python tests/kubernetes/build.py
+	$(BIN)/python -m pytest -n 0 tests/kubernetes -m kubernetes
 
 screenshots: $(STAMP)  ## write pictures of the dashboard into the folder `screenshots`
 	PYTHONPATH=src:tests $(BIN)/python tests/browser/screenshots.py screenshots

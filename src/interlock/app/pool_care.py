@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, Protocol, runtime_checkable
 
 from interlock import errors, telemetry
@@ -30,6 +30,13 @@ class Swept(Protocol):
     async def left(self) -> list[Mapping[str, str]]: ...
 
     async def sweep(self, is_over: Callable[[Mapping[str, str]], bool]) -> int: ...
+
+
+@runtime_checkable
+class SweptByName(Protocol):
+    """The same for a launcher that asks for every attempt by its id."""
+
+    async def sweep(self, is_over: Callable[[str], Awaitable[bool]]) -> list[str]: ...
 
 
 class Health(Loop):
@@ -94,13 +101,16 @@ class Sweeps(Loop):
     def __init__(self, store: Store, launchers: Mapping[str, Launcher]) -> None:
         super().__init__("pool-sweeps", SWEEP_SECONDS)
         self._store = store
-        self._launchers = {name: each for name, each in launchers.items() if isinstance(each, Swept)}
+        self._launchers = {name: each for name, each in launchers.items() if isinstance(each, Swept | SweptByName)}
 
     async def round(self) -> bool:
         for pool, launcher in self._launchers.items():
-            assert isinstance(launcher, Swept)
             try:
-                removed = await self._sweep(launcher)
+                if isinstance(launcher, Swept):
+                    removed = await self._sweep(launcher)
+                else:
+                    assert isinstance(launcher, SweptByName)
+                    removed = len(await launcher.sweep(self._is_over))
             except errors.Environment as error:  # of the engine: the health check tells of it
                 telemetry.emit("pool.not_swept", pool=pool, error=error)
                 continue
@@ -113,6 +123,11 @@ class Sweeps(Loop):
         over = set()
         for labels in await launcher.left():
             task, fence = labels.get(_TASK), labels.get(_FENCE, "")
-            if task is not None and fence.isdecimal() and await self._store.queue.attempt(task, int(fence)) is None:
+            if task is not None and await self._is_over(f"{task}.{fence}"):
                 over.add(labels.get(_ATTEMPT))
         return await launcher.sweep(lambda labels: labels.get(_ATTEMPT) in over) if over else 0
+
+    async def _is_over(self, attempt: str) -> bool:
+        """Say whether the store knows an attempt, TASK.FENCE, no more; one of another kind is none of ours."""
+        task, _, fence = attempt.rpartition(".")
+        return fence.isdecimal() and await self._store.queue.attempt(task, int(fence)) is None

@@ -181,6 +181,11 @@ def launcher(pool: PoolSettings, store: str) -> Launching:
             from interlock.pool.docker.settings import read  # noqa: PLC0415 (start-up, as above)
 
             return DockerPool(read(pool.config, pool.name), store=store)
+        case "kubernetes":
+            from interlock.pool.kubernetes.pool import KubernetesPool  # noqa: PLC0415 (start-up, as above)
+            from interlock.pool.kubernetes.settings import read as of_kubernetes  # noqa: PLC0415 (start-up, as above)
+
+            return KubernetesPool(pool.name, of_kubernetes(pool.name, pool.config))
     raise errors.Invalid(f"the pool {pool.name} is of the type {pool.type}, which is not built yet")
 
 

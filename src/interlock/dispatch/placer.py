@@ -42,8 +42,8 @@ _KNOWN_LANES: Final = 10_000
 _MOST_ATTEMPTS: Final = 10_000
 _SNOOZE_SECONDS: Final = 2.0
 _CONCLUDE_SECONDS: Final = 60.0  # between looks for graphs whose loader died just before the end
-_OF_A_HOST: Final = frozenset({"local-process", "in-process"})
-"""Types whose attempts are processes of one machine, so that only that one can find them again."""
+_OF_A_HOST: Final = frozenset({"local-process", "in-process", "docker"})
+"""Types whose attempts run on one machine, so that only that one can find them again."""
 
 
 class Placer(Dispatcher):

@@ -48,6 +48,8 @@ SOCKET_FILE = "socket"
 OUTCOME_FILE = "outcome.json"
 RESULT_FILE = "result.json"
 """In the spool: what a Python function gave, as an outcome."""
+OUTCOME_MARK = b"\x1einterlock:"
+"""In a container's log, before a word that only the attempt knows; the rest of the line is a function's outcome."""
 
 
 def frame(kind: bytes, payload: bytes) -> bytes:
