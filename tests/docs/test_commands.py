@@ -72,6 +72,8 @@ def walked(page: Path, reader: Reader) -> list[str]:
     for language, text in BLOCK.findall(page.read_text("utf-8")):
         if language == "yaml" and text.startswith("document:"):
             reader.save(text)
+        if language == "yaml" and (named := re.match(r"# (\S+\.yaml)\n", text)):
+            (reader.folder / named[1]).write_text(text)
         if language == "python" and (named := re.match(r"# (\S+\.py)\n", text)):
             (reader.folder / named[1]).write_text(text)
         if language in ("console", "bash"):

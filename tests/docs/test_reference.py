@@ -33,7 +33,7 @@ generate = _generator()
 TEXT = (Path(__file__).parents[2] / "docs" / "reference" / "command-line.md").read_text("utf-8")
 ROWS = dict(
     re.findall(
-        r"^\| `interlock ((?:(?:artifacts|config|deliveries|events|keys|locks|memory|nodes|token|workers) )?[a-z-]+)[^`]*` \| (.+) \|$",
+        r"^\| `interlock ((?:(?:artifacts|config|deliveries|events|keys|locks|memory|nodes|pools|tasks|token|workers) )?[a-z-]+)[^`]*` \| (.+) \|$",
         TEXT,
         re.MULTILINE,
     )

@@ -7,6 +7,8 @@ import pytest
 from interlock.flow import check, yaml
 from interlock.flow.codes import CODES
 
+OF_GRAPHS = {"unknown-dependency", "circular-dependency", "no-tasks"}
+"""Those of task graphs, which `test_taskgraph` shows."""
 _TABLE = yaml.read(Path(__file__).with_name("problems.yaml").read_text("utf-8"))
 _HEADER = "document: {dsl: 1.0.3, namespace: shop, name: order, version: 1.0.0}\n"
 
@@ -75,5 +77,5 @@ def test_the_one_warning_has_its_code_and_place_and_leaves_the_workflow(row):
 
 def test_every_code_has_a_document_that_shows_it():
     """WF-02"""
-    assert {row["code"] for row in _ERRORS + _WARNINGS} == set(CODES)
+    assert {row["code"] for row in _ERRORS + _WARNINGS} == set(CODES) - OF_GRAPHS
     assert len(_ERRORS) > 150
