@@ -65,8 +65,10 @@ class PoolView:
     @property
     def utilisation(self) -> float:
         """Give how much of it is taken, 0 to 1: of its slots, cores or megabytes, whichever is the fullest."""
-        shares = [(self.running, self.capacity), (self.cpu_taken, self.cpu), (self.memory_taken, self.memory)]
-        return max((taken / of for taken, of in shares if of), default=0.0)
+        slots = self.running / self.capacity if self.capacity else 0.0
+        cores = self.cpu_taken / self.cpu if self.cpu else 0.0
+        memory = self.memory_taken / self.memory if self.memory else 0.0
+        return max(slots, cores, memory)
 
     @property
     def room(self) -> int | None:
@@ -196,12 +198,13 @@ def choose(
         if pool is None or reason is not None:
             refused.append(PoolCandidate(pool=name, reason=reason or ""))
         else:
-            able.append((_key(strategy, number, pool, chance), name, pool))
+            used = pool.utilisation
+            able.append((_key(strategy, number, pool, used, chance), name, used))
     if not able:
         return None
-    able.sort(key=lambda each: (each[0], each[1]))
-    chosen = able[0][2]
-    ranked = [PoolCandidate(pool=name, score=_score(pool), reason=_state(pool)) for _, name, pool in able]
+    able.sort()
+    chosen = pools[able[0][1]]
+    ranked = [PoolCandidate(pool=name, score=round(1 - used, 4), reason=_state(used)) for _, name, used in able]
     return PoolDecision(
         strategy=strategy,
         chosen=chosen.name,
@@ -211,28 +214,26 @@ def choose(
     )
 
 
-def _key(strategy: PoolStrategy, number: int, pool: PoolView, chance: Callable[[], float]) -> tuple[float, ...]:
+def _key(
+    strategy: PoolStrategy, number: int, pool: PoolView, used: float, chance: Callable[[], float]
+) -> tuple[float, ...]:
     match strategy:
         case PoolStrategy.ROUND_ROBIN:
             return (pool.turn,)
         case PoolStrategy.RANDOM:
             return (chance(),)
         case PoolStrategy.COST:
-            return (pool.cost, pool.utilisation)
+            return (pool.cost, used)
         case PoolStrategy.ORDERED:
             return (number,)
         case PoolStrategy.FAIR:
             return (pool.running / pool.weight,)
         case PoolStrategy.LEAST_LOADED:
-            return (pool.utilisation, number)
+            return (used, number)
 
 
-def _score(pool: PoolView) -> float:
-    return round(1 - pool.utilisation, 4)
-
-
-def _state(pool: PoolView) -> str:
-    return f"utilisation {pool.utilisation * 100:.0f} %"
+def _state(used: float) -> str:
+    return f"utilisation {used * 100:.0f} %"
 
 
 def _reason(strategy: PoolStrategy, pool: PoolView, able: int) -> str:

@@ -76,12 +76,13 @@ def place(heads: Mapping[str, Sequence[QueuedTask]], pools: Mapping[str, PoolVie
     A lane whose first task finds none is closed for this round: the others ask for the same. `pools` count what is placed.
     """
     result = Round()
+    asked = {lane: choosing.asked(tasks[0].spec, rules.mapping) for lane, tasks in heads.items() if tasks}
     order = [(_key(tasks[0]), lane, 0) for lane, tasks in heads.items() if tasks]
     heapq.heapify(order)
     while order and len(result.placements) < most:
         _, lane, number = heapq.heappop(order)
         task = heads[lane][number]
-        found = choosing.asked(task.spec, rules.mapping)
+        found = asked[lane]
         decision = choosing.choose(rules.strategy, task.spec, found, pools, rules.chance, failover=rules.failover)
         if decision is None:
             result.stuck.append(stuck(lane, task, found, pools))
