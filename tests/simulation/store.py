@@ -24,9 +24,11 @@ from interlock.store.ports import (
     Keys,
     Locks,
     Nodes,
+    Pools,
     Queue,
     Renewals,
     TaskGraphs,
+    Tasks,
     Tokens,
     Upkeep,
     Views,
@@ -205,6 +207,8 @@ class SimulatedStore:
         self.journal: Final = cast("Journal", _Port("journal", store.journal, line))
         self.queue: Final = cast("Queue", _Port("queue", store.queue, line))
         self.graphs: Final = cast("TaskGraphs", _Port("graphs", store.graphs, line))
+        self.tasks: Final = cast("Tasks", _Port("tasks", store.tasks, line))
+        self.pools: Final = cast("Pools", _Port("pools", store.pools, line))
         self.cells: Final = cast("Cells", _Port("cells", store.cells, line))
         self.keys: Final = cast("Keys", _Port("keys", store.keys, line))
         self.locks: Final = cast("Locks", _Port("locks", store.locks, line))

@@ -41,7 +41,7 @@ def _limited(kilobytes: int) -> Callable[[], None]:
 
 
 @pytest.mark.parametrize(
-    ("document", "kilobytes"), [(IN_PROCESS, 750), (IN_PROCESS, 850), (QUEUED, 750), (QUEUED, 880)]
+    ("document", "kilobytes"), [(IN_PROCESS, 830), (IN_PROCESS, 930), (QUEUED, 830), (QUEUED, 960)]
 )
 def test_run_on_a_full_disk_ends_clearly_and_completes_when_there_is_room(
     shell: Shell, document: str, kilobytes: int
