@@ -80,6 +80,7 @@ NEEDS: Final[dict[tuple[str, str], Right | None]] = {
     ("GET", "/api/v1/graphs"): Right.READ,
     ("GET", "/api/v1/graphs/{graph}"): Right.READ,
     ("POST", "/api/v1/graphs/{graph}/cancel"): Right.OPERATE,
+    ("GET", "/api/v1/graphs/{graph}/document"): Right.READ,
     ("GET", "/api/v1/graphs/{graph}/tasks"): Right.READ,
     ("GET", "/api/v1/graphs/{graph}/tasks/{task}"): Right.READ,
     ("GET", "/api/v1/graphs/{graph}/tasks/{task}/explanation"): Right.READ,

@@ -8,15 +8,31 @@ from typing import Any, Final
 import msgspec
 
 from interlock.app.tasks import Explanation, short
+from interlock.flow.taskgraph.document import GraphDocument
 from interlock.model import json, task_graph
 from interlock.model.json import Json
 from interlock.model.states import TaskState
 from interlock.secrets.form import hidden
-from interlock.store.ports import ALL, GraphRow, GraphTaskRow, PoolRow, TryRow
+from interlock.store.ports import ALL, GraphRow, GraphTaskRow, LoadedGraph, PoolRow, TryRow
 from interlock.wire import graphs as wire
 
 _PLACED: Final = frozenset({TaskState.RUNNING, TaskState.DONE, TaskState.FAILED})
 """In which the pool of a row is one; before that it is a lane."""
+
+
+def loaded(document: GraphDocument, done: LoadedGraph, folder: str, *, served: bool) -> wire.LoadedTold:
+    """Give what a load did. `folder`: where the tasks start; `served`: a node places tasks now."""
+    return wire.LoadedTold(
+        graph=document.name,
+        namespace=document.namespace,
+        added=list(done.added),
+        changed=list(done.changed),
+        same=done.same,
+        kept=list(done.kept),
+        absent=list(done.absent),
+        folder=folder,
+        served=served,
+    )
 
 
 def graph(row: GraphRow, counts: Mapping[TaskState, int]) -> wire.GraphTold:
@@ -25,9 +41,14 @@ def graph(row: GraphRow, counts: Mapping[TaskState, int]) -> wire.GraphTold:
 
 
 def whole_graph(row: GraphRow, counts: Mapping[TaskState, int], *, served: bool) -> wire.GraphWhole:
-    """Give a graph with its document."""
+    """Give a graph, and whether a node places tasks now."""
+    return wire.GraphWhole(**_graph(row, counts), folder=row.folder, served=served)
+
+
+def source(row: GraphRow) -> wire.GraphSource:
+    """Give what the author of a graph wrote."""
     document = json.decode(row.document) if row.document else None
-    return wire.GraphWhole(**_graph(row, counts), folder=row.folder, document=document, served=served)
+    return wire.GraphSource(graph=row.name, namespace=row.namespace, digest=row.digest, document=document)
 
 
 def _graph(row: GraphRow, counts: Mapping[TaskState, int]) -> dict[str, Any]:

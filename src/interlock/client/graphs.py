@@ -44,8 +44,12 @@ class RemoteGraphs:
         return await self._connection.ask(wire.Graphs, "GET", _GRAPHS, query=query)
 
     async def get(self, graph: str) -> wire.GraphWhole:
-        """Give a graph with its document, and how many of its tasks are in each state. Raises NotFound."""
+        """Give a graph, how many of its tasks are in each state, and whether a node places tasks. Raises NotFound."""
         return await self._connection.ask(wire.GraphWhole, "GET", _graph(graph), query=self._where)
+
+    async def document(self, graph: str) -> wire.GraphSource:
+        """Give what the author of a graph wrote, as it was loaded last. Raises NotFound."""
+        return await self._connection.ask(wire.GraphSource, "GET", f"{_graph(graph)}/document", query=self._where)
 
     async def wait(self, graph: str, timeout: float | None = None) -> wire.GraphWhole:
         """Wait until every task of a graph is over, or in quarantine, for so many seconds at most; None for ever.

@@ -27,6 +27,9 @@ class RemoteGraphs:
     def get(self, graph: str) -> wire.GraphWhole:
         return self._portal.call(self._remote.get(graph))
 
+    def document(self, graph: str) -> wire.GraphSource:
+        return self._portal.call(self._remote.document(graph))
+
     def wait(self, graph: str, timeout: float | None = None) -> wire.GraphWhole:
         return self._portal.call(self._remote.wait(graph, timeout))
 

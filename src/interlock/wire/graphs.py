@@ -49,11 +49,19 @@ class GraphTold(msgspec.Struct, kw_only=True):
 
 
 class GraphWhole(GraphTold, kw_only=True):
-    """A graph with the document that its author wrote. `served`: a node places tasks now."""
+    """A graph, where its tasks start, and whether a node places tasks now (`served`)."""
 
     folder: str
-    document: Json
     served: bool
+
+
+class GraphSource(msgspec.Struct, kw_only=True):
+    """What the author of a graph wrote, as JSON: that of the last load."""
+
+    graph: str
+    namespace: str
+    digest: str
+    document: Json
 
 
 class Graphs(msgspec.Struct, kw_only=True):

@@ -89,17 +89,7 @@ async def load_graph(request: Request, sender: Sender, server: Server) -> Respon
     session = server.session
     folder = _folder(document, asked.folder)
     loaded = await Steering(session.store, session.clock).load(document, folder)
-    told = wire.LoadedTold(
-        graph=document.name,
-        namespace=document.namespace,
-        added=list(loaded.added),
-        changed=list(loaded.changed),
-        same=loaded.same,
-        kept=list(loaded.kept),
-        absent=list(loaded.absent),
-        folder=folder,
-        served=await _is_served(session),
-    )
+    told = tasks_told.loaded(document, loaded, folder, served=await _is_served(session))
     return answer(told)
 
 
@@ -154,12 +144,21 @@ def _place(after: str | None) -> tuple[str, str]:
 async def get_graph(
     request: Request, sender: Sender, server: Server, graph: GraphPath, namespace: NamespaceQuery = None
 ) -> Response:
-    """Give a graph with its document, and how many of its tasks are in each state. With an ETag."""
+    """Give a graph, how many of its tasks are in each state, and whether a node places tasks. With an ETag."""
     session = server.session
     book = _book(session)
     row = await book.graph(graph, _space(sender, Right.READ, namespace))
     told = tasks_told.whole_graph(row, await book.counts(row), served=await _is_served(session))
     return _tagged(request, told)
+
+
+@router.get("/graphs/{graph}/document", **documented(wire.GraphSource, also=_KNOWN, problems=(404,)))
+async def graph_document(
+    request: Request, sender: Sender, server: Server, graph: GraphPath, namespace: NamespaceQuery = None
+) -> Response:
+    """Give what the author of a graph wrote, as it was loaded last. With an ETag."""
+    row = await _book(server.session).graph(graph, _space(sender, Right.READ, namespace))
+    return tagged(request, tasks_told.source(row), f"{row.graph} {row.digest}")
 
 
 def _space(sender: Principal, right: Right, namespace: str | None) -> str:
