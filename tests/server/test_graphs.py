@@ -295,6 +295,8 @@ async def test_every_problem_of_a_document_is_told_with_its_place(site: Site) ->
     [
         ({}, 422), ({"document": 7}, 422), ({"document": []}, 422), ({"document": {}}, 422), ({"document": ""}, 422),
         ({"document": "]["}, 422), ({"document": GRAPH, "folder": "here"}, 400), ({"document": GRAPH, "folder": "/a\0"}, 400),
+        ({"document": {**GRAPH, "repository": "a\0b"}}, 400), ({"document": graph("g", {"id": "a", "skills": ["\0"]})}, 400),
+        ({"document": graph("g", {"id": "a", "concurrency": {"key": "\0", "limit": 1}})}, 400),
         ({"document": GRAPH, "x": 1}, 422), ({"document": {**GRAPH, "graph": "a/b"}}, 422),
     ],
 )  # fmt: skip

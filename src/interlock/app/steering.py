@@ -5,6 +5,7 @@ The audit row follows its change in a transaction of its own: a crash between th
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from interlock import errors
@@ -26,7 +27,13 @@ class Steering:
         self._book = TaskGraphs(store, clock)
 
     async def load(self, document: GraphDocument, folder: str) -> LoadedGraph:
-        """Store a graph, or what has changed of it, to start in `folder`. Raises Conflict while another process loads it."""
+        """Store a graph, or what has changed of it, to start in `folder`.
+
+        Raises Conflict while another process loads it, Invalid for names that not every store can hold.
+        """
+        for each in document.tasks:
+            spec = each.spec
+            _check([*spec.skills, *spec.pools, spec.key, *(limit.name for limit in each.limits)], f"the task {spec.id}")
         terms = await self._book.retry_terms()
         loaded = await self._book.load(reading.with_retry(document, terms), folder)
         await self._record("load-graph", f"{document.namespace}/{document.name}")
@@ -81,5 +88,13 @@ class Steering:
 
 
 def folder_of(document: GraphDocument, beside: Path) -> str:
-    """Give where the tasks of a graph start: in its repository, else `beside` its file."""
+    """Give where the tasks of a graph start: in its repository, else `beside` its file. Raises Invalid for no path."""
+    _check([document.repository], f"the graph {document.name}")
     return str((beside / document.repository).resolve() if document.repository else beside)
+
+
+def _check(names: Iterable[str], of: str) -> None:
+    """Refuse U+0000, which neither PostgreSQL's texts nor paths can hold. Raises Invalid."""
+    for name in names:
+        if "\0" in name:
+            raise errors.Invalid(f"{of} has the character U+0000 in {name[:100]!r}; leave it out")
