@@ -21,6 +21,7 @@ from interlock import errors, sync, testing
 from interlock.app.deliveries import Deliveries, Delivery
 from interlock.app.tokens import Alive, Reported, Tokens, TokenView
 from interlock.client.fleet import RemoteFleet
+from interlock.client.graphs import RemoteGraphs, RemotePools
 from interlock.client.groups import RemoteLocks, RemoteMemory, RemoteTokens
 from interlock.client.records import RemoteArtifacts, RemoteDefinitions, RemoteDeliveries, RemoteKeys
 from interlock.coord.balancer import Assignment, LoadBalancer
@@ -107,6 +108,7 @@ _NAMED = re.compile(r"((?:`\w+`(?:, | and )?)+): (.*)", re.DOTALL)
 _OF_CLIENT = (
     ("tokens", RemoteTokens), ("locks", RemoteLocks), ("memory", RemoteMemory), ("artifacts", RemoteArtifacts),
     ("definitions", RemoteDefinitions), ("deliveries", RemoteDeliveries), ("fleet", RemoteFleet), ("keys", RemoteKeys),
+    ("graphs", RemoteGraphs), ("pools", RemotePools),
 )  # fmt: skip
 
 

@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 
 from server import site as sites
+from server.served import served
+
+__all__ = ["served"]
 
 
 @pytest.fixture

@@ -76,6 +76,23 @@ NEEDS: Final[dict[tuple[str, str], Right | None]] = {
     ("POST", "/api/v1/workers/{worker}/undrain"): Right.ADMINISTER,
     ("GET", "/api/v1/nodes"): Right.READ,
     ("POST", "/api/v1/nodes/{node}/drain"): Right.ADMINISTER,
+    ("POST", "/api/v1/graphs"): Right.PUBLISH,
+    ("GET", "/api/v1/graphs"): Right.READ,
+    ("GET", "/api/v1/graphs/{graph}"): Right.READ,
+    ("POST", "/api/v1/graphs/{graph}/cancel"): Right.OPERATE,
+    ("GET", "/api/v1/graphs/{graph}/document"): Right.READ,
+    ("GET", "/api/v1/graphs/{graph}/tasks"): Right.READ,
+    ("GET", "/api/v1/graphs/{graph}/tasks/{task}"): Right.READ,
+    ("GET", "/api/v1/graphs/{graph}/tasks/{task}/explanation"): Right.READ,
+    ("GET", "/api/v1/graphs/{graph}/tasks/{task}/logs"): Right.READ,
+    ("POST", "/api/v1/graphs/{graph}/tasks/{task}/retry"): Right.OPERATE,
+    ("POST", "/api/v1/graphs/{graph}/tasks/{task}/cancel"): Right.OPERATE,
+    ("POST", "/api/v1/graphs/{graph}/tasks/{task}/reprioritise"): Right.OPERATE,
+    ("GET", "/api/v1/tasks/{task}"): Right.READ,
+    ("GET", "/api/v1/pools"): Right.READ,
+    ("POST", "/api/v1/pools/{pool}/enable"): Right.ADMINISTER,
+    ("POST", "/api/v1/pools/{pool}/disable"): Right.ADMINISTER,
+    ("POST", "/api/v1/pools/{pool}/drain"): Right.ADMINISTER,
     ("GET", "/api/v1/me"): Right.READ,
     ("GET", "/api/v1/keys"): Right.ADMINISTER,
     ("POST", "/api/v1/keys"): Right.ADMINISTER,
@@ -119,6 +136,8 @@ BODIES: Final = {
     "/api/v1/locks/release": {"holder": "h", "fence": 1},
     "/api/v1/memory/{space}/value": {"value": 1},
     "/api/v1/keys": {"name": "n", "role": "viewer"},
+    "/api/v1/graphs": {"document": {"graph": "g", "namespace": "shop", "tasks": [{"id": "a", "run": ["true"]}]}},
+    "/api/v1/graphs/{graph}/tasks/{task}/reprioritise": {"priority": 1},
 }
 
 
@@ -149,6 +168,9 @@ async def asked(http: httpx.AsyncClient, method: str, path: str, namespace: str)
         node="n",
         key="nobody",
         delivery="d",
+        graph="g",
+        task="a",
+        pool="p",
     )
     query = dict(QUERIES.get(path, {})) | ({"namespace": namespace} if namespace and "{namespace}" not in path else {})
     body = BODIES.get(path) if method in ("POST", "PUT") else None

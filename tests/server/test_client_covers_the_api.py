@@ -19,7 +19,18 @@ EXCEPTIONS: Final = {
     ("get", "/ready"): "for probes, which have no client",
     ("get", "/metrics"): "for Prometheus",
 }
-PARTS: Final = ("tokens", "locks", "memory", "artifacts", "definitions", "deliveries", "fleet", "keys")
+PARTS: Final = (
+    "tokens",
+    "locks",
+    "memory",
+    "artifacts",
+    "definitions",
+    "deliveries",
+    "fleet",
+    "keys",
+    "graphs",
+    "pools",
+)
 GIVEN: Final[dict[str, Any]] = {
     "inputs": [{}],
     "content": b"x",
@@ -27,6 +38,7 @@ GIVEN: Final[dict[str, Any]] = {
     "role": "viewer",
     "value": 1,
     "fraction": 0.5,
+    "priority": 1,
 }
 """What a parameter gets that needs no text."""
 

@@ -14,7 +14,14 @@ from server import site as sites
 from server.site import Site
 
 DEEP: Final = b"[" * 100_000 + b"]" * 100_000
-PATHS: Final = ("/api/v1/runs", "/api/v1/definitions", "/api/v1/events", "/api/v1/keys", "/api/v1/runs/bulk")
+PATHS: Final = (
+    "/api/v1/runs",
+    "/api/v1/definitions",
+    "/api/v1/events",
+    "/api/v1/keys",
+    "/api/v1/runs/bulk",
+    "/api/v1/graphs",
+)
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -84,7 +91,7 @@ async def test_broken_http_ends_and_harms_nobody(site: Site, raw: bytes) -> None
     "path",
     ["/api/v1/runs/..%2f..%2fetc%2fpasswd", "/api/v1/runs/%00", "/api/v1/definitions/..%2f/x", "/api/v1/definitions/%2e%2e/x",
      "/ui/static/..%2f..%2fsessions.py", "/ui/static/%2e%2e%2frouting.py", "/ui/icon/..%2fx.svg", "/api/v1/memory/..%2f",
-     "/api/v1/workers/%2e%2e", "/api/v1/tokens/..%2f..%2fkeys"],
+     "/api/v1/graphs/..%2f..%2fkeys", "/api/v1/graphs/g/tasks/%2e%2e", "/api/v1/workers/%2e%2e", "/api/v1/tokens/..%2f..%2fkeys"],
 )  # fmt: skip
 async def test_path_leads_nowhere_else(site: Site, path: str) -> None:
     async with site.http() as http:

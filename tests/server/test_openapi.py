@@ -63,6 +63,7 @@ async def asked(site: Site, examples: int) -> list[str]:
         await client.start("shop/order", {"amount": 1}, id="o1")
         await client.start("shop/waiting", id="w1")
         await client.memory.set("k", 1)
+        await client.graphs.load({"graph": "g", "tasks": [{"id": "t", "run": ["true"]}]})
 
     return await asyncio.to_thread(broken, site.url, examples)
 

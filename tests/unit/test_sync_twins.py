@@ -16,7 +16,7 @@ from interlock import errors, sync
 from interlock.app.deliveries import Deliveries
 from interlock.app.run import Run
 from interlock.app.tokens import Tokens
-from interlock.client import fleet, groups, records
+from interlock.client import fleet, graphs, groups, records
 from interlock.coord.balancer import LoadBalancer
 from interlock.coord.heartbeats import HeartbeatMonitor
 from interlock.coord.lock import Lock
@@ -24,6 +24,7 @@ from interlock.coord.locks import LockManager
 from interlock.coord.memory import MemorySyncManager
 from interlock.coord.watch import Watch
 from interlock.coord.workers import WorkerRegistry
+from interlock.sync import graphs as waiting_graphs
 from interlock.sync import remote
 
 TWINS: list[tuple[type, type, dict[str, str | None]]] = [
@@ -40,6 +41,8 @@ TWINS: list[tuple[type, type, dict[str, str | None]]] = [
     (records.RemoteDeliveries, remote.RemoteDeliveries, {}),
     (records.RemoteKeys, remote.RemoteKeys, {}),
     (fleet.RemoteFleet, remote.RemoteFleet, {}),
+    (graphs.RemoteGraphs, waiting_graphs.RemoteGraphs, {}),
+    (graphs.RemotePools, waiting_graphs.RemotePools, {}),
     (interlock.Coordination, sync.Coordination, {"store": None}),
     (LockManager, sync.LockManager, {"start": None, "stop": None}),
     (Lock, sync.Lock, {"released": None, "lost": None, "expired": None}),

@@ -19,8 +19,6 @@ _AT_THE_STORE: Final = {
     "backup": "whoever runs the server backs its store up, with --store",
     "restore": "whoever runs the server restores its store, with --store",
     "check-deploy": "it compares the code of this folder with a store: name that by --store",
-    "tasks": "its routes are not built yet: say it where the store is, with --store",
-    "pools": "its routes are not built yet: say it where the store is, with --store",
     "demo": "it executes on this machine, in a store of its own",
 }
 """Commands that make sense at a store only, and what to do instead."""

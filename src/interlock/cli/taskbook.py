@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
 from interlock import errors
-from interlock.app.tasks import Explanation, TaskGraphs, short
-from interlock.cli import context, glyphs
+from interlock.cli import context, glyphs, graphbook
 from interlock.cli.options import options
 from interlock.cli.output import answer, note
-from interlock.decisions.pools import PoolDecision
 from interlock.flow import nearest, report
 from interlock.flow.taskgraph import reading
-from interlock.flow.taskgraph.document import GraphDocument
-from interlock.model import duration, json, task_graph
-from interlock.model.json import Json
+from interlock.model import duration, json
 from interlock.model.states import TaskState
-from interlock.store.ports import GraphTaskRow, TryRow
+from interlock.wire import graphs as wire
 
-GLYPHS: Final[Mapping[TaskState, str]] = {
+GLYPHS: Final[Mapping[str, str]] = {
     TaskState.BLOCKED: "◌",
     TaskState.READY: "○",
     TaskState.HELD: "◫",
@@ -37,6 +31,8 @@ GLYPHS: Final[Mapping[TaskState, str]] = {
     TaskState.SKIPPED: "⊘",
 }
 _ORDER: Final = tuple(GLYPHS)
+_PLACED: Final = frozenset({TaskState.RUNNING, TaskState.DONE, TaskState.FAILED})
+_WAITING: Final = frozenset({TaskState.READY, TaskState.BLOCKED, TaskState.DELAYED, TaskState.HELD})
 
 
 async def validate(file: str, *, as_json: bool) -> int:
@@ -57,17 +53,10 @@ async def load(file: str, *, as_json: bool) -> int:
     text = context.read_text(file)
     folder = context.folder() if file == "-" else Path(os.path.abspath(file)).parent
     document = reading.read(text, file).required()
-    async with context.opened() as app:
-        graphs = TaskGraphs(app.store, app.clock)
-        document = reading.with_retry(document, await graphs.retry_terms())
-        loaded = await graphs.load(document, str(_folder(document, folder)))
-        served = await app.has_dispatcher()
+    async with graphbook.opened(makes=True) as book:
+        loaded = await book.load(text, document, folder)
     if as_json:
-        answer(
-            json.encode(
-                {"graph": document.name, "namespace": document.namespace, **msgspec.to_builtins(loaded)}
-            ).decode()
-        )
+        answer(json.encode(loaded).decode())
         return 0
     parts = [f"{len(names)} {word}" for names, word in ((loaded.added, "added"), (loaded.changed, "changed")) if names]
     if loaded.same:
@@ -77,49 +66,46 @@ async def load(file: str, *, as_json: bool) -> int:
         note(f"begun or over, so left as they are: {_some(loaded.kept)}; `interlock tasks retry` tries one again")
     if loaded.absent:
         note(f"no longer in {file}, and still in the store: {_some(loaded.absent)}; `interlock tasks cancel` ends one")
-    if not served:
-        note(f"no node places tasks now; `interlock tasks watch {document.name}` does, and shows them")
+    if options.server is not None:
+        note(f"its tasks start in {loaded.folder}, at the server")
+    if not loaded.served:
+        note(unserved(document.name))
     return 0
 
 
-def _folder(document: GraphDocument, beside: Path) -> Path:
-    """Give where the tasks of a graph start: in its repository, else where its file is."""
-    return (beside / document.repository).resolve() if document.repository else beside
+def unserved(graph: str) -> str:
+    """Say what helps where no node places tasks."""
+    if options.server is not None:
+        return "no node places tasks now; `interlock node`, where the server's store is, does"
+    return f"no node places tasks now; `interlock tasks watch {graph}` does, and shows them"
 
 
-def _some(names: object, most: int = 5) -> str:
-    listed = list(names)  # type: ignore[call-overload]  # a sequence of texts
-    more = f" and {len(listed) - most} more" if len(listed) > most else ""
-    return ", ".join(listed[:most]) + more
+def _some(names: Sequence[str], most: int = 5) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 async def status(graph: str | None, *, as_json: bool) -> int:
     """Say how many tasks are in each state."""
-    async with context.existing() as app:
-        book = TaskGraphs(app.store, app.clock)
-        rows = await book.graphs(options.namespace) if graph is None else [await book.graph(graph, options.namespace)]
-        counted = [(row, await book.counts(row)) for row in rows]
+    async with graphbook.opened() as book:
+        found = await book.graphs() if graph is None else [await book.graph(graph)]
     if as_json:
         told = [
-            {"graph": row.name, "namespace": row.namespace, "tasks": row.tasks, "states": _plain(counts)}
-            for row, counts in counted
+            {"graph": each.graph, "namespace": each.namespace, "tasks": each.tasks, "states": each.states}
+            for each in found
         ]
         answer(json.encode(told if graph is None else told[0]).decode())
         return 0
-    for row, counts in counted:
-        answer(f"{row.name}  {glyphs.counted(row.tasks, 'task')}: {states(counts)}")
-    if not counted:
+    for each in found:
+        answer(f"{each.graph}  {glyphs.counted(each.tasks, 'task')}: {states(each.states)}")
+    if not found:
         note("no task graph was loaded; `interlock tasks load FILE` loads one")
     return 0
 
 
-def states(counts: Mapping[TaskState, int]) -> str:
+def states(counts: Mapping[str, int]) -> str:
     """Give counts in words: "3 done, 1 running"."""
     return ", ".join(f"{counts[state]} {state}" for state in reversed(_ORDER) if counts.get(state)) or "none"
-
-
-def _plain(counts: Mapping[TaskState, int]) -> dict[str, Json]:
-    return {str(state): count for state, count in counts.items() if count}
 
 
 async def listed(graph: str | None, *, state: str | None, after: int, limit: int, as_json: bool) -> int:
@@ -127,21 +113,26 @@ async def listed(graph: str | None, *, state: str | None, after: int, limit: int
     wanted = None if state is None else _state(state)
     if graph is None:
         return await status(None, as_json=as_json)
-    async with context.existing() as app:
-        book = TaskGraphs(app.store, app.clock)
-        rows = await book.tasks(await book.graph(graph, options.namespace), wanted, after, limit)
-        now = app.clock.now()
+    async with graphbook.opened() as book:
+        found = await book.tasks(graph, wanted, after, limit)
+        now = book.now()
     if as_json:
-        answer(json.encode([described(row) for row in rows]).decode())
+        answer(json.encode(found).decode())
         return 0
-    width = max((len(row.id) for row in rows), default=0)
-    for row in rows:
-        answer(f"{row.number:>5} {GLYPHS[row.state]} {row.id:<{width}}  {row.state:<11} {_standing(row, now)}".rstrip())
-    if len(rows) == limit:
-        note(f"further ones: interlock tasks list {graph} --after {rows[-1].number}")
-    if not rows:
+    width = max((len(task.id) for task in found), default=0)
+    for task in found:
+        line = f"{task.number:>5} {glyph(task)} {task.id:<{width}}  {task.state:<11} {_standing(task, now)}"
+        answer(line.rstrip())
+    if len(found) == limit:
+        note(f"further ones: interlock tasks list {graph} --after {found[-1].number}")
+    if not found:
         note("no task fits" if state else "no further tasks")
     return 0
+
+
+def glyph(task: wire.GraphTaskTold) -> str:
+    """Give the sign of how a task stands."""
+    return GLYPHS.get(task.state, "·")  # a newer server may know more states
 
 
 def _state(text: str) -> TaskState:
@@ -153,157 +144,108 @@ def _state(text: str) -> TaskState:
         raise errors.Invalid(f"there is no task state {text!r}; {advice}") from None
 
 
-def _standing(row: GraphTaskRow, now: float) -> str:
+def _standing(task: wire.GraphTaskTold, now: float) -> str:
     """Say in a few words how a task stands."""
-    match row.state:
+    match task.state:
         case TaskState.RUNNING:
-            return f"in {row.pool}, {_attempt(row)}" + (", asked to stop" if row.cancel else "")
+            return f"in {task.pool}, {_attempt(task)}" + (", asked to stop" if task.cancel else "")
         case TaskState.DELAYED:
-            return f"{_attempt(row)} in {duration.text(max(0.0, (row.ready_at or now) - now))}"
+            return f"{_attempt(task)} in {duration.text(max(0.0, (task.ready_at or now) - now))}"
         case TaskState.HELD:
-            return f"until {row.held_by} has room"
+            return f"until {task.held_by} has room"
         case TaskState.DONE | TaskState.FAILED:
-            return f"in {row.pool}, {_attempt(row)}"
+            return f"in {task.pool}, {_attempt(task)}"
         case TaskState.QUARANTINED:
             return "it killed its runners; `interlock tasks retry` lets it try again"
-        case TaskState.READY if row.attempt > 1:
-            return _attempt(row)
+        case TaskState.READY if task.attempt > 1:
+            return _attempt(task)
     return ""
 
 
-def _attempt(row: GraphTaskRow) -> str:
-    return f"attempt {row.attempt} of {max(row.attempt, task_graph.executions(row.spec.retry))}"
-
-
-def described(row: GraphTaskRow) -> dict[str, Json]:
-    """Give a task as JSON."""
-    return {
-        "task": short(row.task),
-        "id": row.id,
-        "graph": row.graph.partition("/")[2],
-        "namespace": row.graph.partition("/")[0],
-        "number": row.number,
-        "state": str(row.state),
-        "pool": row.pool if row.state in (TaskState.RUNNING, TaskState.DONE, TaskState.FAILED) else None,
-        "attempt": row.attempt,
-        "attempts": task_graph.executions(row.spec.retry),
-        "priority": row.spec.priority,
-        "retries": dict(row.used),
-        "node": row.holder,
-        "created_at": row.created_at,
-        "ready_at": row.ready_at,
-        "ended_at": row.ended_at,
-        "held_by": row.held_by,
-        "title": row.spec.title,
-        "dependencies": list(row.spec.dependencies),
-        "skills": list(row.spec.skills),
-    }
+def _attempt(task: wire.GraphTaskTold) -> str:
+    return f"attempt {task.attempt} of {max(task.attempt, task.attempts)}"
 
 
 async def show(task: str, *, as_json: bool) -> int:
     """Show one task and its attempts. Raises NotFound, Conflict."""
-    async with context.existing() as app:
-        book = TaskGraphs(app.store, app.clock)
-        row = await book.find(task, options.namespace)
-        tries = await book.tries(row.task)
-        now = app.clock.now()
+    async with graphbook.opened() as book:
+        found = await book.task(task)
+        now = book.now()
     if as_json:
-        answer(json.encode(described(row) | {"tries": [_try(each) for each in tries]}).decode())
+        answer(json.encode(found).decode())
         return 0
-    answer(f"{GLYPHS[row.state]} {short(row.task)}  {row.state}  {_standing(row, now)}".rstrip())
-    for name, text in _facts(row):
+    answer(f"{glyph(found)} {found.task}  {found.state}  {_standing(found, now)}".rstrip())
+    for name, text in _facts(found):
         answer(f"  {name:<12} {text}")
-    for each in tries:
+    for each in found.tries:
         answer(f"  attempt {each.attempt}  {_told(each, now)}")
     return 0
 
 
-def _facts(row: GraphTaskRow) -> Iterator[tuple[str, str]]:
-    spec = row.spec
-    wants = spec.resources
-    asked = [f"{wants.cpu:g} cores" * bool(wants.cpu), f"{wants.memory:g} MB" * bool(wants.memory)]
-    asked.append(glyphs.counted(wants.gpus, "graphics processor") * bool(wants.gpus))
+def _facts(task: wire.GraphTaskWhole) -> Iterator[tuple[str, str]]:
+    asked = [f"{task.cpu:g} cores" * bool(task.cpu), f"{task.memory:g} MB" * bool(task.memory)]
+    asked.append(glyphs.counted(task.gpus, "graphics processor") * bool(task.gpus))
     facts = {
-        "title": spec.title,
-        "description": " ".join(spec.description.split())[:200],
-        "waits for": ", ".join(spec.dependencies),
-        "skills": ", ".join(spec.skills),
+        "title": task.title,
+        "description": " ".join(task.description.split())[:200],
+        "waits for": ", ".join(task.dependencies),
+        "skills": ", ".join(task.skills),
         "asks for": ", ".join(each for each in asked if each),
-        "priority": str(spec.priority) if spec.priority else "",
-        "timeout": "" if spec.timeout_seconds is None else duration.text(spec.timeout_seconds),
-        "retries": ", ".join(f"{count} {name}" for name, count in row.used.items()),
+        "priority": str(task.priority) if task.priority else "",
+        "timeout": "" if task.timeout_seconds is None else duration.text(task.timeout_seconds),
+        "retries": ", ".join(f"{count} {name}" for name, count in task.retries.items()),
     }
     yield from ((name, text) for name, text in facts.items() if text)
 
 
-def _try(each: TryRow) -> dict[str, Json]:
-    detail = None if each.detail is None else json.decode(each.detail)
-    return {
-        "attempt": each.attempt,
-        "fence": each.fence,
-        "pool": each.pool,
-        "node": each.holder,
-        "placed_at": each.placed_at,
-        "ended_at": each.ended_at,
-        "outcome": each.outcome,
-        "failure": each.failure,
-        "detail": detail,
-    }
-
-
-def _told(each: TryRow, now: float) -> str:
+def _told(each: wire.TryTold, now: float) -> str:
     """Give an attempt in a line."""
     began = datetime.fromtimestamp(each.placed_at, UTC).strftime("%Y-%m-%d %H:%M:%S")
     took = glyphs.seconds(max(0.0, (each.ended_at or now) - each.placed_at))
     if each.outcome is None:
         return f"in {each.pool} since {began}, {took}"
-    detail = json.decode(each.detail) if each.detail is not None else None
-    why = ""
-    if each.failure is not None and isinstance(detail, dict):
-        words = [each.failure, str(detail.get("title") or ""), glyphs.value(detail.get("detail"))]
+    why = "" if each.detail is None else f": {glyphs.value(each.detail)}"
+    if each.failure is not None and isinstance(each.detail, dict):
+        words = [each.failure, str(each.detail.get("title") or ""), glyphs.value(each.detail.get("detail"))]
         why = ": " + ", ".join(word for word in words if word)
-    elif detail is not None:
-        why = f": {glyphs.value(detail)}"
     return f"{each.outcome} in {each.pool}, {began}, {took}{why}"
 
 
 async def explain(task: str, *, as_json: bool) -> int:
     """Say why a task is where it is. Raises NotFound, Conflict."""
-    async with context.existing() as app:
-        book = TaskGraphs(app.store, app.clock)
-        found = await book.explain(await book.find(task, options.namespace))
-        now = app.clock.now()
+    async with graphbook.opened() as book:
+        found = await book.explain(task)
+        now = book.now()
     if as_json:
-        answer(json.encode(_explained(found)).decode())
+        answer(json.encode(found).decode())
         return 0
     for line in explanation(found, now):
         answer(line)
     return 0
 
 
-def explanation(found: Explanation, now: float) -> Iterator[str]:
+def explanation(task: wire.Explained, now: float) -> Iterator[str]:
     """Give the lines that explain a task."""
-    row = found.task
-    where = f" → {row.pool}" if row.state in (TaskState.RUNNING, TaskState.DONE, TaskState.FAILED) else ""
-    yield f"{short(row.task)}{where}  {row.state} {_standing(row, now)}".rstrip()
-    if found.asked.warning:
-        yield f"  warning: {found.asked.warning}"
-    if found.waits_for:
-        yield f"  waits for {', '.join(found.waits_for)}"
-    if found.placements and where:
-        yield from _placement(found.placements[0])
-    elif row.state in (TaskState.READY, TaskState.BLOCKED, TaskState.DELAYED, TaskState.HELD):
-        yield f"  {found.asked.how}"
-        for pool, reason in found.now.items():
+    where = f" → {task.pool}" if task.state in _PLACED else ""
+    yield f"{task.task}{where}  {task.state} {_standing(task, now)}".rstrip()
+    if task.warning:
+        yield f"  warning: {task.warning}"
+    if task.waits_for:
+        yield f"  waits for {', '.join(task.waits_for)}"
+    if task.placements and where:
+        yield from _placement(task.placements[0])
+    elif task.state in _WAITING:
+        yield f"  {task.asked}"
+        for pool, reason in task.now.items():
             yield f"  {pool:<10} {reason or 'has room'}"
-    for each in found.tries:
+    for each in task.tries:
         if each.failure is not None:
-            budget = row.spec.retry.budgets.get(each.failure, task_graph.budget(each.failure))
-            used = row.used.get(task_graph.counted(each.failure, row.spec.retry), 0)
-            yield f"  attempt {each.attempt} {_told(each, now)}; {used} of {budget} retries for {each.failure} used"
+            budget = task.budgets[each.failure]
+            used = f"{budget.used} of {budget.of} retries for {each.failure} used"
+            yield f"  attempt {each.attempt} {_told(each, now)}; {used}"
 
 
-def _placement(decision: PoolDecision) -> Iterator[str]:
+def _placement(decision: wire.PlacementTold) -> Iterator[str]:
     yield f"  {decision.asked}"
     for each in decision.candidates:
         score = "     " if each.score is None else f"{each.score:.2f} "
@@ -311,53 +253,33 @@ def _placement(decision: PoolDecision) -> Iterator[str]:
         yield f"  {each.pool:<10} {score} {each.reason}{mark}"
 
 
-def _explained(found: Explanation) -> dict[str, Json]:
-    return described(found.task) | {
-        "asked": found.asked.how,
-        "warning": found.asked.warning,
-        "waits_for": list(found.waits_for),
-        "now": dict(found.now),
-        "placements": [msgspec.to_builtins(each) for each in found.placements],
-        "tries": [_try(each) for each in found.tries],
-    }
-
-
 async def retry(task: str) -> int:
     """Try a task again. Raises NotFound, Conflict."""
-    async with context.existing() as app:
-        book = TaskGraphs(app.store, app.clock)
-        row = await book.find(task, options.namespace)
-        if not await book.retry(row):
-            raise errors.Conflict(
-                f"the task {short(row.task)} is {row.state}; only one that failed, was cancelled or skipped, waits for its "
-                "retry, or is in quarantine can be tried again"
-            )
-    note(f"the task {short(row.task)} is tried again")
+    async with graphbook.opened() as book:
+        found = await book.task(task)
+        await book.retry(found)
+    note(f"the task {found.task} is tried again")
     return 0
 
 
 async def cancel(task: str, *, whole: bool) -> int:
     """Cancel a task, or all of a graph. Raises NotFound, Conflict."""
-    async with context.existing() as app:
-        book = TaskGraphs(app.store, app.clock)
+    async with graphbook.opened() as book:
         if whole:
-            count = await book.cancel_all(await book.graph(task, options.namespace))
+            count = await book.cancel_all(task)
             note(f"{glyphs.counted(count, 'task')} of {task} cancelled")
             return 0
-        row = await book.find(task, options.namespace)
-        if not await book.cancel(row):
-            raise errors.Conflict(f"the task {short(row.task)} is {row.state} already")
-    running = row.state is TaskState.RUNNING
-    note(f"the task {short(row.task)} {'is asked to stop' if running else 'is cancelled'}")
+        found = await book.task(task)
+        await book.cancel(found)
+    running = found.state == TaskState.RUNNING
+    note(f"the task {found.task} {'is asked to stop' if running else 'is cancelled'}")
     return 0
 
 
 async def reprioritise(task: str, priority: int) -> int:
     """Give a task another priority. Raises NotFound, Conflict."""
-    async with context.existing() as app:
-        book = TaskGraphs(app.store, app.clock)
-        row = await book.find(task, options.namespace)
-        if not await book.reprioritise(row, priority):
-            raise errors.Conflict(f"the task {short(row.task)} is {row.state}; its priority changes nothing any more")
-    note(f"the task {short(row.task)} has the priority {priority} now, {row.spec.priority} before")
+    async with graphbook.opened() as book:
+        found = await book.task(task)
+        await book.reprioritise(found, priority)
+    note(f"the task {found.task} has the priority {priority} now, {found.priority} before")
     return 0

@@ -1,63 +1,61 @@
-"""Performs `interlock tasks watch`: follows a graph line by line, and executes its tasks here while no node does."""
+"""Performs `interlock tasks watch`: follows a graph line by line. At a store it executes the tasks here while no node does;
+through a server it only looks, since they are executed where its store is."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from interlock import errors
 from interlock.app.node import DISPATCHER
 from interlock.app.session import Session
-from interlock.app.tasks import OVER, TaskGraphs
-from interlock.cli import context, glyphs
+from interlock.app.tasks import OVER
+from interlock.cli import glyphs, graphbook
 from interlock.cli.attend import INTERRUPTED, Attention
-from interlock.cli.options import options
+from interlock.cli.graphbook import Book, NearBook
 from interlock.cli.output import answer, note
-from interlock.cli.taskbook import GLYPHS, described, states
+from interlock.cli.taskbook import glyph, states, unserved
 from interlock.model import json
 from interlock.model.states import TaskState
-from interlock.store.ports import GraphRow, GraphTaskRow
+from interlock.wire import graphs as wire
 
-_LOOK_SECONDS: Final = 0.5  # the net under the bell
+_LOOK_SECONDS: Final = 0.5  # the net under the bell, and how often a server is asked
 _PAGE: Final = 1000
 _LINES: Final = 200
 """Graphs with more tasks are told by their counts alone: nobody reads a hundred thousand lines."""
+_RESTING: Final = OVER | {TaskState.QUARANTINED}
 
 
 async def watch(graph: str, *, until_done: bool, as_json: bool) -> int:
     """Follow a graph. Exit code 0 when all is done, 1 when something failed, 130 when interrupted. Raises NotFound."""
     with Attention().paid() as attention:
-        async with context.existing() as app:
-            book = TaskGraphs(app.store, app.clock)
-            row = await book.graph(graph, options.namespace)
-            following = _Following(app, book, row, as_json)
-            return await following.follow(attention, until_done=until_done)
+        async with graphbook.opened() as book:
+            return await _Following(book, graph, as_json=as_json).follow(attention, until_done=until_done)
 
 
 class _Following:
-    def __init__(self, app: Session, book: TaskGraphs, row: GraphRow, as_json: bool) -> None:
-        self._app = app
+    def __init__(self, book: Book, graph: str, *, as_json: bool) -> None:
         self._book = book
-        self._row = row
+        self._graph = graph
         self._as_json = as_json
-        self._seen: dict[str, tuple[TaskState, int]] = {}
-        self._counts: Mapping[TaskState, int] = {}
+        self._seen: dict[str, tuple[str, int]] = {}
+        self._counts: Mapping[str, int] = {}
+        self._was_served = True
 
     async def follow(self, attention: Attention, *, until_done: bool) -> int:
         woken = asyncio.Event()
-        unlisten = self._app.store.bell.listen(woken.set)
+        unlisten = self._listen(woken.set)
         try:
             while True:
                 woken.clear()
-                await self._serve()
-                counts = await self._look()
-                over = all(state in OVER or state is TaskState.QUARANTINED for state, count in counts.items() if count)
-                if over and until_done:
-                    return self._end(counts)
+                row = await self._row()
+                await self._look(row)
+                if until_done and not set(row.states) - _RESTING:
+                    return self._end(row)
                 if attention.interrupted:
                     note(
-                        f"it goes on while a node serves the store; `interlock tasks watch {self._row.name}` follows it again"
+                        f"it goes on while a node serves the store; `interlock tasks watch {row.graph}` follows it again"
                     )
                     return INTERRUPTED
                 try:
@@ -68,44 +66,56 @@ class _Following:
         finally:
             unlisten()
 
-    async def _serve(self) -> None:
-        """Bring a node of this process while no other one places tasks."""
-        if self._app.node is not None:
-            if self._app.node.failed.is_set():
-                failure = self._app.node.failure
-                raise failure or errors.Environment("the node of this process failed")
+    def _listen(self, wake: Callable[[], None]) -> Callable[[], None]:
+        return self._book.app.store.bell.listen(wake) if isinstance(self._book, NearBook) else lambda: None
+
+    async def _row(self) -> wire.GraphTold:
+        """Give the graph, and see to it that its tasks are placed: here, or at least say when nobody does."""
+        if isinstance(self._book, NearBook):
+            row = await self._book.graph(self._graph)
+            await _serve(self._book.app)
+            return row
+        whole = await self._book.whole(self._graph)
+        if self._was_served and not whole.served:
+            note(unserved(self._graph))
+        self._was_served = whole.served
+        return whole
+
+    async def _look(self, row: wire.GraphTold) -> None:
+        """Tell what has changed."""
+        if row.states == self._counts and not row.states.get(TaskState.RUNNING):
             return
-        if not await self._app.has_dispatcher():
-            await self._app.bring_node(pinned=False, roles=(DISPATCHER,))
-
-    async def _look(self) -> Mapping[TaskState, int]:
-        """Tell what has changed; gives how many tasks are in each state."""
-        row = await self._book.graph(self._row.name, self._row.namespace)
-        self._row = row
-        counts = await self._book.counts(row)
-        if counts == self._counts and not counts.get(TaskState.RUNNING):
-            return counts
         if row.tasks <= _LINES:
-            for task in await self._book.tasks(row, limit=_PAGE):
+            for task in await self._book.tasks(self._graph, None, 0, _PAGE):
                 self._tell(task)
-        elif counts != self._counts and not self._as_json:
-            answer(f"{row.name}  {states(counts)}")
-        self._counts = counts
-        return counts
+        elif row.states != self._counts and not self._as_json:
+            answer(f"{row.graph}  {states(row.states)}")
+        self._counts = row.states
 
-    def _tell(self, task: GraphTaskRow) -> None:
+    def _tell(self, task: wire.GraphTaskTold) -> None:
         now = (task.state, task.attempt)
-        if self._seen.get(task.id) == now or (task.id not in self._seen and task.state is TaskState.BLOCKED):
+        if self._seen.get(task.id) == now or (task.id not in self._seen and task.state == TaskState.BLOCKED):
             return
         self._seen[task.id] = now
         if self._as_json:
-            answer(json.encode(described(task)).decode())
+            answer(json.encode(task).decode())
             return
-        where = f" in {task.pool}" if task.state is TaskState.RUNNING else ""
-        again = f", attempt {task.attempt}" if task.attempt > 1 and task.state is not TaskState.DONE else ""
-        answer(f" {GLYPHS[task.state]} {task.id:<24} {task.state}{where}{again}")
+        where = f" in {task.pool}" if task.state == TaskState.RUNNING else ""
+        again = f", attempt {task.attempt}" if task.attempt > 1 and task.state != TaskState.DONE else ""
+        answer(f" {glyph(task)} {task.id:<24} {task.state}{where}{again}")
 
-    def _end(self, counts: Mapping[TaskState, int]) -> int:
+    def _end(self, row: wire.GraphTold) -> int:
         if not self._as_json:
-            answer(f"{self._row.name}: {glyphs.counted(self._row.tasks, 'task')}, {states(counts)}")
-        return 0 if not any(count for state, count in counts.items() if state is not TaskState.DONE) else 1
+            answer(f"{row.graph}: {glyphs.counted(row.tasks, 'task')}, {states(row.states)}")
+        return 0 if not set(row.states) - {TaskState.DONE} else 1
+
+
+async def _serve(app: Session) -> None:
+    """Bring a node of this process while no other one places tasks."""
+    if app.node is not None:
+        if app.node.failed.is_set():
+            failure = app.node.failure
+            raise failure or errors.Environment("the node of this process failed")
+        return
+    if not await app.has_dispatcher():
+        await app.bring_node(pinned=False, roles=(DISPATCHER,))

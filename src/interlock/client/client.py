@@ -14,10 +14,13 @@ from types import TracebackType
 from typing import Final, Self
 from urllib.parse import quote
 
+import msgspec
+
 from interlock import errors
 from interlock.client import stream
 from interlock.client.connection import Connection
 from interlock.client.fleet import RemoteFleet
+from interlock.client.graphs import RemoteGraphs, RemotePools
 from interlock.client.groups import RemoteLocks, RemoteMemory, RemoteTokens
 from interlock.client.records import RemoteArtifacts, RemoteDefinitions, RemoteDeliveries, RemoteKeys
 from interlock.model.fault import Fault
@@ -63,6 +66,8 @@ class Client:
         self._deliveries = RemoteDeliveries(self._connection, namespace)
         self._fleet = RemoteFleet(self._connection)
         self._keys = RemoteKeys(self._connection)
+        self._graphs = RemoteGraphs(self._connection, namespace)
+        self._pools = RemotePools(self._connection)
 
     async def __aenter__(self) -> Self:
         return self
@@ -115,6 +120,16 @@ class Client:
     def keys(self) -> RemoteKeys:
         """API keys, for who administers the store."""
         return self._keys
+
+    @property
+    def graphs(self) -> RemoteGraphs:
+        """Task graphs."""
+        return self._graphs
+
+    @property
+    def pools(self) -> RemotePools:
+        """The pools that tasks run in."""
+        return self._pools
 
     # -- runs ----------------------------------------------------------------------------------------------------
 
@@ -382,12 +397,4 @@ def _text(value: str | float | bool) -> str:
 
 
 def _fault(failure: runs.Failure | None) -> Fault:
-    told = failure or runs.Failure()
-    return Fault(
-        type=told.type,
-        status=told.status,
-        title=told.title,
-        detail=told.detail,
-        instance=told.instance,
-        code=told.code,
-    )
+    return msgspec.convert(msgspec.to_builtins(failure or runs.Failure()), Fault)

@@ -18,10 +18,20 @@ from fastapi.openapi.utils import get_openapi
 from interlock.model.json import Json
 from interlock.server.problems import MEDIA_TYPE
 from interlock.version import VERSION
-from interlock.wire import artifacts, coordination, definitions, events, recorded, runs, service, tokens
+from interlock.wire import artifacts, coordination, definitions, events, graphs, recorded, runs, service, tokens
 
 JSON: Final = "application/json"
-_MODULES: Final[Sequence[ModuleType]] = (runs, artifacts, recorded, definitions, tokens, events, coordination, service)
+_MODULES: Final[Sequence[ModuleType]] = (
+    runs,
+    artifacts,
+    recorded,
+    definitions,
+    tokens,
+    events,
+    coordination,
+    graphs,
+    service,
+)
 _REFERENCE: Final = "#/components/schemas/{name}"
 _PROBLEM: Final[dict[str, Json]] = {
     "type": "object",

@@ -112,7 +112,7 @@ def of(error: errors.InterlockError) -> Response:
 
 def _problem(problem: Any) -> Json:
     told: dict[str, Json] = {}
-    for name in ("code", "message", "pointer", "line", "column", "severity", "suggestion"):
+    for name in ("code", "message", "path", "line", "column", "severity", "nearest"):
         value = getattr(problem, name, None)
         if value is not None:
             told[name] = value if isinstance(value, int) else str(value)

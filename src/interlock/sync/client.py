@@ -9,6 +9,7 @@ from typing import Final, Self
 
 from interlock.client import client as asynchronous
 from interlock.model.json import Json
+from interlock.sync.graphs import RemoteGraphs, RemotePools
 from interlock.sync.portal import Portal
 from interlock.sync.remote import (
     RemoteArtifacts,
@@ -50,6 +51,8 @@ class Client:
         self._deliveries = RemoteDeliveries(self._portal, self._client.deliveries)
         self._fleet = RemoteFleet(self._portal, self._client.fleet)
         self._keys = RemoteKeys(self._portal, self._client.keys)
+        self._graphs = RemoteGraphs(self._portal, self._client.graphs)
+        self._pools = RemotePools(self._portal, self._client.pools)
 
     def __enter__(self) -> Self:
         return self
@@ -96,6 +99,14 @@ class Client:
     @property
     def keys(self) -> RemoteKeys:
         return self._keys
+
+    @property
+    def graphs(self) -> RemoteGraphs:
+        return self._graphs
+
+    @property
+    def pools(self) -> RemotePools:
+        return self._pools
 
     def start(
         self,

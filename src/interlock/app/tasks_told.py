@@ -1,0 +1,198 @@
+"""Task graphs, tasks and pools as JSON tells them: the same shapes for the command line, the HTTP API and its clients."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from interlock.app.tasks import Explanation, short
+from interlock.flow.taskgraph.document import GraphDocument
+from interlock.model import json, task_graph
+from interlock.model.json import Json
+from interlock.model.states import TaskState
+from interlock.secrets.form import hidden
+from interlock.store.ports import ALL, GraphRow, GraphTaskRow, LoadedGraph, PoolRow, TryRow
+from interlock.wire import graphs as wire
+
+_PLACED: Final = frozenset({TaskState.RUNNING, TaskState.DONE, TaskState.FAILED})
+"""In which the pool of a row is one; before that it is a lane."""
+
+
+def loaded(document: GraphDocument, done: LoadedGraph, folder: str, *, served: bool) -> wire.LoadedTold:
+    """Give what a load did. `folder`: where the tasks start; `served`: a node places tasks now."""
+    return wire.LoadedTold(
+        graph=document.name,
+        namespace=document.namespace,
+        added=list(done.added),
+        changed=list(done.changed),
+        same=done.same,
+        kept=list(done.kept),
+        absent=list(done.absent),
+        folder=folder,
+        served=served,
+    )
+
+
+def graph(row: GraphRow, counts: Mapping[TaskState, int]) -> wire.GraphTold:
+    """Give a graph with how many of its tasks are in each state."""
+    return wire.GraphTold(**_graph(row, counts))
+
+
+def whole_graph(row: GraphRow, counts: Mapping[TaskState, int], *, served: bool) -> wire.GraphWhole:
+    """Give a graph, and whether a node places tasks now."""
+    return wire.GraphWhole(**_graph(row, counts), folder=row.folder, served=served)
+
+
+def source(row: GraphRow) -> wire.GraphSource:
+    """Give what the author of a graph wrote."""
+    document = json.decode(row.document) if row.document else None
+    return wire.GraphSource(graph=row.name, namespace=row.namespace, digest=row.digest, document=document)
+
+
+def _graph(row: GraphRow, counts: Mapping[TaskState, int]) -> dict[str, Any]:
+    return {
+        "graph": row.name,
+        "namespace": row.namespace,
+        "tasks": row.tasks,
+        "states": {str(state): count for state, count in counts.items() if count},
+        "loads": row.loads,
+        "loaded_at": row.loaded_at,
+        "digest": row.digest,
+    }
+
+
+def task(row: GraphTaskRow) -> wire.GraphTaskTold:
+    """Give a task."""
+    return wire.GraphTaskTold(**_task(row))
+
+
+def _task(row: GraphTaskRow) -> dict[str, Any]:
+    namespace, _, name = row.graph.partition("/")
+    return {
+        "task": short(row.task),
+        "id": row.id,
+        "graph": name,
+        "namespace": namespace,
+        "number": row.number,
+        "state": str(row.state),
+        "pool": row.pool if row.state in _PLACED else None,
+        "attempt": row.attempt,
+        "attempts": task_graph.executions(row.spec.retry),
+        "priority": row.spec.priority,
+        "retries": dict(row.used),
+        "node": row.holder,
+        "created_at": row.created_at,
+        "ready_at": row.ready_at,
+        "ended_at": row.ended_at,
+        "held_by": row.held_by,
+        "cancel": row.cancel,
+        "title": row.spec.title,
+        "dependencies": list(row.spec.dependencies),
+        "skills": list(row.spec.skills),
+    }
+
+
+def whole_task(row: GraphTaskRow, tries: Sequence[TryRow]) -> wire.GraphTaskWhole:
+    """Give a task with what its author wrote of it, and its attempts."""
+    spec = row.spec
+    return wire.GraphTaskWhole(
+        **_task(row),
+        kind=spec.kind,
+        description=spec.description,
+        pools=list(spec.pools),
+        labels=spec.labels,
+        cpu=spec.resources.cpu,
+        memory=spec.resources.memory,
+        gpus=spec.resources.gpus,
+        key=spec.key,
+        optional=spec.optional,
+        timeout_seconds=spec.timeout_seconds,
+        deadline=spec.deadline,
+        expected_seconds=spec.expected_seconds,
+        inputs=spec.inputs,
+        metadata=spec.metadata,
+        tries=[_try(each) for each in tries],
+    )
+
+
+def _try(row: TryRow) -> wire.TryTold:
+    return wire.TryTold(
+        attempt=row.attempt,
+        fence=row.fence,
+        pool=row.pool,
+        node=row.holder,
+        placed_at=row.placed_at,
+        ended_at=row.ended_at,
+        outcome=row.outcome,
+        failure=row.failure,
+        detail=_detail(row.detail),
+    )
+
+
+def _detail(detail: bytes | None) -> Json:
+    """Give a result or a fault, with `***` for secrets."""
+    return None if detail is None else json.decode(hidden(detail.decode()).encode())
+
+
+def explained(found: Explanation) -> wire.Explained:
+    """Give why a task is where it is."""
+    row = found.task
+    return wire.Explained(
+        **_task(row),
+        asked=found.asked.how,
+        warning=found.asked.warning,
+        waits_for=list(found.waits_for),
+        now=dict(found.now),
+        placements=[msgspec.convert(msgspec.to_builtins(each), wire.PlacementTold) for each in found.placements],
+        tries=[_try(each) for each in found.tries],
+        budgets={each.failure: _budget(row, each.failure) for each in found.tries if each.failure is not None},
+    )
+
+
+def _budget(row: GraphTaskRow, failure: str) -> wire.Budget:
+    terms = row.spec.retry
+    return wire.Budget(
+        used=row.used.get(task_graph.counted(failure, terms), 0),
+        of=terms.budgets.get(failure, task_graph.budget(failure)),
+    )
+
+
+def pools(rows: Sequence[PoolRow]) -> wire.Pools:
+    """Give the pools, and what bounds all of them together."""
+    together = next((row for row in rows if row.pool == ALL), None)
+    return wire.Pools(
+        items=[pool(row) for row in rows if row.pool != ALL],
+        running=0 if together is None else together.running,
+        capacity=None if together is None else together.capacity,
+    )
+
+
+def pool(row: PoolRow) -> wire.PoolTold:
+    """Give a pool."""
+    return wire.PoolTold(**_pool(row))
+
+
+def moved(row: PoolRow, *, changed: bool) -> wire.PoolMoved:
+    """Give a pool after somebody changed it."""
+    return wire.PoolMoved(**_pool(row), changed=changed)
+
+
+def _pool(row: PoolRow) -> dict[str, Any]:
+    return {
+        "pool": row.pool,
+        "type": row.type,
+        "state": str(row.state),
+        "running": row.running,
+        "capacity": row.capacity,
+        "cpu": row.cpu,
+        "cpu_taken": row.cpu_taken,
+        "memory": row.memory,
+        "memory_taken": row.memory_taken,
+        "gpus": row.gpus,
+        "devices_taken": list(row.devices_taken),
+        "placed": row.turn,
+        "routed": row.routed,
+        "ills": [wire.IllTold(node=ill.node, reason=ill.reason, again_at=ill.again_at) for ill in row.ills],
+    }
