@@ -57,6 +57,7 @@ class Placer(Dispatcher):
         logbook: Logbook,
         secrets: Keeper,
         *,
+        local: Launcher,
         local_slots: int,
         local_running: Callable[[], int],
         orphan_grace_seconds: float,
@@ -65,13 +66,14 @@ class Placer(Dispatcher):
         may_act: Callable[[], bool],
         may_claim: Callable[[], bool],
     ) -> None:
-        """`local_slots`: of the pool `local` where no file configures pools; `local_running`: what else runs there."""
+        """`launchers`: one that starts later comes in later. `local_slots`: of the pool `local` where no file configures
+        pools; `local_running`: what else runs there."""
         super().__init__(
             node,
             store,
             clock,
             "graphs",
-            next(iter(launchers.values())),
+            local,  # never asked: each attempt has its pool's
             logbook,
             secrets,
             slots=_MOST_ATTEMPTS,
@@ -83,6 +85,9 @@ class Placer(Dispatcher):
             may_claim=may_claim,
             looks_for_due=False,
         )
+        if (poll_seconds := scheduling.poll_seconds) is not None:
+            self._interval_seconds = min(self._interval_seconds, poll_seconds)
+            self._resting_seconds = poll_seconds
         self._scheduling = scheduling
         self._policy = policy
         self._strategy = policy.strategy or scheduling.strategy
@@ -99,6 +104,11 @@ class Placer(Dispatcher):
         self._warned: dict[str, str] = {}
         self._here: dict[str, str] = {}
         """By attempt in flight here, its pool."""
+
+    async def quiesce(self, seconds: float, hurry: asyncio.Event) -> None:
+        """Place nothing any more; what runs may end within the grace of the configuration, where that gives one."""
+        grace_seconds = self._scheduling.grace_seconds
+        await super().quiesce(seconds if grace_seconds is None else grace_seconds, hurry)
 
     # -- placing -------------------------------------------------------------------------------------------------
 
@@ -155,6 +165,9 @@ class Placer(Dispatcher):
             # Without a file the pool is that of this node, which has so many slots for steps and tasks alike.
             local.running = self._local_running() + sum(pool == LOCAL for pool in self._here.values())
             local.capacity = self._local_slots
+        for name, pool in found.items():
+            if name not in self._launchers and pool.type != "worker":
+                pool.ill = "this node has nothing that launches there"
         if total is not None and total.capacity is not None and total.running >= total.capacity:
             for pool in found.values():
                 pool.ill = f"all pools together run {total.running} of {total.capacity}"
@@ -219,7 +232,7 @@ class Placer(Dispatcher):
         self._here[task.task] = task.pool
         try:
             if adopted is None:
-                await self._briefings.prepare(task, task.spec)
+                await self._briefings.prepare(task, self._terms(task.spec))
             telemetry.emit("runner.started", task=task.task, pool=task.pool, runner=briefing.runner_id(task))
             return await super()._execute(task, adopted)
         except (
@@ -236,16 +249,22 @@ class Placer(Dispatcher):
 
     def _launch(self, task: ClaimedTask, target: Target, *, adopting: bool) -> Launch:
         launch = super()._launch(task, target, adopting=adopting)
-        spec = task.spec
-        assert spec is not None
+        assert task.spec is not None
+        spec = self._terms(task.spec)
         return msgspec.structs.replace(
             launch,
-            environment=launch.environment | briefing.variables(task, spec),
+            environment=dict(self._scheduling.environment) | launch.environment | briefing.variables(task, spec),
             timeout_seconds=spec.timeout_seconds,
             resources=spec.resources,
             devices=task.devices,
             labels=briefing.labels(task),
         )
+
+    def _terms(self, spec: TaskSpec) -> TaskSpec:
+        """Give a task with what the configuration says where its author says nothing."""
+        if spec.timeout_seconds is not None or self._scheduling.timeout_seconds is None:
+            return spec
+        return msgspec.structs.replace(spec, timeout_seconds=self._scheduling.timeout_seconds)
 
 
 def view(row: PoolRow, settings: PoolSettings, node: str, now: float) -> PoolView:
