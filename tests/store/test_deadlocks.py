@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from interlock import telemetry
@@ -63,12 +64,12 @@ async def test_equal_ids_in_two_graphs_are_two_circles(store: Store) -> None:
     await put(store, *circle("a", "b"))
     other = [
         GraphTask(
-            task=type(row.task)(**{name: getattr(row.task, name) for name in row.task.__struct_fields__} | {"task": f"default/h/{row.task.path}", "run": "default/h"}),
+            task=msgspec.structs.replace(row.task, task=f"default/h/{row.task.path}", run="default/h"),
             after={f"default/h/{name.rpartition('/')[2]}": True for name in row.after},
             spec=row.spec,
         )
         for row in circle("a", "b")
-    ]  # fmt: skip
+    ]
     header = NewGraph(graph="default/h", namespace="default", name="h", digest="1", document=b"{}", folder="/")
     await store.tasks.load(header, other, 100.0)
 
@@ -78,19 +79,29 @@ async def test_equal_ids_in_two_graphs_are_two_circles(store: Store) -> None:
     ]
 
 
-async def test_a_wait_for_a_task_that_does_not_exist_is_found(store: Store) -> None:
-    await put(store, *circle("a", "b"), graph_task("c", 3))
-    rows = {row.id: row for row in await store.tasks.page("default/g", None, 0, 10)}
-    assert rows["c"].state == "ready"
-    waits = await store.tasks.waits("default/g")
+async def edge(store: Any, task: str, other: str) -> None:
+    """Let a task wait for another one, as no statement of the product would."""
+    row = {"predecessor": f"default/g/{other}", "task": f"default/g/{task}", "blocking": 1}
+    await store.tasks._database.write(lambda transaction: transaction.many("edge_add", [row]))
 
-    lost = [type(wait)(task=wait.task, other="default/g/gone", is_there=False) for wait in waits[:1]]
 
-    assert [str(each) for each in deadlocks.among_tasks("default/g", lost)] == [
-        "the task a of default/g waits for gone, which does not exist"
-    ]
-    loading = [*lost, type(lost[0])(task="default/g/b", other="default/g/", is_there=False)]
-    assert deadlocks.among_tasks("default/g", loading) == []
+@pytest.mark.parametrize("action", [DeadlockAction.ERROR, DeadlockAction.RESOLVE])
+async def test_a_wait_for_a_task_that_does_not_exist_is_found_and_ended(store: Store, action: DeadlockAction) -> None:
+    await put(store, graph_task("a", 1), graph_task("b", 2, {"a": True}))
+    await edge(store, "b", "gone")
+
+    assert [str(each) for each in await found(store)] == ["the task b of default/g waits for gone, which does not exist"]
+    await Deadlocks(store, SystemClock(), DeadlockSettings(action=action)).round()
+    assert await states(store) == {"a": "ready", "b": "cancelled"}
+    assert await found(store) == []
+
+
+async def test_what_a_load_has_not_stored_yet_is_not_missing(store: Store) -> None:
+    await put(store, graph_task("a", 1), graph_task("b", 2, {"a": True}))
+    await edge(store, "b", "gone")
+    await edge(store, "b", "")  # the gate of a load
+
+    assert await found(store) == []
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from interlock import config, errors
+from interlock.app.autoscaling import Autoscaler
 from interlock.app.pool_care import Health, Sweeps
 from interlock.app.pool_starts import Launching, Starts
 from interlock.decisions import pools as choosing
@@ -170,6 +171,11 @@ class Pools(Service):
         found: list[Service] = []
         if self._scheduling.deadlocks.enabled:
             found.append(Deadlocks(self._store, self._clock, self._scheduling.deadlocks))
+        if (autoscaling := self._scheduling.autoscaling) is not None:
+            of_workers = [name for name, pool in self._scheduling.pools.items() if pool.type == "worker"]
+            found.append(
+                Autoscaler(self._node, self._store, self._clock, autoscaling, of_workers, may_act=self._may_act)
+            )
         return found
 
     async def stop(self) -> None:

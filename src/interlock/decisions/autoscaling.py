@@ -1,13 +1,13 @@
 """How many instances a pool should have: more while work queues and all are busy, fewer while few are. Pure.
 
-    below the minimum -----------------------------------------> the minimum, at once
-    above the maximum -----------------------------------------> the maximum, at once
-    queue > threshold and utilisation > threshold, cooled down -> up by a step, at most to the maximum
-    queue < threshold and utilisation < threshold, cooled down -> down by a step, at least to the minimum
+    below the minimum -------------------------> the minimum
+    above the maximum -------------------------> the maximum
+    queue and utilisation above the thresholds -> up by a step, at most to the maximum
+    queue and utilisation below the thresholds -> down by a step, at least to the minimum
 
 Both thresholds of a direction have to be crossed: a queue alone may wait for something else than room, and a pool that is
-busy without a queue is what it should be. The cool-down counts from the last change in either direction, so that what one
-change brings about is seen before the next one (checklist OP-05).
+busy without a queue is what it should be. The cool-down of a direction counts from the last change in either one, so that
+what a change brings about is seen before the next: machines take their time to come (checklist OP-05).
 """
 
 from __future__ import annotations
@@ -55,21 +55,23 @@ class Scaling:
 
 def decide(terms: Terms, seen: Seen) -> Scaling | None:
     """Give the change that a pool needs now, or None."""
+    found = _wanted(terms, seen)
+    if found is None or found.to == seen.instances:
+        return None
+    direction = terms.up if found.to > seen.instances else terms.down
+    since = seen.since_change_seconds
+    return None if since is not None and since < direction.cooldown_seconds else found
+
+
+def _wanted(terms: Terms, seen: Seen) -> Scaling | None:
+    """Give what a pool should have, whenever it was changed last."""
     if seen.instances < terms.lowest:
         return Scaling(to=terms.lowest, reason=f"it has {seen.instances}, and at least {terms.lowest} are wanted")
     if seen.instances > terms.highest:
         return Scaling(to=terms.highest, reason=f"it has {seen.instances}, and at most {terms.highest} are wanted")
     how = f"{seen.queue} wait, {seen.utilisation * 100:.0f} % taken"
-    up, down = terms.up, terms.down
-    if seen.queue > up.queue and seen.utilisation > up.utilisation:
-        to = min(seen.instances + up.step, terms.highest)
-        direction = up
-    elif seen.queue < down.queue and seen.utilisation < down.utilisation:
-        to = max(seen.instances - down.step, terms.lowest)
-        direction = down
-    else:
-        return None
-    since = seen.since_change_seconds
-    if to == seen.instances or (since is not None and since < direction.cooldown_seconds):
-        return None
-    return Scaling(to=to, reason=how)
+    if seen.queue > terms.up.queue and seen.utilisation > terms.up.utilisation:
+        return Scaling(to=min(seen.instances + terms.up.step, terms.highest), reason=how)
+    if seen.queue < terms.down.queue and seen.utilisation < terms.down.utilisation:
+        return Scaling(to=max(seen.instances - terms.down.step, terms.lowest), reason=how)
+    return None
