@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import shutil
 import time
 from collections.abc import AsyncIterator
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from acceptance.shell import Shell
 from interlock import config, errors, telemetry
 from interlock.app.session import Session
 from interlock.app.tasks import TaskGraphs
@@ -19,6 +21,7 @@ from interlock.flow.taskgraph import reading
 from interlock.model import json
 from interlock.model.states import TaskState
 from interlock.store.ports import GraphTaskRow, TryRow
+from store.rows import graph, graph_task
 
 ROOT = Path(__file__).parents[2]
 _SECONDS = 30.0
@@ -131,8 +134,6 @@ async def test_a_pool_of_local_processes_is_made_from_its_settings(
         book = await load(app, tmp_path, "graph: h\ntasks:\n  - {id: x, pool: inside, run: [echo]}\n")
         explained = await book.explain(await book.find("h/x"))
 
-    import os  # noqa: PLC0415 (what the function of the task is from)
-
     assert [each.state for each, _ in found.values()] == [TaskState.DONE] * 3
     assert "here" in str(result(found["place"]))
     assert "7" in str(result(found["nice"]))
@@ -140,7 +141,7 @@ async def test_a_pool_of_local_processes_is_made_from_its_settings(
     assert explained.now["inside"] == "calls Python functions only (in-process)"
 
 
-async def test_a_pool_whose_engine_is_away_is_ill_and_starts_later(
+async def test_a_pool_whose_engine_is_away_is_ill_and_keeps_nobody_from_working(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The cluster of a ray pool is not to be reached: the node starts, and tasks go to the next pool."""
@@ -220,3 +221,18 @@ async def test_the_node_looks_for_deadlocks_as_often_as_it_is_told(
         detach()
 
     assert heard[0] == "the task b of default/g waits for gone, which does not exist"
+
+
+async def test_deadlocks_are_listed_by_a_command(shell: Shell) -> None:
+    url = f"sqlite:///{shell.folder / '.interlock' / 'interlock.db'}"
+    async with Session.open(config.Settings(store=config.Store(url=url))) as app:
+        before = await asyncio.to_thread(shell.run, "tasks", "deadlocks")
+        rows = [graph_task("a", 1, {"b": True}), graph_task("b", 2, {"a": True}), graph_task("c", 3, {"a": True})]
+        await app.store.tasks.load(graph(), rows, None)
+    after = shell.run("tasks", "deadlocks")
+
+    assert (before.code, before.out) == (0, "")
+    assert (after.code, after.out) == (1, "tasks of default/g wait for each other: a -> b -> a\n")
+    assert shell.run("tasks", "deadlocks", "--json").json == [
+        {"kind": "circle", "where": "default/g", "members": ["a", "b"]}
+    ]

@@ -90,7 +90,9 @@ async def test_a_wait_for_a_task_that_does_not_exist_is_found_and_ended(store: S
     await put(store, graph_task("a", 1), graph_task("b", 2, {"a": True}))
     await edge(store, "b", "gone")
 
-    assert [str(each) for each in await found(store)] == ["the task b of default/g waits for gone, which does not exist"]
+    assert [str(each) for each in await found(store)] == [
+        "the task b of default/g waits for gone, which does not exist"
+    ]
     await Deadlocks(store, SystemClock(), DeadlockSettings(action=action)).round()
     assert await states(store) == {"a": "ready", "b": "cancelled"}
     assert await found(store) == []
