@@ -17,6 +17,7 @@ from acceptance.shell import Shell
 from interlock import config, errors, telemetry
 from interlock.app.session import Session
 from interlock.app.tasks import TaskGraphs
+from interlock.dispatch import dispatcher
 from interlock.flow.taskgraph import reading
 from interlock.model import json
 from interlock.model.states import TaskState
@@ -103,6 +104,9 @@ async def test_attempts_get_the_timeout_and_the_environment_of_the_configuration
 
     async with node(tmp_path, monkeypatch) as app:
         found = await ended(app, tmp_path, graph)
+        assert app.node is not None
+        (placer,) = app.node._placers()
+        assert (placer._interval_seconds, placer._resting_seconds) == (0.5, 0.5)  # a wake-up that is lost shows it
 
     assert {id: row.state for id, (row, _) in found.items()} == {
         "said": TaskState.DONE, "long": TaskState.FAILED, "longer": TaskState.DONE, "told": TaskState.DONE,
@@ -236,3 +240,21 @@ async def test_deadlocks_are_listed_by_a_command(shell: Shell) -> None:
     assert shell.run("tasks", "deadlocks", "--json").json == [
         {"kind": "circle", "where": "default/g", "members": ["a", "b"]}
     ]
+
+
+async def test_a_long_task_in_the_pool_of_the_steps_is_begun_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The dispatcher of steps, which asks the store what its node holds in `local`, leaves tasks of graphs alone."""
+    monkeypatch.setattr(dispatcher, "_RECONCILE_SECONDS", 0.2)
+    unknown: list[object] = []
+    detach = telemetry.attach(lambda name, fields: unknown.append(fields) if name == "dispatcher.unknown" else None)
+    try:
+        async with node(tmp_path, monkeypatch) as app:
+            text = "graph: g\ntasks:\n  - {id: a, run: {shell: 'echo x >> began; sleep 2.5'}}\n"
+            found = await ended(app, tmp_path, text)
+    finally:
+        detach()
+
+    assert unknown == []
+    assert (found["a"][0].state, (tmp_path / "began").read_text()) == (TaskState.DONE, "x\n")
