@@ -156,6 +156,7 @@ class Node(Service):
             host=identity.host(),
             may_act=lambda: self._membership.is_certain,
             may_claim=self._has_enough,
+            steps_only=True,
         )
         serves = DISPATCHER in roles
         # Its functions are loaded where their runs are executed, which may be nowhere else.
@@ -176,6 +177,7 @@ class Node(Service):
             wanted=registry.has_queued_steps,
             may_claim=self._has_enough,
             looks_for_due=not serves,
+            steps_only=True,
         )
         self._pools: Pools | None = None
         if serves and not pinned:

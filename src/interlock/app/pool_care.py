@@ -60,7 +60,7 @@ class Health(Loop):
         self._node = node
         self._store = store
         self._clock = clock
-        self._launchers = {name: each for name, each in launchers.items() if isinstance(each, Probed)}
+        self._launchers = launchers
         self._timeout_seconds = timeout_seconds
         self._again_seconds = again_seconds
         self._changed = changed
@@ -68,11 +68,9 @@ class Health(Loop):
         """By pool, when it is tried again."""
 
     async def round(self) -> bool:
-        for pool, launcher in self._launchers.items():
-            if self._ill.get(pool, 0.0) > self._clock.monotonic():
-                continue
-            assert isinstance(launcher, Probed)
-            await self._note(pool, await launcher.probe(self._timeout_seconds))
+        for pool, launcher in list(self._launchers.items()):  # one that starts late comes in later
+            if isinstance(launcher, Probed) and self._ill.get(pool, 0.0) <= self._clock.monotonic():
+                await self._note(pool, await launcher.probe(self._timeout_seconds))
         return False
 
     async def stop(self) -> None:
@@ -101,15 +99,16 @@ class Sweeps(Loop):
     def __init__(self, store: Store, launchers: Mapping[str, Launcher]) -> None:
         super().__init__("pool-sweeps", SWEEP_SECONDS)
         self._store = store
-        self._launchers = {name: each for name, each in launchers.items() if isinstance(each, Swept | SweptByName)}
+        self._launchers = launchers
 
     async def round(self) -> bool:
-        for pool, launcher in self._launchers.items():
+        for pool, launcher in list(self._launchers.items()):
+            if not isinstance(launcher, Swept | SweptByName):
+                continue
             try:
                 if isinstance(launcher, Swept):
                     removed = await self._sweep(launcher)
                 else:
-                    assert isinstance(launcher, SweptByName)
                     removed = len(await launcher.sweep(self._is_over))
             except errors.Environment as error:  # of the engine: the health check tells of it
                 telemetry.emit("pool.not_swept", pool=pool, error=error)

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 
 from interlock import config, errors
+from interlock.app.autoscaling import Autoscaler
 from interlock.app.pool_care import Health, Sweeps
+from interlock.app.pool_starts import Launching, Starts
 from interlock.decisions import pools as choosing
 from interlock.decisions.pools import PoolStrategy
 from interlock.dispatch import configuration, policies
 from interlock.dispatch.configuration import LOCAL, PoolSettings, Scheduling
+from interlock.dispatch.deadlocks import Deadlocks
 from interlock.dispatch.logbook import Logbook
 from interlock.dispatch.placer import Placer
 from interlock.dispatch.workspaces import Workspaces
 from interlock.model.task_graph import RetryTerms
+from interlock.pool import local_settings
+from interlock.pool.in_process import THREADS, InProcessPool
 from interlock.pool.launcher import Launcher
 from interlock.pool.local import LocalPool
 from interlock.secrets.keeper import Keeper
@@ -26,6 +31,7 @@ from interlock.service import Clock, Service
 from interlock.store.ports import ALL, DeclaredPool, Store
 
 NONE: Final = "none"
+"""Types that can be configured, disabled, before they can be launched in."""
 _FOLDERS: Final = ("", "config")
 
 
@@ -90,9 +96,12 @@ class Pools(Service):
         self._store = store
         self._clock = clock
         self._scheduling = scheduling
-        self._own: list[Launching] = []
         self._node = node
-        self._launchers = self._made(local)
+        self._may_act = may_act
+        self._own: dict[str, Launching] = {}
+        self._launchers: dict[str, Launcher] = {}
+        """Those that have started; the placer and the care see each as soon as it has."""
+        self._make(local)
         policy = policies.policy(
             scheduling.policy, ageing_seconds=scheduling.ageing_seconds, weights=dict(scheduling.weights)
         )
@@ -106,10 +115,13 @@ class Pools(Service):
             logbook,
             secrets,
             workspaces=Workspaces(
-                Path(workspaces) if workspaces else Path.home() / ".cache" / "interlock" / "workspaces",
+                _workspaces(workspaces, scheduling),
                 size=workspace_slots,
+                lease_seconds=scheduling.workspaces.lease_seconds,
+                release_seconds=scheduling.workspaces.release_seconds,
                 orphan_grace_seconds=orphan_grace_seconds,
             ),
+            local=local,
             local_slots=local_slots,
             local_running=local_running,
             orphan_grace_seconds=orphan_grace_seconds,
@@ -120,17 +132,19 @@ class Pools(Service):
         )
         self._stack = AsyncExitStack()
 
-    def _made(self, local: Launcher) -> Mapping[str, Launcher]:
-        """Give who launches in each pool; those of workers launch by themselves."""
-        found: dict[str, Launcher] = {}
+    def _make(self, local: Launcher) -> None:
+        """Make who launches in each pool; workers launch by themselves, and what is disabled need not be there."""
         for name, pool in self._scheduling.pools.items():
-            if pool.type == "local-process" and name == LOCAL:
-                found[name] = local
+            if pool.type == "local-process" and name == LOCAL and not pool.config and not pool.gpus:
+                self._launchers[name] = local
             elif pool.type != "worker":
-                made = launcher(pool, self._store.url)
-                self._own.append(made)
-                found[name] = made
-        return found or {LOCAL: local}
+                try:
+                    self._own[name] = launcher(pool, self._store.url, may_begin=self._may_act)
+                except errors.InvalidSettings:  # such as an extra that is not installed
+                    if pool.enabled:
+                        raise
+        if not self._scheduling.pools:
+            self._launchers[LOCAL] = local
 
     async def start(self) -> None:
         """Declare the pools, and serve them. What is wrong with an engine is no reason not to start: its pool is ill."""
@@ -146,37 +160,53 @@ class Pools(Service):
             again_seconds=care.again_seconds,
             changed=self.placer.wake,
         )
+        starts = Starts(
+            self._node,
+            self._store,
+            self._clock,
+            self._own,
+            self._launchers,
+            again_seconds=care.again_seconds,
+            changed=self.placer.wake,
+        )
         looks = [health] if care.enabled else []
+        services: list[Service] = [starts, *looks, Sweeps(self._store, self._launchers), *self._watches(), self.placer]
         try:
-            services: list[Service | Launching] = [*self._own, *looks, Sweeps(self._store, self._launchers)]
-            for service in [*services, self.placer]:
+            for service in services:
                 await service.start()
                 self._stack.push_async_callback(service.stop)
         except BaseException:
             await self._stack.aclose()
             raise
 
+    def _watches(self) -> list[Service]:
+        """Give what looks after tasks and pools as a whole."""
+        found: list[Service] = []
+        if self._scheduling.deadlocks.enabled:
+            found.append(Deadlocks(self._store, self._clock, self._scheduling.deadlocks))
+        if (autoscaling := self._scheduling.autoscaling) is not None:
+            of_workers = [name for name, pool in self._scheduling.pools.items() if pool.type == "worker"]
+            found.append(
+                Autoscaler(self._node, self._store, self._clock, autoscaling, of_workers, may_act=self._may_act)
+            )
+        return found
+
     async def stop(self) -> None:
         await self._stack.aclose()
 
 
-class Launching(Launcher, Protocol):
-    """A launcher that is started and stopped with its node."""
-
-    async def start(self) -> None: ...
-
-    async def stop(self) -> None: ...
-
-
-def launcher(pool: PoolSettings, store: str) -> Launching:
-    """Make who launches in a pool. `store`: what tells its attempts from those of others. Raises Invalid, InvalidSettings."""
+def launcher(pool: PoolSettings, store: str, *, may_begin: Callable[[], bool] = lambda: True) -> Launching:
+    """Make who launches in a pool. `store`: what tells its attempts from those of others; `may_begin`: whether this node may
+    act. Raises Invalid, InvalidSettings.
+    """
+    # Imports at start-up: their clients are extras, and nobody without such a pool should wait for them.
     match pool.type:
         case "local-process":
-            if pool.config:
-                raise errors.Invalid(f"the pool {pool.name}: `config` of local-process pools is not built yet")
-            return LocalPool(slots=pool.capacity)
+            settings = local_settings.read(pool.config)
+            return LocalPool(slots=pool.capacity, settings=settings, has_gpus=pool.gpus > 0)
+        case "in-process":
+            return InProcessPool(pool.capacity or THREADS, may_begin)
         case "docker":
-            # Start-up: its client is an extra, and nobody without such a pool should wait for it.
             from interlock.pool.docker.pool import DockerPool  # noqa: PLC0415 (start-up, as above)
             from interlock.pool.docker.settings import read  # noqa: PLC0415 (start-up, as above)
 
@@ -186,7 +216,17 @@ def launcher(pool: PoolSettings, store: str) -> Launching:
             from interlock.pool.kubernetes.settings import read as of_kubernetes  # noqa: PLC0415 (start-up, as above)
 
             return KubernetesPool(pool.name, of_kubernetes(pool.name, pool.config))
-    raise errors.Invalid(f"the pool {pool.name} is of the type {pool.type}, which is not built yet")
+        case "ray":
+            from interlock.pool import ray  # noqa: PLC0415 (start-up, as above)
+
+            return ray.RayPool(ray.read(pool.config))
+    raise AssertionError(pool.type)  # the configuration knows no other
+
+
+def _workspaces(settings: str, scheduling: Scheduling) -> Path:
+    """Give the folder of the worktrees: as the dispatcher's file says, else as the settings do."""
+    given = scheduling.workspaces.folder or settings
+    return Path(given).expanduser() if given else Path.home() / ".cache" / "interlock" / "workspaces"
 
 
 def declared(scheduling: Scheduling) -> list[DeclaredPool]:

@@ -34,11 +34,15 @@ _TOLD: Final = {
     "python.step_in_finally", "worker.registered", "worker.listens", "worker.took", "worker.ended", "worker.drained",
     "worker.deregistered", "worker.recovered", "worker.lost", "worker.unheard", "worker.heartbeat_failed",
     "worker.scan_failed", "worker.scan_works", "worker.no_context", "server.listens", "server.failed",
-    "delivery.failed", "delivery.expired", "delivery.superseded", "delivery.reconciled",
+    "delivery.failed", "delivery.expired", "delivery.superseded", "delivery.reconciled", "task.deadlock",
+    "task.deadlock_over", "task.deadlock_ended", "pool.scaled", "pool.not_scaled", "pool.shrinks",
 }  # fmt: skip
 _WRONG: Final = {
     "delivery.failed",
     "delivery.expired",
+    "task.deadlock",
+    "task.deadlock_ended",
+    "pool.not_scaled",
     "server.failed",
     "worker.lost",
     "worker.unheard",

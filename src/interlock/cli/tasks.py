@@ -124,6 +124,14 @@ def watch(
     return perform(taskwatch.watch(graph, until_done=until_done, as_json=as_json))
 
 
+@tasks.command("deadlocks")
+def deadlocks(as_json: JsonOption = False) -> int:
+    """Say which tasks wait for each other, or for one that does not exist, and which sessions for each other's locks."""
+    from interlock.cli import deadlockbook  # noqa: PLC0415 (start-up: help must not wait for the engine)
+
+    return perform(deadlockbook.listed(as_json=as_json))
+
+
 @pools.command("list")
 def pools_list(as_json: JsonOption = False) -> int:
     """List the pools: what is taken of each, and what is wrong with it."""

@@ -146,6 +146,8 @@ def never(spec: TaskSpec, pool: PoolView) -> str | None:
     wants = spec.resources
     if spec.kind == "container" and pool.type not in _CONTAINERS:
         return f"starts no containers ({pool.type})"
+    if spec.kind != "python" and pool.type == "in-process":
+        return f"calls Python functions only ({pool.type})"
     if pool.capacity == 0:
         return "has max_concurrency 0"
     if pool.cpu is not None and wants.cpu > pool.cpu + _ROUNDING:

@@ -74,12 +74,14 @@ class Dispatcher(Loop):
         wanted: Callable[[], bool] = lambda: True,
         may_claim: Callable[[], bool] = lambda: True,
         looks_for_due: bool = True,
+        steps_only: bool = False,
     ) -> None:
         """`away` hears of every settle that failed because of the store: a node without patience ends then.
 
         `host`: whose orphans are looked for. `may_act`: whether the node's lease is beyond doubt. `wanted`: whether there
         can be tasks for this pool; looking for them costs a read per commit. `may_claim`: whether this process has what more
-        attempts need. `looks_for_due`: False when another dispatcher of this process does.
+        attempts need. `looks_for_due`: False when another dispatcher of this process does. `steps_only`: another one of this
+        process sees to the tasks of graphs in this pool.
         """
         super().__init__(f"dispatcher-{pool}", _POLL_SECONDS, RESTING_SECONDS)
         self._node = node
@@ -98,6 +100,7 @@ class Dispatcher(Loop):
         self._wanted = wanted
         self._may_claim = may_claim
         self._looks_for_due = looks_for_due
+        self._steps_only = steps_only
         self._closing = False
         self._lost = False
         self._missing: set[str] = set()
@@ -186,7 +189,8 @@ class Dispatcher(Loop):
 
     def _may_adopt(self, orphan: Orphan) -> bool:
         """Say whether what is left of an attempt could be found here."""
-        return orphan.pool == self._pool and orphan.host == self._host
+        is_other = self._steps_only and orphan.task.spec is not None
+        return orphan.pool == self._pool and orphan.host == self._host and not is_other
 
     def _launcher_of(self, task: ClaimedTask) -> Launcher:
         """Give who launches an attempt, or launched it."""
@@ -194,7 +198,8 @@ class Dispatcher(Loop):
 
     async def _held(self) -> list[ClaimedTask]:
         """Give the attempts that this node holds, as the store knows."""
-        return await self._store.queue.held(self._node, self._pool)
+        held = await self._store.queue.held(self._node, self._pool)
+        return [task for task in held if task.spec is None or not self._steps_only]
 
     async def _adopt(self, orphan: Orphan, *, missed: bool) -> None:
         """Adopt an attempt, or end it. `missed`: the last round found nothing of it either.

@@ -61,6 +61,7 @@ class Placer(Dispatcher):
         secrets: Keeper,
         *,
         workspaces: Workspaces,
+        local: Launcher,
         local_slots: int,
         local_running: Callable[[], int],
         orphan_grace_seconds: float,
@@ -69,13 +70,14 @@ class Placer(Dispatcher):
         may_act: Callable[[], bool],
         may_claim: Callable[[], bool],
     ) -> None:
-        """`local_slots`: of the pool `local` where no file configures pools; `local_running`: what else runs there."""
+        """`launchers`: one that starts later comes in later. `local_slots`: of the pool `local` where no file configures
+        pools; `local_running`: what else runs there."""
         super().__init__(
             node,
             store,
             clock,
             "graphs",
-            next(iter(launchers.values())),
+            local,  # never asked: each attempt has its pool's
             logbook,
             secrets,
             slots=_MOST_ATTEMPTS,
@@ -87,6 +89,9 @@ class Placer(Dispatcher):
             may_claim=may_claim,
             looks_for_due=False,
         )
+        if (poll_seconds := scheduling.poll_seconds) is not None:
+            self._interval_seconds = min(self._interval_seconds, poll_seconds)
+            self._resting_seconds = poll_seconds
         self._scheduling = scheduling
         self._policy = policy
         self._strategy = policy.strategy or scheduling.strategy
@@ -105,6 +110,11 @@ class Placer(Dispatcher):
         self._warned: dict[str, str] = {}
         self._here: dict[str, str] = {}
         """By attempt in flight here, its pool."""
+
+    async def quiesce(self, seconds: float, hurry: asyncio.Event) -> None:
+        """Place nothing any more; what runs may end within the grace of the configuration, where that gives one."""
+        grace_seconds = self._scheduling.grace_seconds
+        await super().quiesce(seconds if grace_seconds is None else grace_seconds, hurry)
 
     # -- placing -------------------------------------------------------------------------------------------------
 
@@ -161,6 +171,9 @@ class Placer(Dispatcher):
             # Without a file the pool is that of this node, which has so many slots for steps and tasks alike.
             local.running = self._local_running() + sum(pool == LOCAL for pool in self._here.values())
             local.capacity = self._local_slots
+        for name, pool in found.items():
+            if name not in self._launchers and pool.type != "worker":
+                pool.ill = "this node has nothing that launches there"
         if total is not None and total.capacity is not None and total.running >= total.capacity:
             for pool in found.values():
                 pool.ill = f"all pools together run {total.running} of {total.capacity}"
@@ -234,7 +247,7 @@ class Placer(Dispatcher):
                 self._leased[task.task] = workspace
             if adopted is None:
                 told = None if workspace is None else workspace_of(workspace)
-                self._briefs[task.task] = await briefing.briefing(self._store, task, spec, told)
+                self._briefs[task.task] = await briefing.briefing(self._store, task, self._terms(spec), told)
             telemetry.emit("runner.started", task=task.task, pool=task.pool, runner=briefing.runner_id(task))
             outcome = await super()._execute(task, adopted)
         except errors.Invalid as error:  # no such commit, no name for a branch
@@ -257,20 +270,27 @@ class Placer(Dispatcher):
 
     def _launch(self, task: ClaimedTask, target: Target, *, adopting: bool) -> Launch:
         launch = super()._launch(task, target, adopting=adopting)
-        spec = task.spec
-        assert spec is not None
+        assert task.spec is not None
+        spec = self._terms(task.spec)
         workspace = self._leased.get(task.task)
         brief = self._briefs.get(task.task)
+        told = briefing.variables(task, spec, workspace)
         return msgspec.structs.replace(
             launch,
             folder=launch.folder if workspace is None else str(workspace.path),
-            environment=launch.environment | briefing.variables(task, spec, workspace),
+            environment=dict(self._scheduling.environment) | launch.environment | told,
             timeout_seconds=spec.timeout_seconds,
             resources=spec.resources,
             devices=task.devices,
             labels=briefing.labels(task),
             files={} if brief is None else {briefing.VARIABLE: brief},
         )
+
+    def _terms(self, spec: TaskSpec) -> TaskSpec:
+        """Give a task with what the configuration says where its author says nothing."""
+        if spec.timeout_seconds is not None or self._scheduling.timeout_seconds is None:
+            return spec
+        return msgspec.structs.replace(spec, timeout_seconds=self._scheduling.timeout_seconds)
 
 
 def _refused(detail: str) -> Failed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from pathlib import Path
 from typing import Final
@@ -12,7 +13,7 @@ from interlock import errors
 from interlock.model.json import Json
 from interlock.model.task import Done, Outcome
 from interlock.model.task_graph import WorkspaceTerms
-from interlock.pool.workspaces import BranchTaken, Workspace, WorkspacePool
+from interlock.pool.workspaces import BranchTaken, Returned, Workspace, WorkspacePool
 from interlock.store.ports import ClaimedTask
 
 _DIFF: Final = "diff"
@@ -21,12 +22,24 @@ _DIFF: Final = "diff"
 class Workspaces:
     """`folder`: where the worktrees are, one folder below it for each repository; `size`: worktrees of one repository.
 
-    The folder of a graph is its repository, or stands in it.
+    `lease_seconds`: how long making one ready may take, before the task goes back; `release_seconds`: how long an outcome
+    waits for one to be taken back, which then goes on behind it. The folder of a graph is its repository, or stands in it.
     """
 
-    def __init__(self, folder: Path, *, size: int, orphan_grace_seconds: float) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        size: int,
+        lease_seconds: float,
+        release_seconds: float,
+        orphan_grace_seconds: float,
+    ) -> None:
         self._folder = folder
         self._size = size
+        self._lease_seconds = lease_seconds
+        self._release_seconds = release_seconds
+        self._returning: set[asyncio.Task[Returned]] = set()
         self._grace_seconds = orphan_grace_seconds
         self._pools: dict[tuple[str, str], WorkspacePool] = {}
 
@@ -40,15 +53,22 @@ class Workspaces:
         if adopting:
             return await pool.adopt(attempt)
         try:
-            return await pool.lease(attempt, terms.branch or None, terms.base)
+            async with asyncio.timeout(self._lease_seconds):
+                return await pool.lease(attempt, terms.branch or None, terms.base)
         except BranchTaken:
             return None  # another attempt works on it: this one waits its turn
+        except TimeoutError:
+            raise errors.Environment(f"no worktree was ready within {self._lease_seconds:g} s") from None
 
     async def give_back(self, workspace: Workspace, outcome: Outcome) -> Outcome:
         """Return a worktree; gives the outcome with what the attempt left in it: the commit, the branch and the diff."""
-        returned = await workspace.release(succeeded=isinstance(outcome, Done))
-        if not isinstance(outcome, Done):
+        returning = asyncio.create_task(workspace.release(succeeded=isinstance(outcome, Done)), name="return worktree")
+        self._returning.add(returning)
+        returning.add_done_callback(self._returning.discard)
+        await asyncio.wait({returning}, timeout=self._release_seconds)
+        if not isinstance(outcome, Done) or not returning.done():
             return outcome
+        returned = returning.result()
         left: dict[str, Json] = {"branch": workspace.branch, "head": returned.head, "base": workspace.base_commit}
         if returned.diff:
             left[_DIFF] = returned.diff.decode("utf-8", "replace")

@@ -134,15 +134,15 @@ class RayPool(Service):
             _joined.clear()
             await asyncio.to_thread(self.ray.shutdown)
 
-    async def probe(self) -> str | None:
-        """Say whether attempts can be launched: None, or what is wrong."""
+    async def probe(self, seconds: float = _PROBE_SECONDS) -> str | None:
+        """Say whether attempts can be launched: None, or what is wrong, such as no answer within `seconds`."""
         if self not in _pools or not self.ray.is_initialized():
             return f"the pool is not connected to the Ray cluster {self.settings.address}"
         try:
-            async with asyncio.timeout(_PROBE_SECONDS):
+            async with asyncio.timeout(seconds):
                 nodes = await asyncio.to_thread(self.ray.nodes)
         except TimeoutError:
-            return f"the Ray cluster {self.settings.address} did not answer within {_PROBE_SECONDS:g} s"
+            return f"the Ray cluster {self.settings.address} did not answer within {seconds:g} s"
         except Exception as error:  # noqa: BLE001 (whatever Ray raises is the answer)
             return f"the Ray cluster {self.settings.address} is not well: {error}"
         return None if any(node["Alive"] for node in nodes) else f"no node of {self.settings.address} is alive"

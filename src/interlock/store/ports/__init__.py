@@ -84,7 +84,7 @@ from interlock.store.ports.pools import (
 from interlock.store.ports.queue import Able, AttemptRow, ClaimedTask, LogLine, Orphan, Queue, TaskRow, WaitingTask
 from interlock.store.ports.sealed import Resealed, Sealed
 from interlock.store.ports.store import TRANSACTION_SECONDS, Bell, Joined, Store
-from interlock.store.ports.tasks import GraphRow, GraphTaskRow, LoadedGraph, NewGraph, Tasks, TryRow
+from interlock.store.ports.tasks import GraphRow, GraphTaskRow, LoadedGraph, NewGraph, Tasks, TryRow, WaitRow
 from interlock.store.ports.tokens import Beat, Completion, NewToken, RevokedToken, TokenRow, Tokens, TokenState
 from interlock.store.ports.upkeep import EndedRun, Upkeep
 from interlock.store.ports.views import AuditRow, EventRow, PublishedRow, RunRow, Views
@@ -212,6 +212,7 @@ __all__ = [
     "Upkeep",
     "Views",
     "Wait",
+    "WaitRow",
     "WaitingTask",
     "WorkerEvent",
     "WorkerRow",

@@ -89,6 +89,15 @@ class TryRow(Row, frozen=True, kw_only=True):
     detail: bytes | None
 
 
+class WaitRow(Row, frozen=True, kw_only=True):
+    """A task that waits for another one. `is_there`: whether that one exists; a load under way stands for one that does
+    not."""
+
+    task: str
+    other: str
+    is_there: bool
+
+
 class Tasks(Protocol):
     async def load(self, graph: NewGraph, tasks: Sequence[GraphTask], now: float | None) -> LoadedGraph:
         """Store a graph, or what has changed of it. None of its tasks can begin before all are stored.
@@ -125,6 +134,14 @@ class Tasks(Protocol):
 
     async def waits_for(self, task: str) -> Mapping[str, bool]:
         """Give what a task still waits for; True: it is skipped should that one not succeed."""
+        ...
+
+    async def open_after(self, graph: str) -> str | None:
+        """Give the first graph, by its key and after one, that has tasks which are not over; None: there is none."""
+        ...
+
+    async def waits(self, graph: str) -> list[WaitRow]:
+        """Give who waits for whom among the tasks of a graph."""
         ...
 
     async def durations(self, graph: str) -> Mapping[str, float]:

@@ -14,7 +14,7 @@ import msgspec
 from interlock import errors
 from interlock.model import task_graph
 from interlock.model.states import TaskState
-from interlock.store.ports import GraphRow, GraphTask, GraphTaskRow, LoadedGraph, NewGraph, TryRow
+from interlock.store.ports import GraphRow, GraphTask, GraphTaskRow, LoadedGraph, NewGraph, TryRow, WaitRow
 from interlock.store.sql import graphs, limits
 from interlock.store.sql.transaction import Database, Row, Transaction
 
@@ -229,6 +229,20 @@ class SqlTasks:
     async def waits_for(self, task: str) -> Mapping[str, bool]:
         async def work(transaction: Transaction) -> Mapping[str, bool]:
             return {row[0]: bool(row[1]) for row in await transaction.rows("edges_of_task", {"task": task})}
+
+        return await self._database.read(work, once=True)
+
+    async def open_after(self, graph: str) -> str | None:
+        async def work(transaction: Transaction) -> str | None:
+            rows = await transaction.rows("graph_open_after", {"graph": graph})
+            return rows[0][0] if rows else None
+
+        return await self._database.read(work, once=True)
+
+    async def waits(self, graph: str) -> list[WaitRow]:
+        async def work(transaction: Transaction) -> list[WaitRow]:
+            rows = await transaction.rows("edges_of_graph", {"graph": graph})
+            return [WaitRow(task=row[0], other=row[1], is_there=bool(row[2])) for row in rows]
 
         return await self._database.read(work, once=True)
 

@@ -1,0 +1,140 @@
+"""Finds those who wait for each other for ever, and does what the configuration says about it (checklist DL-01, DL-02).
+
+    tasks   blocked ones of one graph whose edges form a circle, and those that wait for a task which does not exist
+    locks   sessions whose waits form a circle
+
+A load refuses both of the first, so only rows that were changed behind its back can have them; a lock refuses the wait that
+would close a circle, so only two that began in one moment can. Each look reads how things are, not what happened: nothing has
+to be remembered, and any number of dispatchers may look. Only members are told, never those that wait for one.
+
+Slots are not looked for: a task of a graph takes its place in a pool, and its workspace, when it begins, and waits for no
+other task from then on, so that no circle can go through them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from interlock import telemetry
+from interlock.dispatch.configuration.scheduling import DeadlockAction, DeadlockSettings
+from interlock.flow.taskgraph.cycles import cycles
+from interlock.service import Clock, Loop
+from interlock.store.ports import GraphTaskRow, Store, Wait, WaitRow
+
+_NAMESPACE: Final = "default"
+_PAGE: Final = 500
+
+
+class Kind(StrEnum):
+    CIRCLE = "circle"
+    MISSING = "missing"
+    """One task waits for another one that does not exist: `members` are the two."""
+    LOCKS = "locks"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deadlock:
+    """`where`: a graph, or the namespace of locks. `members`: the way round, each once; tasks by their ids in the graph."""
+
+    kind: Kind
+    where: str
+    members: tuple[str, ...]
+
+    def __str__(self) -> str:
+        if self.kind is Kind.MISSING:
+            return f"the task {self.members[0]} of {self.where} waits for {self.members[1]}, which does not exist"
+        if len(self.members) == 1:
+            return f"{self.members[0]} of {self.where} waits for itself"
+        what = "locks" if self.kind is Kind.LOCKS else "tasks"
+        return f"{what} of {self.where} wait for each other: {' -> '.join([*self.members, self.members[0]])}"
+
+
+async def find(store: Store, now: float | None) -> list[Deadlock]:
+    """Give every deadlock there is now, those of tasks first. `now`: None for the clock of the store."""
+    found: list[Deadlock] = []
+    namespaces = {_NAMESPACE}
+    graph = await store.tasks.open_after("")
+    while graph is not None:
+        namespaces.add(graph.partition("/")[0])
+        found += among_tasks(graph, await store.tasks.waits(graph))
+        graph = await store.tasks.open_after(graph)
+    for namespace in sorted(namespaces):
+        found += among_locks(namespace, await store.locks.waits(namespace, now))
+    return found
+
+
+def among_tasks(graph: str, waits: Sequence[WaitRow]) -> list[Deadlock]:
+    """Give the deadlocks of one graph: each circle once, and each task that waits for one that is not there."""
+    after: dict[str, list[str]] = {}
+    missing: list[Deadlock] = []
+    is_loading = any(wait.other == f"{graph}/" for wait in waits)  # then what is missing may still come
+    for wait in waits:
+        if wait.is_there:
+            after.setdefault(wait.task, []).append(wait.other)
+        elif not is_loading:
+            members = (_id(graph, wait.task), _id(graph, wait.other))
+            missing.append(Deadlock(kind=Kind.MISSING, where=graph, members=members))
+    circles = [
+        Deadlock(kind=Kind.CIRCLE, where=graph, members=tuple(_id(graph, task) for task in way))
+        for way in cycles(after)
+    ]
+    return circles + missing
+
+
+def among_locks(namespace: str, waits: Sequence[Wait]) -> list[Deadlock]:
+    """Give the circles of sessions that wait for each other's locks."""
+    after: dict[str, list[str]] = {}
+    for wait in waits:
+        after.setdefault(wait.session, []).append(wait.other)
+    return [Deadlock(kind=Kind.LOCKS, where=namespace, members=tuple(way)) for way in cycles(after)]
+
+
+class Deadlocks(Loop):
+    """Looks every so often, tells of each deadlock once for as long as it stands, and of its end.
+
+    What is done about tasks is done at every look, so that what failed once is tried again. Locks are only told of: who
+    waits for one is another process, which waits at most as long as it said.
+    """
+
+    def __init__(self, store: Store, clock: Clock, settings: DeadlockSettings) -> None:
+        super().__init__("deadlocks", settings.interval_seconds)
+        self._store = store
+        self._clock = clock
+        self._settings = settings
+        self._standing: set[Deadlock] = set()
+
+    async def round(self) -> bool:
+        found = await find(self._store, self._clock.stamp())
+        for deadlock in found:
+            if deadlock not in self._standing:
+                telemetry.emit("task.deadlock", kind=deadlock.kind, where=deadlock.where, warning=str(deadlock))
+        for deadlock in self._standing.difference(found):
+            telemetry.emit("task.deadlock_over", kind=deadlock.kind, where=deadlock.where, members=deadlock.members)
+        self._standing = set(found)
+        for deadlock in found:
+            if deadlock.kind is not Kind.LOCKS and self._settings.action is not DeadlockAction.WARN:
+                await self._end(deadlock)
+        return False
+
+    async def _end(self, deadlock: Deadlock) -> None:
+        """Cancel who is to go; those that cannot go on without it are skipped in the same transaction."""
+        waiting = deadlock.members[:1] if deadlock.kind is Kind.MISSING else deadlock.members
+        rows = [row for id in waiting if (row := await self._store.tasks.get(f"{deadlock.where}/{id}")) is not None]
+        if self._settings.action is DeadlockAction.RESOLVE:
+            rows = [_least(rows)] if rows else []
+        for row in rows:
+            if await self._store.tasks.stop(row.task, self._clock.stamp()):
+                telemetry.emit("task.deadlock_ended", task=row.task, warning=f"cancelled, since {deadlock}")
+
+
+def _least(rows: Sequence[GraphTaskRow]) -> GraphTaskRow:
+    """Give the task of the lowest priority; of equal ones the one that would come last."""
+    return min(rows, key=lambda row: (row.priority, -row.rank, row.task))
+
+
+def _id(graph: str, task: str) -> str:
+    """Give the id of a task within its graph; one of another graph keeps its whole name."""
+    return task.removeprefix(f"{graph}/")

@@ -1,0 +1,163 @@
+"""Deadlocks are found in the rows of every store, and ended as the configuration says (DL-01, DL-02)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from interlock import telemetry
+from interlock.dispatch import deadlocks
+from interlock.dispatch.configuration import DeadlockAction, DeadlockSettings
+from interlock.dispatch.deadlocks import Deadlock, Deadlocks, Kind
+from interlock.service import SystemClock
+from interlock.store.ports import GraphTask, LockRequest, NewGraph, Store
+from store.rows import graph_task
+
+
+async def put(store: Store, *rows: GraphTask) -> None:
+    """Store a graph behind the back of the load, which takes circles as they are."""
+    await store.tasks.load(NewGraph(graph="default/g", namespace="default", name="g", digest="1", document=b"{}", folder="/"),
+                           rows, 100.0)  # fmt: skip
+
+
+def circle(*ids: str, first: int = 1, **more: Any) -> list[GraphTask]:
+    """Tasks that each wait for the one before, and the first for the last."""
+    return [
+        graph_task(id, number, {ids[place - 1]: True}, **more)
+        for place, (number, id) in enumerate(enumerate(ids, first))
+    ]
+
+
+async def states(store: Store) -> dict[str, str]:
+    return {row.id: row.state.value for row in await store.tasks.page("default/g", None, 0, 2000)}
+
+
+async def found(store: Store) -> list[Deadlock]:
+    return await deadlocks.find(store, 200.0)
+
+
+@pytest.mark.parametrize("ids", [("a",), ("a", "b"), ("a", "b", "c")], ids=["self-loop", "2-cycle", "3-cycle"])
+async def test_a_circle_is_found_with_its_members_only(store: Store, ids: tuple[str, ...]) -> None:
+    """DL-01, DL-02: what waits for a circle is in none."""
+    behind = graph_task("behind", 10, {ids[0]: True})
+    await put(store, graph_task("free", 9), *circle(*ids), behind)
+
+    (one,) = await found(store)
+
+    assert (one.kind, one.where, set(one.members)) == (Kind.CIRCLE, "default/g", set(ids))
+    assert len(one.members) == len(ids)
+
+
+async def test_a_graph_of_1000_tasks_without_a_circle_has_none(store: Store) -> None:
+    rows = [
+        graph_task(f"t{n}", n, {f"t{n // 2}": True, f"t{n // 3}": False} if n > 2 else None) for n in range(1, 1001)
+    ]
+    await put(store, *[row for row in rows if "default/g/t0" not in row.after])
+
+    assert await found(store) == []
+
+
+async def test_equal_ids_in_two_graphs_are_two_circles(store: Store) -> None:
+    """DL-02: ids are per graph."""
+    await put(store, *circle("a", "b"))
+    other = [
+        GraphTask(
+            task=msgspec.structs.replace(row.task, task=f"default/h/{row.task.path}", run="default/h"),
+            after={f"default/h/{name.rpartition('/')[2]}": True for name in row.after},
+            spec=row.spec,
+        )
+        for row in circle("a", "b")
+    ]
+    header = NewGraph(graph="default/h", namespace="default", name="h", digest="1", document=b"{}", folder="/")
+    await store.tasks.load(header, other, 100.0)
+
+    assert [(each.where, set(each.members)) for each in await found(store)] == [
+        ("default/g", {"a", "b"}),
+        ("default/h", {"a", "b"}),
+    ]
+
+
+async def edge(store: Any, task: str, other: str) -> None:
+    """Let a task wait for another one, as no statement of the product would."""
+    row = {"predecessor": f"default/g/{other}", "task": f"default/g/{task}", "blocking": 1}
+    await store.tasks._database.write(lambda transaction: transaction.many("edge_add", [row]))
+
+
+@pytest.mark.parametrize("action", [DeadlockAction.ERROR, DeadlockAction.RESOLVE])
+async def test_a_wait_for_a_task_that_does_not_exist_is_found_and_ended(store: Store, action: DeadlockAction) -> None:
+    await put(store, graph_task("a", 1), graph_task("b", 2, {"a": True}))
+    await edge(store, "b", "gone")
+
+    assert [str(each) for each in await found(store)] == [
+        "the task b of default/g waits for gone, which does not exist"
+    ]
+    await Deadlocks(store, SystemClock(), DeadlockSettings(action=action)).round()
+    assert await states(store) == {"a": "ready", "b": "cancelled"}
+    assert await found(store) == []
+
+
+async def test_what_a_load_has_not_stored_yet_is_not_missing(store: Store) -> None:
+    await put(store, graph_task("a", 1), graph_task("b", 2, {"a": True}))
+    await edge(store, "b", "gone")
+    await edge(store, "b", "")  # the gate of a load
+
+    assert await found(store) == []
+
+
+@pytest.mark.parametrize(
+    ("action", "expected"),
+    [
+        (DeadlockAction.WARN, {"a": "blocked", "b": "blocked", "c": "blocked", "free": "ready", "behind": "blocked"}),
+        (
+            DeadlockAction.ERROR,
+            {"a": "cancelled", "b": "cancelled", "c": "cancelled", "free": "ready", "behind": "ready"},
+        ),
+        (
+            DeadlockAction.RESOLVE,
+            {"a": "ready", "b": "cancelled", "c": "blocked", "free": "ready", "behind": "blocked"},
+        ),
+    ],
+)
+async def test_the_action_decides_who_goes(store: Store, action: DeadlockAction, expected: dict[str, str]) -> None:
+    """DL-01: by edges that do not skip, so that what is left goes on. b has the lowest priority, and a waits for it..."""
+    rows = [
+        graph_task("a", 1, {"b": False}, priority=5),
+        graph_task("b", 2, {"c": False}, priority=1),
+        graph_task("c", 3, {"a": False}, priority=3),
+        graph_task("free", 4),
+        graph_task("behind", 5, {"c": False}),
+    ]
+    await put(store, *rows)
+    told: list[tuple[str, dict[str, Any]]] = []
+    detach = telemetry.attach(lambda name, fields: told.append((name, fields)))
+    loop = Deadlocks(store, SystemClock(), DeadlockSettings(action=action))
+    try:
+        await loop.round()
+        after = await states(store)
+        await loop.round()
+    finally:
+        detach()
+
+    assert after == expected
+    names = [name for name, _ in told if name.startswith("task.deadlock")]
+    assert names.count("task.deadlock") == 1  # told once, however often it is looked at
+    assert ("task.deadlock_over" in names) is (action is not DeadlockAction.WARN)
+
+
+async def test_sessions_that_wait_for_each_other_are_found(store: Store) -> None:
+    def asked(name: str, session: str) -> LockRequest:
+        return LockRequest(
+            namespace="default", name=name, holder=session, session=session, ttl_seconds=300.0, nonce=name + session
+        )
+
+    for name, session in (("x", "s1"), ("y", "s2")):
+        assert (await store.locks.take(asked(name, session), 200.0)).grant is not None
+    for name, session in (("y", "s1"), ("x", "s2")):
+        await store.locks.queue(asked(name, session), 60.0, 200.0)
+    await store.locks.queue(asked("x", "s3"), 60.0, 200.0)
+
+    (one,) = await found(store)
+
+    assert (one.kind, set(one.members)) == (Kind.LOCKS, {"s1", "s2"})
