@@ -17,7 +17,7 @@ import msgspec
 from interlock import errors, telemetry
 from interlock.decisions import pools as choosing
 from interlock.decisions.pools import PoolView
-from interlock.dispatch import briefing, rounds
+from interlock.dispatch import briefing, results, rounds
 from interlock.dispatch.configuration import LOCAL, PoolSettings, Scheduling
 from interlock.dispatch.dispatcher import LEASE_SECONDS, Dispatcher
 from interlock.dispatch.lanes import PREFIX
@@ -250,6 +250,8 @@ class Placer(Dispatcher):
                 self._briefs[task.task] = await briefing.briefing(self._store, task, self._terms(spec), told)
             telemetry.emit("runner.started", task=task.task, pool=task.pool, runner=briefing.runner_id(task))
             outcome = await super()._execute(task, adopted)
+            folder = task.folder if workspace is None else str(workspace.path)
+            outcome = await asyncio.to_thread(results.with_result, outcome, spec, folder)
         except errors.Invalid as error:  # no such commit, no name for a branch
             outcome = _refused(str(error))
         except (

@@ -8,9 +8,10 @@ import time
 from typing import Any
 
 import pytest
+import yaml
 
 from interlock import errors
-from interlock.flow.taskgraph import cycles, grammar, order, reading
+from interlock.flow.taskgraph import cycles, document, grammar, order, reading
 from interlock.model.task import CommandTarget, ContainerTarget, PythonTarget, Resources, ShellTarget, WorkflowTarget
 from interlock.model.task_graph import AgentTerms, RetryTerms, WorkspaceTerms
 
@@ -60,7 +61,7 @@ tasks:
     pool: [spot, docker]
   - id: report
     dependencies: [api, {id: schema, blocking: false}]
-    workflow: report:1.2.0
+    run: [report]
 """
 
 
@@ -96,7 +97,6 @@ def test_document_is_typed() -> None:
         "api": False,
         "schema": False,
     }  # who waits for an optional one is never skipped for it
-    assert report.target == WorkflowTarget(namespace="shop", name="report", version="1.2.0")
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_document_is_typed() -> None:
     ],
 )  # fmt: skip
 def test_targets(text: str, target: object) -> None:
-    found = task(text)
+    (found,) = document.graph({"graph": "g", "tasks": [yaml.safe_load(f"{{id: a, {text}}}")]}).tasks
     assert found.target == target
     assert found.spec.kind == text.partition(":")[0]
 
@@ -136,6 +136,10 @@ def test_author_of_the_dispatcher_says_how_others_are_retried() -> None:
     a, b = reading.with_retry(graph, RetryTerms(budgets={"application": 7}, initial_seconds=1)).tasks
     assert (a.spec.retry.budgets, b.spec.retry.budgets) == ({"application": 7}, {"application": 0})
     assert b.spec.retry.initial_seconds == 1
+
+
+def test_workflows_are_refused_until_they_are_built() -> None:
+    assert problems("graph: g\ntasks: [{id: a, workflow: w}]") == [("not-executable-yet", "/tasks/0/workflow", 2)]
 
 
 @pytest.mark.parametrize(

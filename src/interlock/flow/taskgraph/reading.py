@@ -111,6 +111,11 @@ def _check_meaning(tasks: list[Json], findings: Findings) -> None:
                 advice = f"; did you mean `{near}`?" if near else ""
                 message = f"the graph has no task `{name}`{advice}"
                 findings.add("unknown-dependency", message, f"/tasks/{number}{where}", found=name, nearest=near)
+        if isinstance(task, dict) and "workflow" in task:
+            message = (
+                "tasks that are workflows are not built yet; start the run from a program: `run: [interlock, run, ...]`"
+            )
+            findings.add("not-executable-yet", message, f"/tasks/{number}/workflow", at_key=True)
         if isinstance(task, dict) and isinstance(task.get("id"), str):
             after.setdefault(task["id"], [name for _, name in names])
     for way in cycles.cycles(after):
