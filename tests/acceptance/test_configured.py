@@ -69,7 +69,7 @@ async def test_the_files_of_the_repository_start_with_an_empty_store(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """CF-02: every pool is declared, those that cannot launch here are ill or disabled, and `local` works."""
-    shutil.copytree(ROOT / "config", tmp_path / "config")
+    shutil.copytree(ROOT / "config", tmp_path, dirs_exist_ok=True)
 
     async with node(tmp_path, monkeypatch) as app:
         rows = {row.pool: row for row in await app.store.pools.all()}

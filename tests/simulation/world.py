@@ -254,6 +254,7 @@ class World:
             node=config.Node(orphan_grace_seconds=plan.grace, slots=plan.slots),
             payload=config.Payload(inline_bytes=plan.inline_bytes),
             python=config.Python(allow=("simulation",)),
+            dispatcher=config.Dispatcher(file="none", pools="none"),
         )
         self.slots: list[Slot] = []
 

@@ -31,8 +31,6 @@ from interlock.service import Clock, Service
 from interlock.store.ports import ALL, DeclaredPool, Store
 
 NONE: Final = "none"
-"""Types that can be configured, disabled, before they can be launched in."""
-_FOLDERS: Final = ("", "config")
 
 
 class Declared(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -67,7 +65,8 @@ def _file(given: str, name: str, folder: Path) -> Path | None:
         return None
     if given:
         return folder / given
-    return next((file for place in _FOLDERS if (file := folder / place / name).is_file()), None)
+    file = folder / name
+    return file if file.is_file() else None
 
 
 class Pools(Service):

@@ -297,13 +297,13 @@ class Dispatcher:
 
     file: str = _setting(
         "", readers.place,
-        "The file that says how tasks are scheduled. Empty for `dispatcher.yaml` in the working folder, or in `config` there,"
+        "The file that says how tasks are scheduled. Empty for `dispatcher.yaml` in the working folder,"
         " where there is one; none for no such file.",
     )  # fmt: skip
     pools: str = _setting(
         "", readers.place,
-        "The file that names the pools. Empty for `agent-pools.yaml` in the working folder, or in `config` there, where there"
-        " is one; none for the pool `local` alone, with as many places as `node.slots`.",
+        "The file that names the pools. Empty for `agent-pools.yaml` in the working folder, where there is"
+        " one; none for the pool `local` alone, with as many places as `node.slots`.",
     )  # fmt: skip
     workspaces: str = _setting(
         "", readers.place,

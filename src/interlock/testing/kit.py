@@ -343,6 +343,7 @@ def _settings() -> Settings:
     return Settings(
         store=config.Store(url="sqlite:///:memory:"),
         node=config.Node(orphan_grace_seconds=0.0),
+        dispatcher=config.Dispatcher(file="none", pools="none"),
         secrets=config.Secrets(key_command=("echo", _KEY)),
     )
 
