@@ -262,8 +262,9 @@ class Attempt:
             if has_ended and is_whole and self._times_away == times_away:
                 return await self._patiently(lambda: self._engine.inspect(self._container))
             self._output = self._output.again()
-            is_whole = await self._take(self._engine.heard(self._container))
-            look_seconds = min(look_seconds * 2, longest) if is_whole else look_seconds
+            is_taken = await self._take(self._engine.heard(self._container))
+            is_whole = is_taken and has_ended  # a log that is followed may end before its last line, if that has no end
+            look_seconds = min(look_seconds * 2, longest) if is_taken else look_seconds
 
     async def _taken(self, stream: Attached) -> bool:
         """Pass on what comes by the connection; False when it was cut off, and may not be all."""
