@@ -14,9 +14,6 @@ from interlock.model.task_graph import TaskSpec
 
 DEFAULT: Final = "default"
 """The entry of a skill mapping for tasks without a skill, and for skills that nothing maps."""
-RUNS: Final = "runs"
-"""The pool of tasks that are workflows: each becomes a run, which takes no place of its own."""
-WORKFLOW: Final = "workflow"
 _CONTAINERS: Final = frozenset({"docker", "kubernetes"})
 _ROUNDING: Final = 1e-9
 
@@ -117,8 +114,6 @@ def asked(spec: TaskSpec, mapping: Mapping[str, Sequence[str]]) -> Asked:
 
     Of several skills a pool has to have all. A skill that nothing maps falls back to the default pools, with a warning.
     """
-    if spec.kind == WORKFLOW:
-        return Asked((RUNS,), "it is a workflow")
     if spec.pools:
         return Asked(spec.pools, f"named by the task: {', '.join(spec.pools)}")
     default = tuple(mapping.get(DEFAULT, ()))

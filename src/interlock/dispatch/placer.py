@@ -165,8 +165,6 @@ class Placer(Dispatcher):
                 total = row
             elif (settings := self._scheduling.pools.get(row.pool)) is not None:
                 found[row.pool] = view(row, settings, self._node, now)
-            elif row.pool == choosing.RUNS and row.pool in self._launchers:
-                found[row.pool] = view(row, PoolSettings(name=row.pool, type=row.type), self._node, now)
         if (local := found.get(LOCAL)) is not None and local.capacity is None and local.type == "local-process":
             # Without a file the pool is that of this node, which has so many slots for steps and tasks alike.
             local.running = self._local_running() + sum(pool == LOCAL for pool in self._here.values())

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+import msgspec
+
 from interlock.decisions import pools as choosing
 from interlock.decisions.pools import Asked, PoolDecision, PoolStrategy, PoolView
 from interlock.model.task_graph import TaskSpec
@@ -100,7 +102,7 @@ def _key(task: QueuedTask) -> tuple[int, float, str]:
 
 
 def _placement(task: QueuedTask, pool: PoolView, decision: PoolDecision, policy: str) -> Placement:
-    body = choosing.encode(decision)
+    body = choosing.encode(msgspec.structs.replace(decision, policy=policy))
     return Placement(
         task=task.task,
         pool=pool.name,

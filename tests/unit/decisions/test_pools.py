@@ -42,7 +42,6 @@ def choose(strategy: PoolStrategy, *found: PoolView, chance: float = 0.5, **more
             "no pool is mapped to the skill cobol: add it to skill_mapping",
         ),
         (spec(pools=("spot", "docker"), skills=("ml",)), ("spot", "docker"), None),
-        (spec(kind="workflow"), ("runs",), None),
     ],
 )
 def test_pools_that_a_task_may_have(given: TaskSpec, names: tuple[str, ...], warning: str | None) -> None:

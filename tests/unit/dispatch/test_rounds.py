@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from interlock import errors
-from interlock.decisions.pools import PoolStrategy, PoolView, asked
+from interlock.decisions.pools import PoolStrategy, PoolView, asked, decode
 from interlock.dispatch import policies, rounds
 from interlock.dispatch.lanes import lane
 from interlock.dispatch.policies import Arriving, Stamp
@@ -218,3 +218,8 @@ def test_policy_that_there_is_not_is_refused(name: str, message: str) -> None:
     """SC-08."""
     with pytest.raises(errors.Invalid, match=message.replace("(", r"\(")):
         policies.policy(name)
+
+
+def test_record_of_a_placement_names_the_policy_in_force() -> None:
+    (placement,) = run([queued("a")], PoolView(name="p", type="docker"), policy="deadline").placements
+    assert decode(placement.decision).policy == "deadline"

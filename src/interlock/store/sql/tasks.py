@@ -16,22 +16,14 @@ from interlock.model import task_graph
 from interlock.model.states import TaskState
 from interlock.store.ports import GraphRow, GraphTask, GraphTaskRow, LoadedGraph, NewGraph, TryRow, WaitRow
 from interlock.store.sql import graphs, limits
+from interlock.store.sql.graph_changes import OVER, Changes, Known, changes_of
 from interlock.store.sql.transaction import Database, Row, Transaction
 
 AT_ONCE: Final = 1000
 """Tasks that one transaction stores, which others wait for."""
 _LOADING_SECONDS: Final = 60.0
-_OVER: Final = frozenset({TaskState.DONE, TaskState.FAILED, TaskState.CANCELLED, TaskState.SKIPPED})
-_BEGUN: Final = _OVER | {TaskState.RUNNING}
 
 _encode = msgspec.json.Encoder().encode
-
-
-class _Known(msgspec.Struct, frozen=True):
-    task: str
-    number: int
-    state: TaskState
-    spec: task_graph.TaskSpec
 
 
 class SqlTasks:
@@ -44,7 +36,7 @@ class SqlTasks:
         await self._begin(graph, now)
         try:
             known = await self._look(graph.graph)
-            changes = _compare(tasks, known)
+            changes = changes_of(tasks, known)
             for start in range(0, len(changes.new), AT_ONCE):
                 await self._stage(graph.graph, changes, changes.new[start : start + AT_ONCE], now)
             await self._conclude(graph, changes, now)
@@ -97,7 +89,7 @@ class SqlTasks:
 
         await self._database.write(work)
 
-    async def _stage(self, graph: str, changes: _Changes, tasks: Sequence[GraphTask], now: float | None) -> None:
+    async def _stage(self, graph: str, changes: Changes, tasks: Sequence[GraphTask], now: float | None) -> None:
         """Store new tasks behind the gate, with what they wait for among themselves."""
         rows = [graphs.row_of(each, now) | {"state": TaskState.BLOCKED} for each in tasks]
         edges = [_edge(p, each.task.task, blocking) for each in tasks for p, blocking in changes.inner(each).items()]
@@ -111,7 +103,7 @@ class SqlTasks:
 
         await self._database.write(work)
 
-    async def _conclude(self, graph: NewGraph, changes: _Changes, now: float | None) -> None:
+    async def _conclude(self, graph: NewGraph, changes: Changes, now: float | None) -> None:
         """Change the tasks that have not begun, let new ones wait for those that were there: then the load is whole."""
         header = _header(graph) | {"tasks": changes.total, "now": now}
         outer = sorted(
@@ -264,7 +256,7 @@ class SqlTasks:
             {"predecessor": known[predecessor].task, "task": known[id].task, "blocking": int(blocking)}
             for id in behind
             for predecessor, blocking in known[id].spec.dependencies.items()
-            if predecessor == row.id or predecessor in behind or known[predecessor].state not in _OVER
+            if predecessor == row.id or predecessor in behind or known[predecessor].state not in OVER
         ]
 
         async def work(transaction: Transaction) -> bool:
@@ -277,10 +269,10 @@ class SqlTasks:
 
         return await self._database.write(work)
 
-    async def _look(self, graph: str) -> dict[str, _Known]:
-        async def work(transaction: Transaction) -> dict[str, _Known]:
+    async def _look(self, graph: str) -> dict[str, Known]:
+        async def work(transaction: Transaction) -> dict[str, Known]:
             rows = await transaction.rows("graph_tasks_known", {"graph": graph})
-            return {row[2]: _Known(row[0], row[1], TaskState(row[3]), task_graph.decode(row[4])) for row in rows}
+            return {row[2]: Known(row[0], row[1], TaskState(row[3]), task_graph.decode(row[4])) for row in rows}
 
         return await self._database.read(work, once=True)
 
@@ -306,60 +298,6 @@ class SqlTasks:
         return await self._database.write(work)
 
 
-class _Changes(msgspec.Struct, frozen=True):
-    """What a load has to do. `fresh`: the tasks that it adds."""
-
-    new: Sequence[GraphTask]
-    changed: Sequence[GraphTask]
-    fresh: frozenset[str]
-    total: int
-    report: LoadedGraph
-
-    def inner(self, each: GraphTask) -> dict[str, bool]:
-        """Give what a task waits for that is new itself."""
-        return {p: blocking for p, blocking in each.after.items() if p in self.fresh}
-
-    def outer(self, each: GraphTask) -> dict[str, bool]:
-        """Give what a task waits for that was stored before, and may end meanwhile."""
-        return {p: blocking for p, blocking in each.after.items() if p not in self.fresh}
-
-    def is_gated(self, each: GraphTask) -> bool:
-        """Say whether a new task waits for the gate: others wait for one that does."""
-        return not self.inner(each) or bool(self.outer(each))
-
-
-def _compare(tasks: Sequence[GraphTask], known: Mapping[str, _Known]) -> _Changes:
-    """Find what is new and what has changed; numbers of new tasks go on behind those that are stored."""
-    last = max((each.number for each in known.values()), default=0)
-    new: list[GraphTask] = []
-    changed: list[GraphTask] = []
-    kept: list[str] = []
-    same = 0
-    for each in tasks:
-        assert each.spec is not None
-        old = known.get(each.spec.id)
-        if old is None:
-            last += 1
-            numbered = msgspec.structs.replace(each.task, effect=last if known else each.task.effect)
-            new.append(msgspec.structs.replace(each, task=numbered))
-        elif old.spec.digest == each.spec.digest:
-            same += 1
-        elif old.state in _BEGUN:
-            kept.append(each.spec.id)
-        else:
-            changed.append(each)
-    named = {each.spec.id for each in tasks if each.spec is not None}
-    report = LoadedGraph(
-        added=[each.task.path for each in new],
-        changed=[each.task.path for each in changed],
-        same=same,
-        kept=kept,
-        absent=[id for id in known if id not in named],
-    )
-    fresh = frozenset(each.task.task for each in new)
-    return _Changes(new, changed, fresh, len(known) + len(new), report)
-
-
 async def _wait_for(transaction: Transaction, predecessor: str, task: str, blocking: bool, now: float | None) -> None:
     """Let a task wait for one that was stored before: one that is over by now skips it, or holds it back no more."""
     if await transaction.run("edge_add_behind", _edge(predecessor, task, blocking)) or not blocking:
@@ -374,7 +312,7 @@ def _edge(predecessor: str, task: str, blocking: bool) -> dict[str, object]:
     return {"predecessor": predecessor, "task": task, "blocking": int(blocking)}
 
 
-def _behind(id: str, known: Mapping[str, _Known]) -> list[str]:
+def _behind(id: str, known: Mapping[str, Known]) -> list[str]:
     """Give the tasks that were skipped because of one, directly or behind another such."""
     successors: dict[str, list[str]] = {}
     for name, each in known.items():

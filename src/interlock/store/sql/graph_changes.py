@@ -1,0 +1,78 @@
+"""What a load of a task graph has to do: compared with what is stored, before anything is written. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from interlock.model import task_graph
+from interlock.model.states import TaskState
+from interlock.store.ports import GraphTask, LoadedGraph
+
+OVER: Final = frozenset({TaskState.DONE, TaskState.FAILED, TaskState.CANCELLED, TaskState.SKIPPED})
+_BEGUN: Final = OVER | {TaskState.RUNNING}
+
+
+class Known(msgspec.Struct, frozen=True):
+    """A task as it is stored."""
+
+    task: str
+    number: int
+    state: TaskState
+    spec: task_graph.TaskSpec
+
+
+class Changes(msgspec.Struct, frozen=True):
+    """What a load has to do. `fresh`: the tasks that it adds."""
+
+    new: Sequence[GraphTask]
+    changed: Sequence[GraphTask]
+    fresh: frozenset[str]
+    total: int
+    report: LoadedGraph
+
+    def inner(self, each: GraphTask) -> dict[str, bool]:
+        """Give what a task waits for that is new itself."""
+        return {p: blocking for p, blocking in each.after.items() if p in self.fresh}
+
+    def outer(self, each: GraphTask) -> dict[str, bool]:
+        """Give what a task waits for that was stored before, and may end meanwhile."""
+        return {p: blocking for p, blocking in each.after.items() if p not in self.fresh}
+
+    def is_gated(self, each: GraphTask) -> bool:
+        """Say whether a new task waits for the gate: others wait for one that does."""
+        return not self.inner(each) or bool(self.outer(each))
+
+
+def changes_of(tasks: Sequence[GraphTask], known: Mapping[str, Known]) -> Changes:
+    """Find what is new and what has changed; numbers of new tasks go on behind those that are stored."""
+    last = max((each.number for each in known.values()), default=0)
+    new: list[GraphTask] = []
+    changed: list[GraphTask] = []
+    kept: list[str] = []
+    same = 0
+    for each in tasks:
+        assert each.spec is not None
+        old = known.get(each.spec.id)
+        if old is None:
+            last += 1
+            numbered = msgspec.structs.replace(each.task, effect=last if known else each.task.effect)
+            new.append(msgspec.structs.replace(each, task=numbered))
+        elif old.spec.digest == each.spec.digest:
+            same += 1
+        elif old.state in _BEGUN:
+            kept.append(each.spec.id)
+        else:
+            changed.append(each)
+    named = {each.spec.id for each in tasks if each.spec is not None}
+    report = LoadedGraph(
+        added=[each.task.path for each in new],
+        changed=[each.task.path for each in changed],
+        same=same,
+        kept=kept,
+        absent=[id for id in known if id not in named],
+    )
+    fresh = frozenset(each.task.task for each in new)
+    return Changes(new, changed, fresh, len(known) + len(new), report)
