@@ -11,6 +11,9 @@ FULLY_COVERED := model expr flow
 FULLY_COVERED_FILES := $(patsubst %,engine/%.py,bindings calls cause compensation decide ending extending faults fold issuing listening machine \
   remembered requesting requests rollback settling state steps tickets timing)
 
+# What `make test` leaves to other targets, and what it runs by itself at last, since it judges times.
+FAST := not chaos and not engines and not browser and not kubernetes
+
 .DEFAULT_GOAL := help
 .PHONY: help env demo test test-docs test-quick test-engines test-browser test-kubernetes screenshots test-long chaos storm soak idle reliability simulate bench bench-peers bench-smoke docs check \
   format clean
@@ -34,7 +37,8 @@ demo: $(STAMP)  ## run the sample workflow: a report about this repository
 
 test: $(STAMP)  ## run the unit, store and acceptance tests, and check the coverage
 	@rm -f .coverage .coverage.*
-	$(BIN)/python -m pytest -n 3 --dist worksteal --cov --cov-report= --ignore=tests/docs
+	$(BIN)/python -m pytest -n 3 --dist worksteal --cov --cov-report= --ignore=tests/docs -m "$(FAST) and not alone"
+	$(BIN)/python -m pytest -n 0 --cov --cov-append --cov-report= --ignore=tests/docs -m "$(FAST) and alone"
 	$(BIN)/coverage report --skip-covered --fail-under=95
 	@set -e; for part in $(FULLY_COVERED:%=%/*) $(FULLY_COVERED_FILES); do \
 	  echo "100 % of $$part"; \
@@ -45,7 +49,7 @@ test-docs: $(STAMP)  ## do what the documentation says: every command, every pro
 	$(BIN)/python -m pytest -n 3 --dist worksteal tests/docs
 
 test-quick: $(STAMP)  ## run the unit and store tests without coverage, such as for another Python: VENV=.venv-3.13
-	$(BIN)/python -m pytest -n 3 --dist worksteal tests/unit tests/store -k "not postgresql"
+	$(BIN)/python -m pytest -n 3 --dist worksteal tests/unit tests/store -m "$(FAST) and not alone" -k "not postgresql"
 
 test-engines: $(STAMP)  ## run the store on an older PostgreSQL and behind PgBouncer, which pip does not bring, and pools on Ray
 	$(BIN)/python -m pytest -n 2 tests/store tests/pool -m "engines and not chaos" -k "not podman"

@@ -61,6 +61,7 @@ async def _quiet(measure: Callable[[], Awaitable[float]], bound: float) -> float
     return best
 
 
+@pytest.mark.alone
 async def test_endless_runs_leave_others_quick_and_can_be_cancelled(interlock: Session) -> None:
     endless = HEADER + "do:\n  - a: {set: {n: '${ .n + 1 }'}}\n  - b: {switch: [{again: {then: a}}]}\n"
     loop = await interlock.start(endless, input={"n": 0}, id="endless")
@@ -76,6 +77,7 @@ async def test_endless_runs_leave_others_quick_and_can_be_cancelled(interlock: S
     assert (await interlock.find(None, "endless")).status is RunStatus.CANCELLED
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("expression", ["[range(1e12)]", '.text | test("(a+)+$")', '"a" * 1e12'])
 async def test_hostile_expression_ends_at_its_deadline_and_leaves_others_quick(
     interlock: Session, expression: str
@@ -104,6 +106,7 @@ async def test_endless_loop_ends_at_its_timeout(interlock: Session) -> None:
     assert msgspec.json.decode(row.fault, type=Fault).status == 408
 
 
+@pytest.mark.alone
 async def test_ten_megabytes_of_one_run_do_not_hold_up_the_commits_of_others(
     interlock: Session, tmp_path: Path
 ) -> None:
@@ -152,6 +155,7 @@ async def test_running_run_keeps_the_definition_it_started_with(interlock: Sessi
     assert (published.version, newest.version) == ("1.0.0", "1.1.0")
 
 
+@pytest.mark.alone
 async def test_twenty_branches_run_at_the_same_time(interlock: Session, tmp_path: Path) -> None:
     """WF-06: 5 x 100 ms in far less than 500 ms."""
     (tmp_path / "slow.py").write_text("import asyncio\nasync def nap():\n    await asyncio.sleep(0.1)\n    return 1\n")

@@ -115,10 +115,11 @@ def attempts(request: pytest.FixtureRequest, launcher: Launcher, tmp_path: Path,
 
 
 class Conformance:
-    """What differs between places. `inside`: see `Attempts`. `slack`: seconds that beginning and ending an attempt may take."""
+    """What differs between places. `inside`: see `Attempts`. `slack`: seconds that beginning and ending an attempt may take
+    on a busy machine; what must not be waited for takes much longer."""
 
     inside = ""
-    slack = 0.0
+    slack = 8.0
 
 
 class ShellConformance(Conformance):
@@ -485,7 +486,7 @@ class FunctionConformance(Conformance):
     @pytest.mark.parametrize("name", ["sleep", "sleep_later"])
     async def test_timeout_of_a_function(self, attempts: Attempts, name: str) -> None:
         started = time.monotonic()
-        outcome = await attempts.run(self.call(name, seconds=3), timeout_seconds=0.2)
+        outcome = await attempts.run(self.call(name, seconds=15), timeout_seconds=0.2)
         assert time.monotonic() - started < 2 + self.slack
         assert isinstance(outcome, Failed)
         assert (outcome.failure, outcome.fault.status) == (FailureClass.TIMEOUT, 408)

@@ -42,7 +42,6 @@ class TestContainers(ShellConformance, ScriptConformance, EndingConformance):
     """The suite for commands and scripts. Node.js is that of this machine."""
 
     inside = "/workspace"
-    slack = 5.0
 
     @pytest.fixture
     def settings(self, settings: DockerSettings) -> DockerSettings:
@@ -54,7 +53,6 @@ class TestFunctions(FunctionConformance):
     """The suite for functions."""
 
     inside = "/workspace"
-    slack = 5.0
 
     @pytest.fixture
     def settings(self, with_interlock: DockerSettings) -> DockerSettings:

@@ -43,6 +43,7 @@ class TestInProcessPool(FunctionConformance):
     def _in_its_folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(tmp_path)
 
+    @pytest.mark.alone
     async def test_cancelled_sync_function_is_abandoned_at_once(self, attempts: Attempts) -> None:
         running = await self.lingering(attempts, 0.5)
         before = time.monotonic()
@@ -75,6 +76,7 @@ class TestInProcessPool(FunctionConformance):
         await attempts.run(self.call("add", a=1))
         assert started(attempts) == 2
 
+    @pytest.mark.alone
     async def test_async_function_that_ignores_its_cancellation_is_abandoned(self, attempts: Attempts) -> None:
         running = await attempts.start(self.call("stubborn", seconds=2))
         waiting = asyncio.create_task(running.outcome())

@@ -223,6 +223,7 @@ def node(mark: str, grace_seconds: float, command: str, folder: Path) -> subproc
     return process
 
 
+@pytest.mark.alone
 async def test_no_process_outlives_a_killed_node_for_a_second(mark: str, tmp_path: Path) -> None:
     spool = tmp_path / "spool"
     process = node(mark, 0.0, SURVIVOR, tmp_path)

@@ -1,7 +1,7 @@
 """A process that evaluates one expression after the other: `python -m interlock.expr.evaluator_process`.
 
-It reads requests from standard input and writes answers to standard output, each a JSON text behind its length in four
-bytes, big-endian. Arguments: the memory it may take (bytes of address space), and how long one evaluation may last
+It says that it is ready, reads requests from standard input and writes answers to standard output, each a JSON text
+behind its length in four bytes, big-endian. Arguments: the memory it may take (bytes of address space), and how long one evaluation may last
 (seconds) before the kernel ends the process. The node ends it sooner; it ends itself when its input does, and at that
 time at the latest, so it does not outlive a node that was killed.
 """
@@ -21,6 +21,8 @@ from interlock.expr import evaluation
 from interlock.model import json
 
 LENGTH_BYTES: Final = 4
+READY: Final = b"\n"
+"""What it writes before all answers, once it can take a request."""
 
 _requests: Final = msgspec.json.Decoder(evaluation.Request)
 _OUT_OF_MEMORY: Final = evaluation.Failure(ExpressionDeadline.code, "it took more memory than an expression may take")
@@ -33,7 +35,9 @@ def main(memory_bytes: int, evaluation_seconds: float) -> None:
 
 
 def serve(requests: BinaryIO, answers: BinaryIO, evaluation_seconds: float) -> None:
-    """Answer requests until there are no more."""
+    """Say that requests may come, and answer them until there are no more."""
+    answers.write(READY)
+    answers.flush()
     while len(header := requests.read(LENGTH_BYTES)) == LENGTH_BYTES:
         request = requests.read(int.from_bytes(header, "big"))
         signal.setitimer(signal.ITIMER_REAL, evaluation_seconds)  # its default action needs no cooperation from Python

@@ -18,7 +18,7 @@ import msgspec
 from interlock import telemetry
 from interlock.errors import Environment, ExpressionDeadline
 from interlock.expr import evaluation, evaluator_process
-from interlock.expr.evaluator_process import LENGTH_BYTES
+from interlock.expr.evaluator_process import LENGTH_BYTES, READY
 from interlock.model import json
 from interlock.service import Service
 
@@ -30,6 +30,8 @@ _GRACE_SECONDS: Final = 1.0
 _answers: Final[msgspec.json.Decoder[evaluation.Answer]] = msgspec.json.Decoder(evaluation.Answer)
 
 
+_START_SECONDS: Final = 30.0
+"""A process that is not ready by then never will be: on a busy machine the interpreter takes seconds to begin."""
 _LEAVE_SECONDS: Final = 1.0
 _PATIENCE_SECONDS: Final = 0.1
 """A request that finds every process busy for so long gets a spare one: the busy ones are probably hung."""
@@ -39,8 +41,8 @@ _SPARE_PROCESSES: Final = 6
 class Evaluators(Service):
     """At least two evaluator processes of a node, started when first needed.
 
-    `deadline_seconds` counts from the moment a process takes the request. `memory_bytes` limits the address space of
-    each process.
+    `deadline_seconds` counts from the moment a process that is ready takes the request: how long a machine takes to
+    start one says nothing about the expression. `memory_bytes` limits the address space of each process.
     """
 
     def __init__(
@@ -66,11 +68,13 @@ class Evaluators(Service):
     async def evaluate(self, request: evaluation.Request) -> evaluation.Answer:
         """Give the answer to a request: what it evaluates to, or why it does not.
 
-        Raises Environment when the evaluators are stopped meanwhile, which says nothing about the expression.
+        Raises Environment when the evaluators are stopped meanwhile, or when a process does not start, which says
+        nothing about the expression.
         """
         message = json.encode(request)
         async with self._turn() as evaluator:
             try:
+                await evaluator.start()
                 async with asyncio.timeout(self._deadline_seconds):
                     return _answers.decode(await evaluator.ask(message))
             except TimeoutError:
@@ -120,7 +124,7 @@ class Evaluators(Service):
 
 
 class _Evaluator:
-    """One process, started when it is asked and none is there."""
+    """One process, started anew after each end."""
 
     def __init__(self, deadline_seconds: float, memory_bytes: int) -> None:
         self._arguments = (str(memory_bytes), str(deadline_seconds + _GRACE_SECONDS))
@@ -128,10 +132,30 @@ class _Evaluator:
         self.is_idle = True
         """No question is open."""
 
+    async def start(self) -> None:
+        """Have a process that is ready.
+
+        Raises IncompleteReadError when it dies before it is, Environment when it takes longer than anything explains.
+        """
+        if self._process is not None:
+            return
+        self.is_idle = False  # until it says that it is ready, only force ends it
+        process = self._process = await self._started()
+        assert process.stdout is not None
+        try:
+            async with asyncio.timeout(_START_SECONDS):
+                await process.stdout.readexactly(len(READY))
+        except TimeoutError:
+            raise Environment(
+                f"the process {process.pid}, which evaluates expressions, was not ready after {_START_SECONDS:g} s;"
+                " is the machine overloaded?"
+            ) from None
+
     async def ask(self, message: bytes) -> bytes:
-        """Give the answer to a message. Raises IncompleteReadError or ConnectionError when the process dies."""
+        """Give the answer of a started process. Raises IncompleteReadError or ConnectionError when the process dies."""
         self.is_idle = False
-        process = self._process = self._process or await self._started()
+        process = self._process
+        assert process is not None
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdin.write(len(message).to_bytes(LENGTH_BYTES, "big"))

@@ -121,6 +121,7 @@ def test_room_is_what_all_pools_of_a_task_have() -> None:
     assert rounds.room(endless, asked(endless, {}), views, 1000) == 1000
 
 
+@pytest.mark.alone
 def test_round_of_a_thousand_takes_little_time() -> None:
     """PF-01: 1,000 tasks in less than 0.5 s; the bench has the figure."""
     heads = [queued(f"t{n:05}", n % 7) for n in range(1000)]

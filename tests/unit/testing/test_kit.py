@@ -32,6 +32,7 @@ async def months(count: int) -> list[str]:
     return [moment.date().isoformat() for moment in moments]
 
 
+@pytest.mark.alone
 async def test_a_month_takes_milliseconds(interlock: Kit) -> None:
     run = await interlock.start(months, 1)
     began = time.perf_counter()
