@@ -14,6 +14,9 @@ FULLY_COVERED_FILES := $(patsubst %,engine/%.py,bindings calls cause compensatio
 # What `make test` leaves to other targets, and what it runs by itself at last, since it judges times.
 FAST := not chaos and not engines and not browser and not kubernetes
 
+# Tests start thousands of processes: each would compile every module anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help env demo test test-docs test-quick test-engines test-browser test-kubernetes screenshots test-long chaos storm soak idle reliability simulate bench bench-peers bench-smoke docs check \
   format clean
