@@ -69,12 +69,25 @@ async def test_reports_that_come_together_have_an_answer_each(store: Store) -> N
     )
     for name, answer in zip(names, answers[:40], strict=True):
         assert answer is not None
-        kept = await store.tokens.get(name)
-        assert kept is not None
-        assert msgspec.structs.replace(kept, namespace="", run_id="") == answer.row
+        assert await store.tokens.get(name) == answer.row
     wanted = {b'{"kind":"settled","effect":%d,"outcome":"t%d"}' % (number, number) for number in range(40)}
     assert set(await inbox(store)) == wanted
     assert [row.action for row in await store.views.audit(None, 100)].count("token-completed") == 40
+
+
+async def test_report_that_did_not_look_at_the_terms_changes_nothing_where_there_are_some(store: Store) -> None:
+    bound = msgspec.structs.replace(token(), terms=b'{"operations":["show"]}')
+    await store.journal.commit(accepting(tokens=[bound, token("free", 2)]))
+    first = await complete(store, plain=True)
+    assert first is not None
+    assert (first.applied, first.row.terms, await state(store)) == (False, bound.terms, TokenState.OPEN)
+    assert await inbox(store) == []
+    free = await complete(store, "free", plain=True)
+    assert free is not None
+    assert (free.applied, free.row.run_id, free.row.namespace) == (True, "r1", "default")
+    looked = await complete(store)
+    assert looked is not None
+    assert looked.applied
 
 
 @pytest.mark.parametrize("ending", [TokenState.COMPLETED, TokenState.FAILED])
@@ -86,7 +99,7 @@ async def test_first_completion_counts_and_tells_the_run_once(store: Store, endi
     again = await complete(store, state=TokenState.FAILED, outcome=b'"no"', digest="other", actor="bob")
     assert again == Completion(row=first.row, applied=False)
     found = await store.tokens.get("k1")
-    assert found == msgspec.structs.replace(first.row, namespace="default", run_id="r1")
+    assert found == first.row
     assert (first.row.state, first.row.outcome, first.row.digest) == (ending, b'"yes"', "d")
     assert (first.row.completed_at, first.row.completed_by) == (150.0, "ann")
     assert await inbox(store) == [b'{"kind":"settled","effect":1,"outcome":"yes"}']

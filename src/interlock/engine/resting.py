@@ -14,7 +14,9 @@ from interlock.flow.python.inside import INSIDE, Inside
 from interlock.service import Clock
 
 PATIENCE_SECONDS: Final = 30.0
-_MOST: Final = 5_000  # functions that wait in memory, at about 13 KB each; one that was put away is read and called anew
+_MOST: Final = (
+    5_000  # functions that wait in memory, at about 13 KB each; one that was put away is read and called anew
+)
 
 
 class Resting:

@@ -1,9 +1,9 @@
 """A process that evaluates one expression after the other: `python -m interlock.expr.evaluator_process`.
 
 It says that it is ready, reads requests from standard input and writes answers to standard output, each a JSON text
-behind its length in four bytes, big-endian. Arguments: the memory it may take (bytes of address space), and how long one evaluation may last
-(seconds) before the kernel ends the process. The node ends it sooner; it ends itself when its input does, and at that
-time at the latest, so it does not outlive a node that was killed.
+behind its length in four bytes, big-endian. Arguments: the memory it may take (bytes of address space), and how long one
+evaluation may last (seconds) before the kernel ends the process. The node ends it sooner; it ends itself when its input
+does, and at that time at the latest, so it does not outlive a node that was killed.
 """
 
 from __future__ import annotations

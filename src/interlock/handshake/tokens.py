@@ -170,22 +170,27 @@ class Tokens:
         self, token: str | Held, operation: str, outcome: Outcome, state: TokenState, by: str, within: Store | None
     ) -> Reported:
         store = within or self._store
-        row = await self._found(token, operation, store)
-        if row.state is TokenState.OPEN and isinstance(outcome, Done):
-            _check(row, outcome.value)
         body = json.encode(outcome)
         digest = hashlib.sha256(body).hexdigest()
-        done = await store.tokens.complete(row.token, state, body, digest, by, self._clock.now())
+        id = await self._genuine(token)
+        # Most tokens bind their holder to nothing, so there is nothing to look up before.
+        done = id and await store.tokens.complete(id, state, body, digest, by, self._clock.now(), plain=True)
+        if not done or done.row.terms is not None:
+            row = await self._found(token, operation, store)
+            if row.state is TokenState.OPEN and isinstance(outcome, Done):
+                _check(row, outcome.value)
+            done = await store.tokens.complete(row.token, state, body, digest, by, self._clock.now())
         if done is None:
             raise self._counted(answers.unknown(), token)
-        if not done.applied and done.row.digest != digest:
-            raise self._counted(answers.refused(done.row, _shown(token)), token)
+        row = done.row
+        if not done.applied and row.digest != digest:
+            raise self._counted(answers.refused(row, _shown(token)), token)
         if done.applied:
             telemetry.emit("token.reported", run=row.run, step=row.step, state=str(state), by=by)
         return Reported(
-            state=str(done.row.state),
-            run=done.row.run,
-            step=done.row.step,
+            state=str(row.state),
+            run=row.run,
+            step=row.step,
             applied=done.applied,
             run_id=row.run_id,
             namespace=row.namespace,
@@ -217,6 +222,14 @@ class Tokens:
     async def _attempt(self, token: str | Held) -> AttemptKey | None:
         """Give the attempt whose token it is; None for what is no token of an attempt."""
         return None if isinstance(token, Held) else await self._secrets.proven_attempt(token)
+
+    async def _genuine(self, token: str | Held) -> str | None:
+        """Give the id of a token that is genuine; None for another, and where only its row says of which namespace it is."""
+        if isinstance(token, Held):
+            return token.id
+        if self._namespace is None or len(token) > _LONGEST or not _ID.fullmatch(token.partition(".")[0]):
+            return None
+        return await self._secrets.proven(self._namespace, token)
 
     async def _proven(self, text: str, tokens: ports.Tokens) -> TokenRow | None:
         """Give the row of a text that is genuine; one that is not costs as much as one that is."""

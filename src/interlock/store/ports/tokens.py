@@ -77,7 +77,7 @@ class TokenRow(Row, frozen=True, kw_only=True):
     reason: str | None = None
     superseded: bool = False
     namespace: str = ""
-    """Of its run, and `run_id` the id by which people know that; as `Tokens.get` and `of_run` give them."""
+    """Of its run, and `run_id` the id by which people know that."""
     run_id: str = ""
 
     @property
@@ -108,12 +108,13 @@ class Tokens(Protocol):
     async def get(self, token: str) -> TokenRow | None: ...
 
     async def complete(
-        self, token: str, state: TokenState, outcome: bytes, digest: str, actor: str, now: float
+        self, token: str, state: TokenState, outcome: bytes, digest: str, actor: str, now: float, *, plain: bool = False
     ) -> Completion | None:
         """Complete an open token (`state`: COMPLETED or FAILED; `outcome`: JSON), put the outcome into its run's inbox and
         record who did it. All or nothing; of several calls one is applied.
 
         A token that is over by then becomes EXPIRED, one whose run has ended REVOKED. None: there is no such token.
+        `plain`: the caller has not looked whether the token's terms allow this, so one that has terms stays as it is.
         """
         ...
 

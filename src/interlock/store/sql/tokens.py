@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from interlock.store.ports import Beat, Completion, TokenRow, TokenState, news
 from interlock.store.sql import commit
 from interlock.store.sql.transaction import Database, Row, Transaction
@@ -21,7 +23,7 @@ class SqlTokens:
         return await self._database.read(work, once=True)
 
     async def complete(
-        self, token: str, state: TokenState, outcome: bytes, digest: str, actor: str, now: float
+        self, token: str, state: TokenState, outcome: bytes, digest: str, actor: str, now: float, *, plain: bool = False
     ) -> Completion | None:
         given = {"outcome": outcome, "digest": digest, "completed_at": now, "completed_by": actor}
 
@@ -29,16 +31,16 @@ class SqlTokens:
             found = await _locked(transaction, token)
             if found is None:
                 return None
-            if found.state is not TokenState.OPEN:
+            if found.state is not TokenState.OPEN or (plain and found.terms is not None):
                 return Completion(row=found, applied=False)
             if is_over(found, now):
-                return Completion(row=await _end(transaction, token, TokenState.EXPIRED), applied=False)
+                return Completion(row=await _end(transaction, found, TokenState.EXPIRED), applied=False)
             if not await transaction.rows("run_is_open", {"run": found.run}):
-                return Completion(row=await _end(transaction, token, TokenState.REVOKED), applied=False)
+                return Completion(row=await _end(transaction, found, TokenState.REVOKED), applied=False)
             told = {"run": found.run, "cause_id": cause_id(found), "cause": cause(found, outcome)}
             await transaction.run("inbox_add", told)
             await commit.audit(transaction, now, actor, f"token-{state}", subject(found))
-            return Completion(row=await _end(transaction, token, state, **given), applied=True)
+            return Completion(row=await _end(transaction, found, state, **given), applied=True)
 
         return await self._database.write(work, tells=news.INBOX)
 
@@ -113,10 +115,10 @@ def subject(row: TokenRow) -> str:
     return f"{row.run}/{row.name}"
 
 
-async def _end(transaction: Transaction, token: str, state: TokenState, **given: object) -> TokenRow:
+async def _end(transaction: Transaction, found: TokenRow, state: TokenState, **given: object) -> TokenRow:
     """Move a token that is locked and open to its terminal state."""
-    rows = await transaction.rows("token_end", _NOTHING | given | {"token": token, "state": state})
-    return token_row(rows[0])
+    rows = await transaction.rows("token_end", _NOTHING | given | {"token": found.token, "state": state})
+    return msgspec.structs.replace(token_row(rows[0]), namespace=found.namespace, run_id=found.run_id)
 
 
 def token_row(row: Row) -> TokenRow:

@@ -27,6 +27,7 @@ class _Report:
     digest: str
     actor: str
     now: float
+    plain: bool
 
 
 class PostgresTokens(SqlTokens):
@@ -39,9 +40,9 @@ class PostgresTokens(SqlTokens):
         )
 
     async def complete(
-        self, token: str, state: TokenState, outcome: bytes, digest: str, actor: str, now: float
+        self, token: str, state: TokenState, outcome: bytes, digest: str, actor: str, now: float, *, plain: bool = False
     ) -> Completion | None:
-        return await self._reports.commit(_Report(token, state, outcome, digest, actor, now))
+        return await self._reports.commit(_Report(token, state, outcome, digest, actor, now, plain))
 
     async def close(self) -> None:
         await self._reports.close()
@@ -72,7 +73,7 @@ class _End:
 
 def _end(report: _Report, found: TokenRow, run_is_open: bool) -> _End:
     """Decide about a report on a token that is locked; as SqlTokens.complete does for one."""
-    if found.state is not TokenState.OPEN:
+    if found.state is not TokenState.OPEN or (report.plain and found.terms is not None):
         return _End(Completion(row=found, applied=False), None)
     if tokens.is_over(found, report.now) or not run_is_open:
         state = TokenState.EXPIRED if tokens.is_over(found, report.now) else TokenState.REVOKED

@@ -1,4 +1,4 @@
--- Primary key: of two completions, and of one and the end of the run, the second sees what the first did.
-SELECT token, run, effect, name, state, outcome, digest, expires_at, created_at, completed_at, completed_by,
-  step, terms, heartbeat_seconds, heartbeat_at, detail, progress, reason, superseded
-FROM tokens WHERE token = :token FOR UPDATE
+-- Primary keys of both: of two completions, and of one and the end of the run, the second sees what the first did.
+SELECT t.token, t.run, t.effect, t.name, t.state, t.outcome, t.digest, t.expires_at, t.created_at, t.completed_at, t.completed_by,
+  t.step, t.terms, t.heartbeat_seconds, t.heartbeat_at, t.detail, t.progress, t.reason, t.superseded, r.namespace, r.id
+FROM tokens AS t JOIN runs AS r ON r.run = t.run WHERE t.token = :token FOR UPDATE OF t
