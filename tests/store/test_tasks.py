@@ -124,6 +124,21 @@ async def test_two_loads_of_one_graph_do_not_mix(store: Store) -> None:
     assert len(await states(store)) == 49
 
 
+async def test_try_tells_when_it_was_placed_when_it_began_and_when_it_ended(store: Store) -> None:
+    """RU-04: a long attempt is told of while it runs, a short one by its end; what never began has no beginning."""
+    await load(store, *(graph_task(id, number) for number, id in enumerate(["long", "short", "never"], 1)))
+    long, short, never = await place(store, "long", "short", "never", now=101.0)
+    await store.queue.began([(long.task, long.fence, 2.0)], 105.0)
+    (running,) = await store.tasks.tries(long.task, 1)
+    assert (running.placed_at, running.started_at, running.ended_at) == (101.0, 103.0, None)
+    await store.queue.began([(long.task, long.fence, 1.0)], 107.0)  # the first word counts
+    for task, ran in ((long, 5.0), (short, 0.5), (never, None)):
+        assert await store.queue.settle(task.task, task.fence, Done(1), 110.0, holder="n1", ran=ran)
+    await store.queue.began([(never.task, never.fence, 1.0)], 111.0)  # too late: it is over
+    tries = [(await store.tasks.tries(task.task, 1))[0] for task in (long, short, never)]
+    assert [(each.started_at, each.ended_at) for each in tries] == [(103.0, 110.0), (109.5, 110.0), (None, 110.0)]
+
+
 async def test_failure_is_tried_again_after_its_time_until_its_budget_is_used(store: Store) -> None:
     """RT-01, RT-03, RT-04: three executions with 10 and 20 s between them, then failed; the row says what was used."""
     await load(store, graph_task("a", 1), graph_task("b", 2, {"a": True}))

@@ -124,6 +124,7 @@ def _try(row: TryRow) -> wire.TryTold:
         pool=row.pool,
         node=row.holder,
         placed_at=row.placed_at,
+        started_at=row.started_at,
         ended_at=row.ended_at,
         outcome=row.outcome,
         failure=row.failure,

@@ -23,6 +23,7 @@ import msgspec
 
 from interlock import errors, telemetry
 from interlock.dispatch.logbook import Logbook
+from interlock.dispatch.starts import Starts
 from interlock.model import fault
 from interlock.model.fault import Fault
 from interlock.model.task import (
@@ -106,6 +107,7 @@ class Dispatcher(Loop):
         self._missing: set[str] = set()
         self._attempts: dict[str, asyncio.Task[None]] = {}
         self._running: dict[str, Running] = {}
+        self._starts = Starts(store, clock, self.wake)
         self._claiming: asyncio.Task[list[ClaimedTask]] | None = None
         self._unlisten: Callable[[], None] | None = None
         self._reconcile_at = clock.monotonic() + _RECONCILE_SECONDS
@@ -128,6 +130,7 @@ class Dispatcher(Loop):
             self._unlisten = None
         if self._next_due is not None:
             self._next_due.cancel()
+        self._starts.stop()
         await super().stop()
         await self._give_back_claims()
         attempts = list(self._attempts.values())
@@ -238,6 +241,7 @@ class Dispatcher(Loop):
         if self._running:
             unwanted = await self._store.queue.unwanted(self._node, list(self._running))
             await asyncio.gather(*(self._running[task].cancel() for task in unwanted if task in self._running))
+        await self._starts.tell()
         if self._clock.monotonic() >= self._reconcile_at:
             await self._reconcile()
         await self._ready_delayed()
@@ -304,6 +308,7 @@ class Dispatcher(Loop):
             raise
         finally:
             self._running.pop(task.task, None)
+            self._starts.forget(task)
             self._attempts.pop(task.task, None)
             self.wake()
 
@@ -360,6 +365,8 @@ class Dispatcher(Loop):
             telemetry.emit("attempt.broken", task=task.task, run=task.run, error=error)
             return _not_launched(f"the pool met {type(error).__name__}")
         self._running[task.task] = running
+        if not adopting:
+            self._starts.note(task)
         try:
             return await running.outcome()
         except asyncio.CancelledError:
@@ -397,7 +404,12 @@ class Dispatcher(Loop):
             try:
                 await self._logbook.flush()
                 settled = await self._store.queue.settle(
-                    task.task, task.fence, outcome, self._clock.stamp(), holder=self._node
+                    task.task,
+                    task.fence,
+                    outcome,
+                    self._clock.stamp(),
+                    holder=self._node,
+                    ran=self._starts.ran(task),
                 )
             except errors.Environment as error:
                 telemetry.emit("dispatcher.settle_failed", task=task.task, error=error)

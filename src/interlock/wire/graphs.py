@@ -106,13 +106,15 @@ class GraphTasks(msgspec.Struct, kw_only=True):
 
 
 class TryTold(msgspec.Struct, kw_only=True):
-    """One attempt. `outcome` null: it is not over. `detail`: its result or its fault."""
+    """One attempt. `outcome` null: it is not over. `detail`: its result or its fault. `placed_at`: when it was given its
+    place; `started_at`: when the pool had begun it, null: not yet, or never, or nobody lived to tell."""
 
     attempt: int
     fence: int
     pool: str
     node: str
     placed_at: float
+    started_at: float | None
     ended_at: float | None
     outcome: str | None
     failure: str | None

@@ -74,7 +74,11 @@ class GraphTaskRow(Row, frozen=True, kw_only=True):
 
 
 class TryRow(Row, frozen=True, kw_only=True):
-    """One attempt of a task of a graph. `outcome` None: it is not over. `detail`: the result or the fault, JSON."""
+    """One attempt of a task of a graph. `outcome` None: it is not over. `detail`: the result or the fault, JSON.
+
+    `placed_at`: when it was given its place in a pool; `started_at`: when the pool had begun it, None: it has not yet, or it
+    never did, or whoever began it died before it told.
+    """
 
     task: str
     fence: int
