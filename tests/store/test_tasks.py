@@ -206,6 +206,41 @@ async def test_lease_that_runs_out_is_a_loss_of_the_node_and_a_late_result_chang
     assert tries[0].detail == b'"right"'
 
 
+async def test_attempt_lives_as_long_as_its_node_renews_it(store: Store) -> None:
+    """RU-05, RU-06: three minutes with leases of 60 s; and without a heartbeat for 60 s it is lost, and tried again."""
+    await load(store, graph_task("a", 1))
+    (task,) = await place(store, "a", now=100.0)
+    for now in range(120, 281, 20):
+        await store.queue.extend("n1", 60.0, float(now))
+        assert await store.queue.expire(float(now)) == 0
+    assert await states(store) == {"a": "running"}
+    assert await store.queue.expire(339.0) == 0
+    assert await store.queue.expire(341.0) == 1
+    assert await states(store) == {"a": "ready"}
+    (lost,) = await store.tasks.tries(task.task, 10)
+    assert (lost.outcome, lost.failure, lost.ended_at) == ("failed", "lost", 341.0)
+
+
+async def test_what_cannot_be_launched_is_tried_three_times_more_and_never_at_once(store: Store) -> None:
+    """RU-03: a launch that fails counts as a failure of the task; the fourth one ends it."""
+    await load(store, graph_task("a", 1))
+    now = 101.0
+    for _ in range(3):
+        (task,) = await place(store, "a", now=now)
+        await settle(store, task, failed(FailureClass.LAUNCH), now)
+        row = await store.tasks.get("default/g/a")
+        assert row is not None
+        assert row.ready_at is not None
+        assert (row.state, row.ready_at > now) == (TaskState.DELAYED, True)
+        assert await place(store, "a", now=now) == []
+        now = row.ready_at
+        await store.graphs.due(now)
+    (task,) = await place(store, "a", now=now)
+    assert task.attempt == 4
+    await settle(store, task, failed(FailureClass.LAUNCH), now)
+    assert await states(store) == {"a": "failed"}
+
+
 async def test_place_that_was_given_up_costs_nothing(store: Store) -> None:
     await load(store, graph_task("a", 1))
     (task,) = await place(store, "a")
