@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from interlock.app.task_events import events
 from interlock.app.tasks import Explanation, short
 from interlock.flow.taskgraph.document import GraphDocument
 from interlock.model import json, task_graph
@@ -114,6 +115,7 @@ def whole_task(row: GraphTaskRow, tries: Sequence[TryRow]) -> wire.GraphTaskWhol
         inputs=spec.inputs,
         metadata=spec.metadata,
         tries=[_try(each) for each in tries],
+        events=events(row, tries),
     )
 
 

@@ -22,6 +22,7 @@ from typing import Final
 import msgspec
 
 from interlock import errors, telemetry
+from interlock.dispatch import told
 from interlock.dispatch.logbook import Logbook
 from interlock.dispatch.starts import Starts
 from interlock.model import fault
@@ -367,6 +368,8 @@ class Dispatcher(Loop):
         self._running[task.task] = running
         if not adopting:
             self._starts.note(task)
+            told.started(task)
+        began = self._clock.monotonic()
         try:
             return await running.outcome()
         except asyncio.CancelledError:
@@ -377,6 +380,9 @@ class Dispatcher(Loop):
         except Exception as error:  # noqa: BLE001 (as above)
             telemetry.emit("attempt.broken", task=task.task, run=task.run, error=error)
             return _not_launched(f"the pool met {type(error).__name__}")
+        finally:
+            if not self._lost:  # else it runs on
+                told.finished(task, self._clock.monotonic() - began)
 
     async def _give_back(self, task: ClaimedTask, outcome: Outcome) -> None:
         """Settle an attempt while this node stops; a store that is away loses it when the lease runs out."""
@@ -417,6 +423,8 @@ class Dispatcher(Loop):
                 await asyncio.sleep(_RETRY_SECONDS)
                 continue
             telemetry.emit("attempt.settled", task=task.task, run=task.run, outcome=outcome, accepted=settled)
+            if settled:
+                await told.settled(self._store, task, outcome)
             return
 
 

@@ -17,7 +17,7 @@ import msgspec
 from interlock import errors, telemetry
 from interlock.decisions import pools as choosing
 from interlock.decisions.pools import PoolView
-from interlock.dispatch import briefing, results, rounds
+from interlock.dispatch import briefing, results, rounds, told
 from interlock.dispatch.configuration import LOCAL, PoolSettings, Scheduling
 from interlock.dispatch.dispatcher import LEASE_SECONDS, Dispatcher
 from interlock.dispatch.lanes import PREFIX
@@ -147,7 +147,7 @@ class Placer(Dispatcher):
             self._node, self._plan.placements[:free], LEASE_SECONDS, self._clock.stamp()
         )
         for task in placed.claimed:
-            telemetry.emit("task.assigned", task=task.task, pool=task.pool, attempt=task.attempt)
+            told.placed(task)
         if placed.claimed and isinstance(self._policy, FairShare):
             reached = max(self._ranks[task.task] for task in placed.claimed)
             await self._store.pools.reach({"": reached})
@@ -246,7 +246,6 @@ class Placer(Dispatcher):
             if adopted is None:
                 told = None if workspace is None else workspace_of(workspace)
                 self._briefs[task.task] = await briefing.briefing(self._store, task, self._terms(spec), told)
-            telemetry.emit("runner.started", task=task.task, pool=task.pool, runner=briefing.runner_id(task))
             outcome = await super()._execute(task, adopted)
             folder = task.folder if workspace is None else str(workspace.path)
             outcome = await asyncio.to_thread(results.with_result, outcome, spec, folder)
@@ -263,7 +262,6 @@ class Placer(Dispatcher):
             self._here.pop(task.task, None)
             self._briefs.pop(task.task, None)
             self._leased.pop(task.task, None)
-            telemetry.emit("runner.finished", task=task.task, pool=task.pool, runner=briefing.runner_id(task))
             if workspace is not None and not self._lost:  # whoever adopts it still works there
                 outcome = await asyncio.shield(self._workspaces.give_back(workspace, outcome))
         return outcome

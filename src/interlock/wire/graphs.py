@@ -121,8 +121,25 @@ class TryTold(msgspec.Struct, kw_only=True):
     detail: Json = None
 
 
+class TaskEventTold(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What happened to a task: `type` is task.assigned, runner.started, runner.finished, task.completed, task.failed or
+    task.cancelled. `seconds`: how long the attempt ran, and at the end of the task since its first attempt was placed."""
+
+    type: str
+    time: float
+    attempt: int
+    runner: str | None = None
+    pool: str | None = None
+    node: str | None = None
+    seconds: float | None = None
+    outcome: str | None = None
+    failure: str | None = None
+    retries: int | None = None
+
+
 class GraphTaskWhole(GraphTaskTold, kw_only=True):
-    """A task with what its author wrote of it, and its last attempts, the latest first. `memory`: megabytes."""
+    """A task with what its author wrote of it, its last attempts, the latest first, and the events of these, the first one
+    first. `memory`: megabytes."""
 
     kind: str
     description: str
@@ -139,6 +156,7 @@ class GraphTaskWhole(GraphTaskTold, kw_only=True):
     inputs: Json
     metadata: dict[str, Json]
     tries: list[TryTold]
+    events: list[TaskEventTold]
 
 
 class CandidateTold(msgspec.Struct, kw_only=True, omit_defaults=True):
