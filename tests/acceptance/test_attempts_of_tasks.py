@@ -156,3 +156,22 @@ def test_program_that_is_killed_is_noticed_by_its_end(shell: Shell, nodes: Nodes
     until(lambda: shown(shell, "a")["state"] == "failed", 60)
     (attempt,) = shown(shell, "a")["tries"]
     assert attempt["failure"] == "application"
+
+
+def test_quota_that_is_reached_is_told_once_per_crossing(shell: Shell, nodes: Nodes) -> None:
+    """PO-03: 4 cores and tasks of 2: two run, and people are warned; when one is free again the warning is gone."""
+    lines = [
+        f"- {{id: t{n}, cpu: 2, run: {{shell: 'until test -e go{n}; do sleep 0.05; done'}}}}\n" for n in (1, 2, 3, 4)
+    ]
+    pools = "agent_pools: {p: {type: local-process, max_concurrency: 9, cpu_quota: 4}}\nskill_mapping: {default: [p]}\n"
+    write(shell, "graph: g\ntasks:\n" + "".join(lines), pools)
+    process = nodes.start()
+    run(shell, "tasks", "load", "tasks.yaml")
+    nodes.says(process, 'warning pool.quota_reached pool=p quota=cpu warning="4 of 4 cores are taken"', 60)
+    assert "quota reached: 4 of 4 cores are taken" in run(shell, "pools", "list").out
+    for number in (1, 2, 3):
+        (shell.folder / f"go{number}").touch()
+    until(lambda: [shown(shell, f"t{n}")["state"] for n in (1, 2, 3, 4)] == ["done", "done", "done", "running"], 60)
+    assert "quota reached" not in run(shell, "pools", "list").out
+    (shell.folder / "go4").touch()
+    until(lambda: shown(shell, "t4")["state"] == "done", 60)

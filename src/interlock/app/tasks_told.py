@@ -8,7 +8,8 @@ from typing import Any, Final
 import msgspec
 
 from interlock.app.task_events import events
-from interlock.app.tasks import Explanation, short
+from interlock.app.tasks import Explanation, pool_view, short
+from interlock.decisions import pools as choosing
 from interlock.flow.taskgraph.document import GraphDocument
 from interlock.model import json, task_graph
 from interlock.model.json import Json
@@ -198,4 +199,5 @@ def _pool(row: PoolRow) -> dict[str, Any]:
         "placed": row.turn,
         "routed": row.routed,
         "ills": [wire.IllTold(node=ill.node, reason=ill.reason, again_at=ill.again_at) for ill in row.ills],
+        "warnings": list(choosing.reached(pool_view(row, now=0.0)).values()),
     }

@@ -37,7 +37,7 @@ _TOLD: Final = {
     "delivery.failed", "delivery.expired", "delivery.superseded", "delivery.reconciled", "task.deadlock",
     "task.deadlock_over", "task.deadlock_ended", "pool.scaled", "pool.not_scaled", "pool.shrinks",
     "task.placed", "task.completed", "task.failed", "task.tried_again", "task.cancelled", "task.stuck",
-    "task.not_prepared", "pool.ill", "pool.well", "pool.not_swept",
+    "task.not_prepared", "pool.ill", "pool.well", "pool.not_swept", "pool.quota_reached",
 }  # fmt: skip
 _WRONG: Final = {
     "delivery.failed",
@@ -48,6 +48,7 @@ _WRONG: Final = {
     "task.stuck",
     "task.not_prepared",
     "pool.ill",
+    "pool.quota_reached",
     "pool.not_swept",
     "pool.not_scaled",
     "server.failed",

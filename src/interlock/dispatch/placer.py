@@ -23,6 +23,7 @@ from interlock.dispatch.dispatcher import LEASE_SECONDS, Dispatcher
 from interlock.dispatch.lanes import PREFIX
 from interlock.dispatch.logbook import Logbook
 from interlock.dispatch.policies import FairShare, Policy
+from interlock.dispatch.quotas import Quotas
 from interlock.dispatch.rounds import Round, Rules, Stuck
 from interlock.dispatch.workspaces import Workspaces, workspace_of
 from interlock.model import fault
@@ -108,6 +109,9 @@ class Placer(Dispatcher):
         self._ranks: Mapping[str, float] = {}
         self._conclude_at = clock.monotonic()
         self._warned: dict[str, str] = {}
+        self._quotas = Quotas()
+        self._pools: Mapping[str, PoolView] = {}
+        """As the last round left them."""
         self._here: dict[str, str] = {}
         """By attempt in flight here, its pool."""
 
@@ -129,7 +133,8 @@ class Placer(Dispatcher):
         self._after = lanes[-1] if len(lanes) == _LANES_AT_ONCE else PREFIX
         if not lanes:
             return False
-        pools = await self._views()
+        pools = self._pools = await self._views()
+        self._quotas.look(pools)
         heads = await self._heads(lanes, pools)
         self._ranks = {task.task: task.rank for tasks in heads.values() for task in tasks}
         rules = Rules(
@@ -153,6 +158,8 @@ class Placer(Dispatcher):
             await self._store.pools.reach({"": reached})
         if placed.refused:
             self.wake()  # another dispatcher, or a limit, was quicker: what is left is planned anew
+        else:
+            self._quotas.look(self._pools)
         return list(placed.claimed)
 
     async def _views(self) -> dict[str, PoolView]:
