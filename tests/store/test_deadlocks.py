@@ -147,7 +147,9 @@ async def test_the_action_decides_who_goes(store: Store, action: DeadlockAction,
     assert after == expected
     names = [name for name, _ in told if name.startswith("task.deadlock")]
     word = "task.deadlock_error" if action is DeadlockAction.ERROR else "task.deadlock"
-    assert [name for name in names if name in {"task.deadlock", "task.deadlock_error"}] == [word]  # however often it looks
+    assert [name for name in names if name in {"task.deadlock", "task.deadlock_error"}] == [
+        word
+    ]  # however often it looks
     assert ("task.deadlock_over" in names) is (action is DeadlockAction.RESOLVE)
 
 

@@ -54,7 +54,9 @@ async def test_load_gives_ready_and_blocked_tasks_in_their_order(store: Store) -
     assert [each.task for each in await store.pools.heads("?", 10)] == ["default/g/a"]
     found = await store.tasks.graph("default", "g")
     assert found is not None
-    assert (found.tasks, found.loads, found.document) == (3, 1, b"{}")
+    assert (found.tasks, found.loads) == (3, 1)
+    assert await store.tasks.document("default", "g") == (found.digest, b"{}")
+    assert await store.tasks.document("default", "other") is None
     counts = await store.tasks.counts("default/g", 3)
     assert counts == {TaskState.READY: 1, TaskState.BLOCKED: 2, TaskState.DONE: 0}
     assert [row.name for row in await store.tasks.graphs(None, ("", ""), 10)] == ["g"]
@@ -260,6 +262,16 @@ async def test_cancel_ends_what_waits_and_asks_what_runs(store: Store) -> None:
     assert await states(store) == {"a": "cancelled", "b": "cancelled", "c": "skipped"}
     assert not await store.tasks.stop("default/g/a", 103.0)
     assert not await store.tasks.stop("default/g/none", 103.0)
+
+
+async def test_tasks_are_cancelled_together_with_what_waits_for_them(store: Store) -> None:
+    """Those that are over, or that are skipped because of another one, are not counted."""
+    await load(store, *(graph_task(id, number) for number, id in enumerate("abd", 1)), graph_task("c", 4, {"b": True}))
+    a, d = await place(store, "a", "d")
+    await settle(store, d, Done(1))
+    assert await store.tasks.stop_all([f"default/g/{id}" for id in "abcd"], 103.0) == 2
+    assert await states(store) == {"a": "running", "b": "cancelled", "c": "skipped", "d": "done"}
+    assert await store.queue.unwanted("n1", [a.task]) == [a.task]
 
 
 async def test_task_that_fails_while_it_is_cancelled_is_not_tried_again(store: Store) -> None:

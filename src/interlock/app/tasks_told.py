@@ -47,10 +47,10 @@ def whole_graph(row: GraphRow, counts: Mapping[TaskState, int], *, served: bool)
     return wire.GraphWhole(**_graph(row, counts), folder=row.folder, served=served)
 
 
-def source(row: GraphRow) -> wire.GraphSource:
+def source(row: GraphRow, digest: str, document: bytes) -> wire.GraphSource:
     """Give what the author of a graph wrote."""
-    document = json.decode(row.document) if row.document else None
-    return wire.GraphSource(graph=row.name, namespace=row.namespace, digest=row.digest, document=document)
+    told = json.decode(document) if document else None
+    return wire.GraphSource(graph=row.name, namespace=row.namespace, digest=digest, document=told)
 
 
 def _graph(row: GraphRow, counts: Mapping[TaskState, int]) -> dict[str, Any]:

@@ -95,7 +95,7 @@ def among_locks(namespace: str, waits: Sequence[Wait]) -> list[Deadlock]:
 class Deadlocks(Loop):
     """Looks every so often, tells of each deadlock once for as long as it stands, and of its end.
 
-    `warn` tells a warning, `error` an error, `resolve` a warning and what it did: it cancels the least important task of those
+    `warn` tells a warning, `error` an error, `resolve` a warning and what it did: it cancels the least important of the tasks
     that wait for each other. That is done at every look, so that what failed once is tried again. Locks are only told of: who
     waits for one is another process, which waits at most as long as it said.
     """

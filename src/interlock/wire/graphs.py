@@ -221,8 +221,8 @@ class IllTold(msgspec.Struct, kw_only=True):
 
 class PoolTold(msgspec.Struct, kw_only=True):
     """A pool and what live attempts take of it; null: no bound. `state`: enabled, disabled or draining. `placed`: how many
-    tasks were placed in it. `routed`: those that wait for its workers. `memory`: megabytes. `warnings`: quotas of which nothing
-    is left."""
+    tasks were placed in it. `routed`: those that wait for its workers. `memory`: megabytes. `warnings`: quotas that are used
+    up."""
 
     pool: str
     type: str
