@@ -14,6 +14,7 @@ from acceptance.test_configured import load, node
 from acceptance.test_configured import until as becomes
 from acceptance.test_nodes import Nodes
 from acceptance.test_task_graphs import run, shown, write
+from acceptance.test_worker import Fleet
 from interlock import errors, telemetry
 
 _TOLD = ("task.placed", "runner.started", "runner.finished", "task.completed", "task.failed", "task.tried_again")
@@ -175,3 +176,31 @@ def test_quota_that_is_reached_is_told_once_per_crossing(shell: Shell, nodes: No
     assert "quota reached" not in run(shell, "pools", "list").out
     (shell.folder / "go4").touch()
     until(lambda: shown(shell, "t4")["state"] == "done", 60)
+
+
+def test_attempts_of_workers_get_the_timeout_and_the_environment_of_the_configuration(shell: Shell) -> None:
+    """RU-02, RU-06: the worker reads no file of the dispatcher, and goes by what that has declared."""
+    write(
+        shell,
+        "graph: g\ndefaults: {retry: {application: 0}}\ntasks:\n"
+        "  - {id: said, environment: {SIZE: large}, run: {shell: 'echo $COLOUR $SIZE $INTERLOCK_GRAPH; "
+        "grep -o timeout_seconds.:0.7 $INTERLOCK_TASK'}}\n"
+        "  - {id: long, run: [sleep, '60']}\n"
+        "  - {id: longer, timeout: 20s, run: [sleep, '1']}\n",
+        "agent_pools: {workers: {type: worker}}\nskill_mapping: {default: [workers]}\n",
+    )
+    (shell.folder / "dispatcher.yaml").write_text(
+        "agent_runner: {execution_timeout: 700ms, environment: {COLOUR: red, SIZE: small}}\n"
+    )
+    fleet = Fleet(shell)
+    try:
+        fleet.start("node")
+        fleet.worker("w1", "--slots", "3")
+        run(shell, "tasks", "load", "tasks.yaml")
+        run(shell, "tasks", "watch", "g", "--until-done", code=1)
+        said, long, longer = (shown(shell, id)["tries"][0] for id in ("said", "long", "longer"))
+        assert said["detail"]["stdout"].split() == ["red", "large", "g", 'timeout_seconds":0.7']
+        assert (long["failure"], longer["outcome"]) == ("timeout", "done")
+        assert said["started_at"] is not None
+    finally:
+        fleet.end()

@@ -16,6 +16,7 @@ from interlock.app.pool_starts import Launching, Starts
 from interlock.decisions import pools as choosing
 from interlock.decisions.pools import PoolStrategy
 from interlock.dispatch import configuration, policies
+from interlock.dispatch.attempt_terms import AttemptTerms
 from interlock.dispatch.configuration import LOCAL, PoolSettings, Scheduling
 from interlock.dispatch.deadlocks import Deadlocks
 from interlock.dispatch.logbook import Logbook
@@ -42,6 +43,7 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     retry: RetryTerms = RetryTerms()
     strategy: PoolStrategy = PoolStrategy.LEAST_LOADED
     failover: bool = True
+    attempts: AttemptTerms = AttemptTerms()
     mapping: dict[str, tuple[str, ...]] = msgspec.field(default_factory=lambda: {choosing.DEFAULT: (LOCAL,)})
 
 
@@ -237,6 +239,7 @@ def declared(scheduling: Scheduling) -> list[DeclaredPool]:
         retry=scheduling.retry,
         strategy=scheduling.strategy,
         failover=scheduling.failover,
+        attempts=AttemptTerms(timeout_seconds=scheduling.timeout_seconds, environment=dict(scheduling.environment)),
         mapping=dict(scheduling.mapping),
     )
     rows = [DeclaredPool(pool=ALL, type="", capacity=scheduling.capacity, settings=msgspec.json.encode(whole))]

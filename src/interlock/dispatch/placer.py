@@ -18,6 +18,7 @@ from interlock import errors, telemetry
 from interlock.decisions import pools as choosing
 from interlock.decisions.pools import PoolView
 from interlock.dispatch import briefing, results, rounds, told
+from interlock.dispatch.attempt_terms import AttemptTerms
 from interlock.dispatch.configuration import LOCAL, PoolSettings, Scheduling
 from interlock.dispatch.dispatcher import LEASE_SECONDS, Dispatcher
 from interlock.dispatch.lanes import PREFIX
@@ -293,9 +294,7 @@ class Placer(Dispatcher):
 
     def _terms(self, spec: TaskSpec) -> TaskSpec:
         """Give a task with what the configuration says where its author says nothing."""
-        if spec.timeout_seconds is not None or self._scheduling.timeout_seconds is None:
-            return spec
-        return msgspec.structs.replace(spec, timeout_seconds=self._scheduling.timeout_seconds)
+        return AttemptTerms(timeout_seconds=self._scheduling.timeout_seconds).applied(spec)
 
 
 def _refused(detail: str) -> Failed:
