@@ -11,6 +11,7 @@ import msgspec
 
 from interlock import config, errors
 from interlock.app.autoscaling import Autoscaler
+from interlock.app.pool_bounds import Bounds
 from interlock.app.pool_care import Health, Sweeps
 from interlock.app.pool_starts import Launching, Starts
 from interlock.decisions import pools as choosing
@@ -187,8 +188,14 @@ class Pools(Service):
             found.append(Deadlocks(self._store, self._clock, self._scheduling.deadlocks))
         if (autoscaling := self._scheduling.autoscaling) is not None:
             of_workers = [name for name, pool in self._scheduling.pools.items() if pool.type == "worker"]
+            of_clusters = {
+                name: pool.capacity for name, pool in self._scheduling.pools.items() if pool.type == "kubernetes"
+            }
+            bounds = Bounds(self._store, self._clock, autoscaling.terms, of_clusters, self._scheduling.mapping)
             found.append(
-                Autoscaler(self._node, self._store, self._clock, autoscaling, of_workers, may_act=self._may_act)
+                Autoscaler(
+                    self._node, self._store, self._clock, autoscaling, of_workers, may_act=self._may_act, bounds=bounds
+                )
             )
         return found
 

@@ -65,7 +65,8 @@ class DeadlockSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AutoscalingSettings:
-    """When pools of workers grow and shrink. `command`: the arguments of the program that carries it out."""
+    """When pools of workers and of Kubernetes grow and shrink. `command`: the arguments of the program that carries it out
+    for workers, nothing where there are none."""
 
     terms: Terms = field(default_factory=Terms)
     command: tuple[str, ...] = ()
