@@ -88,6 +88,7 @@ async def test_the_files_of_the_repository_start_with_an_empty_store(
 async def test_attempts_get_the_timeout_and_the_environment_of_the_configuration(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """RU-06: one that runs for longer than the configuration allows is ended, and fails."""
     (tmp_path / "dispatcher.yaml").write_text(
         "agent_runner: {execution_timeout: 700ms, environment: {COLOUR: red, SIZE: small}}\n"
         "dispatcher: {poll_interval: 500ms}\n"

@@ -31,10 +31,10 @@ async def test_outcome_and_output_wait_for_a_store_that_is_away(tmp_path: Path) 
         away = iter([errors.StoreUnavailable("settle"), errors.StoreFull("settle")])
         deaf = iter([errors.StoreUnavailable("log")])
 
-        async def flaky_settle(*arguments: Any, holder: str | None) -> bool:
+        async def flaky_settle(*arguments: Any, **more: Any) -> bool:
             if (error := next(away, None)) is not None:
                 raise error
-            return await settle(*arguments, holder=holder)
+            return await settle(*arguments, **more)
 
         async def flaky_log(*arguments: Any) -> None:
             if (error := next(deaf, None)) is not None:
@@ -73,7 +73,7 @@ async def test_tasks_of_a_claim_whose_reply_was_lost_are_found_and_performed_onc
 
 
 async def test_node_without_patience_tells_that_the_store_is_full(tmp_path: Path) -> None:
-    async def full(*arguments: Any, holder: str | None) -> bool:
+    async def full(*_arguments: Any, **_more: Any) -> bool:
         raise errors.StoreFull("no space")
 
     async with Session.open(_settings(tmp_path)) as app:
@@ -89,7 +89,7 @@ async def test_node_without_patience_tells_that_the_store_is_full(tmp_path: Path
 
 
 async def test_node_stops_though_the_store_takes_nothing_any_more(tmp_path: Path) -> None:
-    async def full(*arguments: Any, holder: str | None) -> bool:
+    async def full(*_arguments: Any, **_more: Any) -> bool:
         raise errors.StoreFull("no space")
 
     text = HEADER + "do: [{nap: {run: {shell: {command: 'echo > began; sleep 50'}}}}]"

@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,13 @@ skill_mapping:
   backend: [one, two]
   default: [one, two]
 """
+
+
+@pytest.fixture
+def nodes(shell: Shell) -> Iterator[Nodes]:
+    found = Nodes(shell)
+    yield found
+    found.end()
 
 
 def write(shell: Shell, graph: str, pools: str | None = None) -> None:
@@ -119,6 +127,24 @@ def test_retry_and_cancel_by_hand(shell: Shell) -> None:
     assert states(shell, "g") == {"a": "done", "b": "done", "c": "cancelled"}
     assert "is done; only one that failed" in run(shell, "tasks", "retry", "a", code=2).err
     assert "is done already" in run(shell, "tasks", "cancel", "a", code=2).err
+
+
+def test_attempt_tells_when_it_began(shell: Shell, nodes: Nodes) -> None:
+    """RU-04: the row of a task that runs says on which runner, in which pool and since when."""
+    write(shell, "graph: g\ntasks:\n- {id: a, run: [sh, -c, 'until test -e go; do sleep 0.1; done']}\n")
+    run(shell, "tasks", "load", "tasks.yaml")
+    nodes.start()
+    until(lambda: any(each["started_at"] is not None for each in shown(shell, "a")["tries"]), seconds=60)
+    task = shown(shell, "a")
+    began = task["tries"][0]
+    assert (task["state"], began["pool"], began["outcome"]) == ("running", "local", None)
+    assert task["node"] == began["node"]
+    assert began["placed_at"] <= began["started_at"]
+    assert "in local since" in run(shell, "tasks", "show", "a").out
+    (shell.folder / "go").touch()
+    until(lambda: shown(shell, "a")["state"] == "done", seconds=60)
+    ended = shown(shell, "a")["tries"][0]
+    assert began["started_at"] == ended["started_at"] <= ended["ended_at"]
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,14 @@ def settle_not_idempotent() -> Iterator[None]:
     sql = statements.load("sqlite")["task_end"]
 
     async def settle(
-        queue: SqlQueue, task: str, fence: int, outcome: Outcome, now: float | None, *, holder: str | None = None
+        queue: SqlQueue,
+        task: str,
+        fence: int,
+        outcome: Outcome,
+        now: float | None,
+        *,
+        holder: str | None = None,
+        ran: float | None = None,
     ) -> bool:
         async def work(transaction: Transaction) -> bool:
             lease = {"kind": sql_queue.ATTEMPT, "name": task, "fence": fence, "holder": holder}

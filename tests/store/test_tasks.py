@@ -54,7 +54,9 @@ async def test_load_gives_ready_and_blocked_tasks_in_their_order(store: Store) -
     assert [each.task for each in await store.pools.heads("?", 10)] == ["default/g/a"]
     found = await store.tasks.graph("default", "g")
     assert found is not None
-    assert (found.tasks, found.loads, found.document) == (3, 1, b"{}")
+    assert (found.tasks, found.loads) == (3, 1)
+    assert await store.tasks.document("default", "g") == (found.digest, b"{}")
+    assert await store.tasks.document("default", "other") is None
     counts = await store.tasks.counts("default/g", 3)
     assert counts == {TaskState.READY: 1, TaskState.BLOCKED: 2, TaskState.DONE: 0}
     assert [row.name for row in await store.tasks.graphs(None, ("", ""), 10)] == ["g"]
@@ -124,6 +126,21 @@ async def test_two_loads_of_one_graph_do_not_mix(store: Store) -> None:
     assert len(await states(store)) == 49
 
 
+async def test_try_tells_when_it_was_placed_when_it_began_and_when_it_ended(store: Store) -> None:
+    """RU-04: a long attempt is told of while it runs, a short one by its end; what never began has no beginning."""
+    await load(store, *(graph_task(id, number) for number, id in enumerate(["long", "short", "never"], 1)))
+    long, short, never = await place(store, "long", "short", "never", now=101.0)
+    await store.queue.began([(long.task, long.fence, 2.0)], 105.0)
+    (running,) = await store.tasks.tries(long.task, 1)
+    assert (running.placed_at, running.started_at, running.ended_at) == (101.0, 103.0, None)
+    await store.queue.began([(long.task, long.fence, 1.0)], 107.0)  # the first word counts
+    for task, ran in ((long, 5.0), (short, 0.5), (never, None)):
+        assert await store.queue.settle(task.task, task.fence, Done(1), 110.0, holder="n1", ran=ran)
+    await store.queue.began([(never.task, never.fence, 1.0)], 111.0)  # too late: it is over
+    tries = [(await store.tasks.tries(task.task, 1))[0] for task in (long, short, never)]
+    assert [(each.started_at, each.ended_at) for each in tries] == [(103.0, 110.0), (109.5, 110.0), (None, 110.0)]
+
+
 async def test_failure_is_tried_again_after_its_time_until_its_budget_is_used(store: Store) -> None:
     """RT-01, RT-03, RT-04: three executions with 10 and 20 s between them, then failed; the row says what was used."""
     await load(store, graph_task("a", 1), graph_task("b", 2, {"a": True}))
@@ -191,6 +208,41 @@ async def test_lease_that_runs_out_is_a_loss_of_the_node_and_a_late_result_chang
     assert tries[0].detail == b'"right"'
 
 
+async def test_attempt_lives_as_long_as_its_node_renews_it(store: Store) -> None:
+    """RU-05, RU-06: three minutes with leases of 60 s; and without a heartbeat for 60 s it is lost, and tried again."""
+    await load(store, graph_task("a", 1))
+    (task,) = await place(store, "a", now=100.0)
+    for now in range(120, 281, 20):
+        await store.queue.extend("n1", 60.0, float(now))
+        assert await store.queue.expire(float(now)) == 0
+    assert await states(store) == {"a": "running"}
+    assert await store.queue.expire(339.0) == 0
+    assert await store.queue.expire(341.0) == 1
+    assert await states(store) == {"a": "ready"}
+    (lost,) = await store.tasks.tries(task.task, 10)
+    assert (lost.outcome, lost.failure, lost.ended_at) == ("failed", "lost", 341.0)
+
+
+async def test_what_cannot_be_launched_is_tried_three_times_more_and_never_at_once(store: Store) -> None:
+    """RU-03: a launch that fails counts as a failure of the task; the fourth one ends it."""
+    await load(store, graph_task("a", 1))
+    now = 101.0
+    for _ in range(3):
+        (task,) = await place(store, "a", now=now)
+        await settle(store, task, failed(FailureClass.LAUNCH), now)
+        row = await store.tasks.get("default/g/a")
+        assert row is not None
+        assert row.ready_at is not None
+        assert (row.state, row.ready_at > now) == (TaskState.DELAYED, True)
+        assert await place(store, "a", now=now) == []
+        now = row.ready_at
+        await store.graphs.due(now)
+    (task,) = await place(store, "a", now=now)
+    assert task.attempt == 4
+    await settle(store, task, failed(FailureClass.LAUNCH), now)
+    assert await states(store) == {"a": "failed"}
+
+
 async def test_place_that_was_given_up_costs_nothing(store: Store) -> None:
     await load(store, graph_task("a", 1))
     (task,) = await place(store, "a")
@@ -210,6 +262,16 @@ async def test_cancel_ends_what_waits_and_asks_what_runs(store: Store) -> None:
     assert await states(store) == {"a": "cancelled", "b": "cancelled", "c": "skipped"}
     assert not await store.tasks.stop("default/g/a", 103.0)
     assert not await store.tasks.stop("default/g/none", 103.0)
+
+
+async def test_tasks_are_cancelled_together_with_what_waits_for_them(store: Store) -> None:
+    """Those that are over, or that are skipped because of another one, are not counted."""
+    await load(store, *(graph_task(id, number) for number, id in enumerate("abd", 1)), graph_task("c", 4, {"b": True}))
+    a, d = await place(store, "a", "d")
+    await settle(store, d, Done(1))
+    assert await store.tasks.stop_all([f"default/g/{id}" for id in "abcd"], 103.0) == 2
+    assert await states(store) == {"a": "running", "b": "cancelled", "c": "skipped", "d": "done"}
+    assert await store.queue.unwanted("n1", [a.task]) == [a.task]
 
 
 async def test_task_that_fails_while_it_is_cancelled_is_not_tried_again(store: Store) -> None:

@@ -1,5 +1,7 @@
 """Has a command start and stop the machines of pools of workers, as `decisions.autoscaling` decides (checklist OP-05).
 
+Pools of Kubernetes need no command: see `app.pool_bounds`.
+
     looked at --more are wanted--> command
               --fewer are wanted--> the least busy workers drain --they run nothing any more--> command
 
@@ -19,6 +21,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from interlock import errors, telemetry
+from interlock.app.pool_bounds import Bounds
 from interlock.coord.workers import WorkerRegistry
 from interlock.decisions.autoscaling import Scaling, Seen, decide
 from interlock.dispatch.configuration import AutoscalingSettings
@@ -56,6 +59,7 @@ class Autoscaler(Loop):
         pools: Sequence[str],
         *,
         may_act: Callable[[], bool],
+        bounds: Bounds | None = None,
         command_seconds: float = _COMMAND_SECONDS,
     ) -> None:
         super().__init__("autoscaler", _LOOK_SECONDS)
@@ -65,6 +69,7 @@ class Autoscaler(Loop):
         self._settings = settings
         self._pools = pools
         self._may_act = may_act
+        self._bounds = bounds
         self._command_seconds = command_seconds
         self._registry = WorkerRegistry(store, clock)
         self._changed_at: dict[str, float] = {}
@@ -74,7 +79,12 @@ class Autoscaler(Loop):
         if not await self._leads():
             self._shrinking.clear()  # whoever leads now counts the workers that drain as gone
             return False
-        queues = {row.pool: row.routed for row in await self._store.pools.all()}
+        rows = await self._store.pools.all()
+        if self._bounds is not None and self._may_act():
+            await self._bounds.look(rows)
+        if not self._pools:
+            return False
+        queues = {row.pool: row.routed for row in rows}
         workers = await self._registry.list_workers(PRESENT)
         for pool in self._pools:
             mine = [worker for worker in workers if worker.metadata.get(POOL) == pool]

@@ -11,11 +11,13 @@ import msgspec
 
 from interlock import config, errors
 from interlock.app.autoscaling import Autoscaler
+from interlock.app.pool_bounds import Bounds
 from interlock.app.pool_care import Health, Sweeps
 from interlock.app.pool_starts import Launching, Starts
 from interlock.decisions import pools as choosing
 from interlock.decisions.pools import PoolStrategy
 from interlock.dispatch import configuration, policies
+from interlock.dispatch.attempt_terms import AttemptTerms
 from interlock.dispatch.configuration import LOCAL, PoolSettings, Scheduling
 from interlock.dispatch.deadlocks import Deadlocks
 from interlock.dispatch.logbook import Logbook
@@ -42,6 +44,7 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     retry: RetryTerms = RetryTerms()
     strategy: PoolStrategy = PoolStrategy.LEAST_LOADED
     failover: bool = True
+    attempts: AttemptTerms = AttemptTerms()
     mapping: dict[str, tuple[str, ...]] = msgspec.field(default_factory=lambda: {choosing.DEFAULT: (LOCAL,)})
 
 
@@ -185,8 +188,14 @@ class Pools(Service):
             found.append(Deadlocks(self._store, self._clock, self._scheduling.deadlocks))
         if (autoscaling := self._scheduling.autoscaling) is not None:
             of_workers = [name for name, pool in self._scheduling.pools.items() if pool.type == "worker"]
+            of_clusters = {
+                name: pool.capacity for name, pool in self._scheduling.pools.items() if pool.type == "kubernetes"
+            }
+            bounds = Bounds(self._store, self._clock, autoscaling.terms, of_clusters, self._scheduling.mapping)
             found.append(
-                Autoscaler(self._node, self._store, self._clock, autoscaling, of_workers, may_act=self._may_act)
+                Autoscaler(
+                    self._node, self._store, self._clock, autoscaling, of_workers, may_act=self._may_act, bounds=bounds
+                )
             )
         return found
 
@@ -237,6 +246,7 @@ def declared(scheduling: Scheduling) -> list[DeclaredPool]:
         retry=scheduling.retry,
         strategy=scheduling.strategy,
         failover=scheduling.failover,
+        attempts=AttemptTerms(timeout_seconds=scheduling.timeout_seconds, environment=dict(scheduling.environment)),
         mapping=dict(scheduling.mapping),
     )
     rows = [DeclaredPool(pool=ALL, type="", capacity=scheduling.capacity, settings=msgspec.json.encode(whole))]

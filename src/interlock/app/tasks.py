@@ -166,6 +166,12 @@ class TaskGraphs:
             raise errors.NotFound(f"there is no task graph {name!r}; `interlock tasks list` shows those there are")
         return row
 
+    async def document(self, name: str, namespace: str | None = None) -> tuple[GraphRow, str, bytes]:
+        """Give a graph, with the digest and the text, JSON, of what its author wrote. Raises NotFound."""
+        row = await self.graph(name, namespace)
+        found = await self._store.tasks.document(row.namespace, row.name)
+        return (row, *(found or (row.digest, b"")))
+
     async def graphs(
         self, namespace: str | None = None, after: tuple[str, str] = ("", ""), limit: int = _PAGE
     ) -> list[GraphRow]:
@@ -258,9 +264,8 @@ class TaskGraphs:
         cancelled, after = 0, 0
         while page := await self.tasks(row, after=after):
             after = page[-1].number
-            for task in page:
-                if task.state not in OVER and await self.cancel(task):
-                    cancelled += 1
+            if waiting := [task.task for task in page if task.state not in OVER]:
+                cancelled += await self._store.tasks.stop_all(waiting, self._clock.stamp())
         return cancelled
 
     async def reprioritise(self, task: GraphTaskRow, priority: int) -> bool:

@@ -7,7 +7,9 @@ from typing import Any, Final
 
 import msgspec
 
-from interlock.app.tasks import Explanation, short
+from interlock.app.task_events import events
+from interlock.app.tasks import Explanation, pool_view, short
+from interlock.decisions import pools as choosing
 from interlock.flow.taskgraph.document import GraphDocument
 from interlock.model import json, task_graph
 from interlock.model.json import Json
@@ -45,10 +47,10 @@ def whole_graph(row: GraphRow, counts: Mapping[TaskState, int], *, served: bool)
     return wire.GraphWhole(**_graph(row, counts), folder=row.folder, served=served)
 
 
-def source(row: GraphRow) -> wire.GraphSource:
+def source(row: GraphRow, digest: str, document: bytes) -> wire.GraphSource:
     """Give what the author of a graph wrote."""
-    document = json.decode(row.document) if row.document else None
-    return wire.GraphSource(graph=row.name, namespace=row.namespace, digest=row.digest, document=document)
+    told = json.decode(document) if document else None
+    return wire.GraphSource(graph=row.name, namespace=row.namespace, digest=digest, document=told)
 
 
 def _graph(row: GraphRow, counts: Mapping[TaskState, int]) -> dict[str, Any]:
@@ -114,6 +116,7 @@ def whole_task(row: GraphTaskRow, tries: Sequence[TryRow]) -> wire.GraphTaskWhol
         inputs=spec.inputs,
         metadata=spec.metadata,
         tries=[_try(each) for each in tries],
+        events=events(row, tries),
     )
 
 
@@ -124,6 +127,7 @@ def _try(row: TryRow) -> wire.TryTold:
         pool=row.pool,
         node=row.holder,
         placed_at=row.placed_at,
+        started_at=row.started_at,
         ended_at=row.ended_at,
         outcome=row.outcome,
         failure=row.failure,
@@ -195,4 +199,5 @@ def _pool(row: PoolRow) -> dict[str, Any]:
         "placed": row.turn,
         "routed": row.routed,
         "ills": [wire.IllTold(node=ill.node, reason=ill.reason, again_at=ill.again_at) for ill in row.ills],
+        "warnings": list(choosing.reached(pool_view(row, now=0.0)).values()),
     }

@@ -35,13 +35,22 @@ _TOLD: Final = {
     "worker.deregistered", "worker.recovered", "worker.lost", "worker.unheard", "worker.heartbeat_failed",
     "worker.scan_failed", "worker.scan_works", "worker.no_context", "server.listens", "server.failed",
     "delivery.failed", "delivery.expired", "delivery.superseded", "delivery.reconciled", "task.deadlock",
-    "task.deadlock_over", "task.deadlock_ended", "pool.scaled", "pool.not_scaled", "pool.shrinks",
+    "task.deadlock_error", "task.deadlock_over", "task.deadlock_ended", "pool.scaled", "pool.not_scaled", "pool.shrinks",
+    "task.placed", "task.completed", "task.failed", "task.tried_again", "task.cancelled", "task.stuck",
+    "task.not_prepared", "pool.ill", "pool.well", "pool.not_swept", "pool.quota_reached",
 }  # fmt: skip
+_ERRORS: Final = {"task.deadlock_error"}
 _WRONG: Final = {
     "delivery.failed",
     "delivery.expired",
     "task.deadlock",
     "task.deadlock_ended",
+    "task.failed",
+    "task.stuck",
+    "task.not_prepared",
+    "pool.ill",
+    "pool.quota_reached",
+    "pool.not_swept",
     "pool.not_scaled",
     "server.failed",
     "worker.lost",
@@ -127,7 +136,7 @@ def log(name: str, fields: Mapping[str, Any]) -> None:
         reasons: Sequence[str] = shown.pop("reasons")
         shown = {"ready": not reasons} | ({"because": ", ".join(reasons)} if reasons else {})
     at = datetime.now(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
-    level = "warning" if name in _WRONG else "info"
+    level = "error" if name in _ERRORS else "warning" if name in _WRONG else "info"
     note(f"{at} {level} {name}" + "".join(f" {key}={_text(value)}" for key, value in shown.items()))
 
 

@@ -32,6 +32,8 @@ async def listed(*, as_json: bool) -> int:
         answer(f"{pool.pool:<16} {pool.type:<14} {pool.state:<9} {_taken(pool)}")
         for ill in pool.ills:
             answer(f"{'':<16} ill at {ill.node}: {ill.reason}")
+        for warning in pool.warnings:
+            answer(f"{'':<16} quota reached: {warning}")
     if not found.items:
         note("no node has declared a pool yet; `interlock node` or `interlock up` does")
     return 0

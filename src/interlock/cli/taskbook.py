@@ -200,8 +200,11 @@ def _facts(task: wire.GraphTaskWhole) -> Iterator[tuple[str, str]]:
 
 def _told(each: wire.TryTold, now: float) -> str:
     """Give an attempt in a line."""
-    began = datetime.fromtimestamp(each.placed_at, UTC).strftime("%Y-%m-%d %H:%M:%S")
-    took = glyphs.seconds(max(0.0, (each.ended_at or now) - each.placed_at))
+    began_at = each.placed_at if each.started_at is None else each.started_at
+    began = datetime.fromtimestamp(began_at, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    took = glyphs.seconds(max(0.0, (each.ended_at or now) - began_at))
+    if each.outcome is None and each.started_at is None:
+        return f"placed in {each.pool} {began}, not begun after {took}"
     if each.outcome is None:
         return f"in {each.pool} since {began}, {took}"
     why = "" if each.detail is None else f": {glyphs.value(each.detail)}"

@@ -177,6 +177,16 @@ def refusal(spec: TaskSpec, pool: PoolView) -> str | None:
     return None
 
 
+def reached(pool: PoolView) -> dict[str, str]:
+    """Give the quotas of a pool of which nothing is left, each with its words; places are no quota."""
+    found = {}
+    if pool.cpu is not None and pool.cpu_taken >= pool.cpu - _ROUNDING:
+        found["cpu"] = f"{pool.cpu_taken:g} of {pool.cpu:g} cores are taken"
+    if pool.memory is not None and pool.memory_taken >= pool.memory - _ROUNDING:
+        found["memory"] = f"{pool.memory_taken:g} of {pool.memory:g} MB are taken"
+    return found
+
+
 def choose(
     strategy: PoolStrategy,
     spec: TaskSpec,

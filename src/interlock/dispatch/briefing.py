@@ -62,7 +62,12 @@ def variables(task: ClaimedTask, spec: TaskSpec, workspace: Workspace | None) ->
 
 def runner_id(task: ClaimedTask) -> str:
     """Give the name of the runner of an attempt, `runner-` and 12 hexadecimal digits, which no other one has."""
-    return f"runner-{hashlib.sha256(f'{task.task}.{task.fence}'.encode('utf-8', 'surrogatepass')).hexdigest()[:12]}"
+    return runner_of(task.task, task.fence)
+
+
+def runner_of(task: str, fence: int) -> str:
+    """Give the name of the runner of the attempt of a task that has this fence."""
+    return f"runner-{hashlib.sha256(f'{task}.{fence}'.encode('utf-8', 'surrogatepass')).hexdigest()[:12]}"
 
 
 def labels(task: ClaimedTask) -> dict[str, str]:

@@ -95,7 +95,8 @@ def among_locks(namespace: str, waits: Sequence[Wait]) -> list[Deadlock]:
 class Deadlocks(Loop):
     """Looks every so often, tells of each deadlock once for as long as it stands, and of its end.
 
-    What is done about tasks is done at every look, so that what failed once is tried again. Locks are only told of: who
+    `warn` tells a warning, `error` an error, `resolve` a warning and what it did: it cancels the least important of the tasks
+    that wait for each other. That is done at every look, so that what failed once is tried again. Locks are only told of: who
     waits for one is another process, which waits at most as long as it said.
     """
 
@@ -110,22 +111,28 @@ class Deadlocks(Loop):
         found = await find(self._store, self._clock.stamp())
         for deadlock in found:
             if deadlock not in self._standing:
-                telemetry.emit("task.deadlock", kind=deadlock.kind, where=deadlock.where, warning=str(deadlock))
+                self._tell(deadlock)
         for deadlock in self._standing.difference(found):
             telemetry.emit("task.deadlock_over", kind=deadlock.kind, where=deadlock.where, members=deadlock.members)
         self._standing = set(found)
         for deadlock in found:
-            if deadlock.kind is not Kind.LOCKS and self._settings.action is not DeadlockAction.WARN:
-                await self._end(deadlock)
+            if deadlock.kind is not Kind.LOCKS and self._settings.action is DeadlockAction.RESOLVE:
+                await self._resolve(deadlock)
         return False
 
-    async def _end(self, deadlock: Deadlock) -> None:
+    def _tell(self, deadlock: Deadlock) -> None:
+        about = {"kind": deadlock.kind, "where": deadlock.where}
+        if self._settings.action is DeadlockAction.ERROR:
+            telemetry.emit("task.deadlock_error", **about, error=str(deadlock))
+        else:
+            telemetry.emit("task.deadlock", **about, warning=str(deadlock))
+
+    async def _resolve(self, deadlock: Deadlock) -> None:
         """Cancel who is to go; those that cannot go on without it are skipped in the same transaction."""
         waiting = deadlock.members[:1] if deadlock.kind is Kind.MISSING else deadlock.members
         rows = [row for id in waiting if (row := await self._store.tasks.get(f"{deadlock.where}/{id}")) is not None]
-        if self._settings.action is DeadlockAction.RESOLVE:
-            rows = [_least(rows)] if rows else []
-        for row in rows:
+        if rows:
+            row = _least(rows)
             if await self._store.tasks.stop(row.task, self._clock.stamp()):
                 telemetry.emit("task.deadlock_ended", task=row.task, warning=f"cancelled, since {deadlock}")
 

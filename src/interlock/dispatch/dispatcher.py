@@ -22,7 +22,9 @@ from typing import Final
 import msgspec
 
 from interlock import errors, telemetry
+from interlock.dispatch import told
 from interlock.dispatch.logbook import Logbook
+from interlock.dispatch.starts import Starts
 from interlock.model import fault
 from interlock.model.fault import Fault
 from interlock.model.task import (
@@ -106,6 +108,7 @@ class Dispatcher(Loop):
         self._missing: set[str] = set()
         self._attempts: dict[str, asyncio.Task[None]] = {}
         self._running: dict[str, Running] = {}
+        self._starts = Starts(store, clock, self.wake)
         self._claiming: asyncio.Task[list[ClaimedTask]] | None = None
         self._unlisten: Callable[[], None] | None = None
         self._reconcile_at = clock.monotonic() + _RECONCILE_SECONDS
@@ -128,6 +131,7 @@ class Dispatcher(Loop):
             self._unlisten = None
         if self._next_due is not None:
             self._next_due.cancel()
+        self._starts.stop()
         await super().stop()
         await self._give_back_claims()
         attempts = list(self._attempts.values())
@@ -238,6 +242,7 @@ class Dispatcher(Loop):
         if self._running:
             unwanted = await self._store.queue.unwanted(self._node, list(self._running))
             await asyncio.gather(*(self._running[task].cancel() for task in unwanted if task in self._running))
+        await self._starts.tell()
         if self._clock.monotonic() >= self._reconcile_at:
             await self._reconcile()
         await self._ready_delayed()
@@ -304,6 +309,7 @@ class Dispatcher(Loop):
             raise
         finally:
             self._running.pop(task.task, None)
+            self._starts.forget(task)
             self._attempts.pop(task.task, None)
             self.wake()
 
@@ -360,6 +366,10 @@ class Dispatcher(Loop):
             telemetry.emit("attempt.broken", task=task.task, run=task.run, error=error)
             return _not_launched(f"the pool met {type(error).__name__}")
         self._running[task.task] = running
+        if not adopting:
+            self._starts.note(task)
+            told.started(task)
+        began = self._clock.monotonic()
         try:
             return await running.outcome()
         except asyncio.CancelledError:
@@ -370,6 +380,9 @@ class Dispatcher(Loop):
         except Exception as error:  # noqa: BLE001 (as above)
             telemetry.emit("attempt.broken", task=task.task, run=task.run, error=error)
             return _not_launched(f"the pool met {type(error).__name__}")
+        finally:
+            if not self._lost:  # else it runs on
+                told.finished(task, self._clock.monotonic() - began)
 
     async def _give_back(self, task: ClaimedTask, outcome: Outcome) -> None:
         """Settle an attempt while this node stops; a store that is away loses it when the lease runs out."""
@@ -397,7 +410,12 @@ class Dispatcher(Loop):
             try:
                 await self._logbook.flush()
                 settled = await self._store.queue.settle(
-                    task.task, task.fence, outcome, self._clock.stamp(), holder=self._node
+                    task.task,
+                    task.fence,
+                    outcome,
+                    self._clock.stamp(),
+                    holder=self._node,
+                    ran=self._starts.ran(task),
                 )
             except errors.Environment as error:
                 telemetry.emit("dispatcher.settle_failed", task=task.task, error=error)
@@ -405,6 +423,8 @@ class Dispatcher(Loop):
                 await asyncio.sleep(_RETRY_SECONDS)
                 continue
             telemetry.emit("attempt.settled", task=task.task, run=task.run, outcome=outcome, accepted=settled)
+            if settled:
+                await told.settled(self._store, task, outcome)
             return
 
 

@@ -17,12 +17,14 @@ import msgspec
 from interlock import errors, telemetry
 from interlock.decisions import pools as choosing
 from interlock.decisions.pools import PoolView
-from interlock.dispatch import briefing, results, rounds
+from interlock.dispatch import briefing, results, rounds, told
+from interlock.dispatch.attempt_terms import AttemptTerms
 from interlock.dispatch.configuration import LOCAL, PoolSettings, Scheduling
 from interlock.dispatch.dispatcher import LEASE_SECONDS, Dispatcher
 from interlock.dispatch.lanes import PREFIX
 from interlock.dispatch.logbook import Logbook
 from interlock.dispatch.policies import FairShare, Policy
+from interlock.dispatch.quotas import Quotas
 from interlock.dispatch.rounds import Round, Rules, Stuck
 from interlock.dispatch.workspaces import Workspaces, workspace_of
 from interlock.model import fault
@@ -108,6 +110,9 @@ class Placer(Dispatcher):
         self._ranks: Mapping[str, float] = {}
         self._conclude_at = clock.monotonic()
         self._warned: dict[str, str] = {}
+        self._quotas = Quotas()
+        self._pools: Mapping[str, PoolView] = {}
+        """As the last round left them."""
         self._here: dict[str, str] = {}
         """By attempt in flight here, its pool."""
 
@@ -129,7 +134,8 @@ class Placer(Dispatcher):
         self._after = lanes[-1] if len(lanes) == _LANES_AT_ONCE else PREFIX
         if not lanes:
             return False
-        pools = await self._views()
+        pools = self._pools = await self._views()
+        self._quotas.look(pools)
         heads = await self._heads(lanes, pools)
         self._ranks = {task.task: task.rank for tasks in heads.values() for task in tasks}
         rules = Rules(
@@ -147,12 +153,14 @@ class Placer(Dispatcher):
             self._node, self._plan.placements[:free], LEASE_SECONDS, self._clock.stamp()
         )
         for task in placed.claimed:
-            telemetry.emit("task.assigned", task=task.task, pool=task.pool, attempt=task.attempt)
+            told.placed(task)
         if placed.claimed and isinstance(self._policy, FairShare):
             reached = max(self._ranks[task.task] for task in placed.claimed)
             await self._store.pools.reach({"": reached})
         if placed.refused:
             self.wake()  # another dispatcher, or a limit, was quicker: what is left is planned anew
+        else:
+            self._quotas.look(self._pools)
         return list(placed.claimed)
 
     async def _views(self) -> dict[str, PoolView]:
@@ -246,7 +254,6 @@ class Placer(Dispatcher):
             if adopted is None:
                 told = None if workspace is None else workspace_of(workspace)
                 self._briefs[task.task] = await briefing.briefing(self._store, task, self._terms(spec), told)
-            telemetry.emit("runner.started", task=task.task, pool=task.pool, runner=briefing.runner_id(task))
             outcome = await super()._execute(task, adopted)
             folder = task.folder if workspace is None else str(workspace.path)
             outcome = await asyncio.to_thread(results.with_result, outcome, spec, folder)
@@ -263,7 +270,6 @@ class Placer(Dispatcher):
             self._here.pop(task.task, None)
             self._briefs.pop(task.task, None)
             self._leased.pop(task.task, None)
-            telemetry.emit("runner.finished", task=task.task, pool=task.pool, runner=briefing.runner_id(task))
             if workspace is not None and not self._lost:  # whoever adopts it still works there
                 outcome = await asyncio.shield(self._workspaces.give_back(workspace, outcome))
         return outcome
@@ -288,9 +294,7 @@ class Placer(Dispatcher):
 
     def _terms(self, spec: TaskSpec) -> TaskSpec:
         """Give a task with what the configuration says where its author says nothing."""
-        if spec.timeout_seconds is not None or self._scheduling.timeout_seconds is None:
-            return spec
-        return msgspec.structs.replace(spec, timeout_seconds=self._scheduling.timeout_seconds)
+        return AttemptTerms(timeout_seconds=self._scheduling.timeout_seconds).applied(spec)
 
 
 def _refused(detail: str) -> Failed:

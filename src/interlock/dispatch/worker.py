@@ -26,12 +26,14 @@ from interlock.decisions import record
 from interlock.decisions.record import Decision
 from interlock.decisions.strategies import Options, Strategy
 from interlock.decisions.task import Task
-from interlock.dispatch import context
+from interlock.dispatch import attempt_terms, briefing, context
+from interlock.dispatch.attempt_terms import AttemptTerms
 from interlock.dispatch.context import Contexts
 from interlock.dispatch.dispatcher import LEASE_SECONDS, Dispatcher
 from interlock.dispatch.logbook import Logbook
 from interlock.dispatch.notebook import Notebook
 from interlock.model.task import Done, Failed, Outcome, Snoozed, Target
+from interlock.model.task_graph import TaskSpec
 from interlock.model.worker import Capabilities, Worker
 from interlock.pool.launcher import Launch, Launcher
 from interlock.secrets.keeper import Keeper
@@ -99,6 +101,8 @@ class WorkerDispatcher(Dispatcher):
         self._notebook = notebook
         self._able = _able(post.capabilities)
         self._contexts = Contexts(store, clock, post.pool)
+        self._terms = AttemptTerms()
+        self._briefs: dict[str, str] = {}
         self._first_seen: dict[str, float] = {}
         self._chosen: list[tuple[str, Decision]] = []
         self._voters: dict[str, Sequence[Strategy]] = {}
@@ -180,8 +184,11 @@ class WorkerDispatcher(Dispatcher):
     async def _execute(self, task: ClaimedTask, adopted: Mapping[str, int] | None) -> Outcome:
         began = self._clock.monotonic()
         try:
+            if task.spec is not None:
+                self._terms = await attempt_terms.declared(self._store)
             if adopted is None:
                 await self._contexts.prepare(task)
+                await self._brief(task)
             outcome = await super()._execute(task, adopted)
         except (
             errors.Environment,
@@ -192,9 +199,16 @@ class WorkerDispatcher(Dispatcher):
         finally:
             if not self._lost:  # whoever adopts it still needs the file
                 await asyncio.shield(self._contexts.forget(task))
+            self._briefs.pop(task.task, None)
             voters = self._voters.pop(task.task, ())
         self._note(task, outcome, self._clock.monotonic() - began, voters)
         return outcome
+
+    async def _brief(self, task: ClaimedTask) -> None:
+        """Write down what a task of a graph is told; one of a run has its own variables."""
+        if task.spec is not None:
+            spec = self._terms.applied(task.spec)
+            self._briefs[task.task] = await briefing.briefing(self._store, task, spec, None)
 
     def _note(self, task: ClaimedTask, outcome: Outcome, seconds: float, voters: Sequence[Strategy]) -> None:
         if isinstance(outcome, Done | Failed):
@@ -213,7 +227,21 @@ class WorkerDispatcher(Dispatcher):
         if file.exists():
             more[context.VARIABLE] = str(file)
         folder = launch.folder if os.path.isdir(launch.folder) else self._post.folder
-        return msgspec.structs.replace(launch, folder=folder, environment=launch.environment | more)
+        launch = msgspec.structs.replace(launch, folder=folder, environment=launch.environment | more)
+        return launch if task.spec is None else self._of_graph(launch, task, task.spec)
+
+    def _of_graph(self, launch: Launch, task: ClaimedTask, spec: TaskSpec) -> Launch:
+        """Add what the configuration and its author say of a task of a graph, as where a dispatcher launches it."""
+        spec = self._terms.applied(spec)
+        brief = self._briefs.get(task.task)
+        return msgspec.structs.replace(
+            launch,
+            environment=self._terms.environment | launch.environment | briefing.variables(task, spec, None),
+            timeout_seconds=spec.timeout_seconds,
+            resources=spec.resources,
+            labels=briefing.labels(task),
+            files={} if brief is None else {briefing.VARIABLE: brief},
+        )
 
 
 def _able(capabilities: Capabilities) -> Able:

@@ -106,21 +106,40 @@ class GraphTasks(msgspec.Struct, kw_only=True):
 
 
 class TryTold(msgspec.Struct, kw_only=True):
-    """One attempt. `outcome` null: it is not over. `detail`: its result or its fault."""
+    """One attempt. `outcome` null: it is not over. `detail`: its result or its fault. `placed_at`: when it was given its
+    place; `started_at`: when the pool had begun it, null: not yet, or never, or nobody lived to tell."""
 
     attempt: int
     fence: int
     pool: str
     node: str
     placed_at: float
+    started_at: float | None
     ended_at: float | None
     outcome: str | None
     failure: str | None
     detail: Json = None
 
 
+class TaskEventTold(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What happened to a task: `type` is task.assigned, runner.started, runner.finished, task.completed, task.failed or
+    task.cancelled. `seconds`: how long the attempt ran, and at the end of the task since its first attempt was placed."""
+
+    type: str
+    time: float
+    attempt: int
+    runner: str | None = None
+    pool: str | None = None
+    node: str | None = None
+    seconds: float | None = None
+    outcome: str | None = None
+    failure: str | None = None
+    retries: int | None = None
+
+
 class GraphTaskWhole(GraphTaskTold, kw_only=True):
-    """A task with what its author wrote of it, and its last attempts, the latest first. `memory`: megabytes."""
+    """A task with what its author wrote of it, its last attempts, the latest first, and the events of these, the first one
+    first. `memory`: megabytes."""
 
     kind: str
     description: str
@@ -137,6 +156,7 @@ class GraphTaskWhole(GraphTaskTold, kw_only=True):
     inputs: Json
     metadata: dict[str, Json]
     tries: list[TryTold]
+    events: list[TaskEventTold]
 
 
 class CandidateTold(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -201,7 +221,8 @@ class IllTold(msgspec.Struct, kw_only=True):
 
 class PoolTold(msgspec.Struct, kw_only=True):
     """A pool and what live attempts take of it; null: no bound. `state`: enabled, disabled or draining. `placed`: how many
-    tasks were placed in it. `routed`: those that wait for its workers. `memory`: megabytes."""
+    tasks were placed in it. `routed`: those that wait for its workers. `memory`: megabytes. `warnings`: quotas that are used
+    up."""
 
     pool: str
     type: str
@@ -217,6 +238,7 @@ class PoolTold(msgspec.Struct, kw_only=True):
     placed: int
     routed: int
     ills: list[IllTold]
+    warnings: list[str]
 
 
 class Pools(msgspec.Struct, kw_only=True):

@@ -272,6 +272,16 @@ def test_every_problem_of_both_files_is_told_at_once(tmp_path: Path) -> None:
     assert str(caught.value).endswith("(and 8 more)")
 
 
+def test_pools_of_kubernetes_are_scaled_without_a_command(tmp_path: Path) -> None:
+    """OP-05: there is nothing to start; with a pool of workers beside them a command is needed."""
+    found = load(
+        tmp_path, "agent_pools: {p: {type: kubernetes, config: {image: i}}}\nautoscaling: {enabled: true}"
+    ).autoscaling
+
+    assert found is not None
+    assert found.command == ()
+
+
 def test_no_file_and_empty_maps_mean_the_defaults(tmp_path: Path) -> None:
     """CF-02: nothing has to be configured."""
     found = configuration.load(None, None)

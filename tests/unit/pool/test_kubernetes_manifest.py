@@ -302,3 +302,11 @@ def test_name_is_valid_for_whatever_an_attempt_is_called(pool: str, attempt: str
     for value in naming.labels(pool, attempt, {"interlock.task": "é" * 99, "no key!": "x"}).values():
         assert re.fullmatch(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?", value)
     assert "no key!" not in naming.labels(pool, attempt, {"no key!": "x"})
+
+
+@pytest.mark.parametrize(("name", "told"), [("", None), ("The build, 2nd", "The build, 2nd")])
+def test_name_that_the_author_gave_a_container_is_an_annotation(name: str, told: str | None) -> None:
+    """RU-02: names of pods are the cluster's, and one of its own could be taken by the attempt before it."""
+    job = made(ContainerTarget(image="busybox", name=name)).job
+    for metadata in (job["metadata"], job["spec"]["template"]["metadata"]):
+        assert metadata["annotations"].get("interlock.container-name") == told

@@ -110,16 +110,17 @@ def _check_autoscaling(given: dict[str, Json], pools: dict[str, Json], findings:
         findings.add("out-of-range", message, "/autoscaling", at_key=True)
     if given.get("enabled") is not True:
         return
-    if "command" not in given:
+    types = {pool.get("type") for pool in pools.values() if isinstance(pool, dict)}
+    if "worker" in types and "command" not in given:
         message = (
             "`autoscaling` needs `command`: the arguments of a program that is told by INTERLOCK_POOL, INTERLOCK_FROM and"
             " INTERLOCK_TO how many workers a pool is to have"
         )
         findings.add("missing-property", message, "/autoscaling", at_key=True, expected="command")
-    if not any(isinstance(pool, dict) and pool.get("type") == "worker" for pool in pools.values()):
+    if not types & {"worker", "kubernetes"}:
         message = (
-            "`autoscaling` has nothing to scale: only pools of the type worker have instances that a command can start;"
-            " the places of other pools are their `max_concurrency`"
+            "`autoscaling` has nothing to scale: only pools of the type worker have instances that a command can start, and"
+            " those of the type kubernetes a bound that moves; the places of other pools are their `max_concurrency`"
         )
         findings.add("invalid-value", message, "/autoscaling/enabled", found="true")
 
@@ -209,7 +210,7 @@ def _autoscaling(given: dict[str, Json]) -> AutoscalingSettings | None:
         lowest=given.get("min_instances", default.lowest),
         highest=given.get("max_instances", default.highest),
     )
-    return AutoscalingSettings(terms=terms, command=tuple(given["command"]))
+    return AutoscalingSettings(terms=terms, command=tuple(given.get("command", ())))
 
 
 def _direction(given: dict[str, Json], default: Direction) -> Direction:

@@ -47,11 +47,11 @@ class DeadlockAction(StrEnum):
     """What becomes of tasks that wait for each other."""
 
     WARN = "warn"
-    """They are told of, and stay."""
+    """They are told of as a warning, and stay."""
     ERROR = "error"
-    """All of them are cancelled."""
+    """They are told of as an error, and stay: somebody has to decide."""
     RESOLVE = "resolve"
-    """The one of the lowest priority is cancelled."""
+    """They are told of, and the one of the lowest priority is cancelled, which lets the others go on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +65,8 @@ class DeadlockSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AutoscalingSettings:
-    """When pools of workers grow and shrink. `command`: the arguments of the program that carries it out."""
+    """When pools of workers and of Kubernetes grow and shrink. `command`: the arguments of the program that carries it out
+    for workers, nothing where there are none."""
 
     terms: Terms = field(default_factory=Terms)
     command: tuple[str, ...] = ()

@@ -26,6 +26,8 @@ MARK_KEY: Final = "mark"
 """In the Secret: what a function's outcome is told after, for whoever adopts the attempt."""
 TOLD: Final = "interlock.attempt-id"
 """An annotation: the attempt by its full name, which a label may be too short for."""
+NAMED: Final = "interlock.container-name"
+"""An annotation: the name that the author gave a container. Names of pods are the cluster's, and two attempts may overlap."""
 _OWN: Final = "interlock-attempt"
 _WORKSPACE: Final = "interlock-workspace"
 _MARGIN_SECONDS: Final = 60  # the Job's own deadline is the net under that of its pod, for when nobody looks after it
@@ -80,6 +82,8 @@ def manifests(launch: Launch, settings: KubernetesSettings, pool: str, mark: str
         }
     )
     annotations = {**settings.annotations, TOLD: launch.attempt}
+    if isinstance(launch.target, ContainerTarget) and launch.target.name:
+        annotations[NAMED] = launch.target.name
     job = {
         "apiVersion": "batch/v1",
         "kind": "Job",

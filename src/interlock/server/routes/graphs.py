@@ -157,8 +157,8 @@ async def graph_document(
     request: Request, sender: Sender, server: Server, graph: GraphPath, namespace: NamespaceQuery = None
 ) -> Response:
     """Give what the author of a graph wrote, as it was loaded last. With an ETag."""
-    row = await _book(server.session).graph(graph, _space(sender, Right.READ, namespace))
-    return tagged(request, tasks_told.source(row), f"{row.graph} {row.digest}")
+    row, digest, document = await _book(server.session).document(graph, _space(sender, Right.READ, namespace))
+    return tagged(request, tasks_told.source(row, digest, document), f"{row.graph} {digest}")
 
 
 def _space(sender: Principal, right: Right, namespace: str | None) -> str:

@@ -112,6 +112,10 @@ class Pools(Protocol):
         """Enable, disable or drain a pool; what waits for its workers goes back to its lane. False: it was so before."""
         ...
 
+    async def resize(self, pool: str, before: int | None, capacity: int) -> bool:
+        """Let a pool run so many attempts at once, until a node declares it anew. False: its bound is not `before`."""
+        ...
+
     async def forget(self, pool: str) -> None:
         """Remove a pool that no configuration has any more."""
         ...

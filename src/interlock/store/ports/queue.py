@@ -137,11 +137,23 @@ class Queue(Protocol):
         """
         ...
 
+    async def began(self, attempts: Sequence[tuple[str, int, float]], now: float | None) -> None:
+        """Note when attempts of tasks of graphs began: (task, fence, seconds that it runs by now). May be lost."""
+        ...
+
     async def settle(
-        self, task: str, fence: int, outcome: Outcome, now: float | None, *, holder: str | None = None
+        self,
+        task: str,
+        fence: int,
+        outcome: Outcome,
+        now: float | None,
+        *,
+        holder: str | None = None,
+        ran: float | None = None,
     ) -> bool:
         """End an attempt and tell its run. False: the fence is stale, the task ended before, or the attempt is no longer
-        held by `holder` (None: whoever holds it); nothing was changed."""
+        held by `holder` (None: whoever holds it); nothing was changed. `ran`: seconds since it began, where `began` has not
+        told the store."""
         ...
 
     async def attempt(self, task: str, fence: int) -> AttemptRow | None:

@@ -44,7 +44,6 @@ class GraphRow(Row, frozen=True, kw_only=True):
     loads: int
     loaded_at: float | None
     folder: str = ""
-    document: bytes = b""
 
 
 class GraphTaskRow(Row, frozen=True, kw_only=True):
@@ -74,7 +73,11 @@ class GraphTaskRow(Row, frozen=True, kw_only=True):
 
 
 class TryRow(Row, frozen=True, kw_only=True):
-    """One attempt of a task of a graph. `outcome` None: it is not over. `detail`: the result or the fault, JSON."""
+    """One attempt of a task of a graph. `outcome` None: it is not over. `detail`: the result or the fault, JSON.
+
+    `placed_at`: when it was given its place in a pool; `started_at`: when the pool had begun it, None: it has not yet, or it
+    never did, or whoever began it died before it told.
+    """
 
     task: str
     fence: int
@@ -113,6 +116,10 @@ class Tasks(Protocol):
         ...
 
     async def graph(self, namespace: str, name: str) -> GraphRow | None: ...
+
+    async def document(self, namespace: str, name: str) -> tuple[str, bytes] | None:
+        """Give the digest of a graph and what its author wrote, JSON, as it was loaded last."""
+        ...
 
     async def graphs(self, namespace: str | None, after: tuple[str, str], limit: int) -> list[GraphRow]:
         """Give graphs by namespace and name, after one of them; `namespace` None: of all."""
@@ -155,6 +162,10 @@ class Tasks(Protocol):
 
     async def stop(self, task: str, now: float | None) -> bool:
         """Cancel a task: one that runs is ended by who runs it, one that waits is over. False: it is over already."""
+        ...
+
+    async def stop_all(self, tasks: Sequence[str], now: float | None) -> int:
+        """Cancel tasks in one transaction, which others wait for; gives how many were not over already."""
         ...
 
     async def rank(self, task: str, priority: int, rank: float, spec: TaskSpec) -> bool:

@@ -58,6 +58,14 @@ class SqlPools:
 
         return await self._database.write(work)
 
+    async def resize(self, pool: str, before: int | None, capacity: int) -> bool:
+        row = {"pool": pool, "before": before, "capacity": capacity}
+
+        async def work(transaction: Transaction) -> bool:
+            return bool(await transaction.run("pool_resize", row))
+
+        return await self._database.write(work)
+
     async def forget(self, pool: str) -> None:
         async def work(transaction: Transaction) -> None:
             await transaction.run("tasks_unroute", {"pool": pool})

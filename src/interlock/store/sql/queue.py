@@ -84,15 +84,30 @@ class SqlQueue:
 
         return await self._database.write(work)
 
+    async def began(self, attempts: Sequence[tuple[str, int, float]], now: float | None) -> None:
+        rows = [{"task": task, "fence": fence, "ran": ran, "now": now} for task, fence, ran in sorted(attempts)]
+
+        async def work(transaction: Transaction) -> None:
+            await transaction.many("attempt_begin", rows)
+
+        await self._database.write(work, counted=False, tells=0)  # nobody waits for it: who wants to know looks
+
     async def settle(
-        self, task: str, fence: int, outcome: Outcome, now: float | None, *, holder: str | None = None
+        self,
+        task: str,
+        fence: int,
+        outcome: Outcome,
+        now: float | None,
+        *,
+        holder: str | None = None,
+        ran: float | None = None,
     ) -> bool:
         state = _end_state(outcome)
 
         async def work(transaction: Transaction) -> bool:
             lease = {"kind": ATTEMPT, "name": task, "fence": fence, "holder": holder}
             return bool(await transaction.run("lease_end_fenced", lease)) and await _end(
-                transaction, task, fence, state, outcome, now, killed=True
+                transaction, task, fence, state, outcome, now, killed=True, ran=ran
             )
 
         return await self._database.write(work)
@@ -280,6 +295,7 @@ async def _end(
     now: float | None,
     *,
     killed: bool = False,
+    ran: float | None = None,
 ) -> bool:
     """End an attempt and put its outcome into the run's inbox, unless nobody waits for it any more.
 
@@ -287,7 +303,7 @@ async def _end(
     """
     if isinstance(outcome, Failed | Snoozed):
         is_lost = isinstance(outcome, Failed) and outcome.failure is FailureClass.LOST
-        failed = await tries.fail(transaction, task, fence, outcome, now, killed=killed and is_lost)
+        failed = await tries.fail(transaction, task, fence, outcome, now, killed=killed and is_lost, ran=ran)
         if failed is not None:
             return failed
     rows = await transaction.rows("task_end", {"task": task, "fence": fence, "state": state, "now": now})
@@ -295,7 +311,7 @@ async def _end(
         return False
     run, effect, cancel, linked, is_of_graph = rows[0]
     if is_of_graph:
-        await tries.end(transaction, task, fence, outcome, now)
+        await tries.end(transaction, task, fence, outcome, now, ran=ran)
     if linked:
         await limits.release(transaction, task)
         await graphs.unblock(transaction, task, state is TaskState.DONE, now)

@@ -46,6 +46,7 @@ TABLES: Final[Mapping[str, Table]] = {
     "tasks": _table("tasks", {"task": ""}, "target", "spec"),
     "attempts": _table("attempts", {"task": "", "fence": -1}, "detail"),
     "graphs": _table("graphs", {"graph": ""}, "document"),
+    "pools": _table("pools", {"pool": ""}, "settings"),
     "leases": _table("leases", {"kind": "", "name": ""}, "detail"),
     "logs": _table("logs", {"run": "", "number": -1}, "text"),
     "events": _table("events", {"number": -1}, "body"),

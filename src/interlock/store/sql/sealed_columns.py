@@ -56,6 +56,7 @@ SEALED: Final[Mapping[str, Mapping[str, str]]] = {
     "lock_take": _LEASE,
     "log_add": {"text": "logs.text"},
     "memo_add": {"body": "memos.body"},
+    "pool_declare": {"settings": "pools.settings"},
     "run_accept": {"input": "runs.input", **_RUN},
     "run_advance": _RUN,
     "run_step": _RUN,
@@ -103,7 +104,7 @@ SEALED_ARRAYS: Final[Mapping[str, str]] = {
 
 OPENED: Final[Mapping[str, Mapping[int, str]]] = {
     "attempts_of_task": {10: "attempts.detail"},
-    "graph_get": {6: "graphs.document"},
+    "graph_document": {1: "graphs.document"},
     "graph_task_get": {16: "tasks.spec"},
     "graph_tasks_known": {4: "tasks.spec"},
     "graph_tasks_page": {16: "tasks.spec"},
@@ -138,6 +139,8 @@ OPENED: Final[Mapping[str, Mapping[int, str]]] = {
     "locks_waits": {4: "leases.detail", 7: "leases.detail"},
     "log_page": {5: "logs.text"},
     "memos_page": {2: "memos.body"},
+    "pools_all": {7: "pools.settings"},
+    "pools_lock": {7: "pools.settings"},
     "run_ending": {6: "runs.output", 7: "runs.fault"},
     "run_find": _RUN_ROW,
     "run_find_prefix": _RUN_ROW,

@@ -153,7 +153,7 @@ class SqlTasks:
             rows = await transaction.rows("graph_get", {"namespace": namespace, "name": name})
             if not rows:
                 return None
-            graph, digest, tasks, loads, loaded_at, folder, document = rows[0]
+            graph, digest, tasks, loads, loaded_at, folder = rows[0]
             return GraphRow(
                 graph=graph,
                 namespace=namespace,
@@ -163,8 +163,14 @@ class SqlTasks:
                 loads=loads,
                 loaded_at=loaded_at,
                 folder=folder,
-                document=document,
             )
+
+        return await self._database.read(work, once=True)
+
+    async def document(self, namespace: str, name: str) -> tuple[str, bytes] | None:
+        async def work(transaction: Transaction) -> tuple[str, bytes] | None:
+            rows = await transaction.rows("graph_document", {"namespace": namespace, "name": name})
+            return (rows[0][0], rows[0][1]) if rows else None
 
         return await self._database.read(work, once=True)
 
@@ -277,15 +283,11 @@ class SqlTasks:
         return await self._database.read(work, once=True)
 
     async def stop(self, task: str, now: float | None) -> bool:
-        async def work(transaction: Transaction) -> bool:
-            rows = await transaction.rows("task_stop", {"task": task, "now": now})
-            if not rows:
-                return bool(await transaction.run("task_ask_to_stop", {"task": task}))
-            if rows[0][0]:
-                await limits.release(transaction, task)
-            await transaction.run("edges_of_task_end", {"task": task})
-            await graphs.unblock(transaction, task, False, now)
-            return True
+        return bool(await self.stop_all([task], now))
+
+    async def stop_all(self, tasks: Sequence[str], now: float | None) -> int:
+        async def work(transaction: Transaction) -> int:
+            return sum([await _stop(transaction, task, now) for task in sorted(tasks)])
 
         return await self._database.write(work)
 
@@ -296,6 +298,18 @@ class SqlTasks:
             return bool(await transaction.run("task_rank", row))
 
         return await self._database.write(work)
+
+
+async def _stop(transaction: Transaction, task: str, now: float | None) -> bool:
+    """Cancel a task, or ask who performs it to; False: it is over already."""
+    rows = await transaction.rows("task_stop", {"task": task, "now": now})
+    if not rows:
+        return bool(await transaction.run("task_ask_to_stop", {"task": task}))
+    if rows[0][0]:
+        await limits.release(transaction, task)
+    await transaction.run("edges_of_task_end", {"task": task})
+    await graphs.unblock(transaction, task, False, now)
+    return True
 
 
 async def _wait_for(transaction: Transaction, predecessor: str, task: str, blocking: bool, now: float | None) -> None:

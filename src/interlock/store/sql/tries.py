@@ -32,9 +32,11 @@ async def begin(transaction: Transaction, tasks: Sequence[ClaimedTask], node: st
         await transaction.many("attempt_add", rows)
 
 
-async def end(transaction: Transaction, task: str, fence: int, outcome: Outcome, now: float | None) -> None:
-    """Note how an attempt ended."""
-    row: dict[str, object] = {"task": task, "fence": fence, "failure": None, "detail": None, "now": now}
+async def end(
+    transaction: Transaction, task: str, fence: int, outcome: Outcome, now: float | None, *, ran: float | None
+) -> None:
+    """Note how an attempt ended. `ran`: for how many seconds, for one whose start the store was not told; None: unknown."""
+    row: dict[str, object] = {"task": task, "fence": fence, "failure": None, "detail": None, "now": now, "ran": ran}
     match outcome:
         case Done():
             row |= {"outcome": "done", "detail": _encode(outcome.value)}
@@ -48,7 +50,14 @@ async def end(transaction: Transaction, task: str, fence: int, outcome: Outcome,
 
 
 async def fail(
-    transaction: Transaction, task: str, fence: int, outcome: Failed | Snoozed, now: float | None, *, killed: bool
+    transaction: Transaction,
+    task: str,
+    fence: int,
+    outcome: Failed | Snoozed,
+    now: float | None,
+    *,
+    killed: bool,
+    ran: float | None,
 ) -> bool | None:
     """End an attempt that did not succeed: its task is tried again, or is over. None: it is no task of a graph.
 
@@ -58,7 +67,7 @@ async def fail(
     if not rows:
         return None
     spec, used, cancel, _ = rows[0]
-    await end(transaction, task, fence, outcome, now)
+    await end(transaction, task, fence, outcome, now, ran=ran)
     place = {"task": task, "fence": fence, "now": now}
     counts = task_graph.decode_used(used) if used else {}
     if cancel:

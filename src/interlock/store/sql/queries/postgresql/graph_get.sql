@@ -1,2 +1,2 @@
 -- Unique (namespace, name).
-SELECT graph, digest, tasks, loads, loaded_at, folder, document FROM graphs WHERE namespace = :namespace AND name = :name
+SELECT graph, digest, tasks, loads, loaded_at, folder FROM graphs WHERE namespace = :namespace AND name = :name

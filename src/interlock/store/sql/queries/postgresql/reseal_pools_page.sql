@@ -1,0 +1,3 @@
+-- Primary key.
+SELECT pool, settings FROM pools
+WHERE pool > :pool::text ORDER BY pool LIMIT :limit

@@ -1,0 +1,3 @@
+-- Primary key. No rows: somebody wrote meanwhile.
+UPDATE pools SET settings = :settings
+WHERE pool = :pool AND settings IS :was_settings
