@@ -23,8 +23,8 @@ from bench.products import Kind, Product
 from bench.sizes import Scale
 
 CASES: Final = (
-    "W1", "W2", "W3", "W4", "W5", "W6", "W7", "W8", "W9", "W10", "W11", "W13", "W14", "PF-01", "C1", "C2", "C3",
-    "T1", "T2", "T3", "TK-20",
+    "W1", "W2", "W3", "W4", "W5", "W6", "W7", "W8", "W9", "W10", "W11", "W13", "W14", "PF-01", "P1", "P2", "P3",
+    "C1", "C2", "C3", "T1", "T2", "T3", "TK-20",
 )  # fmt: skip
 """What is measured when nothing is said."""
 LONG_CASES: Final = ("W12", "T4")

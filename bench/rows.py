@@ -116,6 +116,15 @@ ROWS: Final = (
     Row(case="W12", figure="sleepers_mb", title="100,000 sleeping runs: resident size", unit="MB", targets=_target(300)),
     Row(case="W13", figure="warm_ms", title="start to first line in a process, warm", unit="ms", targets=_target(5)),
     Row(case="W13", figure="cold_ms", title="the same, the first in a node", unit="ms", targets=_target(60)),
+    Row(
+        case="W13", figure="command_warm_ms", title="a command in the local pool: launch to first line, a supervisor waits",
+        unit="ms", targets=_target(5),
+    ),
+    Row(
+        case="W13", figure="command_cold_ms", title="the same, nothing waits", unit="ms", targets=_target(60),
+    ),
+    Row(case="W13", figure="function_warm_ms", title="a function there, a supervisor waits", unit="ms"),
+    Row(case="W13", figure="task_ms", title="a task of a graph: load to first line, in a node at rest", unit="ms"),
     Row(case="W14", figure="nodes_1_per_second", title="W2 stored by a client, one node", unit="/s", is_rate=True),
     Row(case="W14", figure="nodes_2_per_second", title="the same, two nodes", unit="/s", is_rate=True),
     Row(case="W14", figure="nodes_4_per_second", title="the same, four nodes", unit="/s", is_rate=True),
@@ -155,6 +164,22 @@ ROWS: Final = (
         case="PF-01", figure="growth_exponent", title="growth from 1,000 to 10,000 tasks: exponent (2 is quadratic)",
         unit="", targets=_target(2),
     ),
+    Row(
+        case="P1", figure="round_ms", title="1,000 of 10,000 queued tasks placed: the round of the dispatcher", unit="ms",
+        targets=_target(100),
+    ),
+    Row(case="P1", figure="cpu_ms", title="the same, by the processor's time of the process", unit="ms"),
+    Row(case="P1", figure="read_ms", title="of that: reading pools, lanes and their heads, and planning", unit="ms"),
+    Row(case="P1", figure="plan_ms", title="of that: planning, by the processor's time", unit="ms"),
+    Row(case="P1", figure="transaction_ms", title="the transaction that places them", unit="ms"),
+    *(
+        Row(case="P2", figure=f"beside_{number}_us", title=f"a decision, of 100, beside {count} tasks that wait", unit="us")
+        for number, count in enumerate(("10", "100", "1,000", "10,000", "100,000"), 1)
+    ),
+    Row(case="P2", figure="times_first", title="the last against the first (1: flat)", unit="x", targets=_target(1.5)),
+    Row(case="P3", figure="pool_ms", title="a container that does nothing, in the Docker pool", unit="ms"),
+    Row(case="P3", figure="plain_ms", title="the same by `docker run --rm`", unit="ms"),
+    Row(case="P3", figure="overhead_ms", title="the difference", unit="ms", targets=_target(50)),
     Row(
         case="C1", figure="p50_ms", title="a lock that is free, acquired and released, p50", unit="ms",
         targets=_target(None, 1.0, 2.0),

@@ -62,6 +62,12 @@ class Sizes:
     token_reports: int
     token_rate: int
     """Reports by token in a second."""
+    placed_tasks: int
+    placed_queued: int
+    beside_placed: int
+    beside: tuple[int, ...]
+    """Tasks that wait beside those which a round places."""
+    containers: int
 
 
 _SCALES: Final = (Scale.FULL, Scale.QUICK, Scale.SMOKE)
@@ -103,6 +109,11 @@ _SIZES: Final[dict[str, tuple[Any, Any, Any]]] = {
     "watch_changes": (500, 100, 4),
     "token_reports": (5_000, 1_000, 10),
     "token_rate": (500, 500, 500),
+    "placed_tasks": (1_000, 1_000, 20),
+    "placed_queued": (10_000, 2_000, 40),
+    "beside_placed": (100, 100, 8),
+    "beside": ((10, 100, 1_000, 10_000, 100_000), (10, 1_000), (4, 16)),
+    "containers": (20, 15, 3),
 }
 
 

@@ -7,6 +7,7 @@ from typing import Final
 from bench.case import Case
 from bench.own import (
     conditions,
+    containers,
     crash,
     fleet,
     floors,
@@ -16,6 +17,7 @@ from bench.own import (
     monitoring,
     payloads,
     pending,
+    placing,
     queues,
     rest,
     runs,
@@ -37,6 +39,9 @@ CASES: Final[dict[str, Case]] = {
     "W13": local.local,
     "PF-01": floors.floors,
     "W14": queues.scaling,
+    "P1": placing.placing,
+    "P2": placing.beside,
+    "P3": containers.containers,
     "C1": fleet.lock,
     "C2": fleet.heartbeats,
     "C3": fleet.watching,

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from bench import driver, page, products, rows, statements, table
-from bench.own import cases
+from bench import driver, page, products, rows, sizes, statements, table
+from bench.case import Given
+from bench.own import cases, placing
 from bench.products import Kind
 from bench.sizes import Scale
 
@@ -141,7 +142,7 @@ def test_statement_that_frames_a_transaction_is_told_from_others(statement: str,
     assert statements.frames(statement) is frames
 
 
-@pytest.mark.parametrize("case", ["W1", "C3"])  # `make bench-smoke` runs them all
+@pytest.mark.parametrize("case", ["W1", "C3", "W13", "P1"])  # `make bench-smoke` runs them all
 def test_case_gives_figures_in_a_process_of_its_own(case: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "bench.subject", "interlock-sqlite", case, "--scale", "smoke"],
@@ -156,6 +157,23 @@ def test_case_gives_figures_in_a_process_of_its_own(case: str) -> None:
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout)["figures"]
     assert figures.keys() >= {row.figure for row in rows.ROWS if row.case == case} - {"bulk_runs_per_second"}
+
+
+def test_cost_of_a_decision_is_told_for_each_size_and_as_a_ratio() -> None:
+    """PF-01: a row for each number of tasks that wait at full scale, and the last against the first."""
+    told = {row.figure for row in rows.ROWS if row.case == "P2"}
+
+    assert told == {f"beside_{number}_us" for number, _ in enumerate(sizes.of(Scale.FULL).beside, 1)} | {"times_first"}
+
+
+async def test_round_of_the_bench_places_by_the_code_of_the_dispatcher(tmp_path: Path) -> None:
+    given = Given(
+        subject="interlock-sqlite", url=f"sqlite:///{tmp_path}/s.db", folder=tmp_path, sizes=sizes.of(Scale.SMOKE)
+    )
+
+    figures = await placing.beside(given)
+
+    assert figures.keys() == {"beside_1_us", "beside_2_us", "times_first"}
 
 
 def test_whole_measurement_writes_the_table(tmp_path: Path) -> None:

@@ -128,9 +128,13 @@ async def test_lanes_and_their_heads_come_in_order(store: Store) -> None:
     assert await store.pools.lanes("", 10) == ["?x", "?y"]
     assert await store.pools.lanes("?x", 10) == ["?y"]
     heads = await store.pools.heads("?x", 10)
-    assert [(each.spec.id, each.priority, each.rank) for each in heads] == [("c", 9, 9.0), ("b", 1, 4.0), ("a", 1, 5.0)]
-    (b,) = [each for each in heads if each.spec.id == "b"]
-    assert await store.tasks.rank(b.task, 10, 1.0, b.spec)  # DQ-05
+    assert [(each.task[-1], each.priority, each.rank) for each in heads] == [
+        ("c", 9, 9.0),
+        ("b", 1, 4.0),
+        ("a", 1, 5.0),
+    ]
+    assert {each.spec.id for each in heads} == {"c"}, "what the first one asks for, all of the lane do"
+    assert await store.tasks.rank("default/g/b", 10, 1.0, rows[1].spec)  # DQ-05
     assert [each.spec.id for each in await store.pools.heads("?x", 1)] == ["b"]
 
 

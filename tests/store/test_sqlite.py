@@ -61,6 +61,7 @@ HOT = {
     "runs_claim": "runs_free",
     "runs_owned": "runs_owned",
     "runs_free_of": "runs_owned",
+    "lane_heads": "tasks_ready",
     "task_ready": "tasks_ready",
     "task_ready_own": "tasks_ready",
     "tasks_claim": "tasks_ready",

@@ -17,13 +17,15 @@ PREFIX: Final = "?"
 """What every lane begins with: no pool does, so a lane is never one."""
 _ANYWHERE: Final = "any"
 _LONGEST: Final = 200
+_PARTED: Final = frozenset({"container", "workflow", "python"})
+"""Kinds that some types of pools take and others do not; all others are programs, which run wherever programs do."""
 
 
 def lane(spec: TaskSpec) -> str:
     """Give the lane of a task: a text of all that decides where it can run."""
     wants = spec.resources
     parts = {
-        "kind": spec.kind if spec.kind in ("container", "workflow") else "",
+        "kind": spec.kind if spec.kind in _PARTED else "",
         "pool": "|".join(spec.pools),
         "skill": "" if spec.pools else "&".join(spec.skills),
         "cpu": f"{wants.cpu:g}" if wants.cpu else "",

@@ -138,6 +138,10 @@ class Placer(Dispatcher):
         self._quotas.look(pools)
         heads = await self._heads(lanes, pools)
         self._ranks = {task.task: task.rank for tasks in heads.values() for task in tasks}
+        self._plan = self._planned(heads, pools)
+        return bool(self._plan.placements)
+
+    def _planned(self, heads: Mapping[str, Sequence[QueuedTask]], pools: Mapping[str, PoolView]) -> Round:
         rules = Rules(
             mapping=self._scheduling.mapping,
             strategy=self._strategy,
@@ -145,8 +149,7 @@ class Placer(Dispatcher):
             failover=self._scheduling.failover,
             policy=self._scheduling.policy,
         )
-        self._plan = rounds.place(heads, pools, rules, MOST_AT_ONCE)
-        return bool(self._plan.placements)
+        return rounds.place(heads, pools, rules, MOST_AT_ONCE)
 
     async def _claim(self, free: int) -> list[ClaimedTask]:
         placed = await self._store.pools.place(

@@ -23,12 +23,9 @@ def queued(id: str, priority: int = 0, rank: float = 0.0, **more: Any) -> Queued
     spec = TaskSpec(id=id, digest="d", **more)
     return QueuedTask(
         task=f"default/g/{id}",
-        graph="default/g",
         lane=lane(spec),
         priority=priority,
         rank=rank,
-        created_at=0.0,
-        attempt=1,
         spec=spec,
     )
 
@@ -144,6 +141,7 @@ def test_lane_is_what_decides_where_a_task_can_run() -> None:
     assert of(resources=Resources(cpu=2, memory=512, gpus=1)) == "?cpu=2,memory=512,gpu=1"
     assert of(labels={"z": "1", "a": "2"}) == of(labels={"a": "2", "z": "1"})
     assert of(kind="container") != of(kind="agent") == of()
+    assert of(kind="python") != of(), "a pool in the node's own process takes functions alone"
     long = [of(labels={"x": "y" * 500 + end}) for end in "ab"]
     assert long[0] != long[1]
     assert max(len(each) for each in long) <= 200

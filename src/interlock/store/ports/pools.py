@@ -69,15 +69,12 @@ class PoolRow(Row, frozen=True, kw_only=True):
 
 
 class QueuedTask(Row, frozen=True, kw_only=True):
-    """A ready task at the head of its lane."""
+    """A ready task near the head of its lane. `spec`: that of the first one there, which asks for what all of the lane do."""
 
     task: str
-    graph: str
     lane: str
     priority: int
     rank: float
-    created_at: float
-    attempt: int
     spec: TaskSpec
 
 

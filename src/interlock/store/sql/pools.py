@@ -25,7 +25,7 @@ from interlock.store.ports import (
     QueuedTask,
 )
 from interlock.store.sql import queue, tries
-from interlock.store.sql.transaction import Database, Row, Transaction
+from interlock.store.sql.transaction import Database, Transaction
 
 WORKER: Final = "worker"
 _PLACED: Final = "placement"
@@ -96,9 +96,16 @@ class SqlPools:
     async def heads(self, lane: str, limit: int) -> list[QueuedTask]:
         async def work(transaction: Transaction) -> list[QueuedTask]:
             rows = await transaction.rows("lane_heads", {"lane": lane, "limit": limit})
-            return [_queued(lane, row) for row in rows]
+            found = await transaction.rows("task_spec", {"task": rows[0][0]}) if rows else []
+            if not found:  # nothing is ready, or the graph was removed meanwhile
+                return []
+            spec = task_graph.decode(found[0][0])  # once: what is placed gets its own with its lease
+            return [
+                QueuedTask(task=task, lane=lane, priority=priority, rank=rank, spec=spec)
+                for task, priority, rank in rows
+            ]
 
-        return await self._database.read(work, once=True)
+        return await self._database.read(work)
 
     async def place(self, node: str, placements: Sequence[Placement], ttl_seconds: float, now: float | None) -> Placed:
         async def work(transaction: Transaction) -> Placed:
@@ -254,8 +261,10 @@ async def _lease(
     rows = await transaction.rows("tasks_place", {"placements": _pairs([each for each, _ in taken.values()])})
     order = {task: number for number, task in enumerate(taken)}
     rows = sorted(rows, key=lambda row: order[row[0]])
+    graphs = _encode(sorted({row[1] for row in rows})).decode()
+    namespaces: dict[str, str] = dict(await transaction.rows("graphs_namespaces", {"graphs": graphs}))  # type: ignore[arg-type]  # two columns
     claimed = [
-        msgspec.structs.replace(task, devices=taken[task.task][1])
+        msgspec.structs.replace(task, devices=taken[task.task][1], namespace=namespaces.get(task.run, ""))
         for task in await queue.admitted(transaction, rows, now)
     ]
     leases = [
@@ -306,17 +315,3 @@ def _declared(pool: DeclaredPool, now: float | None) -> dict[str, object]:
         "settings": pool.settings,
         "now": now,
     }
-
-
-def _queued(lane: str, row: Row) -> QueuedTask:
-    task, graph, priority, rank, created_at, attempt, spec = row
-    return QueuedTask(
-        task=task,
-        graph=graph,
-        lane=lane,
-        priority=priority,
-        rank=rank,
-        created_at=created_at,
-        attempt=attempt,
-        spec=task_graph.decode(spec),
-    )
