@@ -490,14 +490,14 @@ CREATE TABLE graphs (
   namespace TEXT NOT NULL,
   name TEXT NOT NULL,
   digest TEXT NOT NULL,
-  document BLOB NOT NULL,
   folder TEXT NOT NULL,
   tasks INTEGER NOT NULL,
   loads INTEGER NOT NULL,
   loading_until REAL,
   loaded_at REAL,
+  document BLOB NOT NULL,
   UNIQUE (namespace, name)
-) WITHOUT ROWID;
+);
 
 -- Every try of a task of a graph, from its placement on. `outcome` NULL: it is not over.
 CREATE TABLE attempts (
