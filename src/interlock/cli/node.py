@@ -35,13 +35,14 @@ _TOLD: Final = {
     "worker.deregistered", "worker.recovered", "worker.lost", "worker.unheard", "worker.heartbeat_failed",
     "worker.scan_failed", "worker.scan_works", "worker.no_context", "server.listens", "server.failed",
     "delivery.failed", "delivery.expired", "delivery.superseded", "delivery.reconciled", "task.deadlock",
-    "task.deadlock_over", "task.deadlock_ended", "pool.scaled", "pool.not_scaled", "pool.shrinks",
+    "task.deadlock_over", "task.deadlock_ended", "pool.scaled", "pool.not_scaled", "pool.shrinks", "task.stuck",
 }  # fmt: skip
 _WRONG: Final = {
     "delivery.failed",
     "delivery.expired",
     "task.deadlock",
     "task.deadlock_ended",
+    "task.stuck",
     "pool.not_scaled",
     "server.failed",
     "worker.lost",

@@ -242,6 +242,7 @@ def test_ports_and_folders_of_a_container() -> None:
         (HttpTarget(method="GET", uri="http://a"), {}, "an HTTP request is no process"),
         (WorkflowTarget(namespace="a", name="b", version="1"), {}, "a workflow is no process"),
         (ShellTarget(command="x"), {"image": ""}, "names no image"),
+        (ContainerTarget(image="i", name="mine"), {}, "leave out the container's `name`"),
         (ContainerTarget(image="i", stdin="in"), {}, "name the `command`"),
         (ContainerTarget(image="i", command="a 'b"), {}, "cannot be split"),
         (ContainerTarget(image="i", pull_policy="perhaps"), {}, "use always"),

@@ -99,6 +99,10 @@ def program(
             words = [_literal(interpreter), f"{FOLDER}/{name}", *carry.all(target.arguments)]
             files = {name: target.code}
         case ContainerTarget():
+            if target.name:
+                raise _invalid(
+                    f"a pod cannot be called {target.name!r}, since its Job names it; leave out the container's `name`"
+                )
             image, policy = target.image, _policy(target) or policy
             first, *rest = _split(target.command) or [""]
             words = [_literal(first), *carry.all(rest)] if first else []

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from interlock.model import task_graph
+from interlock.model.call import Requirements
+from interlock.model.task import Target
 from interlock.store.ports import (
     ALL,
     ClaimedTask,
@@ -22,6 +24,7 @@ from interlock.store.ports import (
     Placement,
     PoolRow,
     PoolState,
+    QueuedStep,
     QueuedTask,
 )
 from interlock.store.sql import queue, tries
@@ -32,6 +35,8 @@ _PLACED: Final = "placement"
 
 _encode = msgspec.json.Encoder().encode
 _devices = msgspec.json.Decoder(tuple[int, ...])
+_target = msgspec.json.Decoder(Target)
+_requirements = msgspec.json.Decoder(Requirements)
 
 
 class SqlPools:
@@ -89,6 +94,20 @@ class SqlPools:
         async def work(transaction: Transaction) -> list[QueuedTask]:
             rows = await transaction.rows("lane_heads", {"lane": lane, "limit": limit})
             return [_queued(lane, row) for row in rows]
+
+        return await self._database.read(work, once=True)
+
+    async def step_lanes(self, names: Sequence[str]) -> list[str]:
+        async def work(transaction: Transaction) -> list[str]:
+            asked = {"lanes": _encode(list(names)).decode()}
+            found = {row[0] for row in await transaction.rows("step_lanes", asked)}
+            return [name for name in names if name in found]
+
+        return await self._database.read(work, once=True)
+
+    async def steps(self, lane: str, limit: int) -> list[QueuedStep]:
+        async def work(transaction: Transaction) -> list[QueuedStep]:
+            return [_step(row) for row in await transaction.rows("step_heads", {"lane": lane, "limit": limit})]
 
         return await self._database.read(work, once=True)
 
@@ -247,7 +266,7 @@ async def _lease(
     order = {task: number for number, task in enumerate(taken)}
     rows = sorted(rows, key=lambda row: order[row[0]])
     claimed = [
-        msgspec.structs.replace(task, devices=taken[task.task][1])
+        msgspec.structs.replace(task, devices=taken[task.task][1], resources=taken[task.task][0].resources)
         for task in await queue.admitted(transaction, rows, now)
     ]
     leases = [
@@ -311,4 +330,20 @@ def _queued(lane: str, row: Row) -> QueuedTask:
         created_at=created_at,
         attempt=attempt,
         spec=task_graph.decode(spec),
+    )
+
+
+def _step(row: Row) -> QueuedStep:
+    task, run_id, path, priority, rank, created_at, attempt, target, needs = row
+    parsed: Any = _target.decode(target)
+    return QueuedStep(
+        task=task,
+        run_id=run_id,
+        path=path,
+        priority=priority,
+        rank=rank,
+        created_at=created_at,
+        attempt=attempt,
+        target=parsed,
+        requires=None if needs is None else _requirements.decode(needs),
     )

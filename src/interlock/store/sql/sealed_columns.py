@@ -108,6 +108,7 @@ OPENED: Final[Mapping[str, Mapping[int, str]]] = {
     "graph_tasks_known": {4: "tasks.spec"},
     "graph_tasks_page": {16: "tasks.spec"},
     "lane_heads": {6: "tasks.spec"},
+    "step_heads": {7: "tasks.target"},
     "task_terms": {0: "tasks.spec"},
     "tasks_place": _TASK,
     "attempt_get": {7: "leases.detail"},

@@ -7,5 +7,6 @@ placed AS (
   UPDATE tasks SET state = 'running', fence = fence + 1, pool = picked.pool FROM picked WHERE tasks.task = picked.task
   RETURNING tasks.*)
 SELECT task, run, effect, path, fence, target, folder, idempotency_key, attempt, any_exit_code,
-       (SELECT namespace FROM graphs WHERE graph = run), '', spec, pool, linked, priority
+       CASE WHEN lane IS NULL THEN (SELECT namespace FROM runs WHERE runs.run = placed.run) ELSE (SELECT namespace FROM graphs WHERE graph = placed.run) END,
+       CASE WHEN lane IS NULL THEN (SELECT id FROM runs WHERE runs.run = placed.run) ELSE '' END, spec, pool, linked, priority
 FROM placed
