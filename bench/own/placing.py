@@ -14,7 +14,7 @@ from bench.case import Figures, Given, stopwatch
 from interlock import Interlock
 from interlock.app.pools import declared
 from interlock.app.tasks import TaskGraphs
-from interlock.decisions.pools import DEFAULT, PoolView
+from interlock.decisions.pools import DEFAULT, Asked, PoolView
 from interlock.dispatch import policies
 from interlock.dispatch.configuration import PoolSettings, Scheduling
 from interlock.dispatch.logbook import Logbook
@@ -58,9 +58,11 @@ class TimedPlacer(Placer):
         self.read = watch.seconds
         return is_ready
 
-    def _planned(self, heads: Mapping[str, Sequence[QueuedTask]], pools: Mapping[str, PoolView]) -> Round:
+    def _planned(
+        self, heads: Mapping[str, Sequence[QueuedTask]], pools: Mapping[str, PoolView], asked: Mapping[str, Asked]
+    ) -> Round:
         begin = time.thread_time()
-        plan = super()._planned(heads, pools)
+        plan = super()._planned(heads, pools, asked)
         self.planned = time.thread_time() - begin
         return plan
 

@@ -286,10 +286,10 @@ async def test_unknown_function_is_named(interlock: Session, tmp_path: Path) -> 
 
 async def test_what_cannot_be_executed_yet_is_refused_by_name(interlock: Session) -> None:
     """WF-21"""
-    text = HEADER + "do: [{a: {run: {container: {image: x}}}}]"
+    text = HEADER + "do: [{a: {run: {shell: {command: x}, await: false}}}]"
     with pytest.raises(errors.InvalidDefinition, match="cannot execute yet") as refused:
         await interlock.start(text)
-    assert "container" in str(refused.value.problems)
+    assert "await: false" in str(refused.value.problems)
 
 
 def test_process_is_told_from_its_successors() -> None:

@@ -108,7 +108,7 @@ async def test_node_takes_no_more_runs_than_it_may(tmp_path: Path) -> None:
 async def test_definition_that_this_version_cannot_execute_is_refused_once(app: Session) -> None:
     await app.start(QUICK, id="new", detach=True)
     row = await app.find(None, "new")
-    newer = QUICK.replace("set: {x: 1}", "run: {container: {image: x}}")
+    newer = QUICK.replace("set: {x: 1}", "run: {shell: {command: x}, await: false}")
 
     async def newer_one(digest: str) -> Any:
         stored = await definition(digest)
@@ -125,7 +125,7 @@ async def test_definition_that_this_version_cannot_execute_is_refused_once(app: 
         while not (states := [s for s in await app.store.nodes.states(None) if s.refusals]):
             await asyncio.sleep(0.01)
     detach()
-    assert "container" in states[0].refusals[row.definition]
+    assert "await: false" in states[0].refusals[row.definition]
     assert heard.count("run.refused") == 1
     async with asyncio.timeout(15):
         while (await app.find(None, "new")).owner is not None:
@@ -197,7 +197,7 @@ async def test_reason_names_what_the_live_nodes_lack(app: Session) -> None:
         ("python.allow does not name it", "name the module in python.allow"),
         ("python.functions does not name it", "name the function in python.functions"),
         ("cannot import 'x'", "install what the node lacks"),
-        ("this version cannot execute run container", "upgrade"),
+        ("this version cannot execute call mcp", "upgrade"),
     ):
         await app.store.nodes.note(node.node, {row.definition: reason}, [])
         nodes = await app.servers()

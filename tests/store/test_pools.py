@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from interlock.model.task import Done, Resources
+from interlock.model.call import Requirements
+from interlock.model.fault import Fault
+from interlock.model.task import ContainerTarget, Done, Failed, FailureClass, Resources
 from interlock.store.ports import ALL, DeclaredPool, Placed, Placement, PoolState, Store
-from store.rows import graph, graph_task
+from store.rows import accepting, graph, graph_task, new_task
 
 
 async def pools(store: Store, *declared: DeclaredPool) -> None:
@@ -174,3 +176,40 @@ async def test_record_of_a_pool_counts_its_last_attempts(store: Store) -> None:
     assert await store.pools.record("p", 20) == (2, 2)
     decisions = await store.workers.choices("placement", "default/g/t001", 5)
     assert [each.chosen for each in decisions] == ["p"]
+
+
+async def test_steps_of_runs_are_placed_beside_tasks_of_graphs(store: Store) -> None:
+    """PO-02, PO-03: they take of the same room; the end of one is told to its run, which is who tries again."""
+    await pools(store, DeclaredPool(pool="p", type="docker", capacity=2, cpu=4))
+    await load(store, 1, lane="p")
+    box, needs = ContainerTarget(image="i"), Requirements(cpu=2.0)
+    tasks = [
+        new_task("a", effect=1, pool="p", path="/do/0/a"),
+        new_task("b", effect=2, pool="p", priority=5, requires=needs),
+        new_task("c", effect=3, pool="?step=container", target=box),
+    ]
+    await store.journal.commit(accepting(tasks=tasks))
+    assert await store.pools.step_lanes(["p", "q", "?step=container"]) == ["p", "?step=container"]
+    assert [each.task for each in await store.pools.heads("p", 9)] == ["default/g/t001"]
+    first, second = await store.pools.steps("p", 9)
+    assert (first.task, first.requires, second.task, second.run_id, second.path) == ("b", needs, "a", "r1", "/do/0/a")
+    assert [each.target for each in await store.pools.steps("?step=container", 9)] == [box]
+    wanted = [
+        Placement(task=task, pool="p", resources=Resources(cpu=2), decision=b'{"reason":"r"}')
+        for task in ("b", "c", "a")
+    ]
+    placed = await place(store, wanted)
+    assert [(task.task, task.namespace, task.run_id, task.pool) for task in placed.claimed] == [
+        ("b", "default", "r1", "p"),
+        ("c", "default", "r1", "p"),
+    ]
+    assert [task.resources for task in placed.claimed] == [Resources(cpu=2)] * 2
+    assert list(placed.refused) == ["a"]
+    assert {task.task: task.resources for task in await store.queue.held("n1", "p")} == dict.fromkeys(
+        ("b", "c"), Resources(cpu=2)
+    )
+    lost = Failed(failure=FailureClass.LOST, fault=Fault(type="x", status=500, title="t"))
+    assert await store.queue.settle("b", 1, lost, 102.0, holder="n1")
+    assert [each.task for each in await store.pools.steps("p", 9)] == ["a"]
+    (row,) = [each for each in await store.pools.all() if each.pool == "p"]
+    assert (row.running, row.cpu_taken) == (1, 2.0)

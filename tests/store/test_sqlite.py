@@ -102,6 +102,8 @@ HOT = {
     "removal_delivery_attempts": "delivery_attempts_of_run",
     "cached_sweep": "cached_expiring",
     "limits_waited_for": "tasks_held",
+    "step_heads": "tasks_ready",
+    "step_lanes": "tasks_ready",
     "cell_changes_page": "cell_changes_of_namespace",
     "cell_changes_sweep": "cell_changes_at",
     "cell_sent": "cell_changes_sent",

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from interlock.app import unplaced
 from interlock.app.node import DISPATCHER, ENGINE
 from interlock.coord.workers import WorkerRegistry
+from interlock.decisions import steps
+from interlock.dispatch.lanes import PREFIX as OF_GRAPHS
 from interlock.dispatch.worker import POOL as SERVES
 from interlock.engine import identity
 from interlock.engine.commits import POOL
-from interlock.flow.python.options import IN_PROCESS
 from interlock.model.worker import WorkerStatus
 from interlock.service import Clock
 from interlock.store.ports import NodeState, RunRow, Store
@@ -66,23 +68,33 @@ async def _undispatched(store: Store, clock: Clock, limit: int) -> list[Stranded
 
 
 async def _without_workers(store: Store, clock: Clock, limit: int) -> list[Stranded]:
-    """Give the live runs with a task for a pool of workers that has none."""
-    pools = [pool for pool in await store.views.waiting_pools() if pool not in (POOL, IN_PROCESS)]
-    if not pools:
+    """Give the live runs with a task for a pool that nobody serves, or that cannot have it."""
+    lanes = [pool for pool in await store.views.waiting_pools() if pool not in steps.NODE_POOLS]
+    lanes = [lane for lane in lanes if lane.startswith(steps.PREFIX) or not lane.startswith(OF_GRAPHS)]
+    if not lanes:
         return []
     present = await WorkerRegistry(store, clock).list_workers({WorkerStatus.ACTIVE, WorkerStatus.BUSY})
     served = {worker.metadata.get(SERVES) for worker in present}
-    return [
-        Stranded(
-            row=row,
-            since=clock.now() - idle_seconds,
-            reason=f"its tasks wait for the pool {pool}: no live worker takes the tasks of that",
-            command=f"`interlock worker --pool {pool}` does",
-        )
-        for pool in pools
-        if pool not in served
-        for row, idle_seconds in await store.views.undispatched(pool, clock.stamp(), limit)
-    ]
+    rows = {row.pool: row for row in await store.pools.all()}
+    is_placing = bool(await servers(store, clock, DISPATCHER))
+    found: list[Stranded] = []
+    for lane in lanes:
+        if lane in served:
+            continue
+        told: dict[str, tuple[str, str]] = {}
+        if unplaced.is_served(lane, rows):
+            for each in await unplaced.find(store, lane, rows, clock.now(), is_placing=is_placing):
+                told.setdefault(each.run_id, (each.reason, each.command))
+            if not told:
+                continue
+        reason = f"its tasks wait for the pool {lane}: no live worker takes the tasks of that"
+        command = f"`interlock worker --pool {lane}` does, or a node whose agent-pools.yaml has a pool {lane}"
+        for row, idle_seconds in await store.views.undispatched(lane, clock.stamp(), limit):
+            if told and row.id not in told:
+                continue
+            because, helps = told.get(row.id, (reason, command))
+            found.append(Stranded(row=row, since=clock.now() - idle_seconds, reason=because, command=helps))
+    return found
 
 
 async def servers(store: Store, clock: Clock, role: str = ENGINE) -> list[NodeState]:

@@ -25,6 +25,8 @@ INTERRUPTED: Final = 130
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _TAKE_SECONDS: Final = 1.0  # how soon a run whose process died is noticed
 _PATIENCE_SECONDS: Final = 10.0
+_EXPLAIN_SECONDS: Final = 3.0  # between looks at what keeps a run waiting
+_MOST_UNATTENDED: Final = 200
 _LEAVE: Final = "l"
 _CANCEL: Final = "c"
 _ROLL_BACK: Final = "r"
@@ -121,6 +123,7 @@ async def _stay(app: Session, row: RunRow, display: live.Display, resuming: bool
     """Show and execute a run until all of it was shown: it has ended, or it is suspended and rests in this node."""
     executing = asyncio.create_task(_execute(app, row, resuming))
     showing = asyncio.create_task(_show(app, row, display, resuming))
+    explaining = asyncio.create_task(_explain(app, row))
     try:
         await asyncio.wait({executing, showing}, return_when=asyncio.FIRST_COMPLETED)
         if not showing.done():
@@ -129,11 +132,29 @@ async def _stay(app: Session, row: RunRow, display: live.Display, resuming: bool
     finally:
         await end(executing)
         await end(showing)
+        await end(explaining)
 
 
 async def _show(app: Session, row: RunRow, display: live.Display, resuming: bool) -> None:
     async for _, news in app.follow(row, resuming=resuming):
         display.tell(news)
+
+
+async def _explain(app: Session, row: RunRow) -> None:
+    """Say why nobody performs what the run waits for, once for each reason that two looks in a row have found."""
+    told: set[str] = set()
+    before = ""
+    while True:
+        await asyncio.sleep(_EXPLAIN_SECONDS)
+        try:
+            found = next((each for each in await app.unattended(_MOST_UNATTENDED) if each.row.run == row.run), None)
+        except errors.Environment:
+            continue  # the others tell of a store that is away
+        reason = "" if found is None else found.reason
+        if found is not None and reason == before and reason not in told:
+            told.add(reason)
+            note(f"the run {row.id} waits: {reason}; {found.command}")
+        before = reason
 
 
 async def _execute(app: Session, row: RunRow, resuming: bool) -> None:

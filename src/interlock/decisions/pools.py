@@ -14,7 +14,8 @@ from interlock.model.task_graph import TaskSpec
 
 DEFAULT: Final = "default"
 """The entry of a skill mapping for tasks without a skill, and for skills that nothing maps."""
-_CONTAINERS: Final = frozenset({"docker", "kubernetes"})
+CONTAINERS: Final = frozenset({"docker", "kubernetes"})
+"""Types of pools that start containers."""
 _ROUNDING: Final = 1e-9
 
 
@@ -139,7 +140,7 @@ def _no_default(default: Sequence[str]) -> str | None:
 def never(spec: TaskSpec, pool: PoolView) -> str | None:
     """Say why a task can never run in a pool as that is configured; None: it can, when there is room."""
     wants = spec.resources
-    if spec.kind == "container" and pool.type not in _CONTAINERS:
+    if spec.kind == "container" and pool.type not in CONTAINERS:
         return f"starts no containers ({pool.type})"
     if spec.kind != "python" and pool.type == "in-process":
         return f"calls Python functions only ({pool.type})"

@@ -37,7 +37,6 @@ async def briefing(store: Store, task: ClaimedTask, spec: TaskSpec, workspace: J
 def variables(task: ClaimedTask, spec: TaskSpec, workspace: Workspace | None) -> dict[str, str]:
     """Give what the environment of an attempt says of it."""
     graph = task.run.rpartition("/")[2]
-    runner = runner_id(task)
     context = {
         "task_id": spec.id,
         "spec_name": graph,
@@ -50,13 +49,17 @@ def variables(task: ClaimedTask, spec: TaskSpec, workspace: Workspace | None) ->
         "branch_name": None if workspace is None else workspace.branch,
         "metadata": spec.metadata,
     }
+    return {"INTERLOCK_GRAPH": graph, "TASK_CONTEXT": json.encode(context).decode()} | place(task)
+
+
+def place(task: ClaimedTask) -> dict[str, str]:
+    """Give what the environment of an attempt says of where it is."""
+    runner = runner_id(task)
     return {
-        "INTERLOCK_GRAPH": graph,
         "INTERLOCK_POOL": task.pool,
         "INTERLOCK_RUNNER": runner,
         "RUNNER_ID": runner,
         "POOL_NAME": task.pool,
-        "TASK_CONTEXT": json.encode(context).decode(),
     }
 
 

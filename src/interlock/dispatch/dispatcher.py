@@ -29,6 +29,7 @@ from interlock.model import fault
 from interlock.model.fault import Fault
 from interlock.model.task import (
     PROGRAMS,
+    ContainerTarget,
     Failed,
     FailureClass,
     Outcome,
@@ -193,7 +194,7 @@ class Dispatcher(Loop):
 
     def _may_adopt(self, orphan: Orphan) -> bool:
         """Say whether what is left of an attempt could be found here."""
-        is_other = self._steps_only and orphan.task.spec is not None
+        is_other = self._steps_only and _is_placed(orphan.task)
         return orphan.pool == self._pool and orphan.host == self._host and not is_other
 
     def _launcher_of(self, task: ClaimedTask) -> Launcher:
@@ -203,7 +204,7 @@ class Dispatcher(Loop):
     async def _held(self) -> list[ClaimedTask]:
         """Give the attempts that this node holds, as the store knows."""
         held = await self._store.queue.held(self._node, self._pool)
-        return [task for task in held if task.spec is None or not self._steps_only]
+        return [task for task in held if not (self._steps_only and _is_placed(task))]
 
     async def _adopt(self, orphan: Orphan, *, missed: bool) -> None:
         """Adopt an attempt, or end it. `missed`: the last round found nothing of it either.
@@ -426,6 +427,11 @@ class Dispatcher(Loop):
             if settled:
                 await told.settled(self._store, task, outcome)
             return
+
+
+def _is_placed(task: ClaimedTask) -> bool:
+    """Say whether only a placement puts a task into the pool that is called as the node's own."""
+    return task.spec is not None or isinstance(task.target, ContainerTarget)
 
 
 def _lost(detail: str) -> Failed:

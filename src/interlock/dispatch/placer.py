@@ -1,4 +1,4 @@
-"""Places ready tasks of graphs in pools, and sees the attempts there to their end.
+"""Places ready tasks of graphs and steps of workflows in pools, and sees the attempts there to their end.
 
 Each round looks at the pools, then at the heads of the lanes for which some pool has room, plans in memory, and has the
 store carry the plan out in one transaction, which counts anew. What another dispatcher was quicker with is left out, so any
@@ -16,8 +16,9 @@ import msgspec
 
 from interlock import errors, telemetry
 from interlock.decisions import pools as choosing
-from interlock.decisions.pools import PoolView
-from interlock.dispatch import briefing, results, rounds, told
+from interlock.decisions import steps
+from interlock.decisions.pools import Asked, PoolView
+from interlock.dispatch import briefing, results, rounds, told, waiting_steps
 from interlock.dispatch.attempt_terms import AttemptTerms
 from interlock.dispatch.configuration import LOCAL, PoolSettings, Scheduling
 from interlock.dispatch.dispatcher import LEASE_SECONDS, Dispatcher
@@ -26,10 +27,11 @@ from interlock.dispatch.logbook import Logbook
 from interlock.dispatch.policies import FairShare, Policy
 from interlock.dispatch.quotas import Quotas
 from interlock.dispatch.rounds import Round, Rules, Stuck
+from interlock.dispatch.waiting_steps import Waiting
 from interlock.dispatch.workspaces import Workspaces, workspace_of
 from interlock.model import fault
 from interlock.model.fault import Fault
-from interlock.model.task import Failed, FailureClass, Outcome, Snoozed, Target
+from interlock.model.task import ContainerTarget, Failed, FailureClass, Outcome, Snoozed, Target
 from interlock.model.task_graph import TaskSpec
 from interlock.pool.launcher import Launch, Launcher
 from interlock.pool.workspaces import Workspace
@@ -132,16 +134,20 @@ class Placer(Dispatcher):
     async def _ready(self) -> bool:
         lanes = [lane for lane in await self._store.pools.lanes(self._after, _LANES_AT_ONCE) if lane.startswith(PREFIX)]
         self._after = lanes[-1] if len(lanes) == _LANES_AT_ONCE else PREFIX
-        if not lanes:
+        of_steps = await waiting_steps.lanes(self._store, self._scheduling)
+        if not lanes and not of_steps:
             return False
         pools = self._pools = await self._views()
         self._quotas.look(pools)
-        heads = await self._heads(lanes, pools)
+        waiting = await self._waiting(of_steps, pools)
+        heads = await self._heads([lane for lane in lanes if not lane.startswith(steps.PREFIX)], pools) | waiting.heads
         self._ranks = {task.task: task.rank for tasks in heads.values() for task in tasks}
-        self._plan = self._planned(heads, pools)
+        self._plan = self._planned(heads, pools, waiting.asked)
         return bool(self._plan.placements)
 
-    def _planned(self, heads: Mapping[str, Sequence[QueuedTask]], pools: Mapping[str, PoolView]) -> Round:
+    def _planned(
+        self, heads: Mapping[str, Sequence[QueuedTask]], pools: Mapping[str, PoolView], asked: Mapping[str, Asked]
+    ) -> Round:
         rules = Rules(
             mapping=self._scheduling.mapping,
             strategy=self._strategy,
@@ -149,7 +155,7 @@ class Placer(Dispatcher):
             failover=self._scheduling.failover,
             policy=self._scheduling.policy,
         )
-        return rounds.place(heads, pools, rules, MOST_AT_ONCE)
+        return rounds.place(heads, pools, rules, MOST_AT_ONCE, asked)
 
     async def _claim(self, free: int) -> list[ClaimedTask]:
         placed = await self._store.pools.place(
@@ -158,13 +164,25 @@ class Placer(Dispatcher):
         for task in placed.claimed:
             told.placed(task)
         if placed.claimed and isinstance(self._policy, FairShare):
-            reached = max(self._ranks[task.task] for task in placed.claimed)
+            reached = max((self._ranks[task.task] for task in placed.claimed if task.spec is not None), default=0.0)
             await self._store.pools.reach({"": reached})
         if placed.refused:
             self.wake()  # another dispatcher, or a limit, was quicker: what is left is planned anew
         else:
             self._quotas.look(self._pools)
         return list(placed.claimed)
+
+    async def _waiting(self, lanes: Sequence[str], pools: Mapping[str, PoolView]) -> Waiting:
+        """Give the ready steps of workflows, and tell of those that can never run as things are."""
+        waiting = await waiting_steps.look(self._store, self._scheduling, lanes, pools, MOST_AT_ONCE)
+        for lane, tasks in waiting.heads.items():
+            self._say(rounds.stuck(lane, tasks[0], waiting.asked[lane], pools), waiting.names[tasks[0].task])
+        if waiting.heads and isinstance(self._policy, FairShare):
+            # Their ranks are moments, and those of graphs are shares: they stand where a share that begins now would.
+            now = (await self._store.pools.shares([""])).get("", 0.0)
+            for lane, tasks in waiting.heads.items():
+                waiting.heads[lane] = [msgspec.structs.replace(task, rank=now) for task in tasks]
+        return waiting
 
     async def _views(self) -> dict[str, PoolView]:
         """Give the pools of the configuration as they are now."""
@@ -219,11 +237,15 @@ class Placer(Dispatcher):
         head = await self._store.pools.heads(lane, 1)
         if not head:
             return
-        why = rounds.stuck(lane, head[0], asked, pools)
+        self._say(rounds.stuck(lane, head[0], asked, pools), head[0].task)
+
+    def _say(self, why: Stuck, name: str) -> None:
         text = _warning(why)
-        if text is not None and self._warned.get(lane) != text:
-            self._warned[lane] = text
-            telemetry.emit("task.stuck", task=why.task, warning=text)
+        if text is None:
+            self._warned.pop(why.lane, None)
+        elif self._warned.get(why.lane) != text:
+            self._warned[why.lane] = text
+            telemetry.emit("task.stuck", task=name, warning=text)
 
     # -- performing ----------------------------------------------------------------------------------------------
 
@@ -231,7 +253,7 @@ class Placer(Dispatcher):
         return self._launchers[task.pool]
 
     def _may_adopt(self, orphan: Orphan) -> bool:
-        if orphan.task.spec is None or orphan.pool not in self._launchers:
+        if not self._is_mine(orphan.task) or orphan.pool not in self._launchers:
             return False
         settings = self._scheduling.pools.get(orphan.pool)
         return settings is None or settings.type not in _OF_A_HOST or orphan.host == self._host
@@ -239,12 +261,18 @@ class Placer(Dispatcher):
     async def _held(self) -> list[ClaimedTask]:
         found: list[ClaimedTask] = []
         for pool in self._launchers:
-            found += [task for task in await self._store.queue.held(self._node, pool) if task.spec is not None]
+            found += [task for task in await self._store.queue.held(self._node, pool) if self._is_mine(task)]
         return found
+
+    def _is_mine(self, task: ClaimedTask) -> bool:
+        """Say whether a task was placed in its pool; steps of the node's own pools are claimed, but for containers."""
+        is_container = isinstance(task.target, ContainerTarget)
+        return task.spec is not None or is_container or task.pool not in steps.NODE_POOLS
 
     async def _execute(self, task: ClaimedTask, adopted: Mapping[str, int] | None) -> Outcome:
         spec = task.spec
-        assert spec is not None  # a placement takes nothing else
+        if spec is None:
+            return await self._execute_step(task, adopted)
         self._here[task.task] = task.pool
         workspace: Workspace | None = None
         outcome: Outcome = Snoozed(0.0)
@@ -277,9 +305,26 @@ class Placer(Dispatcher):
                 outcome = await asyncio.shield(self._workspaces.give_back(workspace, outcome))
         return outcome
 
+    async def _execute_step(self, task: ClaimedTask, adopted: Mapping[str, int] | None) -> Outcome:
+        """See an attempt of a step to its end: it works in the folder of its run, which counts the retries."""
+        self._here[task.task] = task.pool
+        try:
+            telemetry.emit("runner.started", task=task.task, pool=task.pool, runner=briefing.runner_id(task))
+            return await super()._execute(task, adopted)
+        finally:
+            self._here.pop(task.task, None)
+            telemetry.emit("runner.finished", task=task.task, pool=task.pool, runner=briefing.runner_id(task))
+
     def _launch(self, task: ClaimedTask, target: Target, *, adopting: bool) -> Launch:
         launch = super()._launch(task, target, adopting=adopting)
-        assert task.spec is not None
+        if task.spec is None:
+            return msgspec.structs.replace(
+                launch,
+                environment=dict(self._scheduling.environment) | launch.environment | briefing.place(task),
+                resources=task.resources,
+                devices=task.devices,
+                labels=briefing.labels(task),
+            )
         spec = self._terms(task.spec)
         workspace = self._leased.get(task.task)
         brief = self._briefs.get(task.task)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
@@ -72,13 +73,22 @@ def stuck(lane: str, head: QueuedTask, found: Asked, pools: Mapping[str, PoolVie
     return Stuck(lane, head.task, reasons, found.warning, hopeless)
 
 
-def place(heads: Mapping[str, Sequence[QueuedTask]], pools: Mapping[str, PoolView], rules: Rules, most: int) -> Round:
+def place(
+    heads: Mapping[str, Sequence[QueuedTask]],
+    pools: Mapping[str, PoolView],
+    rules: Rules,
+    most: int,
+    known: Mapping[str, Asked] = MappingProxyType({}),
+) -> Round:
     """Place tasks in the order of all lanes together, at most `most`, as long as there is room.
 
     A lane whose first task finds none is closed for this round: the others ask for the same. `pools` count what is placed.
+    `known`: the pools of lanes whose tasks do not say by themselves which they may have.
     """
     result = Round()
-    asked = {lane: choosing.asked(tasks[0].spec, rules.mapping) for lane, tasks in heads.items() if tasks}
+    asked = {
+        lane: known.get(lane) or choosing.asked(tasks[0].spec, rules.mapping) for lane, tasks in heads.items() if tasks
+    }
     order = [(_key(tasks[0]), lane, 0) for lane, tasks in heads.items() if tasks]
     heapq.heapify(order)
     while order and len(result.placements) < most:

@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from interlock import telemetry
+from interlock.decisions import steps
 from interlock.engine import exchange
 from interlock.engine.children import Children
 from interlock.engine.live import LiveRun
@@ -121,7 +122,7 @@ class Commits:
             run=place.run,
             effect=request.effect,
             path=request.path,
-            pool=request.pool or POOL,
+            pool=steps.lane(request.pool or POOL, request.target),
             priority=request.priority,
             target=request.target,
             folder=place.folder,

@@ -8,7 +8,7 @@ from typing import TypeVar
 import msgspec
 
 from interlock import errors
-from interlock.engine import issuing
+from interlock.engine import containers, issuing
 from interlock.engine.bindings import Bindings
 from interlock.engine.machine import Machine, StepFault
 from interlock.engine.state import UNDO, Frame, RunState, Scope
@@ -20,6 +20,7 @@ from interlock.model import fault
 from interlock.model.fault import Fault
 from interlock.model.json import Json
 from interlock.model.task import (
+    ContainerTarget,
     EffectRequest,
     HttpTarget,
     OpenApiTarget,
@@ -207,6 +208,8 @@ def _process(work: ProcessWork, text: Json, fields: dict[str, Json]) -> Target:
         fields["stdin"] = _text(fields["stdin"])
     if work.kind == "shell":
         return _convert(ShellTarget, fields | {"command": text})
+    if work.kind == "container":
+        return _convert(ContainerTarget, containers.fields(fields) | {"command": text})
     return _convert(ScriptTarget, fields | {"code": text, "language": work.language})
 
 

@@ -266,7 +266,7 @@ class _Compiler:
                 return calling.openapi(task, self._workflow.use, self._reader)
             case doc.CallFunction():
                 return self._function(task, path)
-            case doc.RunShell() | doc.RunScript():
+            case doc.RunShell() | doc.RunScript() | doc.RunContainer():
                 if not task.await_:
                     raise _unbuilt(path, "run with `await: false`")
                 return running.process(task, self._fetched, self._reader)
@@ -278,8 +278,6 @@ class _Compiler:
                 return self._listen(task, path, definition)
             case doc.CallProtocol(protocol=protocol):
                 raise _unbuilt(path, f"call {protocol}")
-            case doc.RunContainer():
-                raise _unbuilt(path, "run container")
             case _:
                 assert_never(task)
 

@@ -168,9 +168,10 @@ class PythonWork:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessWork:
-    """`kind` is shell or script; `fields` evaluates to the fields of the target; `result` is OWS `return`.
+    """`kind` is shell, script or container; `fields` evaluates to the fields of the target; `result` is OWS `return`.
 
-    `text` is the command or the code; that of a script from a source is text in which nothing is an expression.
+    `text` is the command (of a container, "" for the image's own) or the code; that of a script from a source is text in
+    which nothing is an expression.
     """
 
     kind: str

@@ -11,8 +11,13 @@ from interlock.flow.reading import Reader, braced
 from interlock.model.json import Json
 
 
-def process(task: doc.RunShell | doc.RunScript, fetched: Fetched, reader: Reader) -> ProcessWork:
-    """Give the work of `run: shell` or `run: script`. The command and the code are texts of other languages."""
+def process(task: doc.RunShell | doc.RunScript | doc.RunContainer, fetched: Fetched, reader: Reader) -> ProcessWork:
+    """Give the work of `run: shell`, `script` or `container`. The command and the code are texts of other languages."""
+    if isinstance(task, doc.RunContainer):
+        command = task.container.get("command", "")
+        rest = {key: value for key, value in task.container.items() if key != "command"}
+        given = reader.template({"arguments": [], "environment": {}} | rest)
+        return ProcessWork(kind="container", language="", text=braced(command), fields=given, result=task.return_)
     fields: dict[str, Json] = {"arguments": list(task.arguments), "environment": task.environment}
     if task.stdin is not None:
         fields["stdin"] = task.stdin

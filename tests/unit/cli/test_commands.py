@@ -196,10 +196,10 @@ def test_invalid_workflow_is_refused_with_every_problem(typed: Typed) -> None:
 
 
 def test_workflow_that_cannot_be_executed_yet_is_refused_by_name(typed: Typed) -> None:
-    typed.write("later.yaml", HEADER + "do: [{a: {run: {container: {image: x}}}}]\n")
+    typed.write("later.yaml", HEADER + "do: [{a: {run: {shell: {command: x}, await: false}}}]\n")
     ended = typed("run", "later.yaml")
     assert ended.code == 2
-    assert "`run: container` is valid, but this version cannot execute it yet" in ended.err
+    assert "`await: false` is valid, but this version cannot execute it yet" in ended.err
     assert ended.err.endswith("interlock: this document uses what this version cannot execute yet\n")
 
 

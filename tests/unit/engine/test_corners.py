@@ -15,7 +15,7 @@ from interlock.model import fault
 from interlock.model.call import Requirements
 from interlock.model.payload import Payload
 from interlock.model.states import RunStatus
-from interlock.model.task import Done, FailureClass, HttpTarget, ScriptTarget, ShellTarget
+from interlock.model.task import ContainerTarget, Done, FailureClass, HttpTarget, ScriptTarget, ShellTarget
 from unit.engine.world import World, run
 
 # -- data flow -------------------------------------------------------------------------------------------------------
@@ -719,3 +719,62 @@ def test_effect_of_a_pool_goes_through_the_queue_with_what_it_requires_and_again
     assert (again.queued, again.pool, again.requires, again.attempt) == (*expected, 2)
     world.done("a", 7)
     assert world.output == 7
+
+
+def test_container_gets_every_field_evaluated() -> None:
+    """OWS 1.0.3, run container."""
+    text = """
+    do:
+      - a:
+          run:
+            container:
+              image: '${ .image }'
+              command: run it
+              arguments: ['${ .n }']
+              environment: {N: '${ .n }'}
+              stdin: '${ {x: 1} }'
+              name: box
+              pullPolicy: never
+              ports: {8080: '${ .n }', 81: '82'}
+              volumes: {./here: /there}
+              lifetime: {cleanup: eventually, after: {minutes: 5}}
+            return: all
+          metadata: {interlock: {requires: {cpu: 2}}}
+    """
+    world = World(text, {"image": "alpine", "n": 5})
+    world.start()
+    request = world.requests["a"]
+    assert (request.queued, request.result, request.pool, request.requires) == (True, "all", "", Requirements(cpu=2.0))
+    assert request.target == ContainerTarget(
+        image="alpine",
+        command="run it",
+        arguments=("5",),
+        environment={"N": "5"},
+        ports={"8080": 5, "81": 82},
+        volumes={"./here": "/there"},
+        stdin='{"x":1}',
+        name="box",
+        pull_policy="never",
+        cleanup="eventually",
+        cleanup_seconds=300.0,
+    )
+    world = World("do: [{a: {run: {container: {image: i, lifetime: {cleanup: never}}}}}]")
+    world.start()
+    assert world.requests["a"].target == ContainerTarget(image="i", cleanup="never")
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ("ports: {http: 80}", "1 to 65535 each; 'http' is none"),
+        ("ports: {80: 70000}", "70000 is none"),
+        ("ports: {80: true}", "True is none"),
+        ("volumes: {a: 1}", "volumes"),
+        ("lifetime: {cleanup: eventually, after: '${ .x }'}", "`lifetime.after` of the container"),
+    ],
+)
+def test_container_that_its_expressions_make_wrong_is_a_fault_of_its_step(fields: str, told: str) -> None:
+    world = World(f"do: [{{a: {{run: {{container: {{image: i, {fields}}}}}}}}}]", {"x": "soon"})
+    world.start()
+    assert (world.fault.type, world.fault.instance) == (fault.EXPRESSION, "/do/0/a")
+    assert told in (world.fault.detail or "")

@@ -31,7 +31,7 @@ def test_a_valid_document_gives_its_workflow_its_value_and_its_places():
 
 
 def test_warnings_leave_the_workflow():
-    loaded = check.load(f"{_HEADER}do:\n  - a: {{run: {{container: {{image: x}}}}}}\n")
+    loaded = check.load(f"{_HEADER}do:\n  - a: {{run: {{shell: {{command: x}}, await: false}}}}\n")
 
     assert [warning.code for warning in loaded.warnings] == ["not-executable-yet"]
     assert loaded.errors == ()

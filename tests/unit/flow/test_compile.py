@@ -315,6 +315,14 @@ def test_processes_carry_their_fields() -> None:
     assert (script.kind, script.language, script.result) == ("script", "python", "stdout")
     assert literal(script.text) == "print()"
     assert literal(script.fields) == {"arguments": [], "environment": {}}
+    box = only(
+        "{run: {container: {image: i, command: run it, ports: {80: 8080}, lifetime: {cleanup: never}}, return: code}}"
+    )
+    assert (box.kind, box.language, box.result) == ("container", "", "code")
+    assert literal(box.text) == "run it"
+    assert literal(box.fields) == {
+        "arguments": [], "environment": {}, "image": "i", "ports": {"80": 8080}, "lifetime": {"cleanup": "never"},
+    }  # fmt: skip
 
 
 def test_set_and_wait_are_templates() -> None:
@@ -388,7 +396,6 @@ _CALL = "do: [{a: {call: %s, with: %s}}]"
     ("text", "path", "what"),
     [
         (_CALL % ("mcp", "{method: tools/list, transport: {stdio: {command: c}}}"), "/do/0/a", "call mcp"),
-        ("do: [{a: {run: {container: {image: i}}}}]", "/do/0/a", "run container"),
         ("do: [{a: {run: {shell: {command: ls}, await: false}}}]", "/do/0/a", "run with `await: false`"),
     ],
 )

@@ -280,6 +280,8 @@ def test_built_keys_of_our_metadata_are_taken(content):
         "{run: {shell: {command: x}}, metadata: {interlock: {pool: gpu, requires: {}}}}",
         "{run: {script: {language: python, code: x}}, metadata: {interlock: {pool: gpu-2, requires: {skills: [a, b]}}}}",
         "{call: 'python:a:b', metadata: {interlock: {pool: gpu, requires: {region: eu, type: t, cpu: 2, memory: 0.5}}}}",
+        "{run: {container: {image: x}}, metadata: {interlock: {pool: docker, requires: {cpu: 2}}}}",
+        "{run: {container: {image: x}}, metadata: {interlock: {requires: {memory: 512}}}}",
     ],
 )
 def test_tasks_that_go_through_the_queue_may_name_a_pool(task):

@@ -41,7 +41,7 @@ _CONTAINER: Final = Record(
         **_PROCESS,
         "image": TEXT,
         "name": TEXT,
-        "command": TEXT,
+        "command": Text(role=Role.COMMAND),
         "ports": FREE_MAP,
         "volumes": FREE_MAP,
         "lifetime": _Lifetime(

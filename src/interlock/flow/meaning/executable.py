@@ -46,8 +46,6 @@ def _not_yet_in_task(path: str, task: dict[str, Json]) -> Iterator[tuple[str, st
     run = task.get("run")
     if not isinstance(run, dict):
         return
-    if "container" in run:
-        yield f"{path}/run/container", "`run: container`"
     if run.get("await") is False and "workflow" not in run:
         yield f"{path}/run/await", "`await: false`"
 

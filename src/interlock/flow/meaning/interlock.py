@@ -53,19 +53,25 @@ def _check_place(path: str, content: Json, task: Mapping[str, Json], findings: F
         message = f"`{_IN_NODE}` is the node itself; leave `pool` out"
         findings.add("invalid-metadata", message, f"{path}/pool", at_key=True, found=_IN_NODE)
     elif "pool" in content and not _is_for_pools(task):
-        message = "`pool` is for `run: shell`, `run: script` and `call: python:...`; the node itself performs this task"
+        message = "`pool` is for `run` but of workflows, and for `call: python:...`; the node itself performs this task"
         findings.add("invalid-metadata", message, f"{path}/pool", at_key=True)
     elif "pool" in content and content.get("isolated"):
         message = "a task of a pool runs in a process of its own anyway; leave `isolated` out"
         findings.add("invalid-metadata", message, f"{path}/isolated", at_key=True)
-    if content.get("requires") and pool in (None, _OF_EVERY_NODE):
+    if content.get("requires") and pool in (None, _OF_EVERY_NODE) and not _is_container(task):
         findings.add("invalid-metadata", f"`requires` {requirements.NO_POOL}", f"{path}/requires", at_key=True)
+
+
+def _is_container(task: Mapping[str, Json]) -> bool:
+    """Say whether a task goes to a pool of containers anyway, whose room it may ask for."""
+    run = task.get("run")
+    return isinstance(run, dict) and "container" in run
 
 
 def _is_for_pools(task: Mapping[str, Json]) -> bool:
     run, call = task.get("run"), task.get("call")
     if isinstance(run, dict):
-        return "shell" in run or "script" in run
+        return "workflow" not in run
     return isinstance(call, str) and call.startswith("python:")
 
 

@@ -79,6 +79,7 @@ from interlock.store.ports.pools import (
     PoolRow,
     Pools,
     PoolState,
+    QueuedStep,
     QueuedTask,
 )
 from interlock.store.ports.queue import Able, AttemptRow, ClaimedTask, LogLine, Orphan, Queue, TaskRow, WaitingTask
@@ -184,6 +185,7 @@ __all__ = [
     "PublishedRow",
     "Pulse",
     "Queue",
+    "QueuedStep",
     "QueuedTask",
     "ReceivedFile",
     "Recovered",

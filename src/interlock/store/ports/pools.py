@@ -1,4 +1,4 @@
-"""Pools: what each has room for, who takes it, and the placement of tasks of graphs."""
+"""Pools: what each has room for, who takes it, and the placement of tasks of graphs and of steps."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Final, Protocol
 
-from interlock.model.task import Resources
+from interlock.model.call import Requirements
+from interlock.model.task import Resources, Target
 from interlock.model.task_graph import TaskSpec
 from interlock.store.ports.queue import ClaimedTask
 from interlock.store.ports.row import Row
@@ -78,6 +79,18 @@ class QueuedTask(Row, frozen=True, kw_only=True):
     spec: TaskSpec
 
 
+class QueuedStep(Row, frozen=True, kw_only=True):
+    """A ready step of a workflow at the head of its lane. `run_id`: its run, as people name it."""
+
+    task: str
+    run_id: str
+    path: str
+    priority: int
+    rank: float
+    target: Target
+    requires: Requirements | None
+
+
 class Placement(Row, frozen=True, kw_only=True):
     """A task for a pool. `decision`: why, as JSON; `workers`: it is left to the workers of that pool, who claim it."""
 
@@ -131,6 +144,14 @@ class Pools(Protocol):
 
     async def heads(self, lane: str, limit: int) -> list[QueuedTask]:
         """Give the first ready tasks of graphs in a lane, in the order in which they are to be placed."""
+        ...
+
+    async def step_lanes(self, names: Sequence[str]) -> list[str]:
+        """Give those of these lanes in which a step of a workflow is ready, in their order."""
+        ...
+
+    async def steps(self, lane: str, limit: int) -> list[QueuedStep]:
+        """Give the first ready steps of workflows in a lane, in the order in which they are to be placed."""
         ...
 
     async def place(self, node: str, placements: Sequence[Placement], ttl_seconds: float, now: float | None) -> Placed:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from interlock.model.call import Requirements
 from interlock.model.states import TaskState
-from interlock.model.task import Outcome, Target
+from interlock.model.task import Outcome, Resources, Target
 from interlock.model.task_graph import TaskSpec
 from interlock.store.ports.row import Row
 
@@ -32,6 +32,8 @@ class ClaimedTask(Row, frozen=True, kw_only=True):
     """Of a task of a graph."""
     devices: tuple[int, ...] = ()
     """The graphics processors of its pool that it was given, by index."""
+    resources: Resources = Resources()
+    """What it takes of a pool of the configuration."""
 
 
 class Able(Row, frozen=True, kw_only=True):

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from interlock.model import task_graph
+from interlock.model.call import Requirements
+from interlock.model.task import Target
 from interlock.store.ports import (
     ALL,
     ClaimedTask,
@@ -22,16 +24,19 @@ from interlock.store.ports import (
     Placement,
     PoolRow,
     PoolState,
+    QueuedStep,
     QueuedTask,
 )
 from interlock.store.sql import queue, tries
-from interlock.store.sql.transaction import Database, Transaction
+from interlock.store.sql.transaction import Database, Row, Transaction
 
 WORKER: Final = "worker"
 _PLACED: Final = "placement"
 
 _encode = msgspec.json.Encoder().encode
 _devices = msgspec.json.Decoder(tuple[int, ...])
+_target = msgspec.json.Decoder(Target)
+_requirements = msgspec.json.Decoder(Requirements)
 
 
 class SqlPools:
@@ -106,6 +111,20 @@ class SqlPools:
             ]
 
         return await self._database.read(work)
+
+    async def step_lanes(self, names: Sequence[str]) -> list[str]:
+        async def work(transaction: Transaction) -> list[str]:
+            asked = {"lanes": _encode(list(names)).decode()}
+            found = {row[0] for row in await transaction.rows("step_lanes", asked)}
+            return [name for name in names if name in found]
+
+        return await self._database.read(work, once=True)
+
+    async def steps(self, lane: str, limit: int) -> list[QueuedStep]:
+        async def work(transaction: Transaction) -> list[QueuedStep]:
+            return [_step(row) for row in await transaction.rows("step_heads", {"lane": lane, "limit": limit})]
+
+        return await self._database.read(work, once=True)
 
     async def place(self, node: str, placements: Sequence[Placement], ttl_seconds: float, now: float | None) -> Placed:
         async def work(transaction: Transaction) -> Placed:
@@ -264,7 +283,12 @@ async def _lease(
     graphs = _encode(sorted({row[1] for row in rows})).decode()
     namespaces: dict[str, str] = dict(await transaction.rows("graphs_namespaces", {"graphs": graphs}))  # type: ignore[arg-type]  # two columns
     claimed = [
-        msgspec.structs.replace(task, devices=taken[task.task][1], namespace=namespaces.get(task.run, ""))
+        msgspec.structs.replace(
+            task,
+            devices=taken[task.task][1],
+            resources=taken[task.task][0].resources,
+            namespace=namespaces.get(task.run, task.namespace),
+        )
         for task in await queue.admitted(transaction, rows, now)
     ]
     leases = [
@@ -315,3 +339,17 @@ def _declared(pool: DeclaredPool, now: float | None) -> dict[str, object]:
         "settings": pool.settings,
         "now": now,
     }
+
+
+def _step(row: Row) -> QueuedStep:
+    task, run_id, path, priority, rank, target, needs = row
+    parsed: Any = _target.decode(target)
+    return QueuedStep(
+        task=task,
+        run_id=run_id,
+        path=path,
+        priority=priority,
+        rank=rank,
+        target=parsed,
+        requires=None if needs is None else _requirements.decode(needs),
+    )

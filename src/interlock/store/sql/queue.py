@@ -11,7 +11,7 @@ from interlock.model import fault, task_graph
 from interlock.model.call import Requirements
 from interlock.model.fault import Fault
 from interlock.model.states import TaskState
-from interlock.model.task import Cancelled, Done, Failed, FailureClass, Outcome, Snoozed, Target
+from interlock.model.task import Cancelled, Done, Failed, FailureClass, Outcome, Resources, Snoozed, Target
 from interlock.store.ports import Able, AttemptRow, ClaimedTask, LogLine, Orphan, WaitingTask
 from interlock.store.sql import graphs, limits, tries
 from interlock.store.sql.transaction import Database, Row, Transaction
@@ -173,7 +173,14 @@ class SqlQueue:
 
     async def held(self, node: str, pool: str) -> list[ClaimedTask]:
         async def work(transaction: Transaction) -> list[ClaimedTask]:
-            return [_leased(row) for row in await transaction.rows("tasks_held", {"node": node, "pool": pool})]
+            rows = await transaction.rows("tasks_held", {"node": node, "pool": pool})
+            return [
+                msgspec.structs.replace(
+                    (task := _leased(row)),
+                    resources=Resources(cpu=row[15], memory=row[16], gpus=len(task.devices)),
+                )
+                for row in rows
+            ]
 
         return await self._database.read(work, once=True)
 

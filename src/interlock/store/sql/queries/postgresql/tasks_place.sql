@@ -7,4 +7,5 @@ WITH picked AS MATERIALIZED (
     SELECT task FROM tasks WHERE task = p.value ->> 0 AND state || '' = 'ready' LIMIT 1 FOR UPDATE SKIP LOCKED) AS t)
 UPDATE tasks SET state = 'running', fence = fence + 1, pool = picked.pool FROM picked WHERE tasks.task = picked.task
 RETURNING tasks.task, run, effect, path, fence, target, folder, idempotency_key, attempt, any_exit_code,
-          NULL::text, '', spec, tasks.pool, linked, priority
+          CASE WHEN lane IS NULL THEN (SELECT namespace FROM runs WHERE runs.run = tasks.run) END,
+          CASE WHEN lane IS NULL THEN (SELECT id FROM runs WHERE runs.run = tasks.run) ELSE '' END, spec, tasks.pool, linked, priority

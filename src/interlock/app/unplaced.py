@@ -1,0 +1,78 @@
+"""Steps that wait for pools of a configuration which cannot have them as things are: which, why, and what helps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from interlock.app.pools import Declared
+from interlock.app.tasks import pool_view
+from interlock.decisions import pools as choosing
+from interlock.decisions import steps
+from interlock.model.task_graph import TaskSpec
+from interlock.store.ports import ALL, PoolRow, PoolState, QueuedStep, Store
+
+_HEADS: Final = 100
+"""Steps of one lane that are looked at: one that can never run stands behind no more of its kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unplaced:
+    """A step that waits. `run_id`: its run, as people name it."""
+
+    run_id: str
+    reason: str
+    command: str
+
+
+def is_served(lane: str, rows: Mapping[str, PoolRow]) -> bool:
+    """Say whether a lane is one that nodes with a configuration serve, other than workers. `rows`: the pools, by name."""
+    row = rows.get(lane)
+    return lane.startswith(steps.PREFIX) or (row is not None and row.type != "worker")
+
+
+async def find(store: Store, lane: str, rows: Mapping[str, PoolRow], now: float, *, is_placing: bool) -> list[Unplaced]:
+    """Give the steps of a lane that no pool can have until somebody changes something; one for which there is only no room
+    now is none. `is_placing`: some node places."""
+    pools = {name: row for name, row in rows.items() if name != ALL}
+    types = {name: row.type for name, row in pools.items()}
+    mapping = msgspec.json.decode(rows[ALL].settings, type=Declared).mapping if ALL in rows else {}
+    found = []
+    for step in await store.pools.steps(lane, _HEADS):
+        spec = steps.spec(step.task, step.target, step.requires)
+        asked = steps.asked(lane, spec, types, mapping)
+        told = [_told(name, spec, pools.get(name), now) for name in asked.pools]
+        if all(told) and is_placing:
+            found.append(_unplaced(step, [each for each in told if each], asked.warning))
+        elif not is_placing:
+            found.append(_nobody(step, asked))
+    return found
+
+
+def _nobody(step: QueuedStep, asked: choosing.Asked) -> Unplaced:
+    reason = f"its step {step.path} has no place ({asked.how}): no live node places steps in pools"
+    return Unplaced(step.run_id, reason, "`interlock node` does, where agent-pools.yaml has such a pool")
+
+
+def _unplaced(step: QueuedStep, told: Sequence[tuple[str, str]], warning: str | None) -> Unplaced:
+    reasons = "; ".join(reason for reason, _ in told) or warning
+    command = told[0][1] if told else "do that, and start the nodes again"
+    return Unplaced(step.run_id, f"its step {step.path} has no place: {reasons}", command)
+
+
+def _told(name: str, spec: TaskSpec, row: PoolRow | None, now: float) -> tuple[str, str] | None:
+    """Say why a pool cannot have a step, and what helps; None: it can, now or when there is room."""
+    if row is None:
+        reason = f"the pool {name} is not configured"
+        return reason, f"add a pool {name} to agent-pools.yaml and start the nodes again"
+    pool = pool_view(row, now)
+    if (never := choosing.never(spec, pool)) is not None:
+        return f"the pool {name} {never}", "name another pool, or change this one in agent-pools.yaml"
+    if row.state is not PoolState.ENABLED:
+        return f"the pool {name} is {row.state}", f"`interlock pools enable {name}` lets it have tasks again"
+    if pool.ill is not None:
+        return f"the pool {name} is ill: {pool.ill}", "`interlock pools list` shows when it is tried again"
+    return None
