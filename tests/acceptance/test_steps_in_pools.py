@@ -201,11 +201,12 @@ def test_container_is_executed_by_docker(nodes: Nodes, more: str) -> None:
     nodes.start()
     text = CONTAINER % (
         engines.IMAGE,
-        "sh, arguments: [-c, 'cat; echo $A $INTERLOCK_POOL'], stdin: in, environment: {A: '${ 1 + 1 }'}, pullPolicy: never",
+        "'input=$(cat); echo $input $A $1 $INTERLOCK_POOL', arguments: [Foo], stdin: in, environment: {A: '${ 1 + 1 }'},"
+        " pullPolicy: never",
         more,
     )
     start(shell, text, "c")
-    assert output(shell, "c", 120) == "in2 docker\n"
+    assert output(shell, "c", 120) == "in 2 Foo docker\n"
     assert pool(shell, "docker")["placed"] == 1
     until(lambda: engine.containers(**{"interlock.pool": "docker"}) == [])
 

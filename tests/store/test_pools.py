@@ -181,7 +181,7 @@ async def test_record_of_a_pool_counts_its_last_attempts(store: Store) -> None:
 async def test_steps_of_runs_are_placed_beside_tasks_of_graphs(store: Store) -> None:
     """PO-02, PO-03: they take of the same room; the end of one is told to its run, which is who tries again."""
     await pools(store, DeclaredPool(pool="p", type="docker", capacity=2, cpu=4))
-    await load(store, 1, lane="p")
+    await load(store, 1)
     box, needs = ContainerTarget(image="i"), Requirements(cpu=2.0)
     tasks = [
         new_task("a", effect=1, pool="p", path="/do/0/a"),
@@ -190,7 +190,7 @@ async def test_steps_of_runs_are_placed_beside_tasks_of_graphs(store: Store) -> 
     ]
     await store.journal.commit(accepting(tasks=tasks))
     assert await store.pools.step_lanes(["p", "q", "?step=container"]) == ["p", "?step=container"]
-    assert [each.task for each in await store.pools.heads("p", 9)] == ["default/g/t001"]
+    assert [each.task for each in await store.pools.heads("?", 9)] == ["default/g/t001"]
     first, second = await store.pools.steps("p", 9)
     assert (first.task, first.requires, second.task, second.run_id, second.path) == ("b", needs, "a", "r1", "/do/0/a")
     assert [each.target for each in await store.pools.steps("?step=container", 9)] == [box]

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
+import msgspec
+
 from interlock.engine.machine import StepFault
 from interlock.model import duration, fault
 from interlock.model.fault import Fault
 from interlock.model.json import Json
+from interlock.model.task import ContainerTarget
 
 _PORTS: Final = range(1, 65_536)
 _NAMES: Final = {"pullPolicy": "pull_policy"}
@@ -19,6 +22,16 @@ def fields(given: dict[str, Json]) -> dict[str, Json]:
     ports = given.get("ports", {})  # a map: the grammar says so
     found["ports"] = {str(_port(outside)): _port(inside) for outside, inside in ports.items()}
     return found | _cleanup(given.get("lifetime", {}))
+
+
+def in_shell(target: ContainerTarget) -> ContainerTarget:
+    """Have the shell of its image run the command of a container, as the specification's examples of `command` expect.
+
+    The arguments are its $1 and on. Without a command they are for what the image runs by itself, and need no shell.
+    """
+    if not target.command:
+        return target
+    return msgspec.structs.replace(target, command="sh", arguments=("-c", target.command, "sh", *target.arguments))
 
 
 def _port(given: Json) -> int:

@@ -209,7 +209,7 @@ def _process(work: ProcessWork, text: Json, fields: dict[str, Json]) -> Target:
     if work.kind == "shell":
         return _convert(ShellTarget, fields | {"command": text})
     if work.kind == "container":
-        return _convert(ContainerTarget, containers.fields(fields) | {"command": text})
+        return containers.in_shell(_convert(ContainerTarget, containers.fields(fields) | {"command": text}))
     return _convert(ScriptTarget, fields | {"code": text, "language": work.language})
 
 

@@ -747,8 +747,8 @@ def test_container_gets_every_field_evaluated() -> None:
     assert (request.queued, request.result, request.pool, request.requires) == (True, "all", "", Requirements(cpu=2.0))
     assert request.target == ContainerTarget(
         image="alpine",
-        command="run it",
-        arguments=("5",),
+        command="sh",
+        arguments=("-c", "run it", "sh", "5"),
         environment={"N": "5"},
         ports={"8080": 5, "81": 82},
         volumes={"./here": "/there"},
