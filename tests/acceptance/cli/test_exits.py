@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -172,11 +173,14 @@ def test_completion_knows_commands_and_runs(shell: Shell) -> None:
 
 
 def test_completion_script_is_for_this_program(shell: Shell) -> None:
-    script = shell.run("--show-completion", "bash")
-    assert script.code == 0
-    checked = subprocess.run(["bash", "-n"], input=script.out, text=True, check=False)
+    line = f"{shlex.join(shell._command(('--show-completion',)))}; exit $?"  # in a bash, since it asks which shell it is in
+    script = subprocess.run(
+        ["bash", "-c", line], cwd=shell.folder, env=shell._environment(None), capture_output=True, text=True, check=False
+    )
+    assert script.returncode == 0, script.stderr
+    checked = subprocess.run(["bash", "-n"], input=script.stdout, text=True, check=False)
     assert checked.returncode == 0
-    assert "complete -o default -F _interlock_completion interlock" in script.out
+    assert "complete -o default -F _interlock_completion interlock" in script.stdout
 
 
 LIGHT = """
