@@ -175,7 +175,12 @@ def test_completion_knows_commands_and_runs(shell: Shell) -> None:
 def test_completion_script_is_for_this_program(shell: Shell) -> None:
     line = f"{shlex.join(shell._command(('--show-completion',)))}; exit $?"  # in a bash, since it asks which shell it is in
     script = subprocess.run(
-        ["bash", "-c", line], cwd=shell.folder, env=shell._environment(None), capture_output=True, text=True, check=False
+        ["bash", "-c", line],
+        cwd=shell.folder,
+        env=shell._environment(None),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert script.returncode == 0, script.stderr
     checked = subprocess.run(["bash", "-n"], input=script.stdout, text=True, check=False)
