@@ -233,6 +233,31 @@ def test_killed_dispatcher_leaves_its_runner_to_the_next_one(shell: Shell) -> No
         nodes.end()
 
 
+def test_graphs_of_the_same_name_in_two_stores_of_a_machine_are_strangers(shell: Shell, tmp_path: Path) -> None:
+    """SH-02: their tasks and fences are the same, what their attempts leave on the machine is not."""
+    shells = [shell, Shell(tmp_path / "other")]
+    shells[1].folder.mkdir(exist_ok=True)
+    nodes = [Nodes(each) for each in shells]
+    try:
+        for each, own in zip(shells, nodes, strict=True):
+            write(each, SLOW, POOLS)
+            first = own.start()
+            run(each, "tasks", "load", "tasks.yaml")
+            until(lambda each=each: (each.folder / "ledger").exists())  # type: ignore[misc]  # of this turn
+            first.send_signal(signal.SIGKILL)
+            first.wait()
+        for each, own in zip(shells, nodes, strict=True):
+            own.start()
+            (each.folder / "go").touch()
+        for each in shells:
+            until(lambda each=each: states(each, "slow") == {"a": "done", "b": "done"}, 60)  # type: ignore[misc]  # of this turn
+            assert (each.folder / "ledger").read_text().split() == ["a", "end", "b"]
+            assert [found["outcome"] for found in shown(each, "slow/a")["tries"]] == ["done"]
+    finally:
+        for own in nodes:
+            own.end()
+
+
 def test_stopped_node_ends_its_runners_and_says_so(shell: Shell) -> None:
     """SH-01: SIGTERM waits for what runs, at most the grace; then the runner is really gone and the task is ready again."""
     write(shell, SLOW, POOLS)

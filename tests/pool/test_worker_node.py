@@ -160,13 +160,8 @@ async def test_context_of_a_task_is_a_file_while_it_runs(world: World) -> None:
     await world.enqueue("t1", command='cat "$INTERLOCK_CONTEXT"; stat -c %a "$INTERLOCK_CONTEXT"')
     await until(lambda: _are_done(world, 1))
     assert await world.outcomes() == ['{"task":{"of":"t1"},"pool":[7]}600']
-    claimed = msgspec.convert({"task": world.id("t1"), "fence": 1}, _Named)
-    await until(lambda: not context.path(claimed).exists())  # type: ignore[arg-type]  # all that it looks at
-
-
-class _Named(msgspec.Struct):
-    task: str
-    fence: int
+    name = f"{world.id('t1')}.1@{await world.store.queue.identity()}"
+    await until(lambda: not context.path(name).exists())
 
 
 async def test_task_whose_context_cannot_be_read_is_put_off_free_of_charge(

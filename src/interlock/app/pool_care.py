@@ -6,12 +6,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, Protocol, runtime_checkable
 
 from interlock import errors, telemetry
+from interlock.dispatch import attempt_name
 from interlock.pool.launcher import Launcher
 from interlock.service import Clock, Loop
 from interlock.store.ports import Store
 
-_TASK: Final = "interlock.task"
-_FENCE: Final = "interlock.fence"
 _ATTEMPT: Final = "interlock.attempt"
 SWEEP_SECONDS: Final = 60.0
 
@@ -121,12 +120,11 @@ class Sweeps(Loop):
         """Ask the store of each that is there first: what is new meanwhile is not among them."""
         over = set()
         for labels in await launcher.left():
-            task, fence = labels.get(_TASK), labels.get(_FENCE, "")
-            if task is not None and await self._is_over(f"{task}.{fence}"):
-                over.add(labels.get(_ATTEMPT))
+            if (attempt := labels.get(_ATTEMPT)) and await self._is_over(attempt):
+                over.add(attempt)
         return await launcher.sweep(lambda labels: labels.get(_ATTEMPT) in over) if over else 0
 
     async def _is_over(self, attempt: str) -> bool:
-        """Say whether the store knows an attempt, TASK.FENCE, no more; one of another kind is none of ours."""
-        task, _, fence = attempt.rpartition(".")
-        return fence.isdecimal() and await self._store.queue.attempt(task, int(fence)) is None
+        """Say whether the store knows an attempt of its own no more; what is another store's is for that to remove."""
+        found = attempt_name.of_store(await self._store.queue.identity(), attempt)
+        return found is not None and await self._store.queue.attempt(*found) is None

@@ -76,7 +76,6 @@ def runner_of(task: str, fence: int) -> str:
 def labels(task: ClaimedTask) -> dict[str, str]:
     """Give what marks an attempt in a pool that can mark it, so that what a dead dispatcher left is found again."""
     return {
-        "interlock.attempt": f"{task.task}.{task.fence}",
         "interlock.task": task.task,
         "interlock.fence": str(task.fence),
         "interlock.pool": task.pool,

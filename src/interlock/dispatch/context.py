@@ -34,8 +34,8 @@ class Contexts:
         self._clock = clock
         self._pool = pool
 
-    async def prepare(self, task: ClaimedTask) -> None:
-        """Make the file of an attempt, if there is anything for it. Raises StoreUnavailable."""
+    async def prepare(self, task: ClaimedTask, attempt: str) -> None:
+        """Make the file of an attempt, called `attempt`, if there is anything for it. Raises StoreUnavailable."""
         namespace, now = task.namespace or NAMESPACE, self._clock.stamp()
         found: dict[str, Json] = {}
         places = {"task": ("tasks", f"{task.task}/context"), "pool": ("global", f"context/{self._pool}")}
@@ -44,16 +44,16 @@ class Contexts:
             if cell is not None and cell.value is not None:
                 found[name] = json.decode(cell.value)
         if found:
-            await asyncio.to_thread(_write, path(task), json.encode(found))
+            await asyncio.to_thread(_write, path(attempt), json.encode(found))
 
-    async def forget(self, task: ClaimedTask) -> None:
+    async def forget(self, attempt: str) -> None:
         """Remove the file of an attempt."""
-        await asyncio.to_thread(path(task).unlink, missing_ok=True)
+        await asyncio.to_thread(path(attempt).unlink, missing_ok=True)
 
 
-def path(task: ClaimedTask) -> Path:
+def path(attempt: str) -> Path:
     """Give where the context of an attempt is, if it has one."""
-    name = hashlib.sha256(f"{task.task}.{task.fence}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    name = hashlib.sha256(attempt.encode("utf-8", "surrogatepass")).hexdigest()[:32]
     return Path(tempfile.gettempdir(), f"{_PREFIX}{name}.json")
 
 

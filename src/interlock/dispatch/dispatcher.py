@@ -22,7 +22,7 @@ from typing import Final
 import msgspec
 
 from interlock import errors, telemetry
-from interlock.dispatch import told
+from interlock.dispatch import attempt_name, told
 from interlock.dispatch.logbook import Logbook
 from interlock.dispatch.starts import Starts
 from interlock.model import fault
@@ -104,6 +104,7 @@ class Dispatcher(Loop):
         self._may_claim = may_claim
         self._looks_for_due = looks_for_due
         self._steps_only = steps_only
+        self._identity = ""
         self._closing = False
         self._lost = False
         self._missing: set[str] = set()
@@ -122,6 +123,7 @@ class Dispatcher(Loop):
         return len(self._attempts)
 
     async def start(self) -> None:
+        self._identity = await self._store.queue.identity()
         self._unlisten = self._store.bell.listen(self.wake, news.TASKS)
         await super().start()
 
@@ -187,6 +189,7 @@ class Dispatcher(Loop):
         """
         if self._closing:
             return
+        self._identity = await self._store.queue.identity()  # a starting node adopts before its loop begins
         before, self._missing = self._missing, set()
         for orphan in await self._store.queue.orphans(_ORPHANS_AT_ONCE):
             if self._may_adopt(orphan) and (not self._own or orphan.owner == self._node):
@@ -390,9 +393,13 @@ class Dispatcher(Loop):
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._settle(task, outcome), _STOP_SECONDS)
 
+    def _called(self, task: ClaimedTask) -> str:
+        """Give the name of an attempt, unlike that of any other of any store."""
+        return attempt_name.name(self._identity, task)
+
     def _launch(self, task: ClaimedTask, target: Target, *, adopting: bool) -> Launch:
         return Launch(
-            attempt=f"{task.task}.{task.fence}",
+            attempt=self._called(task),
             target=target,
             folder=task.folder,
             environment={

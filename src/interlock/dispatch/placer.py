@@ -278,7 +278,9 @@ class Placer(Dispatcher):
         outcome: Outcome = Snoozed(0.0)
         try:
             if spec.workspace is not None:
-                workspace = await self._workspaces.have(task, spec.workspace, adopting=adopted is not None)
+                workspace = await self._workspaces.have(
+                    self._called(task), task.folder, spec.workspace, adopting=adopted is not None
+                )
                 if workspace is None:  # RU-01: no runner without its place; the task goes back, free of charge
                     return Snoozed(_SNOOZE_SECONDS)
                 self._leased[task.task] = workspace

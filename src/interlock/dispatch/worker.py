@@ -187,7 +187,7 @@ class WorkerDispatcher(Dispatcher):
             if task.spec is not None:
                 self._terms = await attempt_terms.declared(self._store)
             if adopted is None:
-                await self._contexts.prepare(task)
+                await self._contexts.prepare(task, self._called(task))
                 await self._brief(task)
             outcome = await super()._execute(task, adopted)
         except (
@@ -198,7 +198,7 @@ class WorkerDispatcher(Dispatcher):
             return Snoozed(_SNOOZE_SECONDS)
         finally:
             if not self._lost:  # whoever adopts it still needs the file
-                await asyncio.shield(self._contexts.forget(task))
+                await asyncio.shield(self._contexts.forget(self._called(task)))
             self._briefs.pop(task.task, None)
             voters = self._voters.pop(task.task, ())
         self._note(task, outcome, self._clock.monotonic() - began, voters)
@@ -223,7 +223,7 @@ class WorkerDispatcher(Dispatcher):
     def _launch(self, task: ClaimedTask, target: Target, *, adopting: bool) -> Launch:
         launch = super()._launch(task, target, adopting=adopting)
         more = {"INTERLOCK_WORKER": self._post.worker, "INTERLOCK_POOL": self._pool}
-        file = context.path(task)
+        file = context.path(self._called(task))
         if file.exists():
             more[context.VARIABLE] = str(file)
         folder = launch.folder if os.path.isdir(launch.folder) else self._post.folder

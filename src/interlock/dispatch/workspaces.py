@@ -14,7 +14,6 @@ from interlock.model.json import Json
 from interlock.model.task import Done, Outcome
 from interlock.model.task_graph import WorkspaceTerms
 from interlock.pool.workspaces import BranchTaken, Returned, Workspace, WorkspacePool
-from interlock.store.ports import ClaimedTask
 
 _DIFF: Final = "diff"
 
@@ -43,13 +42,13 @@ class Workspaces:
         self._grace_seconds = orphan_grace_seconds
         self._pools: dict[tuple[str, str], WorkspacePool] = {}
 
-    async def have(self, task: ClaimedTask, terms: WorkspaceTerms, *, adopting: bool) -> Workspace | None:
+    async def have(self, attempt: str, folder: str, terms: WorkspaceTerms, *, adopting: bool) -> Workspace | None:
         """Lease a worktree for an attempt, or take over that of one that is adopted; None when all are taken.
 
-        Raises Invalid for a folder that is in no repository, a commit or branch that cannot be; Environment when git fails.
+        `attempt`: its name, which no other one has; `folder`: of its graph. Raises Invalid for a folder that is in no
+        repository, a commit or branch that cannot be; Environment when git fails.
         """
-        pool = self._pool(task.folder, terms.clean)
-        attempt = f"{task.task}.{task.fence}"
+        pool = self._pool(folder, terms.clean)
         if adopting:
             return await pool.adopt(attempt)
         try:

@@ -109,6 +109,13 @@ class LogLine(Row, frozen=True, kw_only=True):
 
 
 class Queue(Protocol):
+    async def identity(self) -> str:
+        """Give what tells this store from every other one, 16 hexadecimal digits, the same for ever.
+
+        What attempts leave outside of it is named after it: tasks of graphs in two stores have the same names.
+        """
+        ...
+
     async def ready(self, pool: str, owner: str | None = None) -> bool:
         """Say whether a pool has a task to claim: a read, so that looking costs nobody a transaction.
 

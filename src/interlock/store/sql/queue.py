@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -22,12 +23,26 @@ _encode = msgspec.json.Encoder().encode
 _target = msgspec.json.Decoder(Target)
 _requirements = msgspec.json.Decoder(Requirements)
 _NOTHING: Final = Requirements()
+_IDENTITY_BYTES: Final = 8
 _devices = msgspec.json.Decoder(tuple[int, ...])
 
 
 class SqlQueue:
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._identity = ""
+
+    async def identity(self) -> str:
+        if not self._identity:
+            self._identity = await self._database.read(_identity) or await self._named()
+        return self._identity
+
+    async def _named(self) -> str:
+        async def work(transaction: Transaction) -> str:
+            await transaction.run("identity_put", {"identity": os.urandom(_IDENTITY_BYTES).hex()})
+            return await _identity(transaction)  # of whoever was first
+
+        return await self._database.write(work, counted=False, tells=0)
 
     async def ready(self, pool: str, owner: str | None = None) -> bool:
         async def work(transaction: Transaction) -> bool:
@@ -221,6 +236,11 @@ class SqlQueue:
                 await transaction.run("log_writer_move", last)
 
         await self._database.write(work, counted=False)
+
+
+async def _identity(transaction: Transaction) -> str:
+    rows = await transaction.rows("identity_get", {})
+    return str(rows[0][0]) if rows else ""
 
 
 async def _take(

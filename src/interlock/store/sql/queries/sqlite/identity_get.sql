@@ -1,0 +1,2 @@
+-- Primary key.
+SELECT value FROM meta WHERE name = 'identity'
