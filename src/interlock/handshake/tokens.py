@@ -224,10 +224,11 @@ class Tokens:
         return None if isinstance(token, Held) else await self._secrets.proven_attempt(token)
 
     async def _genuine(self, token: str | Held) -> str | None:
-        """Give the id of a token that is genuine; None for another, and where only its row says of which namespace it is."""
-        if isinstance(token, Held):
-            return token.id
-        if self._namespace is None or len(token) > _LONGEST or not _ID.fullmatch(token.partition(".")[0]):
+        """Give the id of a token that is genuine; None for another, and where its row has to be looked at anyway: it says of
+        which namespace it is, or, of what operators report on, what is asked for."""
+        if isinstance(token, Held) or self._namespace is None or len(token) > _LONGEST:
+            return None
+        if not _ID.fullmatch(token.partition(".")[0]):
             return None
         return await self._secrets.proven(self._namespace, token)
 

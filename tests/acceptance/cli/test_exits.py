@@ -65,7 +65,9 @@ def test_command_that_follows_another_process_leaves_it_alone(shell: Shell) -> N
 
 
 def test_follower_takes_over_when_the_process_of_the_run_dies(shell: Shell) -> None:
-    shell.write("waiting.yaml", WAITING.replace("seconds: 5", "seconds: 12"))  # longer than a second command takes to begin
+    shell.write(
+        "waiting.yaml", WAITING.replace("seconds: 5", "seconds: 12")
+    )  # longer than a second command takes to begin
     with shell.started("run", "waiting.yaml", "--id", "owned") as owner:
         until(lambda: _waits(shell))
         with shell.started("resume", "owned") as follower:

@@ -129,6 +129,7 @@ async def _resumed(url: str) -> float:
         return time.perf_counter() - began
 
 
+@pytest.mark.alone
 async def test_resume_over_ten_thousand_finished_steps_takes_under_half_a_second(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/long.db"
     IN_TURN.clear()
