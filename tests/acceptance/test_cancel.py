@@ -32,7 +32,7 @@ async def patient():
 
 def stubborn():
     _note("pid")
-    time.sleep(4)
+    time.sleep(15)
     _note("late")
     return {"late": True}
 """
@@ -150,7 +150,7 @@ def test_sync_step_is_refused_its_result_and_shown_as_abandoned(shell: Shell) ->
         until(lambda: _pid(shell.folder / "pid") is not None)
         assert shell.run("cancel", "victim").code == 0
         until(lambda: "abandoned" in shell.run("logs", "victim").out)
-        process.wait(20)
+        process.wait(60)
     shown = shell.run("show", "victim", "--json").json
     assert shown["status"] == "cancelled"
     assert shown["output"] is None
