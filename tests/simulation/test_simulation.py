@@ -43,7 +43,7 @@ def test_rules_hold_in_500_worlds() -> None:
 
 
 @pytest.mark.chaos
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1500)
 @pytest.mark.parametrize("mutation", mutations.ALL, ids=lambda mutation: mutation.__name__)
 def test_defect_is_found(mutation: Mutation) -> None:
     """The product is broken on purpose, and a seed among the first thousand shows it."""
