@@ -54,7 +54,10 @@ async def test_stopped_node_gives_its_run_back_and_the_effect_is_repeated_free_o
 
 
 async def test_queued_attempt_of_a_stopped_node_is_made_again(tmp_path: Path) -> None:
-    text = HEADER + "do: [{nap: {run: {shell: {command: 'echo x >> ledger; test $(wc -l < ledger) = 2 || sleep 60; echo done'}}}}]"
+    text = (
+        HEADER
+        + "do: [{nap: {run: {shell: {command: 'echo x >> ledger; test $(wc -l < ledger) = 2 || sleep 60; echo done'}}}}]"
+    )
     async with Session.open(settings(tmp_path)) as app:
         await app.bring_node()
         started = await app.start(text, folder=tmp_path, id="nap")
