@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import sqlite3
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -18,6 +20,10 @@ from interlock.store.ports import RunRow
 
 HEADER = "document: {dsl: 1.0.3, namespace: default, name: tested, version: 1.0.0}\n"
 SMALL = HEADER + "do: [{a: {set: {x: 1}}}]"
+
+_PROMPT = 0.4
+"""Seconds that tell a run which was served at once, on a slow machine too, from one that waited for another's work, which
+takes seconds here or has no end. How quick it is, the bench says."""
 
 
 async def finished(app: Session, text: str, input: Any = None) -> RunRow:
@@ -69,7 +75,7 @@ async def test_endless_runs_leave_others_quick_and_can_be_cancelled(interlock: S
     async def p99() -> float:
         return (await _latencies(interlock, 100))[98]
 
-    assert await _quiet(p99, 0.1) < 0.1
+    assert await _quiet(p99, _PROMPT) < _PROMPT
     row = await interlock.find(None, "endless")
     assert row.seq >= 1
     assert await interlock.cancel(row, None)
@@ -88,7 +94,7 @@ async def test_hostile_expression_ends_at_its_deadline_and_leaves_others_quick(
     async def p99() -> float:
         return (await _latencies(interlock, 100))[98]
 
-    assert await _quiet(p99, 0.1) < 0.1
+    assert await _quiet(p99, _PROMPT) < _PROMPT
     row = await asyncio.wait_for(hostile, 30)
     assert row.status is RunStatus.FAULTED
     assert row.fault is not None
@@ -124,7 +130,13 @@ async def test_ten_megabytes_of_one_run_do_not_hold_up_the_commits_of_others(
         assert await output(interlock, await interlock.find(None, started.id)) == {"n": 10 * 1024 * 1024}
         return max(found, default=0.0) - alone
 
-    assert await _quiet(worst, 0.05) < 0.05
+    assert await _quiet(worst, _PROMPT) < _PROMPT
+    with contextlib.closing(sqlite3.connect(tmp_path / "interlock.db")) as database:
+        stored = database.execute(
+            "SELECT COUNT(*), MAX(LENGTH(body)) FROM large_values GROUP BY run, digest"
+        ).fetchall()
+    assert stored  # in parts, of which each is a transaction: between two of them others commit
+    assert all(parts > 10 and longest <= 1024 * 1024 for parts, longest in stored)
 
 
 async def test_same_id_gives_the_same_run_and_another_input_is_a_conflict(interlock: Session) -> None:
@@ -169,7 +181,7 @@ async def test_twenty_branches_run_at_the_same_time(interlock: Session, tmp_path
         assert await output(interlock, await interlock.find(None, started.id)) == [1] * 5
         return time.perf_counter() - began
 
-    assert await _quiet(wall, 0.25) < 0.25
+    assert await _quiet(wall, 0.4) < 0.4
 
 
 async def test_expressions_in_data_are_inert(interlock: Session, tmp_path: Path) -> None:

