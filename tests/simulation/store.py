@@ -19,6 +19,7 @@ from interlock.store.ports import (
     TRANSACTION_SECONDS,
     Cells,
     Deliveries,
+    InboxRow,
     Joined,
     Journal,
     Keys,
@@ -252,6 +253,7 @@ class SimulatedBell:
         self._line = line
         self._actor = actor
         self._listeners: list[tuple[Callable[[], None], int]] = []
+        self._takers: list[Callable[[InboxRow], bool]] = []
         self._due = 0
         """What the next wake-up is to tell of."""
 
@@ -265,10 +267,21 @@ class SimulatedBell:
 
         return end
 
+    def receive(self, take: Callable[[InboxRow], bool]) -> Callable[[], None]:
+        self._takers.append(take)
+        return lambda: self._takers.remove(take) if take in self._takers else None
+
     def heard_from(self, bell: LocalBell) -> Callable[[], None]:
-        """Ring when another bell rings; gives what ends that."""
+        """Ring when another bell rings, and hand over what this process tells runs; gives what ends that."""
         ends = [bell.listen(functools.partial(self._ring, 1 << bit), 1 << bit) for bit in range(ANYTHING.bit_length())]
+        ends.append(bell.receive(self._post))
         return lambda: [end() for end in ends].clear()
+
+    def _post(self, row: InboxRow) -> bool:
+        """Somebody told a run something: if it was this process, it knows at once."""
+        if ACTOR.get() is not self._actor or self._actor.is_dead:
+            return False
+        return any(take(row) for take in self._takers)
 
     def _ring(self, news: int) -> None:
         """Somebody changed the store."""

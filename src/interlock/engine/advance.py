@@ -272,18 +272,19 @@ class Engine(Service):
 
     # -- causes --------------------------------------------------------------------------------------------------
 
-    def _receive(self, row: InboxRow) -> None:
-        """Deliver a row of the inbox; one that cannot be read stops its own run only."""
+    def _receive(self, row: InboxRow) -> bool:
+        """Deliver a row of the inbox; one that cannot be read stops its own run only. False: no run here had to be told."""
         live = self._runs.get(row.run)
         if live is None or live.accept is not None or not self._inbox.note(row.run, row.number):
-            return
+            return False
         try:
             cause = causes.decode(row.cause)
         except msgspec.MsgspecError as error:
             text = f"row {row.number} in the inbox of the run {live.run} cannot be read: {error}"
             self._give_up(live, errors.StoreCorrupt(text))
-            return
+            return True
         self._deliver(live, cause, row.number)
+        return True
 
     def _deliver(self, live: LiveRun, cause: Cause, number: int) -> None:
         live.mailbox.append((cause, number))

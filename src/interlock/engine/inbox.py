@@ -1,4 +1,7 @@
-"""What comes in from outside for the runs of a node: looked for when the bell rings, delivered once each."""
+"""What comes in from outside for the runs of a node, delivered once each.
+
+What this process itself told a run is handed over as soon as it is durable; the rest is looked for when the bell rings.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +18,10 @@ _SLACKENING: Final = 1.5  # of the net, while no bell rings
 
 
 class Inbox:
-    """Looks for the rows of one node. `deliver` is called with each that was not delivered before; `open`: whether anybody
-    is there to take them."""
+    """Looks for the rows of one node. `deliver` is called with each, and says whether it was new to a run of this node;
+    `open`: whether anybody is there to take them."""
 
-    def __init__(self, node: str, store: Store, deliver: Callable[[InboxRow], None], open: Callable[[], bool]) -> None:
+    def __init__(self, node: str, store: Store, deliver: Callable[[InboxRow], bool], open: Callable[[], bool]) -> None:
         self._node = node
         self._store = store
         self._deliver = deliver
@@ -29,17 +32,17 @@ class Inbox:
         self._again = False
         self._pause = _NET_SECONDS
         self._net: asyncio.TimerHandle | None = None
-        self._unlisten: Callable[[], None] | None = None
+        self._unlisten: list[Callable[[], None]] = []
 
     def start(self) -> None:
-        self._unlisten = self._store.bell.listen(self.ring, news.INBOX)
+        self._unlisten = [self._store.bell.listen(self.ring, news.INBOX), self._store.bell.receive(self._take)]
         self._look()
 
     def stop(self) -> list[asyncio.Task[None]]:
         """Look no more; gives the look that is under way."""
-        if self._unlisten is not None:
-            self._unlisten()
-            self._unlisten = None
+        for end in self._unlisten:
+            end()
+        self._unlisten = []
         if self._net is not None:
             self._net.cancel()
         return [] if self._pulling is None else [self._pulling]
@@ -67,6 +70,10 @@ class Inbox:
             self._net = asyncio.get_running_loop().call_later(_NET_SECONDS, self._look)
         self._pause = _NET_SECONDS
         self._pull_soon()
+
+    def _take(self, row: InboxRow) -> bool:
+        """Take what this process told a run, if it is at work for that run."""
+        return self._open() and self._deliver(row)
 
     def _pull_soon(self) -> None:
         if self._pulling is None or self._pulling.done():

@@ -11,7 +11,7 @@ from interlock.store.ports.artifacts import Artifacts
 from interlock.store.ports.cells import Cells
 from interlock.store.ports.deliveries import Deliveries
 from interlock.store.ports.graphs import TaskGraphs
-from interlock.store.ports.journal import Journal
+from interlock.store.ports.journal import InboxRow, Journal
 from interlock.store.ports.keys import Keys
 from interlock.store.ports.locks import Locks, Renewals
 from interlock.store.ports.news import ANYTHING
@@ -35,6 +35,12 @@ class Bell(Protocol):
         """Call `wake` on the event loop after something may have changed; the returned function ends it.
 
         `news`: of what kind, see `news`.
+        """
+        ...
+
+    def receive(self, take: Callable[[InboxRow], bool]) -> Callable[[], None]:
+        """Call `take` on the event loop with what this process tells a run, as soon as it is durable; True: it is seen to, so
+        no wake-up has to tell of it. Not all is handed over so: whoever receives listens too. The returned function ends it.
         """
         ...
 

@@ -21,7 +21,7 @@ from typing import Any, Final, NoReturn, Protocol, Self, TypeVar
 from interlock import errors
 from interlock.store.ports import Batch, Committed, Store, news
 from interlock.store.sql.sealing import Sealing
-from interlock.store.sql.transaction import Transaction
+from interlock.store.sql.transaction import Tells, Transaction
 
 T = TypeVar("T")
 
@@ -224,7 +224,7 @@ class JoinedDatabase:
         work: Callable[[Transaction], Awaitable[T]],
         *,
         counted: bool = True,
-        tells: int = news.ANYTHING,
+        tells: Tells = news.ANYTHING,
         once: bool = False,
     ) -> T:
         return await self._joined.run(lambda connection: connection.work(work))

@@ -159,8 +159,8 @@ class SqlJournal:
         async def work(transaction: Transaction) -> bool:
             if not await transaction.rows("run_is_open", {"run": run}):
                 return False
-            changed = await transaction.run("inbox_add", {"run": run, "cause_id": cause_id, "cause": cause})
-            if changed:
+            added = await transaction.rows("inbox_add", {"run": run, "cause_id": cause_id, "cause": cause})
+            if added:
                 await commit.audit(transaction, now, actor, cause_id.partition(":")[0], run)
             return True
 
@@ -182,7 +182,7 @@ class SqlJournal:
             if not rows:
                 return None
             cause = _encode({"kind": "reopen"})
-            await transaction.run("inbox_add", {"run": run, "cause_id": f"reopen:{rows[0][0]}", "cause": cause})
+            await transaction.rows("inbox_add", {"run": run, "cause_id": f"reopen:{rows[0][0]}", "cause": cause})
             await commit.audit(transaction, now, actor, "retry", run)
             epoch: int = rows[0][0]
             return epoch

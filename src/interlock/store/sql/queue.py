@@ -13,8 +13,9 @@ from interlock.model.call import Requirements
 from interlock.model.fault import Fault
 from interlock.model.states import TaskState
 from interlock.model.task import Cancelled, Done, Failed, FailureClass, Outcome, Resources, Snoozed, Target
-from interlock.store.ports import Able, AttemptRow, ClaimedTask, LogLine, Orphan, WaitingTask
+from interlock.store.ports import Able, AttemptRow, ClaimedTask, LogLine, Orphan, WaitingTask, news
 from interlock.store.sql import graphs, limits, tries
+from interlock.store.sql.inbox import Post, Told
 from interlock.store.sql.transaction import Database, Row, Transaction
 
 ATTEMPT: Final = "attempt"
@@ -24,12 +25,16 @@ _target = msgspec.json.Decoder(Target)
 _requirements = msgspec.json.Decoder(Requirements)
 _NOTHING: Final = Requirements()
 _IDENTITY_BYTES: Final = 8
+_FREED: Final = news.ANYTHING & ~news.INBOX
+"""What the end of an attempt concerns besides its run: its place is free, others wait for it."""
 _devices = msgspec.json.Decoder(tuple[int, ...])
 
 
 class SqlQueue:
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, post: Post | None = None) -> None:
+        """`post`: who is handed at once how an attempt ended, for its run; None: it looks."""
         self._database = database
+        self._post = post
         self._identity = ""
 
     async def identity(self) -> str:
@@ -118,14 +123,16 @@ class SqlQueue:
         ran: float | None = None,
     ) -> bool:
         state = _end_state(outcome)
+        told = Told()
 
         async def work(transaction: Transaction) -> bool:
+            told.clear()
             lease = {"kind": ATTEMPT, "name": task, "fence": fence, "holder": holder}
             return bool(await transaction.run("lease_end_fenced", lease)) and await _end(
-                transaction, task, fence, state, outcome, now, killed=True, ran=ran
+                transaction, task, fence, state, outcome, now, told, killed=True, ran=ran
             )
 
-        return await self._database.write(work)
+        return await self._database.write(work, tells=lambda: told.handed(self._post, _FREED))
 
     async def attempt(self, task: str, fence: int) -> AttemptRow | None:
         async def work(transaction: Transaction) -> AttemptRow | None:
@@ -310,7 +317,7 @@ async def lose(transaction: Transaction, leases: Sequence[Row], now: float | Non
             failure=FailureClass.LOST,
             fault=Fault(type=fault.RUNTIME, status=500, title="Lost", detail=detail, code="lost"),
         )
-        await _end(transaction, task, fence, TaskState.FAILED, lost, now)
+        await _end(transaction, task, fence, TaskState.FAILED, lost, now, Told())
 
 
 async def _end(
@@ -320,6 +327,7 @@ async def _end(
     state: TaskState,
     outcome: Outcome,
     now: float | None,
+    told: Told,
     *,
     killed: bool = False,
     ran: float | None = None,
@@ -342,9 +350,9 @@ async def _end(
     if linked:
         await limits.release(transaction, task)
         await graphs.unblock(transaction, task, state is TaskState.DONE, now)
-    if not is_of_graph and not cancel and await transaction.rows("run_is_open", {"run": run}):
+    if not is_of_graph and not cancel:
         cause = _encode({"kind": "settled", "effect": effect, "outcome": outcome})
-        await transaction.run("inbox_add", {"run": run, "cause_id": f"effect:{effect}", "cause": cause})
+        await told.tell(transaction, run, f"effect:{effect}", cause)
     return True
 
 

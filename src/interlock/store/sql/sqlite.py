@@ -33,7 +33,7 @@ from interlock.store.sql.sealing import Sealing
 from interlock.store.sql.sqlite_file import OsLock, SqliteTransaction, connect, drive, translated
 from interlock.store.sql.sqlite_joined import JoinedFile, JoinedMemory
 from interlock.store.sql.sqlite_schema import migrate, revert
-from interlock.store.sql.transaction import Transaction
+from interlock.store.sql.transaction import Tells, Transaction, news_of
 from interlock.store.sql.write_ahead_log import WriteAheadLog
 
 T = TypeVar("T")
@@ -53,9 +53,14 @@ class _Member:
     work: Callable[[Transaction], Awaitable[Any]]
     future: asyncio.Future[Any]
     counted: bool
-    news: int
+    tells: Tells
     result: Any = None
     error: BaseException | None = None
+
+
+def _told(member: _Member) -> int:
+    """Give what a member's change concerns; nobody is woken by one that failed, and would fail again, and ring again."""
+    return 0 if member.error is not None else news_of(member.tells)
 
 
 class SqliteDatabase:
@@ -206,7 +211,7 @@ class SqliteDatabase:
         work: Callable[[Transaction], Awaitable[T]],
         *,
         counted: bool = True,
-        tells: int = news.ANYTHING,
+        tells: Tells = news.ANYTHING,
         once: bool = False,
     ) -> T:
         self.joined.refuse_inside("write from outside of it")
@@ -254,12 +259,12 @@ class SqliteDatabase:
             return JoinedMemory(self._connection, self._gate, self.sealing)
         return JoinedFile(self._path, self.sealing)
 
-    async def _write_in_memory(self, work: Callable[[Transaction], Awaitable[T]], counted: bool, tells: int) -> T:
+    async def _write_in_memory(self, work: Callable[[Transaction], Awaitable[T]], counted: bool, tells: Tells) -> T:
         assert self._connection is not None
         member = _Member(work, asyncio.get_running_loop().create_future(), counted, tells)
         self._transact([member])
         assert self._loop is not None
-        self._loop.call_soon(self._ring, tells)
+        self._loop.call_soon(lambda: self._ring(_told(member)))
         if member.error is not None:
             member.future.cancel()
             raise member.error
@@ -366,13 +371,10 @@ class SqliteDatabase:
                     self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def _answer(self, group: list[_Member]) -> None:
-        tells = 0
-        for member in group:
-            if member.error is None:  # else whoever is woken fails again, and rings again
-                tells |= member.news
-
         def resolve() -> None:
+            tells = 0
             for member in group:
+                tells |= _told(member)
                 if member.future.done():
                     continue
                 if member.error is not None:

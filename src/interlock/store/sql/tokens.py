@@ -6,14 +6,17 @@ from typing import Any
 
 import msgspec
 
-from interlock.store.ports import Beat, Completion, TokenRow, TokenState, news
+from interlock.store.ports import Beat, Completion, TokenRow, TokenState
 from interlock.store.sql import commit
+from interlock.store.sql.inbox import Post, Told
 from interlock.store.sql.transaction import Database, Row, Transaction
 
 
 class SqlTokens:
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, post: Post | None = None) -> None:
+        """`post`: who is handed at once what was told to a run; None: it looks."""
         self._database = database
+        self._post = post
 
     async def get(self, token: str) -> TokenRow | None:
         async def work(transaction: Transaction) -> TokenRow | None:
@@ -26,8 +29,10 @@ class SqlTokens:
         self, token: str, state: TokenState, outcome: bytes, digest: str, actor: str, now: float, *, plain: bool = False
     ) -> Completion | None:
         given = {"outcome": outcome, "digest": digest, "completed_at": now, "completed_by": actor}
+        told = Told()
 
         async def work(transaction: Transaction) -> Completion | None:
+            told.clear()
             found = await _locked(transaction, token)
             if found is None:
                 return None
@@ -35,14 +40,12 @@ class SqlTokens:
                 return Completion(row=found, applied=False)
             if is_over(found, now):
                 return Completion(row=await _end(transaction, found, TokenState.EXPIRED), applied=False)
-            if not await transaction.rows("run_is_open", {"run": found.run}):
+            if not await told.tell(transaction, found.run, cause_id(found), cause(found, outcome)):
                 return Completion(row=await _end(transaction, found, TokenState.REVOKED), applied=False)
-            told = {"run": found.run, "cause_id": cause_id(found), "cause": cause(found, outcome)}
-            await transaction.run("inbox_add", told)
             await commit.audit(transaction, now, actor, f"token-{state}", subject(found))
             return Completion(row=await _end(transaction, found, state, **given), applied=True)
 
-        return await self._database.write(work, tells=news.INBOX)
+        return await self._database.write(work, tells=lambda: told.handed(self._post))
 
     async def beat(self, token: str, detail: bytes | None, progress: bytes | None, now: float) -> Beat | None:
         async def work(transaction: Transaction) -> Beat | None:

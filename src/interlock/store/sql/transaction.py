@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 from interlock.store.ports import Batch, Committed, news
 
@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from interlock.store.sql.sealing import Sealing
 
 T = TypeVar("T")
+Tells: TypeAlias = int | Callable[[], int]
+"""What a change concerns, see `news`; or what is called on the loop once the change is durable, and gives it."""
 Row = Sequence[Any]
 """A row as the database gave it; the caller names its columns at once. `Any`: the boundary of the driver."""
 
@@ -51,14 +53,14 @@ class Database(Protocol):
         work: Callable[[Transaction], Awaitable[T]],
         *,
         counted: bool = True,
-        tells: int = news.ANYTHING,
+        tells: Tells = news.ANYTHING,
         once: bool = False,
     ) -> T:
         """Run `work` in a write transaction, possibly shared with others; durable when it returns.
 
         `work` must not change anything when it raises or returns a refusal; one that raises fails alone. `counted` False
-        keeps the transaction apart from the group and from the count of INTERLOCK_FAULT. `tells`: what the change concerns,
-        see `news`; 0 for nothing that anybody waits for. `once`: it is a single statement, which is a transaction by itself.
+        keeps the transaction apart from the group and from the count of INTERLOCK_FAULT. `tells`: 0 for nothing that anybody
+        waits for. `once`: it is a single statement, which is a transaction by itself.
         """
         ...
 
@@ -72,6 +74,11 @@ class Database(Protocol):
         `once`: it is a single statement, which is consistent by itself.
         """
         ...
+
+
+def news_of(tells: Tells) -> int:
+    """Give what a change concerns that is durable now."""
+    return tells if isinstance(tells, int) else tells()
 
 
 async def present(transaction: Transaction, now: float | None) -> float:

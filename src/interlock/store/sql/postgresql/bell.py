@@ -16,7 +16,8 @@ from typing import Any, Final
 
 from interlock import errors, telemetry
 from interlock.service import Service
-from interlock.store.ports.news import ANYTHING
+from interlock.store.ports import InboxRow
+from interlock.store.ports.news import ANYTHING, INBOX
 from interlock.store.sql.bell import LocalBell
 from interlock.store.sql.postgresql.failures import FAILURES
 from interlock.store.sql.postgresql.server import Connection, Server
@@ -67,6 +68,13 @@ class PostgresBell(LocalBell, Service):
         self._news |= news
         self._changed.set()
         self.ring(news)
+
+    def post(self, row: InboxRow) -> bool:
+        """As LocalBell. The others are told all the same: a node that was given up for dead may not know it yet, and take
+        what is another's by now."""
+        self._news |= INBOX
+        self._changed.set()
+        return super().post(row)
 
     async def _poll(self) -> None:
         while True:

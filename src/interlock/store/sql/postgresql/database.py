@@ -20,7 +20,7 @@ from interlock.store.sql.postgresql.parameters import Prepared
 from interlock.store.sql.postgresql.server import STATEMENT_SECONDS, Server
 from interlock.store.sql.postgresql.transaction import PostgresTransaction
 from interlock.store.sql.sealing import Sealing
-from interlock.store.sql.transaction import Transaction
+from interlock.store.sql.transaction import Tells, Transaction, news_of
 
 T = TypeVar("T")
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class PostgresDatabase:
         work: Callable[[Transaction], Awaitable[T]],
         *,
         counted: bool = True,
-        tells: int = news.ANYTHING,
+        tells: Tells = news.ANYTHING,
         once: bool = False,
     ) -> T:
         # A caller that is cancelled must not learn less than the truth: the transaction goes on without it.
@@ -133,7 +133,7 @@ class PostgresDatabase:
                     raise
             await asyncio.sleep(attempt * _REPEAT_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311 (jitter, not a secret)
 
-    async def _write_alone(self, work: Callable[[Transaction], Awaitable[T]], tells: int) -> T:
+    async def _write_alone(self, work: Callable[[Transaction], Awaitable[T]], tells: Tells) -> T:
         """Run a single statement, which is a transaction by itself: one round trip."""
 
         async def send() -> T:
@@ -141,11 +141,11 @@ class PostgresDatabase:
                 return await work(PostgresTransaction(connection, self.sealing))
 
         result = await self._repeat(send)
-        if tells:
-            self._changed(tells)
+        if told := news_of(tells):
+            self._changed(told)
         return result
 
-    async def _write(self, work: Callable[[Transaction], Awaitable[T]], counted: bool, tells: int) -> T:
+    async def _write(self, work: Callable[[Transaction], Awaitable[T]], counted: bool, tells: Tells) -> T:
         async with self._connection() as connection:
             async with self._transaction(connection, self.server.begin):
                 result = await work(PostgresTransaction(connection, self.sealing))
@@ -155,8 +155,8 @@ class PostgresDatabase:
                     self._crash.die_if_told(number, after=False)
             if counted:
                 self._crash.die_if_told(number, after=True)
-        if tells:
-            self._changed(tells)
+        if told := news_of(tells):
+            self._changed(told)
         return result
 
     async def _applied(self, batches: Sequence[Batch]) -> list[Committed]:

@@ -7,10 +7,13 @@ WITH given AS (
 told AS (
   INSERT INTO inbox (run, cause_id, cause)
   SELECT run, cause_id, cause FROM given WHERE cause IS NOT NULL
-  ON CONFLICT (run, cause_id) DO NOTHING),
+  ON CONFLICT (run, cause_id) DO NOTHING
+  RETURNING number, run, cause_id),
 audited AS (
   INSERT INTO audit (at, actor, action, target)
-  SELECT completed_at, completed_by, action, target FROM given WHERE cause IS NOT NULL)
-UPDATE tokens AS t SET state = g.state, outcome = g.outcome, digest = g.digest, completed_at = g.completed_at,
-  completed_by = g.completed_by, reason = NULL
-FROM given AS g WHERE t.token = g.token AND t.state = 'open'
+  SELECT completed_at, completed_by, action, target FROM given WHERE cause IS NOT NULL),
+ended AS (
+  UPDATE tokens AS t SET state = g.state, outcome = g.outcome, digest = g.digest, completed_at = g.completed_at,
+    completed_by = g.completed_by, reason = NULL
+  FROM given AS g WHERE t.token = g.token AND t.state = 'open')
+SELECT number, run, cause_id FROM told
