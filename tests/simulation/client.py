@@ -9,12 +9,14 @@ from typing import Any, Final, TypeVar
 from interlock import errors
 from interlock.app import events
 from interlock.app.session import Session
+from interlock.app.tasks import TaskGraphs
 from interlock.app.tokens import Tokens
 from interlock.model.states import RunStatus
-from simulation import documents, graphs, programs
+from simulation import documents, graphs, placed, programs
 from simulation.clock import SimulatedClock
 from simulation.graphs import TaskGraph
 from simulation.loop import Actor
+from simulation.placed import PlacedGraph
 from simulation.plan import Act, Deed, Work
 from simulation.store import Line, SimulatedStore
 from simulation.tree import Expected, expected
@@ -49,7 +51,8 @@ class Client:
             reporting = group.create_task(self._report())
             working = [group.create_task(self._attend(work)) for work in self._world.plan.work]
             loading = [group.create_task(self._load(graph)) for graph in self._world.plan.graphs]
-            await asyncio.gather(*working, *loading)
+            placing = [group.create_task(self._place(graph)) for graph in self._world.plan.placed]
+            await asyncio.gather(*working, *loading, *placing)
             while self._world.open():
                 await asyncio.sleep(_LOOK_SECONDS)
             reporting.cancel()
@@ -61,6 +64,18 @@ class Client:
         await self._again(lambda: store.graphs.limit(graphs.LIMIT, graphs.CAPACITY))
         for _ in range(2):
             await self._again(lambda: store.graphs.load(graph.rows(now), now))
+
+    async def _place(self, graph: PlacedGraph) -> None:
+        """Load a graph that dispatchers place, twice, and cancel of it what somebody wants cancelled."""
+        await asyncio.sleep(graph.at)
+        tasks = TaskGraphs(self._session.store, self._session.clock)
+        for _ in range(2):
+            await self._again(lambda: tasks.load(graph.document(), "/"))
+        before = 0.0
+        for number, at in graph.cancels:
+            await asyncio.sleep(at - before)
+            before = at
+            await self._again(lambda number=number: placed.cancel(tasks, graph, number))  # type: ignore[misc]  # bound now
 
     async def _attend(self, work: Work) -> None:
         await asyncio.sleep(work.at)

@@ -13,7 +13,7 @@ from interlock.model.event import Awaited, Completed, Event, Renewed, Reopened, 
 from interlock.model.states import RunStatus
 from interlock.store.ports import RunRow
 from interlock.store.sql.sqlite_file import drive
-from simulation import graphs
+from simulation import graphs, placed
 from simulation.client import Client
 from simulation.faults import Kind
 from simulation.ledger import Entry
@@ -52,6 +52,10 @@ def violations(world: World, client: Client) -> Iterator[str]:
     states = dict(world.rows("SELECT task, state FROM tasks"))
     for graph in world.plan.graphs:
         yield from graphs.violations(graph, states, world.ledger)
+    decided = Counter(task for (task,) in world.rows("SELECT subject FROM decisions WHERE kind = 'placement'"))
+    for each in world.plan.placed:
+        again, zombies = _repetitions(world), _has_zombies(world.plan)
+        yield from placed.violations(each, states, decided, world.ledger, again, zombies)
 
 
 def _runs(world: World) -> list[RunRow]:

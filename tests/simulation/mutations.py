@@ -20,6 +20,7 @@ from interlock.model.task import Outcome
 from interlock.store.ports import Claimed
 from interlock.store.sql import limits, statements
 from interlock.store.sql import queue as sql_queue
+from interlock.store.sql.inbox import Told
 from interlock.store.sql.queue import SqlQueue
 from interlock.store.sql.transaction import Transaction
 from simulation import store
@@ -66,7 +67,7 @@ def settle_not_idempotent() -> Iterator[None]:
         async def work(transaction: Transaction) -> bool:
             lease = {"kind": sql_queue.ATTEMPT, "name": task, "fence": fence, "holder": holder}
             await transaction.run("lease_end_fenced", lease)
-            return await sql_queue._end(transaction, task, fence, sql_queue._end_state(outcome), outcome, now)
+            return await sql_queue._end(transaction, task, fence, sql_queue._end_state(outcome), outcome, now, Told())
 
         return await queue._database.write(work)
 
@@ -184,6 +185,14 @@ def limit_without_its_lock() -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def placed_whatever_its_state() -> Iterator[None]:
+    """A placement made from an old look at the queue takes what another one has placed, or what has ended."""
+    sql = statements.load("sqlite")["tasks_place"]
+    with _statement("tasks_place", sql.replace(" AND tasks.state = 'ready'", "")):
+        yield
+
+
 ALL: Final[tuple[Callable[[], contextlib.AbstractContextManager[None]], ...]] = (
     fence_not_checked,
     inbox_row_dropped,
@@ -192,4 +201,5 @@ ALL: Final[tuple[Callable[[], contextlib.AbstractContextManager[None]], ...]] = 
     timer_lost_at_takeover,
     compensation_out_of_order,
     limit_without_its_lock,
+    placed_whatever_its_state,
 )

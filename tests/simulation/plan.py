@@ -10,10 +10,11 @@ from enum import StrEnum
 from typing import Final
 
 from simulation import faults as faulty
-from simulation import graphs
+from simulation import graphs, placed
 from simulation import tree as trees
 from simulation.faults import Fault
 from simulation.graphs import TaskGraph
+from simulation.placed import PlacedGraph
 from simulation.tree import Tree
 
 _MOST_NODES: Final = 4
@@ -77,6 +78,7 @@ class Plan:
     work: tuple[Work, ...]
     faults: tuple[Fault, ...]
     graphs: tuple[TaskGraph, ...] = ()
+    placed: tuple[PlacedGraph, ...] = ()
 
     def __str__(self) -> str:
         lines = [
@@ -89,7 +91,7 @@ class Plan:
             [
                 *lines,
                 *(f"  {work}" for work in self.work),
-                *(f"  {graph}" for graph in self.graphs),
+                *(f"  {graph}" for graph in (*self.graphs, *self.placed)),
                 *(f"  {fault}" for fault in self.faults),
             ]
         )
@@ -109,6 +111,7 @@ def draw(seed: int) -> Plan:
         work=tuple(_work(chance, seed, number, nodes, theme) for number in range(chance.choice((1, 1, 2, 2, 3)))),
         faults=tuple(faulty.draw(chance, nodes)),
         graphs=(graphs.draw(chance, f"g{seed}"),) if chance.random() < (0.8 if theme == "queue" else 0.15) else (),
+        placed=placed.draw(seed),
     )
     return _crowded(plan) if theme == "limits" else plan
 
@@ -164,7 +167,12 @@ def smaller(plan: Plan) -> Iterator[Plan]:
         yield replace(plan, graphs=(*before_it, *behind_it))
         for less in graphs.smaller(graph):
             yield replace(plan, graphs=(*before_it, less, *behind_it))
-    if len(plan.work) == 1 and plan.graphs:
+    for number, graph_placed in enumerate(plan.placed):
+        before_placed, behind_placed = plan.placed[:number], plan.placed[number + 1 :]
+        yield replace(plan, placed=(*before_placed, *behind_placed))
+        for less_placed in placed.smaller(graph_placed):
+            yield replace(plan, placed=(*before_placed, less_placed, *behind_placed))
+    if len(plan.work) == 1 and (plan.graphs or plan.placed):
         yield replace(plan, work=())
     for number in range(len(plan.faults)):
         yield replace(plan, faults=plan.faults[:number] + plan.faults[number + 1 :])

@@ -12,7 +12,9 @@ from typing import Final
 from interlock import errors
 from interlock.flow import functions
 from interlock.flow.python import step_context
-from interlock.model.task import Cancelled, Done, Outcome, PythonTarget, ShellTarget
+from interlock.model import fault
+from interlock.model.fault import Fault
+from interlock.model.task import Cancelled, Done, Failed, FailureClass, Outcome, PythonTarget, ShellTarget
 from interlock.pool.launcher import Launch, Launcher, OnOutput, Running
 from simulation import programs
 from simulation.ledger import LAUNCH
@@ -93,6 +95,8 @@ class Runner:
         before, self.attendant = self.attendant, Attended(self)
         if before is not None:
             before.news.set()
+        if self.result is not None:
+            self.attendant.news.set()
         self.node = node
         self.orphan_grace_seconds = orphan_grace_seconds
         return self.attendant
@@ -123,6 +127,13 @@ async def _performed(launch: Launch) -> Outcome:
         case ShellTarget(arguments=(at, n, k, seconds)):
             value = await programs.performed(at, int(n), int(k), float(seconds))
             return Done({"code": 0, "stdout": str(value), "stderr": ""})
+        case ShellTarget(arguments=(at, n, k, seconds, fails)):
+            try:
+                await programs.performed(at, int(n), int(k), float(seconds), int(fails))
+            except programs.Burnt as error:
+                burnt = Fault(type=fault.RUNTIME, status=500, title="Burnt", detail=str(error))
+                return Failed(FailureClass.APPLICATION, burnt)
+            return Done({"code": 0})
         case target:
             raise AssertionError(f"no tree asks for {target}")
 

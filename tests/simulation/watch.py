@@ -55,7 +55,10 @@ class Watch:
             case "journal.commit" if given is Committed.APPLIED:
                 self._committed(args[0])
             case "queue.claim":
+                self._limited()
                 self._claimed(args[0], args[1], bool(given))
+            case "pools.place":
+                self._limited()
 
     def all(self) -> list[str]:
         """Give all problems that were seen."""
@@ -70,19 +73,22 @@ class Watch:
             if epoch != batch.epoch
         ]
 
-    def _claimed(self, node: str, pool: str, something: bool) -> None:
-        """Nothing is leased above its limit, and no claim gives a node more attempts than it has slots.
-
-        It may hold more: those that it adopted on top run already, and it starts none before there is room again.
-        """
+    def _limited(self) -> None:
+        """Nothing is leased above its limit."""
         over = self._rows(
             "SELECT name, count(*), capacity FROM lease_limits JOIN limits USING (name)"
             " WHERE capacity IS NOT NULL GROUP BY name HAVING count(*) > capacity"
         )
+        self.problems += [f"{count} leases name the limit {name} of {most}" for name, count, most in over]
+
+    def _claimed(self, node: str, pool: str, something: bool) -> None:
+        """No claim gives a node more attempts than it has slots.
+
+        It may hold more: those that it adopted on top run already, and it starts none before there is room again.
+        """
         held = self._rows(
             "SELECT count(*) FROM leases WHERE kind = 'attempt' AND holder = ? AND place = ?", node, pool
         )[0][0]
-        self.problems += [f"{count} leases name the limit {name} of {most}" for name, count, most in over]
         if something and held > self._slots[pool]:
             self.problems.append(
                 f"a claim gave the node {node} {held} attempts of {self._slots[pool]} in the pool {pool}"
