@@ -20,6 +20,9 @@ T = TypeVar("T")
 REPEAT_SECONDS: Final = (0.05, 0.5, 2.0)
 """Pauses before a call is made again: a connection that broke is replaced at once, a server that restarts takes seconds."""
 
+STOP_SECONDS: Final = 5.0
+"""For what is still to be undone when its owner stops."""
+
 
 async def answered(call: Callable[[bool], Awaitable[T]]) -> T:
     """Give what the store answers, asked again when its answer is lost. `call` gets whether it was asked before.
@@ -54,9 +57,15 @@ class Undoing:
             raise
 
     async def stop(self) -> None:
-        """Wait until everything is undone that is to be."""
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        """Wait until everything is undone that is to be, for at most 5 s: what a store without answers gave runs out by
+        itself."""
+        tasks = list(self._tasks)
+        if not tasks:
+            return
+        _, late = await asyncio.wait(tasks, timeout=STOP_SECONDS)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
 
 
 async def _undo(calling: asyncio.Future[Any], undo: Callable[[Any], Awaitable[object]]) -> None:
