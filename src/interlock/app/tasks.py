@@ -5,21 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from interlock import errors
-from interlock.app.pools import Declared, DeclaredOfPool
+from interlock.app.declared import Declared, DeclaredOfPool
 from interlock.decisions import pools as choosing
 from interlock.decisions.pools import Asked, PoolDecision, PoolView
 from interlock.dispatch import policies
 from interlock.dispatch.configuration import PoolSettings
 from interlock.dispatch.lanes import lane
-from interlock.dispatch.placer import view
+from interlock.dispatch.outlook import view
 from interlock.dispatch.policies import Arriving, FairShare, Policy
 from interlock.flow.taskgraph import order
-from interlock.flow.taskgraph.document import GraphDocument, TaskDefinition
 from interlock.model.states import TaskState
 from interlock.model.task_graph import RetryTerms
 from interlock.service import Clock
@@ -35,6 +34,9 @@ from interlock.store.ports import (
     Store,
     TryRow,
 )
+
+if TYPE_CHECKING:
+    from interlock.flow.taskgraph.document import GraphDocument, TaskDefinition
 
 NAMESPACE: Final = "default"
 _LOOK_SECONDS: Final = 0.5  # between looks at a graph that is waited for; the bell may be lost
