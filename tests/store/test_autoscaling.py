@@ -40,7 +40,7 @@ def script(folder: Path, last: str = "") -> Path:
     file.write_text(
         "import os, sys\n"
         f"with open({str(folder / 'told')!r}, 'a') as told:\n"
-        "    print(sys.argv[1], *(os.environ['INTERLOCK_' + name] for name in ('SERVES', 'FROM', 'TO', 'WORKERS')),"
+        "    print(sys.argv[1], *(os.environ['INTERLOCK_' + name] for name in ('POOL', 'FROM', 'TO', 'WORKERS')),"
         " sep='|', file=told)\n" + last
     )
     return file

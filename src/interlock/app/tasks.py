@@ -14,7 +14,6 @@ from interlock.app.declared import Declared, DeclaredOfPool
 from interlock.decisions import pools as choosing
 from interlock.decisions.pools import Asked, PoolDecision, PoolView
 from interlock.dispatch import policies
-from interlock.dispatch.configuration import PoolSettings
 from interlock.dispatch.lanes import lane
 from interlock.dispatch.outlook import view
 from interlock.dispatch.policies import Arriving, FairShare, Policy
@@ -297,6 +296,5 @@ def _reason(task: GraphTaskRow, row: PoolRow | None, now: float) -> str | None:
 def pool_view(row: PoolRow, now: float) -> PoolView:
     """Give a pool as it looks from outside of its nodes: ill when all that tried found it so."""
     kept = msgspec.json.decode(row.settings, type=DeclaredOfPool)
-    settings = PoolSettings(name=row.pool, type=row.type, labels=kept.labels, cost=kept.cost, weight=kept.weight)
     node = next((ill.node for ill in row.ills if ill.again_at > now), "")
-    return view(row, settings, node, now)
+    return view(row, kept, node, now)

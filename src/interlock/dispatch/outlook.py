@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Protocol
+
 from interlock.decisions.pools import PoolView
-from interlock.dispatch.configuration import PoolSettings
 from interlock.store.ports import PoolRow
 
 
-def view(row: PoolRow, settings: PoolSettings, node: str, now: float) -> PoolView:
+class Preferences(Protocol):
+    """What a choice goes by beside room: of a configuration that was read here, or that nodes declared."""
+
+    @property
+    def labels(self) -> Mapping[str, str]: ...
+
+    @property
+    def cost(self) -> float: ...
+
+    @property
+    def weight(self) -> float: ...
+
+
+def view(row: PoolRow, settings: Preferences, node: str, now: float) -> PoolView:
     """Give a pool as a round sees it. `node`: whose troubles count."""
     ill = next((each.reason for each in row.ills if each.node == node and each.again_at > now), None)
     return PoolView(

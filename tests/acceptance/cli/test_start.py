@@ -70,7 +70,7 @@ def kept(shell: Shell) -> Shell:
         ("memory list", (*CLIENTS, *EXECUTING, *CHECKING, "interlock.engine", "interlock.dispatch")),
         ("workers list", (*CLIENTS, *EXECUTING, *CHECKING, "interlock.engine", "interlock.dispatch")),
         ("list", (*CLIENTS, *EXECUTING, *CHECKING)),
-        ("tasks list", (*CLIENTS, *EXECUTING, *CHECKING, "interlock.dispatch.configuration.reading")),
+        ("tasks list", (*CLIENTS, *EXECUTING, *CHECKING, "interlock.dispatch.configuration")),
         ("history first", (*CLIENTS, *EXECUTING, *CHECKING)),
         ("show first", (*CLIENTS, *EXECUTING)),
         ("run small.yaml", (*CLIENTS, "interlock.app.pools", "interlock.dispatch.configuration", "interlock.pool.ray")),
