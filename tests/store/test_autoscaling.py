@@ -12,7 +12,7 @@ from interlock.app.autoscaling import Autoscaler
 from interlock.coord.workers import WorkerRegistry
 from interlock.decisions.autoscaling import Direction, Terms
 from interlock.dispatch.configuration import AutoscalingSettings
-from interlock.dispatch.worker import POOL
+from interlock.dispatch.lanes import SERVES
 from interlock.engine import identity
 from interlock.model.task import Resources
 from interlock.model.worker import WorkerStatus
@@ -60,7 +60,7 @@ async def dispatcher(store: Store) -> str:
 async def workers(store: Store, *names: str) -> WorkerRegistry:
     registry = WorkerRegistry(store, CLOCK)
     for name in names:
-        await registry.register(name, capacity=1, metadata={POOL: "w"})
+        await registry.register(name, capacity=1, metadata={SERVES: "w"})
     return registry
 
 

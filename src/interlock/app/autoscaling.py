@@ -22,10 +22,11 @@ from typing import Final
 
 from interlock import errors, telemetry
 from interlock.app.pool_bounds import Bounds
+from interlock.app.roles import DISPATCHER
 from interlock.coord.workers import WorkerRegistry
 from interlock.decisions.autoscaling import Scaling, Seen, decide
 from interlock.dispatch.configuration import AutoscalingSettings
-from interlock.dispatch.worker import POOL
+from interlock.dispatch.lanes import SERVES
 from interlock.engine import identity
 from interlock.model.worker import PRESENT, Worker, WorkerStatus
 from interlock.service import Clock, Loop
@@ -34,7 +35,6 @@ from interlock.store.ports import Store
 _LOOK_SECONDS: Final = 15.0
 _COMMAND_SECONDS: Final = 300.0
 _TAIL: Final = 500  # characters of what a command that failed wrote
-_DISPATCHER: Final = "dispatcher"
 _SERVING: Final = frozenset({WorkerStatus.ACTIVE, WorkerStatus.BUSY})
 
 
@@ -87,7 +87,7 @@ class Autoscaler(Loop):
         queues = {row.pool: row.routed for row in rows}
         workers = await self._registry.list_workers(PRESENT)
         for pool in self._pools:
-            mine = [worker for worker in workers if worker.metadata.get(POOL) == pool]
+            mine = [worker for worker in workers if worker.metadata.get(SERVES) == pool]
             if pool in self._shrinking:
                 await self._shrink(pool, mine)
             elif self._may_act():
@@ -102,7 +102,7 @@ class Autoscaler(Loop):
             if (state.lease_seconds or 0.0) > 0
             and state.drain_at is None
             and not state.node.pinned
-            and _DISPATCHER in state.node.roles.split(",")
+            and DISPATCHER in state.node.roles.split(",")
             and not identity.is_dead(state.node)
         ]
         return min(nodes, default=None) == self._node

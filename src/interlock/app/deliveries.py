@@ -8,7 +8,7 @@ from typing import Final
 
 from interlock import errors
 from interlock.app.actor import actor
-from interlock.app.session import Session
+from interlock.app.opened import Opened
 from interlock.store.ports import DeliveryAttempt, DeliveryRow, DeliveryState
 
 _PAGE: Final = 100
@@ -44,7 +44,7 @@ class Delivery:
 class Deliveries:
     """The deliveries of one namespace (None: of all)."""
 
-    def __init__(self, session: Session, namespace: str | None) -> None:
+    def __init__(self, session: Opened, namespace: str | None) -> None:
         self._session = session
         self._namespace = namespace
 

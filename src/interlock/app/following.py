@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from interlock.engine.rows import Rows
 from interlock.model import event as events
 from interlock.model.event import Event
 from interlock.model.states import ENDED_RUN, RunStatus
 from interlock.store.ports import RunRow, Store
+
+if TYPE_CHECKING:
+    from interlock.engine.rows import Rows
 
 _PAGE: Final = 500
 _FOLLOW_SECONDS: Final = 1.0  # the net under the bell

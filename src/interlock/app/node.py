@@ -7,32 +7,30 @@ import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from interlock import errors
-from interlock.app import pools
 from interlock.app.artifacts import artifacts
 from interlock.app.delivering import Delivering
 from interlock.app.graphs import Graphs
 from interlock.app.heap import Trim
 from interlock.app.performer import Performer
-from interlock.app.pools import Pools
 from interlock.app.probes import NONE, Probes
 from interlock.app.readiness import Readiness
 from interlock.app.retention import Housekeeping
+from interlock.app.roles import DISPATCHER, ENGINE, ROLES
 from interlock.app.shortages import Shortages
 from interlock.app.standing import Standing
 from interlock.app.workflows import Workflows
 from interlock.config import Settings
 from interlock.coord.expiry import Expiry
+from interlock.decisions import steps
 from interlock.dispatch.dispatcher import Dispatcher
 from interlock.dispatch.logbook import Logbook
-from interlock.dispatch.placer import Placer
 from interlock.effects.openapi.documents import Documents
 from interlock.engine import identity
 from interlock.engine.advance import Engine
 from interlock.engine.claims import Claims
-from interlock.engine.commits import POOL
 from interlock.engine.recovery import Recovery
 from interlock.engine.rows import Rows
 from interlock.expr.evaluators import Evaluators
@@ -46,9 +44,10 @@ from interlock.secrets.keeper import Keeper
 from interlock.service import Clock, Service
 from interlock.store.ports import NodeRow, Store
 
-ENGINE: Final = "engine"
-DISPATCHER: Final = "dispatcher"
-ROLES: Final = (ENGINE, DISPATCHER)
+if TYPE_CHECKING:
+    from interlock.app.pools import Pools
+    from interlock.dispatch.placer import Placer
+
 ASKED_BY: Final = "`interlock nodes drain`"
 
 _DRAIN_SECONDS: Final = 5.0
@@ -145,7 +144,7 @@ class Node(Service):
             node,
             store,
             clock,
-            POOL,
+            steps.LOCAL,
             local,
             self._logbook,
             secrets,
@@ -181,7 +180,9 @@ class Node(Service):
         )
         self._pools: Pools | None = None
         if serves and not pinned:
-            self._pools = Pools(
+            from interlock.app import pools  # noqa: PLC0415 (start-up: `interlock run` places nothing in pools)
+
+            self._pools = pools.Pools(
                 node,
                 store,
                 clock,

@@ -11,19 +11,17 @@ import msgspec
 
 from interlock import config, errors
 from interlock.app.autoscaling import Autoscaler
+from interlock.app.declared import Declared, DeclaredOfPool
 from interlock.app.pool_bounds import Bounds
 from interlock.app.pool_care import Health, Sweeps
 from interlock.app.pool_starts import Launching, Starts
-from interlock.decisions import pools as choosing
-from interlock.decisions.pools import PoolStrategy
-from interlock.dispatch import configuration, policies
+from interlock.dispatch import policies
 from interlock.dispatch.attempt_terms import AttemptTerms
-from interlock.dispatch.configuration import LOCAL, PoolSettings, Scheduling
+from interlock.dispatch.configuration import LOCAL, PoolSettings, Scheduling, reading
 from interlock.dispatch.deadlocks import Deadlocks
 from interlock.dispatch.logbook import Logbook
 from interlock.dispatch.placer import Placer
 from interlock.dispatch.workspaces import Workspaces
-from interlock.model.task_graph import RetryTerms
 from interlock.pool import local_settings
 from interlock.pool.in_process import THREADS, InProcessPool
 from interlock.pool.launcher import Launcher
@@ -35,30 +33,9 @@ from interlock.store.ports import ALL, DeclaredPool, Store
 NONE: Final = "none"
 
 
-class Declared(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the row of all pools keeps of the configuration: who loads or explains tasks elsewhere goes by that."""
-
-    policy: str = "priority"
-    ageing_seconds: float | None = None
-    weights: dict[str, float] = {}
-    retry: RetryTerms = RetryTerms()
-    strategy: PoolStrategy = PoolStrategy.LEAST_LOADED
-    failover: bool = True
-    attempts: AttemptTerms = AttemptTerms()
-    mapping: dict[str, tuple[str, ...]] = msgspec.field(default_factory=lambda: {choosing.DEFAULT: (LOCAL,)})
-
-
-class DeclaredOfPool(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the row of a pool keeps of its configuration, beside its room."""
-
-    labels: dict[str, str] = {}
-    cost: float = 0.0
-    weight: float = 1.0
-
-
 def find(settings: config.Dispatcher, folder: Path) -> Scheduling:
     """Read the dispatcher's files. Raises InvalidDefinition, or Invalid for one that is named and not there."""
-    return configuration.load(
+    return reading.load(
         _file(settings.file, "dispatcher.yaml", folder), _file(settings.pools, "agent-pools.yaml", folder)
     )
 

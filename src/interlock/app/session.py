@@ -1,4 +1,4 @@
-"""What people do with runs, over one open store: start, publish, follow, cancel, suspend, resume, retry, fork.
+"""What people do with runs, over one open store: start, publish, retry, fork, and all that `records` has.
 
 async with Session.open(settings) as app:
     started = await app.start(text, file="order.yaml", input={"order": 1})
@@ -8,51 +8,44 @@ async with Session.open(settings) as app:
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Self
 
 import msgspec
 
 from interlock import errors
-from interlock.app import following, garbage, loading, stranded
+from interlock.app import garbage, loading, stranded
 from interlock.app.actor import actor
 from interlock.app.artifacts import artifacts
 from interlock.app.callers import Callers
 from interlock.app.definitions import Definitions
 from interlock.app.forking import Forker
 from interlock.app.graphs import Graphs
-from interlock.app.node import DISPATCHER, ENGINE, ROLES, Node
+from interlock.app.node import Node
+from interlock.app.opened import opened_store
 from interlock.app.probes import NONE, Probes
 from interlock.app.readiness import Readiness
+from interlock.app.records import Records
 from interlock.app.resources import Fetcher
+from interlock.app.roles import ROLES
 from interlock.app.shortages import Shortages
 from interlock.app.starting import Started, Starter
-from interlock.app.stranded import Stranded
 from interlock.config import Settings
-from interlock.engine import cause as causes
 from interlock.engine import recovery
-from interlock.engine.rows import Rows
 from interlock.flow.meaning import limits
 from interlock.flow.python import registry
 from interlock.flow.python.workflow import Workflow, is_program
 from interlock.model import callback as callbacks
-from interlock.model.event import Event
 from interlock.model.json import Json
 from interlock.model.states import RunStatus
-from interlock.model.story import Rollback, Story
 from interlock.net.authentication import Authenticator
 from interlock.net.client import Client
-from interlock.secrets.keeper import Keeper
 from interlock.service import Clock, SystemClock
-from interlock.store.open import open_store
-from interlock.store.ports import Definition, NodeState, RunRow, Store
-
-_PAGE: Final = 500
+from interlock.store.ports import Definition, RunRow, Store
 
 
-class Session:
+class Session(Records):
     """An open store and, once `bring_node` was called, a node of this process."""
 
     def __init__(
@@ -66,20 +59,9 @@ class Session:
     ) -> None:
         """`public_url`: where those who were given tokens find a server of this store; None: as the settings say.
         `socket`: where programs of this machine find it."""
-        self.settings = settings
+        super().__init__(settings, store, clock, public_url, socket)
         self._probes = probes
-        self.store = store
-        self.clock = clock
-        self.rows = Rows(settings.payload.inline_bytes)
         self.graphs = Graphs(store)
-        self.secrets = Keeper(
-            settings.store.url,
-            settings.secrets,
-            clock,
-            os.environ,
-            public_url or settings.server.public_url or None,
-            socket,
-        )
         self._client = Client(settings.http, settings.payload.max_bytes)
         self.fetcher = Fetcher(Authenticator(self._client, clock), self.secrets, limits.configured(settings.limits))
         self.artifacts = artifacts(settings, store)
@@ -100,25 +82,19 @@ class Session:
         probes: Probes = NONE,
         public_url: str | None = None,
         socket: str = "",
-    ) -> AsyncIterator[Session]:
+    ) -> AsyncIterator[Self]:
         """Open the store that the settings name; close it, and the node if one was brought, at the end."""
-        store = await open_store(
-            settings.store.url,
-            connections=settings.store.connections,
-            listen_url=settings.store.listen_url,
-            secrets=settings.secrets,
-        )
-        app = cls(settings, store, clock or SystemClock(), probes, public_url, socket)
-        try:
-            yield app
-        finally:
+        async with opened_store(settings) as store:
+            app = cls(settings, store, clock or SystemClock(), probes, public_url, socket)
             try:
-                if app.node is not None:
-                    await app.node.stop()
+                yield app
             finally:
-                app._collect_as_before()
-                await app._client.close()
-                await store.close()
+                try:
+                    if app.node is not None:
+                        await app.node.stop()
+                finally:
+                    app._collect_as_before()
+                    await app._client.close()
 
     # -- nodes ---------------------------------------------------------------------------------------------------
 
@@ -158,42 +134,10 @@ class Session:
         if node is not None:
             await node.stop()
 
-    async def sweep(self) -> None:
-        """Free what dead nodes owned."""
-        await recovery.sweep(self.store, self.clock, but=None if self.node is None else self.node.row.node)
-
-    async def unattended(self, limit: int = _PAGE) -> list[Stranded]:
-        """Give the live runs that no node executes at this moment, newest first, and why."""
-        await self.sweep()
-        return await stranded.unattended(self.store, self.clock, limit)
-
-    async def stranded(self, limit: int = _PAGE) -> list[Stranded]:
-        """Give the runs that nobody has executed for a minute, newest first, and why."""
-        return await stranded.find(self.store, self.clock, limit)
-
-    async def servers(self, role: str = ENGINE) -> list[NodeState]:
-        """Give the nodes that execute runs of others now, or what has another `role` in them."""
-        await self.sweep()
-        return await stranded.servers(self.store, self.clock, role)
-
-    async def has_engine(self) -> bool:
-        """Say whether a live node executes runs of others."""
-        return bool(await self.servers())
-
-    async def has_dispatcher(self) -> bool:
-        """Say whether a live node performs the commands and scripts of others' runs."""
-        return bool(await self.servers(DISPATCHER))
-
-    async def is_served(self, row: RunRow) -> bool:
-        """Say whether another process executes a run, or can be expected to begin with it."""
-        now = await self.find(row.namespace, row.id)
-        alive = {node.node for node in await self.store.nodes.live(self.clock.stamp())}
-        own = None if self.node is None else self.node.row.node
-        if now.owner is not None and now.owner in alive - {own}:
-            await self.sweep()  # a process of this host that died is seen at once
-            return now.owner in {node.node for node in await self.store.nodes.live(self.clock.stamp())}
-        nodes = await self.servers()
-        return stranded.serves(nodes, await self.find(row.namespace, row.id))
+    @property
+    def own_node(self) -> str | None:
+        """The id of the node of this process, None: it has none."""
+        return None if self.node is None else self.node.row.node
 
     # -- starting ------------------------------------------------------------------------------------------------
 
@@ -300,53 +244,6 @@ class Session:
         """
         return await self._forker.fork(row, step, id)
 
-    # -- finding and following -----------------------------------------------------------------------------------
-
-    async def find(self, namespace: str | None, id: str, *, within: Store | None = None) -> RunRow:
-        """Give a run by id or unique prefix; `namespace` None for any. Raises NotFound, Conflict.
-
-        `within`, here and below: the store of a transaction to join.
-        """
-        row = await (within or self.store).views.run(namespace, id)
-        if row is None:
-            where = "" if namespace is None else f" in the namespace {namespace!r}"
-            raise errors.NotFound(f"there is no run {id!r}{where}; `interlock list` shows those there are")
-        return row
-
-    async def history(self, run: str, after: int = 0) -> list[Event]:
-        """Give the events of a run, from the commit `after` on."""
-        return await following.history(self.store, self.rows, run, after)
-
-    def follow(self, row: RunRow, after: int = 0, *, resuming: bool = False) -> AsyncIterator[tuple[int, list[Event]]]:
-        """Give the commits of a run as they happen, with their seq, until it has ended or is suspended.
-
-        `resuming`: it is suspended now, and a request to resume it is on its way.
-        """
-        return following.follow(self.store, self.rows, self.find, row, after, resuming=resuming)
-
-    # -- changing ------------------------------------------------------------------------------------------------
-
-    async def cancel(
-        self, row: RunRow, reason: str | None, *, rollback: bool = False, within: Store | None = None
-    ) -> bool:
-        """Ask for a run to be cancelled; False when it has ended. A run that no live node owns is cancelled here.
-
-        `rollback`: what it finished is undone first. A rollback that has begun goes on, whatever is asked for.
-        """
-        return await self._tell(row, "cancel", causes.Cancel(reason, rollback), within)
-
-    async def suspend(self, row: RunRow, *, within: Store | None = None) -> bool:
-        return await self._tell(row, "suspend", causes.Suspend(), within)
-
-    async def resume(self, row: RunRow, *, within: Store | None = None) -> bool:
-        """Lift a suspension; a run that is not suspended is left as it is."""
-        return await self._tell(row, "resume", causes.Resume(), within)
-
-    async def _tell(self, row: RunRow, name: str, cause: causes.Stored, within: Store | None) -> bool:
-        cause_id = f"{name}:{self.clock.uuid()}"
-        journal = (within or self.store).journal
-        return await journal.post(row.run, cause_id, causes.encode(cause), actor(), self.clock.now())
-
     async def take(self, row: RunRow) -> bool:
         """Let this process's node go on with a run that no live node owns. False: another one has it, or it ended."""
         node = await self.bring_node()
@@ -376,19 +273,6 @@ class Session:
             return False
         await node.engine.adopt_reopened(row.run, epoch)
         return True
-
-    async def rollback(self, row: RunRow) -> Rollback | None:
-        """Give how far the rollback of a run came, None when none has begun."""
-        if row.status is RunStatus.COMPLETED or not await self.rolls_back(row):
-            return None
-        story = Story()
-        story.tell(await self.history(row.run))
-        return story.rollback
-
-    async def rolls_back(self, row: RunRow) -> bool:
-        """Say whether a rollback of a run has begun."""
-        stored = await self.store.journal.load(row.run)
-        return stored is not None and self.rows.rollback(stored) is not None
 
     async def finish(self, run: str) -> None:
         """Wait until this process's node is done with a run. Raises what stopped it."""

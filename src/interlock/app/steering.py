@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from interlock import errors
 from interlock.app.actor import actor
 from interlock.app.tasks import TaskGraphs, short
 from interlock.flow import nearest
-from interlock.flow.taskgraph import reading
-from interlock.flow.taskgraph.document import GraphDocument
 from interlock.service import Clock
 from interlock.store.ports import ALL, GraphRow, GraphTaskRow, LoadedGraph, PoolRow, PoolState, Store
+
+if TYPE_CHECKING:
+    from interlock.flow.taskgraph.document import GraphDocument
 
 
 class Steering:
@@ -34,6 +36,8 @@ class Steering:
         for each in document.tasks:
             spec = each.spec
             _check([*spec.skills, *spec.pools, spec.key, *(limit.name for limit in each.limits)], f"the task {spec.id}")
+        from interlock.flow.taskgraph import reading  # noqa: PLC0415 (start-up: whoever loads one has read it)
+
         terms = await self._book.retry_terms()
         loaded = await self._book.load(reading.with_retry(document, terms), folder)
         await self._record("load-graph", f"{document.namespace}/{document.name}")

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from interlock.app import unplaced
-from interlock.app.node import DISPATCHER, ENGINE
+from interlock.app.roles import DISPATCHER, ENGINE
 from interlock.coord.workers import WorkerRegistry
 from interlock.decisions import steps
 from interlock.dispatch.lanes import PREFIX as OF_GRAPHS
-from interlock.dispatch.worker import POOL as SERVES
+from interlock.dispatch.lanes import SERVES
 from interlock.engine import identity
-from interlock.engine.commits import POOL
 from interlock.model.worker import WorkerStatus
 from interlock.service import Clock
-from interlock.store.ports import NodeState, RunRow, Store
+from interlock.store.ports import NodeState, PoolRow, RunRow, Store
 
 SECONDS: Final = 60.0
 """A run that nobody executes for longer is stranded: a live node would have claimed it long ago."""
@@ -62,7 +60,7 @@ async def _undispatched(store: Store, clock: Clock, limit: int) -> list[Stranded
             reason=f"its commands and scripts wait: no live node has the role {DISPATCHER}",
             command=f"`interlock node --roles {DISPATCHER}` performs them",
         )
-        for row, idle_seconds in await store.views.undispatched(POOL, clock.stamp(), limit)
+        for row, idle_seconds in await store.views.undispatched(steps.LOCAL, clock.stamp(), limit)
         if row.owner in left_alone
     ]
 
@@ -82,7 +80,9 @@ async def _without_workers(store: Store, clock: Clock, limit: int) -> list[Stran
         if lane in served:
             continue
         told: dict[str, tuple[str, str]] = {}
-        if unplaced.is_served(lane, rows):
+        if _is_configured(lane, rows):
+            from interlock.app import unplaced  # noqa: PLC0415 (start-up: seldom does a step wait for such a pool)
+
             for each in await unplaced.find(store, lane, rows, clock.now(), is_placing=is_placing):
                 told.setdefault(each.run_id, (each.reason, each.command))
             if not told:
@@ -95,6 +95,12 @@ async def _without_workers(store: Store, clock: Clock, limit: int) -> list[Stran
             because, helps = told.get(row.id, (reason, command))
             found.append(Stranded(row=row, since=clock.now() - idle_seconds, reason=because, command=helps))
     return found
+
+
+def _is_configured(lane: str, rows: Mapping[str, PoolRow]) -> bool:
+    """Say whether a lane is one that nodes with a configuration serve, other than workers. `rows`: the pools, by name."""
+    row = rows.get(lane)
+    return lane.startswith(steps.PREFIX) or (row is not None and row.type != "worker")
 
 
 async def servers(store: Store, clock: Clock, role: str = ENGINE) -> list[NodeState]:

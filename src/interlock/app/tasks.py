@@ -5,21 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from interlock import errors
-from interlock.app.pools import Declared, DeclaredOfPool
+from interlock.app.declared import Declared, DeclaredOfPool
 from interlock.decisions import pools as choosing
 from interlock.decisions.pools import Asked, PoolDecision, PoolView
 from interlock.dispatch import policies
-from interlock.dispatch.configuration import PoolSettings
 from interlock.dispatch.lanes import lane
-from interlock.dispatch.placer import view
+from interlock.dispatch.outlook import view
 from interlock.dispatch.policies import Arriving, FairShare, Policy
 from interlock.flow.taskgraph import order
-from interlock.flow.taskgraph.document import GraphDocument, TaskDefinition
 from interlock.model.states import TaskState
 from interlock.model.task_graph import RetryTerms
 from interlock.service import Clock
@@ -35,6 +33,9 @@ from interlock.store.ports import (
     Store,
     TryRow,
 )
+
+if TYPE_CHECKING:
+    from interlock.flow.taskgraph.document import GraphDocument, TaskDefinition
 
 NAMESPACE: Final = "default"
 _LOOK_SECONDS: Final = 0.5  # between looks at a graph that is waited for; the bell may be lost
@@ -295,6 +296,5 @@ def _reason(task: GraphTaskRow, row: PoolRow | None, now: float) -> str | None:
 def pool_view(row: PoolRow, now: float) -> PoolView:
     """Give a pool as it looks from outside of its nodes: ill when all that tried found it so."""
     kept = msgspec.json.decode(row.settings, type=DeclaredOfPool)
-    settings = PoolSettings(name=row.pool, type=row.type, labels=kept.labels, cost=kept.cost, weight=kept.weight)
     node = next((ill.node for ill in row.ills if ill.again_at > now), "")
-    return view(row, settings, node, now)
+    return view(row, kept, node, now)

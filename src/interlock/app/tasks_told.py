@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from interlock.app.task_events import events
 from interlock.app.tasks import Explanation, pool_view, short
 from interlock.decisions import pools as choosing
-from interlock.flow.taskgraph.document import GraphDocument
 from interlock.model import json, task_graph
 from interlock.model.json import Json
 from interlock.model.states import TaskState
 from interlock.secrets.form import hidden
 from interlock.store.ports import ALL, GraphRow, GraphTaskRow, LoadedGraph, PoolRow, TryRow
 from interlock.wire import graphs as wire
+
+if TYPE_CHECKING:
+    from interlock.flow.taskgraph.document import GraphDocument
 
 _PLACED: Final = frozenset({TaskState.RUNNING, TaskState.DONE, TaskState.FAILED})
 """In which the pool of a row is one; before that it is a lane."""

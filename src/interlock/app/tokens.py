@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from interlock.app.actor import actor
-from interlock.app.session import Session
-from interlock.flow.python.values import Coder
+from interlock.app.opened import Opened
 from interlock.handshake import tokens
 from interlock.handshake.answers import Alive, Reported, TokenView
 from interlock.handshake.tokens import Held
@@ -16,7 +15,7 @@ from interlock.model.json import Json
 class Tokens:
     """Reports for the tokens of one namespace. `token` is the text that was handed out, or what `of_step` gave."""
 
-    def __init__(self, session: Session, namespace: str) -> None:
+    def __init__(self, session: Opened, namespace: str) -> None:
         self._session = session
         self._tokens = tokens.Tokens(session.store, session.secrets, session.clock, namespace)
 
@@ -31,6 +30,8 @@ class Tokens:
         Raises TokenUnknown for a text that is no token here, TokenError (`code`) for one that expired, was revoked or
         superseded, or was completed before with another outcome, Invalid for a result that is not what was asked for.
         """
+        from interlock.flow.python.values import Coder  # noqa: PLC0415 (start-up: who looks at a token reports nothing)
+
         value = Coder(type(result) if result is not None else None).encode(result)
         within = None if conn is None else conn.store
         return await self._tokens.complete(token, value, by=by or actor(), within=within)

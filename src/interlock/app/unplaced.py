@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from interlock.app.pools import Declared
+from interlock.app.declared import Declared
 from interlock.app.tasks import pool_view
 from interlock.decisions import pools as choosing
 from interlock.decisions import steps
@@ -26,12 +26,6 @@ class Unplaced:
     run_id: str
     reason: str
     command: str
-
-
-def is_served(lane: str, rows: Mapping[str, PoolRow]) -> bool:
-    """Say whether a lane is one that nodes with a configuration serve, other than workers. `rows`: the pools, by name."""
-    row = rows.get(lane)
-    return lane.startswith(steps.PREFIX) or (row is not None and row.type != "worker")
 
 
 async def find(store: Store, lane: str, rows: Mapping[str, PoolRow], now: float, *, is_placing: bool) -> list[Unplaced]:

@@ -31,9 +31,10 @@ from interlock.config import Settings
 from interlock.coord.heartbeats import HeartbeatMonitor
 from interlock.coord.timing import BALANCED, Timing
 from interlock.coord.workers import WorkerRegistry
+from interlock.dispatch.lanes import SERVES
 from interlock.dispatch.logbook import Logbook
 from interlock.dispatch.notebook import Notebook
-from interlock.dispatch.worker import POOL, Post, WorkerDispatcher
+from interlock.dispatch.worker import Post, WorkerDispatcher
 from interlock.engine import identity
 from interlock.engine.recovery import SCAN_SECONDS, Recovery
 from interlock.model.json import Json
@@ -188,7 +189,7 @@ class WorkerNode(Service):
             terms.post.worker,
             capacity=terms.post.slots,
             capabilities=terms.post.capabilities,
-            metadata={**terms.metadata, POOL: terms.post.pool},
+            metadata={**terms.metadata, SERVES: terms.post.pool},
             silent_seconds=terms.timing.stale_seconds,
             session=self.row.node,
             host=terms.host,

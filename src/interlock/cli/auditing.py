@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from interlock.app.opened import Opened
 from interlock.cli import context, far
 from interlock.cli.options import options
 from interlock.cli.output import answer, note
@@ -33,7 +34,7 @@ async def listed(before: int | None, limit: int, *, as_json: bool) -> int:
 
 async def _rows(before: int | None, limit: int) -> Sequence[AuditRow]:
     if options.server is None:
-        async with context.existing() as app:
+        async with context.existing(Opened) as app:
             return await app.store.views.audit(before, limit)
     async with far.opened() as server:
         told = await server.ask(wire.AuditPage, "GET", "/audit", query={"before": before, "limit": limit})

@@ -5,21 +5,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from interlock.app import telling
-from interlock.app.session import Session
+from interlock.app.records import Records
 from interlock.app.stranded import Stranded
 from interlock.app.tokens import Tokens, TokenView
 from interlock.cli import context, far
 from interlock.cli.options import options
-from interlock.flow.graph import Graph
 from interlock.model.event import Event
 from interlock.model.json import Json
 from interlock.model.payload import Payload
 from interlock.model.states import ENDED_RUN
 from interlock.model.story import Rollback
 from interlock.store.ports import LogLine, RunRow
+
+if TYPE_CHECKING:
+    from interlock.flow.graph import Graph
 
 _PAGE: Final = 1_000
 _FOLLOW_SECONDS: Final = 0.5
@@ -71,14 +73,14 @@ async def opened() -> AsyncIterator[Book]:
         async with far.opened() as server:
             yield server
         return
-    async with context.existing() as app:
+    async with context.existing(Records) as app:
         yield StoreBook(app)
 
 
 class StoreBook:
     """A store."""
 
-    def __init__(self, app: Session) -> None:
+    def __init__(self, app: Records) -> None:
         self._app = app
 
     def now(self) -> float:

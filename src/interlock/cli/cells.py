@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from interlock import errors
 from interlock.app.actor import actor
-from interlock.app.session import Session
+from interlock.app.opened import Opened
 from interlock.cli import context, far, given, shapes
 from interlock.cli.options import options
 from interlock.cli.output import answer, note
@@ -38,7 +38,7 @@ async def get(key: str, space: str, *, as_json: bool) -> int:
 
 async def _cell(key: str, space: str) -> Cell | None:
     if options.server is None:
-        async with context.existing() as app:
+        async with context.existing(Opened) as app:
             return await _memory(app).cell(key, space)
     async with far.opened() as server:
         try:
@@ -56,7 +56,7 @@ async def put(
         cell: Cell | None = await _put_far(key, wanted, space, ttl=ttl, base=base, resolver=resolver)
         is_applied = True
     else:
-        async with context.opened() as app:
+        async with context.opened(Opened) as app:
             outcome = await _memory(app).set(key, wanted, space, ttl=ttl, base=base, resolver=resolver)
         cell, is_applied = outcome.cell, outcome.is_applied
     if not is_applied or cell is None:
@@ -88,7 +88,7 @@ async def delete(key: str, space: str, *, base: int | None, as_json: bool) -> in
             told = await server.ask(wire.DeletedCell, "DELETE", f"{_of(space)}/value", query=query)
         is_deleted = told.deleted
     else:
-        async with context.existing() as app:
+        async with context.existing(Opened) as app:
             memory = _memory(app)
             is_deleted = await memory.delete(key, space, base=base)
             cell = None if is_deleted or base is None else await memory.cell(key, space)
@@ -108,7 +108,7 @@ async def listed(prefix: str, space: str, *, as_json: bool) -> int:
             found = await server.ask(wire.Cells, "GET", _of(space), query={"pattern": prefix})
         cells: Sequence[Cell] = [shapes.cell(each) for each in found.items]
     else:
-        async with context.existing() as app:
+        async with context.existing(Opened) as app:
             cells = await _memory(app).cells(prefix, space)
     if as_json:
         answer(json.encode([asdict(cell) for cell in cells]).decode())
@@ -127,7 +127,7 @@ async def watch(
     seconds = None if lasting is None else _seconds(lasting, "--for")
     if options.server is not None:
         return await _watch_far(pattern, space, after=after, count=count, seconds=seconds, as_json=as_json)
-    async with context.opened() as app:
+    async with context.opened(Opened) as app:
         changes = _memory(app).watch(pattern, space, after=after)
         async with changes:
             with contextlib.suppress(TimeoutError):
@@ -183,5 +183,5 @@ def _of(space: str) -> str:
     return f"/memory/{quote(space, safe='')}"
 
 
-def _memory(app: Session) -> MemorySyncManager:
+def _memory(app: Opened) -> MemorySyncManager:
     return MemorySyncManager(app.store, app.clock, options.namespace or _DEFAULT_NAMESPACE, actor())

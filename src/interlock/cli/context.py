@@ -10,15 +10,17 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from interlock import config, errors, telemetry
-from interlock.app.session import Session
+from interlock.app.opened import Opened
 from interlock.cli import choice
 from interlock.cli.options import options
 from interlock.cli.output import complain, discard, note
 from interlock.model.json import Json
 from interlock.store.open import is_there
+
+Kind = TypeVar("Kind", bound=Opened)
 
 
 def settings(more: Mapping[str, object] | None = None) -> config.Settings:
@@ -40,21 +42,24 @@ def folder() -> Path:
 
 
 @contextlib.asynccontextmanager
-async def opened() -> AsyncIterator[Session]:
-    """Open the store for one command, and make it where there is none. Raises Invalid with --server."""
+async def opened(kind: type[Kind]) -> AsyncIterator[Kind]:
+    """Open the store for one command, and make it where there is none; `kind`: as what, see `app.opened`.
+
+    Raises Invalid with --server.
+    """
     choice.refuse_server()
-    async with Session.open(settings()) as app:
+    async with kind.open(settings()) as app:
         yield app
 
 
 @contextlib.asynccontextmanager
-async def existing() -> AsyncIterator[Session]:
+async def existing(kind: type[Kind]) -> AsyncIterator[Kind]:
     """Open the store for a command about what is in it. Raises NotFound where there is none, and makes none."""
     choice.refuse_server()
     url = settings().store.url
     if not is_there(url):
         raise errors.NotFound(f"there is no store {url} here; `interlock run FILE` makes it")
-    async with opened() as app:
+    async with opened(kind) as app:
         yield app
 
 

@@ -25,7 +25,7 @@ async def cancel(run: str, reason: str | None, *, rollback: bool = False) -> int
 
     `rollback`: after it has undone what it finished, for as long as that takes.
     """
-    async with context.existing() as app:
+    async with context.existing(Session) as app:
         row = await app.find(options.namespace, run)
         if await app.cancel(row, reason, rollback=rollback):
             row = await _see_to(app, row, ENDED_RUN, patient=rollback)
@@ -44,7 +44,7 @@ def told_cancelled(row: RunRow, undone: Rollback | None) -> int:
 
 async def suspend(run: str) -> int:
     """Suspend a run and wait until what is in flight has ended. Raises Conflict when the run has ended."""
-    async with context.existing() as app:
+    async with context.existing(Session) as app:
         row = await app.find(options.namespace, run)
         if await app.suspend(row):
             row = await _see_to(app, row, ENDED_RUN | {RunStatus.SUSPENDED})

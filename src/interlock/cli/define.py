@@ -6,6 +6,7 @@ from pathlib import Path
 
 from interlock import errors
 from interlock.app import loading
+from interlock.app.session import Session
 from interlock.cli import context, following
 from interlock.cli.options import options
 from interlock.cli.output import answer, note
@@ -58,7 +59,7 @@ async def publish(file: str) -> int:
 
 
 async def _published(file: str) -> Definition:
-    async with context.opened() as app:
+    async with context.opened(Session) as app:
         if loading.is_reference(file):
             return await app.publish_program(loading.workflow(file, context.folder()))
         return await app.publish(context.read_text(file), file)

@@ -10,6 +10,7 @@ from urllib.parse import quote
 import msgspec
 
 from interlock.app.deliveries import Deliveries, Delivery, state_of
+from interlock.app.records import Records
 from interlock.cli import context, far, shapes
 from interlock.cli.options import options
 from interlock.cli.output import answer, note
@@ -29,7 +30,7 @@ async def listed(run: str | None, state: str | None, before: str | None, limit: 
             told = await server.ask(wire.Deliveries, "GET", "/deliveries", query=query)
         found = [shapes.delivery(each) for each in told.items]
     else:
-        async with context.existing() as app:
+        async with context.existing(Records) as app:
             found = await Deliveries(app, options.namespace).list(state=state, run=run, before=before, limit=limit)
     if as_json:
         answer(json.encode([asdict(each) for each in found]).decode())
@@ -51,7 +52,7 @@ async def shown(delivery: str, *, as_json: bool) -> int:
         found = shapes.delivery(told)
         attempts = [DeliveryAttempt(**msgspec.structs.asdict(each)) for each in told.attempts_made]
     else:
-        async with context.existing() as app:
+        async with context.existing(Records) as app:
             deliveries = Deliveries(app, options.namespace)
             found, attempts = await deliveries.get(delivery), await deliveries.attempts(delivery)
     if as_json:
@@ -80,7 +81,7 @@ async def retried(delivery: str, *, as_json: bool) -> int:
             found = shapes.delivery(await server.ask(wire.DeliveryTold, "POST", path))
         has_engine = True  # whoever runs the server sees to that
     else:
-        async with context.existing() as app:
+        async with context.existing(Records) as app:
             found = await Deliveries(app, options.namespace).retry(delivery)
             has_engine = await app.has_engine()
     if as_json:

@@ -7,6 +7,7 @@ from typing import Any
 
 from interlock.app import deploy, loading
 from interlock.app.deploy import Checked, Report, Verdict
+from interlock.app.session import Session
 from interlock.cli import context, glyphs
 from interlock.cli.output import answer
 from interlock.flow.python.lint import Finding
@@ -19,7 +20,7 @@ _GLYPHS = {Verdict.FITS: "✓", Verdict.CHANGES: "~", Verdict.BREAKS: "✕"}
 async def check(modules: list[str], *, strict: bool, as_json: bool) -> int:
     """Say which live runs the code of this folder would break; exit code 1 when there is one, or with `strict` a finding."""
     loading.load(modules, context.folder())
-    async with context.existing() as app:
+    async with context.existing(Session) as app:
         report = await deploy.check(app, importing=not modules)
     if as_json:
         answer(json.encode(_described(report)).decode())

@@ -14,7 +14,7 @@ import contextlib
 import os
 import time
 from collections.abc import AsyncIterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
 from interlock import errors
@@ -22,6 +22,9 @@ from interlock.cli import far
 from interlock.cli.output import note
 from interlock.coord.lock_request import seconds_of
 from interlock.wire import coordination as wire
+
+if TYPE_CHECKING:
+    from interlock.cli.far_server import Server
 
 _PAUSES: Final = (0.1, 0.2, 0.5, 1.0)
 """Seconds between two looks whether a lock is free; a server has no queue for those who come over HTTP."""
@@ -34,7 +37,7 @@ _RELEASE_SECONDS: Final = 5.0
 class FarLock:
     """A lock that is held. `name` and `fence`: as the server granted it."""
 
-    def __init__(self, server: far.Server, held: wire.HeldLock, sent_at: float) -> None:
+    def __init__(self, server: Server, held: wire.HeldLock, sent_at: float) -> None:
         self._server = server
         self._holder: Final = held.holder
         self._ttl: Final = held.ttl
@@ -107,7 +110,7 @@ def holder() -> str:
     return f"{os.uname().nodename}-{os.getpid()}-{uuid4().hex[:8]}"
 
 
-async def _acquired(server: far.Server, name: str, ask: wire.AcquireLock, timeout: str | None) -> FarLock:
+async def _acquired(server: Server, name: str, ask: wire.AcquireLock, timeout: str | None) -> FarLock:
     looks = 0
     end = None if timeout is None else time.monotonic() + seconds_of("timeout", timeout, shortest=0.0)
     while True:

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from interlock import errors
+from interlock.app.opened import Opened
 from interlock.cli import context, far, glyphs, shapes
 from interlock.cli.options import options
 from interlock.cli.output import answer, note
@@ -37,7 +38,7 @@ async def listed(
             told = await server.ask(wire.Workers, "GET", "/workers", query=query)
         found = [shapes.worker(each) for each in told.items]
     else:
-        async with context.existing() as app:
+        async with context.existing(Opened) as app:
             found = await WorkerRegistry(app.store, app.clock).list_workers(
                 wanted,
                 has_capacity=True if free else None,
@@ -75,7 +76,7 @@ async def _whole(id: str) -> tuple[Worker, Sequence[SlotRow]]:
             except errors.NotFound:
                 raise _unknown(id) from None
         return shapes.worker(told), [shapes.slot(each, id) for each in told.tasks]
-    async with context.existing() as app:
+    async with context.existing(Opened) as app:
         worker = await WorkerRegistry(app.store, app.clock).get_worker(id)
         slots = await app.store.workers.slots(id)
     if worker is None:
@@ -92,7 +93,7 @@ async def _moved(id: str, *, undo: bool) -> Worker:
                 return shapes.worker(await server.ask(wire.WorkerTold, "POST", path))
             except errors.NotFound:
                 raise _unknown(id) from None
-    async with context.existing() as app:
+    async with context.existing(Opened) as app:
         registry = WorkerRegistry(app.store, app.clock)
         if await registry.get_worker(id) is None:
             raise _unknown(id)
@@ -137,7 +138,7 @@ async def _happened(after: int, limit: int) -> Sequence[wire.WorkerHappened]:
         async with far.opened() as server:
             query: dict[str, Json] = {"after": after, "limit": limit}
             return (await server.ask(wire.WorkerHistory, "GET", "/worker-events", query=query)).items
-    async with context.existing() as app:
+    async with context.existing(Opened) as app:
         found = await WorkerRegistry(app.store, app.clock).events(after, limit)
     return [
         wire.WorkerHappened(

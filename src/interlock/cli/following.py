@@ -11,6 +11,7 @@ from interlock import errors
 from interlock.app import loading
 from interlock.cli import attend, context, control, far, given, glyphs, live, result
 from interlock.cli.attend import INTERRUPTED, Attention
+from interlock.cli.far_server import Server
 from interlock.cli.options import options
 from interlock.cli.output import answer, note, reserved
 from interlock.flow import check
@@ -132,12 +133,12 @@ async def suspend(run: str) -> int:
         return control.told_suspended(row)
 
 
-async def _act(server: far.Server, row: RunRow, action: str, body: object = None) -> runs.Acted:
+async def _act(server: Server, row: RunRow, action: str, body: object = None) -> runs.Acted:
     path, query = f"{far.of_run(row.id)}/{action}", {"namespace": row.namespace}
     return await server.ask(runs.Acted, "POST", path, body=body, query=query, safe=True)
 
 
-async def _see_to(server: far.Server, row: RunRow, wanted: frozenset[RunStatus], *, patient: bool = False) -> RunRow:
+async def _see_to(server: Server, row: RunRow, wanted: frozenset[RunStatus], *, patient: bool = False) -> RunRow:
     """Wait until the run's node has applied a request; `patient`: as long as it undoes something."""
     loop = asyncio.get_running_loop()
     until = loop.time() + _PATIENCE_SECONDS
@@ -156,15 +157,13 @@ async def _see_to(server: far.Server, row: RunRow, wanted: frozenset[RunStatus],
 
 
 @contextlib.asynccontextmanager
-async def _following() -> AsyncIterator[tuple[far.Server, Attention]]:
+async def _following() -> AsyncIterator[tuple[Server, Attention]]:
     with reserved(), Attention().paid() as attention:
         async with far.opened() as server:
             yield server, attention
 
 
-async def _attend(
-    server: far.Server, row: RunRow, attention: Attention, *, as_json: bool, resuming: bool = False
-) -> int:
+async def _attend(server: Server, row: RunRow, attention: Attention, *, as_json: bool, resuming: bool = False) -> int:
     """Show a run until it has ended or is suspended, and give the exit code; a signal leaves it to the server."""
     title = f"{row.workflow} · {glyphs.short(row.id)} · {server.url}"
     display = live.display(title, await server.graph(row), server.now, quiet=as_json)
@@ -182,6 +181,6 @@ async def _attend(
         await attend.end(showing)
 
 
-async def _show(server: far.Server, row: RunRow, display: live.Display, resuming: bool) -> None:
+async def _show(server: Server, row: RunRow, display: live.Display, resuming: bool) -> None:
     async for news in server.follow(row, resuming=resuming):
         display.tell(news)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from interlock import errors
-from interlock.app.session import Session
 from interlock.cli import context
 from interlock.cli.options import options
-from interlock.flow import yaml
 from interlock.model import json
 from interlock.model.json import Json
+
+if TYPE_CHECKING:
+    from interlock.app.session import Session
 
 _BYTE: Final = re.compile(r"\s*\(byte (\d+)\)$")
 _FILE_ENDS: Final = (".yaml", ".yml", ".json")
@@ -88,6 +89,8 @@ def _located(text: str, message: str) -> str:
 
 
 def _of_file(path: str) -> Json:
+    from interlock.flow import yaml  # noqa: PLC0415 (start-up: only to read a file)
+
     source = yaml.read(context.read_text(path))
     if source.flaws:
         flaw = source.flaws[0]

@@ -5,21 +5,24 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 from urllib.parse import quote
 
 from interlock import errors
 from interlock.app import tasks_told
-from interlock.app.session import Session
+from interlock.app.records import Records
 from interlock.app.steering import Steering, folder_of
 from interlock.app.tasks import TaskGraphs
 from interlock.cli import context, far
 from interlock.cli.options import options
-from interlock.flow.taskgraph.document import GraphDocument
 from interlock.model.json import Json
 from interlock.model.states import TaskState
 from interlock.store.ports import GraphTaskRow
 from interlock.wire import graphs as wire
+
+if TYPE_CHECKING:
+    from interlock.cli.far_server import Server
+    from interlock.flow.taskgraph.document import GraphDocument
 
 _PAGE: Final = 500
 _LONG_SECONDS: Final = 600.0  # of a request about every task of a large graph
@@ -28,19 +31,19 @@ _LONG_SECONDS: Final = 600.0  # of a request about every task of a large graph
 class NearBook:
     """The graphs of a store."""
 
-    def __init__(self, app: Session) -> None:
-        self.app: Final = app
+    def __init__(self, app: Records) -> None:
+        self._app = app
         self._book = TaskGraphs(app.store, app.clock)
         self._steering = Steering(app.store, app.clock)
 
     def now(self) -> float:
-        return self.app.clock.now()
+        return self._app.clock.now()
 
     async def load(self, text: str, document: GraphDocument, beside: Path) -> wire.LoadedTold:
         """Store a graph that was read; `beside`: where its file is. Raises Conflict while another process loads it."""
         folder = folder_of(document, beside)
         loaded = await self._steering.load(document, folder)
-        return tasks_told.loaded(document, loaded, folder, served=await self.app.has_dispatcher())
+        return tasks_told.loaded(document, loaded, folder, served=await self._app.has_dispatcher())
 
     async def graphs(self) -> list[wire.GraphTold]:
         """Give the first graphs by namespace and name."""
@@ -89,7 +92,7 @@ class NearBook:
 class FarBook:
     """The graphs of a server."""
 
-    def __init__(self, server: far.Server) -> None:
+    def __init__(self, server: Server) -> None:
         self._server = server
 
     def now(self) -> float:
@@ -166,7 +169,7 @@ async def opened(*, makes: bool = False) -> AsyncIterator[Book]:
         async with far.opened() as server:
             yield FarBook(server)
     else:
-        async with context.opened() if makes else context.existing() as app:
+        async with context.opened(Records) if makes else context.existing(Records) as app:
             yield NearBook(app)
 
 

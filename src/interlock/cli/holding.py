@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from uuid import uuid4
 
 from interlock import errors
-from interlock.app.session import Session
+from interlock.app.opened import Opened
 from interlock.cli import context, far, far_lock, shapes
 from interlock.cli.options import options
 from interlock.cli.output import answer, note
@@ -53,7 +53,7 @@ async def _held_and_now(worker: str | None, *, expired: bool) -> tuple[Sequence[
             query: dict[str, Json] = {"holder": worker, "expired": "true" if expired else None}
             told = await server.ask(wire.Locks, "GET", "/locks", query=query)
             return [shapes.held(each) for each in told.items], server.now()
-    async with context.existing() as app:
+    async with context.existing(Opened) as app:
         return await _locks(app).list_locks(worker=worker, include_expired=expired), app.clock.now()
 
 
@@ -63,7 +63,7 @@ async def _standing(name: str) -> tuple[Sequence[Held], Sequence[str]]:
         async with far.opened() as server:
             told = await server.ask(wire.LockStanding, "GET", "/locks/standing", query={"name": name})
             return [shapes.held(each) for each in told.holders], told.waiting
-    async with context.existing() as app:
+    async with context.existing(Opened) as app:
         manager = _locks(app)
         held = await manager.holders(name)
         waits = await app.store.locks.waits(manager.namespace, app.clock.stamp())
@@ -98,7 +98,7 @@ async def run(
     mode = LockMode.READ if shared else LockMode.COUNTED if limit is not None else LockMode.EXCLUSIVE
     if options.server is not None:
         return await _run_far(name, command, ttl, timeout, mode, limit)
-    async with context.opened() as app, _started(app) as manager:
+    async with context.opened(Opened) as app, _started(app) as manager:
         lock = await manager.wait(
             name, timeout=timeout, ttl=ttl, mode=mode, limit=limit or 1, metadata={"command": " ".join(command)}
         )
@@ -229,7 +229,7 @@ async def freed(name: str | None, fence: int | None, worker: str | None, *, as_j
 
 
 async def _freed(name: str | None, fence: int | None, worker: str | None) -> int:
-    async with context.existing() as app:
+    async with context.existing(Opened) as app:
         manager = _locks(app)
         if name is None:
             assert worker is not None
@@ -270,7 +270,7 @@ async def cleared(*, as_json: bool) -> int:
         async with far.opened() as server:
             count = (await server.ask(wire.Freed, "POST", "/locks/clear", safe=True)).count
     else:
-        async with context.existing() as app:
+        async with context.existing(Opened) as app:
             count = await _locks(app).cleanup_stale_locks()
     if as_json:
         answer(json.encode({"cleared": count}).decode())
@@ -279,14 +279,14 @@ async def cleared(*, as_json: bool) -> int:
     return 0
 
 
-def _locks(app: Session) -> LockManager:
+def _locks(app: Opened) -> LockManager:
     """Give the locks of the namespace that was asked for, under a name of this process's own."""
     worker = f"{os.uname().nodename}-{os.getpid()}"
     return LockManager(app.store, app.clock, worker, namespace=options.namespace or _DEFAULT_NAMESPACE)
 
 
 @contextlib.asynccontextmanager
-async def _started(app: Session) -> AsyncIterator[LockManager]:
+async def _started(app: Opened) -> AsyncIterator[LockManager]:
     manager = _locks(app)
     await manager.start()
     try:

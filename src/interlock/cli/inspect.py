@@ -15,7 +15,7 @@ from rich.text import Text
 from interlock import errors
 from interlock.app import telling
 from interlock.app.stranded import Stranded
-from interlock.cli import book, context, given, glyphs, reporting, tree
+from interlock.cli import book, context, given, glyphs, reporting
 from interlock.cli.options import options
 from interlock.cli.output import answer, note
 from interlock.cli.result import lines_of
@@ -159,6 +159,8 @@ async def _print_run(source: book.Book, row: RunRow, value: Payload | None, stor
     own = [*(await source.of_itself(row)).items(), *(await source.attributes(row)).items()]
     if own:
         lines.append(Text(", ".join(f"{name} {glyphs.value(told)}" for name, told in own)))
+    from interlock.cli import tree  # noqa: PLC0415 (start-up: lists draw no steps)
+
     graph = await source.graph(row)
     screen = glyphs.screen(sys.stdout)
     lines += tree.lines(story, graph, now, glyphs.width(screen), ended=row.status in ENDED_RUN, whole=True)

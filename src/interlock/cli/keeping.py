@@ -12,6 +12,8 @@ from typing import Final
 from urllib.parse import quote
 
 from interlock import errors
+from interlock.app.artifacts import artifacts
+from interlock.app.opened import Opened
 from interlock.cli import context, far
 from interlock.cli.options import options
 from interlock.cli.output import answer, note, results
@@ -50,7 +52,7 @@ async def fetched(run: str, name: str, step: str | None, attempt: int | None, ou
 
 
 async def _listed(run: str) -> list[wire.ArtifactTold]:
-    async with context.existing() as app:
+    async with context.existing(Opened) as app:
         row = await app.find(options.namespace, run)
         return [
             wire.ArtifactTold(
@@ -62,7 +64,7 @@ async def _listed(run: str) -> list[wire.ArtifactTold]:
                 digest=each.digest,
                 created_at=each.created_at,
             )
-            for each in await app.artifacts.list(row.run)
+            for each in await artifacts(app.settings, app.store).list(row.run)
         ]
 
 
@@ -87,9 +89,10 @@ async def _pieces(run: str, name: str, step: str | None, attempt: int | None) ->
         async with far.opened() as server:
             yield server.download(f"{far.of_run(run)}/artifacts/{quote(name, safe='')}", query)
         return
-    async with context.existing() as app:
+    async with context.existing(Opened) as app:
         row = await app.find(options.namespace, run)
-        yield app.artifacts.read(await app.artifacts.find(row.run, name, step=step, attempt=attempt))
+        kept = artifacts(app.settings, app.store)
+        yield kept.read(await kept.find(row.run, name, step=step, attempt=attempt))
 
 
 async def _print(first: bytes, rest: AsyncIterator[bytes]) -> None:

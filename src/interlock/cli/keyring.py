@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from interlock import errors
 from interlock.app.keys import Keys
+from interlock.app.opened import Opened
 from interlock.cli import context, far, shapes
 from interlock.cli.options import options
 from interlock.cli.output import answer, note
@@ -29,7 +30,7 @@ async def created(name: str, role: Role, namespaces: Sequence[str], expires: str
             made = await server.ask(wire.CreatedKey, "POST", "/keys", body=asked)
         row, text = shapes.key(made), made.key
     else:
-        async with context.opened() as app:
+        async with context.opened(Opened) as app:
             row, text = await Keys(app.store, app.clock).create(name, role, namespaces=limits, expires_seconds=seconds)
     answer(text)
     until = "never expires" if row.expires_at is None else f"expires {_moment(row.expires_at)}"
@@ -71,7 +72,7 @@ async def _rows_and_now() -> tuple[list[KeyRow], float]:
                 rows += [shapes.key(each) for each in page]
                 after = rows[-1].id
             return rows, server.now()
-    async with context.existing() as app:
+    async with context.existing(Opened) as app:
         keys = Keys(app.store, app.clock)
         while found := await keys.list(rows[-1].id if rows else None):
             rows += found
@@ -82,7 +83,7 @@ async def _ended(key: str) -> KeyRow:
     if options.server is not None:
         async with far.opened() as server:
             return shapes.key(await server.ask(wire.KeyTold, "POST", f"/keys/{quote(key, safe='')}/revoke"))
-    async with context.existing() as app:
+    async with context.existing(Opened) as app:
         return await Keys(app.store, app.clock).revoke(key)
 
 

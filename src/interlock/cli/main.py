@@ -13,12 +13,12 @@ from interlock import errors
 from interlock.cli import commands
 from interlock.cli.options import options
 from interlock.cli.output import complain, discard, note
+from interlock.cli.program import FLAGS, VALUED, program
 
 INTERRUPTED: Final = 130
 
 _UsageError: Final[type[Any]] = typer.BadParameter.__bases__[0]  # Typer has no public name for it
 _OF_THE_PARSER: Final = "Value error, "  # which Typer writes before what is wrong with a choice
-_BEFORE_THE_COMMAND: Final = ("--store", "--server", "--namespace", "-n", "--debug", "--version")
 
 
 def main() -> None:
@@ -32,7 +32,7 @@ def main() -> None:
 def outcome(arguments: list[str]) -> int:
     """Perform a command line and give its exit code; what was wrong has been said."""
     try:
-        code = commands.app(args=arguments, prog_name="interlock", standalone_mode=False)
+        code = program(commands.app, arguments)(args=arguments, prog_name="interlock", standalone_mode=False)
         sys.stdout.flush()
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
@@ -78,7 +78,7 @@ def _usage(error: Any) -> str:
     message = " ".join(error.format_message().split()).rstrip(".").replace(_OF_THE_PARSER, "")
     command = error.ctx.command_path if error.ctx is not None else "interlock"
     option = getattr(error, "option_name", None)
-    if option in _BEFORE_THE_COMMAND and command != "interlock":
+    if option in VALUED + FLAGS and command != "interlock":
         return f"{option} stands before the command: interlock {option} ... {command.removeprefix('interlock ')}"
     shown = f"{message[:1].lower()}{message[1:]}"
     return f"{shown} See `{command} --help`" if shown.endswith("?") else f"{shown}; see `{command} --help`"

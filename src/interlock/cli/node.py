@@ -15,7 +15,8 @@ import msgspec
 
 from interlock import errors, telemetry
 from interlock.app import loading
-from interlock.app.node import ROLES
+from interlock.app.records import Records
+from interlock.app.roles import ROLES
 from interlock.app.serving import Serving, executing
 from interlock.app.standing import standing
 from interlock.cli import context, far, glyphs
@@ -156,7 +157,7 @@ async def list_nodes(*, as_json: bool) -> int:
             told = await server.ask(coordination.Nodes, "GET", "/nodes")
         states, now = [_of_server(each) for each in told.items], server.now()
     else:
-        async with context.existing() as app:
+        async with context.existing(Records) as app:
             await app.sweep()
             states = [_described(state) for state in await app.store.nodes.states(app.clock.stamp())]
             now = app.clock.now()
@@ -225,7 +226,7 @@ async def drain(node: str | None, *, all: bool) -> int:
     if options.server is not None:
         asked = await _drained_far(node)
     else:
-        async with context.existing() as app:
+        async with context.existing(Records) as app:
             await app.sweep()
             states = [_described(state) for state in await app.store.nodes.states(app.clock.stamp())]
             named = None if node is None else _named(states, node)

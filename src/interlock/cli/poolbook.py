@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from interlock import errors
 from interlock.app import tasks_told
+from interlock.app.opened import Opened
 from interlock.app.steering import Steering
 from interlock.cli import context, far, glyphs
 from interlock.cli.options import options
@@ -43,7 +44,7 @@ async def _pools() -> wire.Pools:
     if options.server is not None:
         async with far.opened() as server:
             return await server.ask(wire.Pools, "GET", "/pools")
-    async with context.existing() as app:
+    async with context.existing(Opened) as app:
         return tasks_told.pools(await app.store.pools.all())
 
 
@@ -81,7 +82,7 @@ async def _moved(pool: str, state: PoolState) -> wire.PoolMoved:
         path = f"/pools/{quote(pool, safe='')}/{_ACTIONS[state]}"
         async with far.opened() as server:
             return await server.ask(wire.PoolMoved, "POST", path, safe=True)
-    async with context.existing() as app:
+    async with context.existing(Opened) as app:
         row, changed = await Steering(app.store, app.clock).move(pool, state)
         return tasks_told.moved(row, changed=changed)
 

@@ -10,7 +10,7 @@ from typing import Final
 from urllib.parse import quote
 
 from interlock import errors
-from interlock.app.session import Session
+from interlock.app.records import Records
 from interlock.app.tokens import Alive, Held, Reported, Tokens, TokenView
 from interlock.cli import book, context, far, given, glyphs, shapes
 from interlock.cli.options import options
@@ -127,10 +127,10 @@ async def _show_run(text: str | None, run: str, *, as_json: bool) -> int:
 @contextlib.asynccontextmanager
 async def _chosen(
     text: str | None, run: str | None, step: str | None
-) -> AsyncIterator[tuple[Session, Tokens, str | Held]]:
+) -> AsyncIterator[tuple[Records, Tokens, str | Held]]:
     """Give the token that was meant: by its text, by the run and the step that waits for it, or by the environment."""
     _check(text, run, step)
-    async with context.existing() as app:
+    async with context.existing(Records) as app:
         if run is not None and step is not None:
             row = await app.find(options.namespace, run)
             tokens = Tokens(app, row.namespace)
@@ -188,7 +188,7 @@ def _value(text: str, option: str) -> Json:
 # -- telling -----------------------------------------------------------------------------------------------------------
 
 
-async def _tell_reported(app: Session, reported: Reported, *, as_json: bool) -> None:
+async def _tell_reported(app: Records, reported: Reported, *, as_json: bool) -> None:
     _print_reported(reported, as_json=as_json)
     if as_json:
         return

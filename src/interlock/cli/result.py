@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from interlock.app.session import Session
+from interlock.app.records import Records
 from interlock.app.telling import described, fault_of, rolled_back
 from interlock.cli import context, glyphs
 from interlock.cli.output import answer, discard, note, results
@@ -26,7 +26,7 @@ EXIT: Final = {
 _SHOWN_CHARACTERS: Final = 4_000  # a terminal's worth; more is printed when it is asked for
 
 
-async def told(app: Session, row: RunRow, *, as_json: bool) -> int:
+async def told(app: Records, row: RunRow, *, as_json: bool) -> int:
     """Print how a run stands at its end, and give the exit code."""
     now = await app.find(row.namespace, row.id)
     rollback = await app.rollback(now)

@@ -105,7 +105,7 @@ async def fork(run: str, step: str, *, id: str | None, as_json: bool) -> int:
 async def _executing(*, making: bool = False) -> AsyncIterator[tuple[Session, Attention]]:
     """Open the store for a command that executes; signals are heard from before the run begins until all is closed."""
     with reserved(), Attention().paid() as attention:
-        async with context.opened() if making else context.existing() as app:
+        async with context.opened(Session) if making else context.existing(Session) as app:
             yield app, attention
 
 

@@ -10,6 +10,7 @@ import msgspec
 
 from interlock import errors
 from interlock.app import events
+from interlock.app.session import Session
 from interlock.cli import context, far, given
 from interlock.cli.options import options
 from interlock.cli.output import answer, note
@@ -52,7 +53,7 @@ async def send(
     if options.server is not None:
         sent, namespace = await _sent_far(fields)
     else:
-        async with context.opened() as app:
+        async with context.opened(Session) as app:
             sent = await events.send(app, namespace, fields)
     if as_json:
         answer(json.encode({"event": sent.event, "namespace": namespace, "listeners": sent.listeners}).decode())
@@ -74,7 +75,7 @@ async def _sent_far(fields: dict[str, Json]) -> tuple[events.Sent, str]:
 async def _kept(type: str | None, before: int | None, limit: int) -> Sequence[events.Kept]:
     """Give the events of the last day, of the server or of the store."""
     if options.server is None:
-        async with context.existing() as app:
+        async with context.existing(Session) as app:
             return await events.listed(app, options.namespace, type, before, limit)
     found: list[events.Kept] = []
     async with far.opened() as server:

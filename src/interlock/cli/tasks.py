@@ -24,17 +24,17 @@ PoolArgument: TypeAlias = Annotated[str, typer.Argument(metavar="POOL", help="Th
 @tasks.command("validate")
 def validate(file: FileArgument, as_json: JsonOption = False) -> int:
     """Check a task graph and print every problem with its place."""
-    from interlock.cli import taskbook  # noqa: PLC0415 (start-up: help must not wait for the engine)
+    from interlock.cli import graphload  # noqa: PLC0415 (start-up: help must not wait for the engine)
 
-    return perform(taskbook.validate(file, as_json=as_json))
+    return perform(graphload.validate(file, as_json=as_json))
 
 
 @tasks.command("load")
 def load(file: FileArgument, as_json: JsonOption = False) -> int:
     """Store a task graph, or what has changed of it; what has begun stays as it is."""
-    from interlock.cli import taskbook  # noqa: PLC0415 (start-up: help must not wait for the engine)
+    from interlock.cli import graphload  # noqa: PLC0415 (start-up: help must not wait for the engine)
 
-    return perform(taskbook.load(file, as_json=as_json))
+    return perform(graphload.load(file, as_json=as_json))
 
 
 @tasks.command("status")

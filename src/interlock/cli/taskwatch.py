@@ -8,12 +8,13 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from interlock import errors
-from interlock.app.node import DISPATCHER
+from interlock.app.roles import DISPATCHER
 from interlock.app.session import Session
 from interlock.app.tasks import OVER
-from interlock.cli import glyphs, graphbook
+from interlock.cli import context, glyphs, graphbook
 from interlock.cli.attend import INTERRUPTED, Attention
-from interlock.cli.graphbook import Book, NearBook
+from interlock.cli.graphbook import Book, FarBook, NearBook
+from interlock.cli.options import options
 from interlock.cli.output import answer, note
 from interlock.cli.taskbook import glyph, states, unserved
 from interlock.model import json
@@ -30,13 +31,20 @@ _RESTING: Final = OVER | {TaskState.QUARANTINED}
 async def watch(graph: str, *, until_done: bool, as_json: bool) -> int:
     """Follow a graph. Exit code 0 when all is done, 1 when something failed, 130 when interrupted. Raises NotFound."""
     with Attention().paid() as attention:
-        async with graphbook.opened() as book:
-            return await _Following(book, graph, as_json=as_json).follow(attention, until_done=until_done)
+        if options.server is not None:
+            async with graphbook.opened() as book:
+                return await _Following(book, graph, as_json=as_json).follow(attention, until_done=until_done)
+        async with context.existing(Session) as app:
+            near = _Following(NearBook(app), graph, as_json=as_json, app=app)
+            return await near.follow(attention, until_done=until_done)
 
 
 class _Following:
-    def __init__(self, book: Book, graph: str, *, as_json: bool) -> None:
+    """`app`: the store, where tasks are executed here while no node does; None at a server."""
+
+    def __init__(self, book: Book, graph: str, *, as_json: bool, app: Session | None = None) -> None:
         self._book = book
+        self._app = app
         self._graph = graph
         self._as_json = as_json
         self._seen: dict[str, tuple[str, int]] = {}
@@ -67,13 +75,14 @@ class _Following:
             unlisten()
 
     def _listen(self, wake: Callable[[], None]) -> Callable[[], None]:
-        return self._book.app.store.bell.listen(wake) if isinstance(self._book, NearBook) else lambda: None
+        return (lambda: None) if self._app is None else self._app.store.bell.listen(wake)
 
     async def _row(self) -> wire.GraphTold:
         """Give the graph, and see to it that its tasks are placed: here, or at least say when nobody does."""
-        if isinstance(self._book, NearBook):
+        if not isinstance(self._book, FarBook):
             row = await self._book.graph(self._graph)
-            await _serve(self._book.app)
+            if self._app is not None:
+                await _serve(self._app)
             return row
         whole = await self._book.whole(self._graph)
         if self._was_served and not whole.served:

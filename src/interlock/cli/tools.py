@@ -111,7 +111,7 @@ async def doctor() -> int:
     answer(f"interlock   {VERSION} on Python {platform.python_version()}, {platform.system()}")
     answer(f"clock       {await _clock()}")
     answer(f"node (js)   {shutil.which('node') or 'not found: `run: script` with language js will fail'}")
-    async with context.opened() as app:
+    async with context.opened(Session) as app:
         answer(f"store       {app.store.url}")
         await _examine(app)
     return 0

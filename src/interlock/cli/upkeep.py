@@ -33,7 +33,7 @@ async def prune(older_than: str | None, workflow: str | None, statuses: list[str
     if rules.shortest is None:
         raise errors.Invalid("the settings keep every run for ever; write --older-than, or set retention.keep")
     wanted = Wanted(namespace=options.namespace, workflow=workflow, statuses=tuple(statuses))
-    async with context.existing() as app:
+    async with context.existing(Session) as app:
         if dry_run:
             return await _shown(app, rules, wanted)
         removed = await retention.prune(app.store, rules, app.clock, wanted, app.artifacts)
@@ -97,7 +97,7 @@ async def restore(file: Path | None, *, raise_fences: bool, force: bool) -> int:
 
 async def reseal() -> int:
     """Seal everything that is stored under the newest store key, and say which keys are not needed any more."""
-    async with context.existing() as app:
+    async with context.existing(Session) as app:
         ring = await app.secrets.ring()
         outcome = await resealing.reseal(app.store, ring, app.clock, actor(), _Progress(app.clock).told)
     answer(f"sealed {glyphs.counted(outcome.sealed, 'row')} under the store key {outcome.key}")

@@ -17,11 +17,12 @@ from interlock.model.task_graph import TaskSpec
 
 PREFIX: Final = "?step=container"
 """What the lanes of containers begin with, and the lane of those whose author named no pool."""
-NODE_POOLS: Final = frozenset({"local", "in-process"})
+LOCAL: Final = "local"
+"""The pool of the node itself, for whose steps no author named one."""
+NODE_POOLS: Final = frozenset({LOCAL, "in-process"})
 """Whose lanes are the node's own: it performs their steps itself, whatever pool is called so, but for containers."""
 NAMED: Final = ",pool="
 """What stands between PREFIX and the name of a pool."""
-_ANYWHERE: Final = "local"
 NO_CONTAINERS: Final = "no pool of the type docker or kubernetes is configured: add one to agent-pools.yaml"
 
 
@@ -29,7 +30,7 @@ def lane(pool: str, target: Target) -> str:
     """Give the lane of a step whose author named this pool, or of one for the node itself (`local`)."""
     if not isinstance(target, ContainerTarget):
         return pool
-    return PREFIX if pool == _ANYWHERE else f"{PREFIX}{NAMED}{pool}"
+    return PREFIX if pool == LOCAL else f"{PREFIX}{NAMED}{pool}"
 
 
 def pool_of(lane: str) -> str:

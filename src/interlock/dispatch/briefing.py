@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from interlock.model import json, task_graph
 from interlock.model.json import Json
 from interlock.model.task_graph import TaskSpec
-from interlock.pool.workspaces import Workspace
 from interlock.store.ports import ClaimedTask, Store
+
+if TYPE_CHECKING:
+    from interlock.pool.workspaces import Workspace
 
 VARIABLE: Final = "INTERLOCK_TASK"
 _MOST_RESULTS: Final = 100

@@ -15,6 +15,8 @@ from interlock.model.task_graph import TaskSpec
 
 PREFIX: Final = "?"
 """What every lane begins with: no pool does, so a lane is never one."""
+SERVES: Final = "pool"
+"""The key of a worker's metadata that names the pool whose tasks it takes."""
 _ANYWHERE: Final = "any"
 _LONGEST: Final = 200
 _PARTED: Final = frozenset({"container", "workflow", "python"})

@@ -20,10 +20,11 @@ from interlock.decisions import steps
 from interlock.decisions.pools import Asked, PoolView
 from interlock.dispatch import briefing, results, rounds, told, waiting_steps
 from interlock.dispatch.attempt_terms import AttemptTerms
-from interlock.dispatch.configuration import LOCAL, PoolSettings, Scheduling
+from interlock.dispatch.configuration import LOCAL, Scheduling
 from interlock.dispatch.dispatcher import LEASE_SECONDS, Dispatcher
 from interlock.dispatch.lanes import PREFIX
 from interlock.dispatch.logbook import Logbook
+from interlock.dispatch.outlook import view
 from interlock.dispatch.policies import FairShare, Policy
 from interlock.dispatch.quotas import Quotas
 from interlock.dispatch.rounds import Round, Rules, Stuck
@@ -350,29 +351,6 @@ class Placer(Dispatcher):
 def _refused(detail: str) -> Failed:
     error = Fault(type=fault.CONFIGURATION, status=400, title="No workspace", detail=detail)
     return Failed(failure=FailureClass.INVALID, fault=error)
-
-
-def view(row: PoolRow, settings: PoolSettings, node: str, now: float) -> PoolView:
-    """Give a pool as a round sees it. `node`: whose troubles count."""
-    ill = next((each.reason for each in row.ills if each.node == node and each.again_at > now), None)
-    return PoolView(
-        name=row.pool,
-        type=row.type,
-        running=row.running + row.routed,
-        capacity=row.capacity,
-        cpu=row.cpu,
-        cpu_taken=row.cpu_taken,
-        memory=row.memory,
-        memory_taken=row.memory_taken,
-        gpus=row.gpus or 0,
-        gpus_taken=len(row.devices_taken),
-        turn=row.turn,
-        state=row.state,
-        ill=ill,
-        labels=settings.labels,
-        cost=settings.cost,
-        weight=settings.weight,
-    )
 
 
 def _warning(why: Stuck) -> str | None:

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple, Protocol
 
 from interlock import errors
 from interlock.decisions.pools import PoolStrategy
-from interlock.flow import functions, nearest
+from interlock.flow import nearest
 from interlock.model.task_graph import TaskSpec
 
 TINY: Final = 1e-6
@@ -156,6 +156,8 @@ def _registered(name: str) -> Policy | None:
 
 
 def _own(path: str) -> Policy:
+    from interlock.flow import functions  # noqa: PLC0415 (start-up: most go by a policy that is built in)
+
     try:
         return _checked(functions.find(path, os.getcwd()), path)
     except functions.Unusable as error:

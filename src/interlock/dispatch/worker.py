@@ -30,6 +30,7 @@ from interlock.dispatch import attempt_terms, briefing, context
 from interlock.dispatch.attempt_terms import AttemptTerms
 from interlock.dispatch.context import Contexts
 from interlock.dispatch.dispatcher import LEASE_SECONDS, Dispatcher
+from interlock.dispatch.lanes import SERVES
 from interlock.dispatch.logbook import Logbook
 from interlock.dispatch.notebook import Notebook
 from interlock.model.task import Done, Failed, Outcome, Snoozed, Target
@@ -45,8 +46,6 @@ PATIENCE_SECONDS: Final = 1.0
 AGEING_SECONDS: Final = 600.0
 _LOOK_AT: Final = 100  # tasks at least, so that a plan for all workers is more than what this one has slots for
 _SNOOZE_SECONDS: Final = 2.0
-POOL: Final = "pool"
-"""The key of a worker's metadata that names the pool whose tasks it takes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +142,7 @@ class WorkerDispatcher(Dispatcher):
     async def _workers(self) -> list[Worker]:
         rows = await self._store.workers.list([WorkerState.REGISTERED], self._clock.stamp())
         now = self._clock.now()
-        return [worker for worker in (seen(row, now) for row in rows) if worker.metadata.get(POOL) == self._pool]
+        return [worker for worker in (seen(row, now) for row in rows) if worker.metadata.get(SERVES) == self._pool]
 
     async def _plan(self, waiting: Sequence[WaitingTask], workers: Sequence[Worker]) -> dict[str, allotment.Allotted]:
         strategy, now = self._post.strategy, self._clock.now()

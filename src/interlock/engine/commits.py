@@ -6,7 +6,6 @@ A commit whose reply was lost is looked for in the store, so it is neither made 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 import msgspec
 
@@ -37,8 +36,6 @@ from interlock.store.ports import (
     RevokedToken,
     Store,
 )
-
-POOL: Final = "local"
 
 
 class Commits:
@@ -122,7 +119,7 @@ class Commits:
             run=place.run,
             effect=request.effect,
             path=request.path,
-            pool=steps.lane(request.pool or POOL, request.target),
+            pool=steps.lane(request.pool or steps.LOCAL, request.target),
             priority=request.priority,
             target=request.target,
             folder=place.folder,

@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from interlock import errors, telemetry
-from interlock.flow.graph import Checker
 from interlock.handshake import answers
 from interlock.handshake.answers import Alive, Reported, TokenView
 from interlock.handshake.attempts import Attempts
@@ -251,7 +250,11 @@ class Tokens:
 def _check(row: TokenRow, value: Json) -> None:
     """Raise Invalid for a result that is not what was asked for."""
     schema = answers.terms_of(row).get("schema")
-    complaint = None if schema is None else Checker(schema).complaint(value)
+    if schema is None:
+        return
+    from interlock.flow.graph import Checker  # noqa: PLC0415 (start-up: few tokens ask for a form)
+
+    complaint = Checker(schema).complaint(value)
     if complaint is not None:
         raise errors.Invalid(f"the result does not fit what `{row.name}` asks for: {complaint}; nothing was applied")
 

@@ -10,8 +10,7 @@ import pytest
 
 from interlock import errors
 from interlock.decisions.pools import PoolStrategy
-from interlock.dispatch import configuration
-from interlock.dispatch.configuration import DeadlockAction, Scheduling, shapes
+from interlock.dispatch.configuration import DeadlockAction, Scheduling, reading, shapes
 
 ROOT = Path(__file__).parents[3]
 POOLS = "agent_pools: {p: {type: worker}, q: {type: docker, config: {image: i}}}\n"
@@ -195,7 +194,7 @@ def load(folder: Path, text: str) -> Scheduling:
     """Read a file that is the one or the other by its keys."""
     file = folder / "file.yaml"
     file.write_text(text)
-    return configuration.load(None, file) if is_of_pools(text) else configuration.load(file, None)
+    return reading.load(None, file) if is_of_pools(text) else reading.load(file, None)
 
 
 def value(found: Scheduling, path: str) -> Any:
@@ -262,7 +261,7 @@ def test_every_problem_of_both_files_is_told_at_once(tmp_path: Path) -> None:
     )
 
     with pytest.raises(errors.InvalidDefinition) as caught:
-        configuration.load(tmp_path / "d.yaml", tmp_path / "p.yaml")
+        reading.load(tmp_path / "d.yaml", tmp_path / "p.yaml")
 
     places = [(Path(each.file or "").name, each.line) for each in caught.value.problems]  # type: ignore[attr-defined]
     assert places == [
@@ -284,7 +283,7 @@ def test_pools_of_kubernetes_are_scaled_without_a_command(tmp_path: Path) -> Non
 
 def test_no_file_and_empty_maps_mean_the_defaults(tmp_path: Path) -> None:
     """CF-02: nothing has to be configured."""
-    found = configuration.load(None, None)
+    found = reading.load(None, None)
 
     assert found == Scheduling()
     assert [(pool.name, pool.type) for pool in found.pools.values()] == [("local", "local-process")]
@@ -303,9 +302,9 @@ def test_a_file_that_is_not_there_or_no_text_is_named(tmp_path: Path) -> None:
     (tmp_path / "b.yaml").write_bytes(b"\xff\xfe")
 
     with pytest.raises(errors.Invalid, match=r"absent\.yaml cannot be read"):
-        configuration.load(tmp_path / "absent.yaml", None)
+        reading.load(tmp_path / "absent.yaml", None)
     with pytest.raises(errors.Invalid, match=r"b\.yaml cannot be read: it is no UTF-8"):
-        configuration.load(None, tmp_path / "b.yaml")
+        reading.load(None, tmp_path / "b.yaml")
 
 
 # -- the files of the repository -----------------------------------------------------------------------------------------
@@ -314,7 +313,7 @@ def test_a_file_that_is_not_there_or_no_text_is_named(tmp_path: Path) -> None:
 def test_the_files_of_the_repository_load_and_name_every_key(tmp_path: Path) -> None:
     """CF-01: every key that is known stands in them, if only as a comment."""
     texts = {name: (ROOT / "config" / name).read_text("utf-8") for name in ("dispatcher.yaml", "agent-pools.yaml")}
-    found = configuration.load(ROOT / "config" / "dispatcher.yaml", ROOT / "config" / "agent-pools.yaml")
+    found = reading.load(ROOT / "config" / "dispatcher.yaml", ROOT / "config" / "agent-pools.yaml")
 
     assert {"local", "docker", "docker-gpu", "k8s", "k8s-spot"} == set(found.pools)
     assert len(found.mapping) > 15

@@ -7,10 +7,9 @@
 
 Both files are optional: without them there is one pool, `local`, and the policy `priority`. Every key has an effect or is
 refused with its place, for a reason, and with what to use instead: requirements 3.4, checklist CF-01. What acts on a value is
-not here.
+not here. Who only needs the values must not load the checks of every type of pool, so `reading` is imported by its own name.
 """
 
-from interlock.dispatch.configuration.reading import load
 from interlock.dispatch.configuration.scheduling import (
     LOCAL,
     AutoscalingSettings,
@@ -24,5 +23,5 @@ from interlock.dispatch.configuration.scheduling import (
 
 __all__ = [
     "LOCAL", "AutoscalingSettings", "DeadlockAction", "DeadlockSettings", "HealthSettings", "PoolSettings", "Scheduling",
-    "WorkspaceSettings", "load",
+    "WorkspaceSettings",
 ]  # fmt: skip
