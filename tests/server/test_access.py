@@ -90,6 +90,7 @@ NEEDS: Final[dict[tuple[str, str], Right | None]] = {
     ("POST", "/api/v1/graphs/{graph}/tasks/{task}/reprioritise"): Right.OPERATE,
     ("GET", "/api/v1/tasks/{task}"): Right.READ,
     ("GET", "/api/v1/pools"): Right.READ,
+    ("POST", "/api/v1/pools/policy"): Right.ADMINISTER,
     ("POST", "/api/v1/pools/{pool}/enable"): Right.ADMINISTER,
     ("POST", "/api/v1/pools/{pool}/disable"): Right.ADMINISTER,
     ("POST", "/api/v1/pools/{pool}/drain"): Right.ADMINISTER,
@@ -138,6 +139,7 @@ BODIES: Final = {
     "/api/v1/keys": {"name": "n", "role": "viewer"},
     "/api/v1/graphs": {"document": {"graph": "g", "namespace": "shop", "tasks": [{"id": "a", "run": ["true"]}]}},
     "/api/v1/graphs/{graph}/tasks/{task}/reprioritise": {"priority": 1},
+    "/api/v1/pools/policy": {"policy": "fifo"},
 }
 
 

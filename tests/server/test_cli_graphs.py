@@ -58,7 +58,8 @@ LINES = {
                 "tasks reprioritise build/one 3", "tasks reprioritise nothing 3", "tasks load missing.yaml",
                 "tasks load circle.yaml", "tasks validate circle.yaml"],
     "watch": ["tasks watch build --until-done", "tasks watch build --until-done --json", "tasks watch nothing"],
-    "pools": ["pools list", "pools list --json", "pools enable nothing", "pools disable local", "pools drain loca"],
+    "pools": ["pools list", "pools list --json", "pools enable nothing", "pools disable local", "pools drain loca",
+              "pools policy", "pools policy --json", "pools policy priorty", "pools policy configured"],
 }  # fmt: skip
 
 
@@ -100,6 +101,9 @@ def test_changes_through_a_server_are_there_at_its_store(served: Served) -> None
     enabled = served.far("pools", "enable", "local")
     served.far("pools", "drain", "local", "--wait")
 
+    ordered = served.far("pools", "policy", "fifo")
+    assert ordered.err == "tasks are ordered by fifo; 2 tasks got a new place\n"
+    assert "fifo, chosen at run time; the configuration says priority" in served.near("pools", "list").out
     assert moved.err == "the task later/one has the priority 9 now, 3 before\n"
     assert cancelled.err == "the task later/one is cancelled\n"
     assert whole.err == "0 tasks of later cancelled\n"
@@ -107,7 +111,9 @@ def test_changes_through_a_server_are_there_at_its_store(served: Served) -> None
     assert enabled.err == "the pool local takes tasks\n"
     assert "draining" in served.near("pools", "list").out
     actions = [each["action"] for each in json.loads(served.near("audit", "--json").out)]
-    assert {"reprioritise-task", "cancel-task", "cancel-graph", "retry-task", "pool-draining"} <= set(actions)
+    assert {"reprioritise-task", "cancel-task", "cancel-graph", "retry-task", "pool-draining", "choose-policy"} <= set(
+        actions
+    )
 
 
 def test_change_at_a_store_is_in_its_audit_log(served: Served) -> None:

@@ -196,6 +196,26 @@ async def test_task_is_found_by_its_id_while_only_one_graph_has_it(site: Site) -
 # -- pools -----------------------------------------------------------------------------------------------------------
 
 
+async def test_policy_is_chosen_at_run_time(site: Site) -> None:
+    """DQ-05."""
+    async with site.client(namespace="shop") as client:
+        (pool,) = await client.pools.list()
+        await client.pools.disable(pool.pool)
+        await client.graphs.load(graph("g", {"id": "a"}, {"id": "b", "priority": 5}))
+        before = await client.pools.policy()
+        chosen, again = await client.pools.choose_policy("fifo"), await client.pools.choose_policy("fifo")
+        explained = await client.graphs.explain("g", "a")
+        with pytest.raises(errors.Invalid, match="there are fifo, priority, skill-based"):
+            await client.pools.choose_policy("fifi")
+        back = await client.pools.choose_policy(None)
+
+    assert before == "priority"
+    assert (chosen.policy, chosen.configured, chosen.changed, chosen.stamped) == ("fifo", "priority", True, 2)
+    assert (again.changed, again.stamped) == (False, 0)
+    assert explained.policy == "fifo"
+    assert (back.policy, back.changed, back.stamped) == ("priority", True, 1)
+
+
 async def test_pool_takes_tasks_when_people_say_so(site: Site) -> None:
     async with site.client(namespace="shop") as client:
         (pool,) = await client.pools.list()
@@ -324,6 +344,7 @@ async def test_key_of_one_namespace_has_its_own_graphs_and_no_pools(site: Site) 
             client.graphs.load(graph("theirs", {"id": "t"})),
             client.pools.list(),
             client.pools.drain("local"),
+            client.pools.choose_policy("fifo"),
         ):
             with pytest.raises(errors.Denied):
                 await asked

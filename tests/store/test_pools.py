@@ -108,6 +108,27 @@ async def test_disabled_pool_gets_nothing_until_it_is_enabled_again(store: Store
     assert ids(await place(store, wanted(2))) == ["t001"]
 
 
+async def test_policy_that_was_chosen_stays_when_nodes_declare_their_pools(store: Store) -> None:
+    """DQ-05."""
+    assert not await store.pools.choose("fifo")  # no node has declared any
+    together = DeclaredPool(pool=ALL, type="", settings=b'{"policy":"priority","weights":{"a":2.0}}')
+    await pools(store, together, DeclaredPool(pool="p", type="docker"))
+    assert await policies(store) == {ALL: None, "p": None}
+    assert await store.pools.choose("fifo")
+    assert not await store.pools.choose("fifo")
+    await pools(store, together, DeclaredPool(pool="p", type="docker"))
+    assert await policies(store) == {ALL: "fifo", "p": None}
+    assert await store.pools.choose("deadline")
+    assert await policies(store) == {ALL: "deadline", "p": None}
+    assert await store.pools.choose(None)
+    (row,) = [row for row in await store.pools.all() if row.pool == ALL]
+    assert (row.policy, row.settings) == (None, together.settings)
+
+
+async def policies(store: Store) -> dict[str, str | None]:
+    return {row.pool: row.policy for row in await store.pools.all()}
+
+
 async def test_two_dispatchers_never_place_one_task_twice_nor_exceed_a_pool(store: Store) -> None:
     """SH-03."""
     await pools(store, DeclaredPool(pool="p", type="docker", capacity=7))

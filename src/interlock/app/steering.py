@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from interlock import errors
 from interlock.app.actor import actor
+from interlock.app.ordering import Chosen, Ordering
 from interlock.app.tasks import TaskGraphs, short
 from interlock.flow import nearest
 from interlock.service import Clock
@@ -86,6 +87,12 @@ class Steering:
         if changed:
             await self._record(f"pool-{state}", name)
         return await self.pool(name), changed
+
+    async def order(self, policy: str | None) -> Chosen:
+        """Order all tasks by a policy, None: by the configured one. Raises Invalid, Conflict before there are pools."""
+        done = await Ordering(self._store, self._clock).choose(policy)
+        await self._record("choose-policy", policy or f"configured ({done.order.name})")
+        return done
 
     async def _record(self, action: str, target: str) -> None:
         await self._store.upkeep.record(actor(), action, target, self._clock.now())

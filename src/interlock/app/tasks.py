@@ -10,19 +10,18 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from interlock import errors
-from interlock.app.declared import Declared, DeclaredOfPool
+from interlock.app.declared import DeclaredOfPool
+from interlock.app.ordering import Ordering
 from interlock.decisions import pools as choosing
 from interlock.decisions.pools import Asked, PoolDecision, PoolView
-from interlock.dispatch import policies
 from interlock.dispatch.lanes import lane
 from interlock.dispatch.outlook import view
-from interlock.dispatch.policies import Arriving, FairShare, Policy
+from interlock.dispatch.policies import Arriving, Stamp
 from interlock.flow.taskgraph import order
 from interlock.model.states import TaskState
 from interlock.model.task_graph import RetryTerms
 from interlock.service import Clock
 from interlock.store.ports import (
-    ALL,
     GraphRow,
     GraphTask,
     GraphTaskRow,
@@ -46,10 +45,12 @@ OVER: Final = frozenset({TaskState.DONE, TaskState.FAILED, TaskState.CANCELLED, 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """Why a task is where it is. `asked`: what it may have; `now`: why each of these pools could not have it at present
-    (None: it could); `waits_for`: other tasks; `placements`: why its attempts were where they were, the latest first."""
+    """Why a task is where it is. `policy`: which orders the tasks that wait; `asked`: what it may have; `now`: why each of
+    these pools could not have it at present (None: it could); `waits_for`: other tasks; `placements`: why its attempts were
+    where they were, the latest first."""
 
     task: GraphTaskRow
+    policy: str
     asked: Asked
     now: Mapping[str, str | None]
     waits_for: Mapping[str, bool]
@@ -63,12 +64,13 @@ class TaskGraphs:
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
+        self._ordering = Ordering(store, clock)
 
     # -- loading -------------------------------------------------------------------------------------------------
 
     async def load(self, document: GraphDocument, folder: str) -> LoadedGraph:
         """Store a graph, or what has changed of it, to start in `folder`. Raises Conflict while another process loads it."""
-        declared = await self._declared()
+        in_force = await self._ordering.in_force()
         graph = f"{document.namespace}/{document.name}"
         now = self._clock.now()
         remembered = await self._store.tasks.durations(graph)
@@ -76,10 +78,10 @@ class TaskGraphs:
         expected = {each.spec.id: each.spec.expected_seconds for each in document.tasks}
         ids = order.by_critical_path(after, expected, remembered)
         by_id = {each.spec.id: each for each in document.tasks}
-        stamps = await self._stamps([by_id[id] for id in ids], declared, now, remembered)
+        stamps = await self._ordering.stamps(in_force, [by_id[id] for id in ids], now, remembered)
         rows = [self._row(graph, by_id[id], number, stamps[id], folder) for number, id in enumerate(ids, 1)]
         await self._set_limits(document)
-        return await self._store.tasks.load(
+        loaded = await self._store.tasks.load(
             NewGraph(
                 graph=graph,
                 namespace=document.namespace,
@@ -91,42 +93,14 @@ class TaskGraphs:
             rows,
             self._clock.stamp(),
         )
-
-    async def _declared(self) -> Declared:
-        rows = {row.pool: row for row in await self._store.pools.all()}
-        return msgspec.json.decode(rows[ALL].settings, type=Declared) if ALL in rows else Declared()
+        await self._ordering.renew_since(in_force, graph)
+        return loaded
 
     async def retry_terms(self) -> RetryTerms:
         """Give the terms for tasks that say nothing of retries, as the dispatcher's configuration has them."""
-        return (await self._declared()).retry
+        return (await self._ordering.in_force()).declared.retry
 
-    async def _stamps(
-        self, tasks: Sequence[TaskDefinition], declared: Declared, now: float, remembered: Mapping[str, float]
-    ) -> dict[str, tuple[int, float]]:
-        """Give priority and rank of tasks, by id, as the policy in force has them."""
-        policy = _policy(declared)
-        shares: dict[str, float] = {}
-        if isinstance(policy, FairShare):
-            keys = sorted({each.spec.key for each in tasks})
-            known = await self._store.pools.shares(["", *keys])
-            everybody = known.get("", 0.0)
-            shares = {key: max(everybody, known.get(key, 0.0)) for key in keys}
-        found = {}
-        for place, each in enumerate(tasks):
-            spec = each.spec
-            if spec.expected_seconds is None and spec.id in remembered:
-                spec = msgspec.structs.replace(spec, expected_seconds=remembered[spec.id])
-            if each.deadline_seconds is not None:
-                spec = msgspec.structs.replace(spec, deadline=now + each.deadline_seconds)
-            stamp = policy.stamp(Arriving(spec, now, place, shares.get(spec.key, 0.0)))
-            found[spec.id] = (stamp.priority, stamp.rank)
-            if isinstance(policy, FairShare):
-                shares[spec.key] += policy.length(spec.key)
-        if isinstance(policy, FairShare):
-            await self._store.pools.reach(shares)
-        return found
-
-    def _row(self, graph: str, each: TaskDefinition, number: int, stamp: tuple[int, float], folder: str) -> GraphTask:
+    def _row(self, graph: str, each: TaskDefinition, number: int, stamp: Stamp, folder: str) -> GraphTask:
         spec = each.spec
         if each.deadline_seconds is not None:
             spec = msgspec.structs.replace(spec, deadline=self._clock.now() + each.deadline_seconds)
@@ -138,7 +112,7 @@ class TaskGraphs:
                 effect=number,
                 path=spec.id,
                 pool=lane(spec),
-                priority=stamp[0],
+                priority=stamp.priority,
                 target=each.target,
                 folder=folder,
                 idempotency_key=name,
@@ -148,7 +122,7 @@ class TaskGraphs:
             after={f"{graph}/{id}": blocking for id, blocking in spec.dependencies.items()},
             limits=tuple(limit.name for limit in each.limits),
             spec=spec,
-            rank=stamp[1],
+            rank=stamp.rank,
         )
 
     async def _set_limits(self, document: GraphDocument) -> None:
@@ -217,14 +191,15 @@ class TaskGraphs:
 
     async def explain(self, task: GraphTaskRow) -> Explanation:
         """Say why a task is where it is, and what it waits for."""
-        declared = await self._declared()
-        asked = choosing.asked(task.spec, declared.mapping)
+        in_force = await self._ordering.in_force()
+        asked = choosing.asked(task.spec, in_force.declared.mapping)
         pools = {row.pool: row for row in await self._store.pools.all()}
         now = {name: _reason(task, pools.get(name), self._clock.now()) for name in asked.pools}
         recorded = await self._store.workers.choices(_PLACEMENT, task.task, 20)
         waits = await self._store.tasks.waits_for(task.task)
         return Explanation(
             task=task,
+            policy=in_force.name,
             asked=asked,
             now=now,
             waits_for={name.rpartition("/")[2]: blocking for name, blocking in waits.items() if not name.endswith("/")},
@@ -271,19 +246,17 @@ class TaskGraphs:
 
     async def reprioritise(self, task: GraphTaskRow, priority: int) -> bool:
         """Give a task another priority. False: it is over."""
-        declared = await self._declared()
+        in_force = await self._ordering.in_force()
         spec = msgspec.structs.replace(task.spec, priority=priority)
-        stamp = _policy(declared).stamp(Arriving(spec, task.created_at, task.number, task.rank))
-        return await self._store.tasks.rank(task.task, stamp.priority, stamp.rank, spec)
+        stamp = in_force.policy().stamp(Arriving(spec, task.created_at, task.number - 1, task.rank))
+        done = await self._store.tasks.rank(task.task, stamp.priority, stamp.rank, spec)
+        await self._ordering.renew_since(in_force, task.graph)
+        return done
 
 
 def short(task: str) -> str:
     """Give the name of a task without its namespace: GRAPH/ID."""
     return task.partition("/")[2]
-
-
-def _policy(declared: Declared) -> Policy:
-    return policies.policy(declared.policy, ageing_seconds=declared.ageing_seconds, weights=declared.weights)
 
 
 def _reason(task: GraphTaskRow, row: PoolRow | None, now: float) -> str | None:

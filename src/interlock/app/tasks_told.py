@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from interlock.app.ordering import Chosen, in_force
 from interlock.app.task_events import events
 from interlock.app.tasks import Explanation, pool_view, short
 from interlock.decisions import pools as choosing
@@ -153,6 +154,7 @@ def explained(found: Explanation) -> wire.Explained:
         now=dict(found.now),
         placements=[msgspec.convert(msgspec.to_builtins(each), wire.PlacementTold) for each in found.placements],
         tries=[_try(each) for each in found.tries],
+        policy=found.policy,
         budgets={each.failure: _budget(row, each.failure) for each in found.tries if each.failure is not None},
     )
 
@@ -166,12 +168,23 @@ def _budget(row: GraphTaskRow, failure: str) -> wire.Budget:
 
 
 def pools(rows: Sequence[PoolRow]) -> wire.Pools:
-    """Give the pools, and what bounds all of them together."""
+    """Give the pools, and what holds for all of them together."""
     together = next((row for row in rows if row.pool == ALL), None)
+    order = in_force(together)
     return wire.Pools(
         items=[pool(row) for row in rows if row.pool != ALL],
         running=0 if together is None else together.running,
         capacity=None if together is None else together.capacity,
+        policy=order.name,
+        configured=order.declared.policy,
+    )
+
+
+def chosen(done: Chosen) -> wire.PolicyChosen:
+    """Give what became of the choice of a policy."""
+    order = done.order
+    return wire.PolicyChosen(
+        policy=order.name, configured=order.declared.policy, changed=done.changed, stamped=done.stamped
     )
 
 

@@ -39,6 +39,7 @@ _TOLD: Final = {
     "task.deadlock_error", "task.deadlock_over", "task.deadlock_ended", "pool.scaled", "pool.not_scaled", "pool.shrinks",
     "task.placed", "task.completed", "task.failed", "task.tried_again", "task.cancelled", "task.stuck",
     "task.not_prepared", "pool.ill", "pool.well", "pool.not_swept", "pool.quota_reached",
+    "policy.changed", "policy.not_loaded",
 }  # fmt: skip
 _ERRORS: Final = {"task.deadlock_error"}
 _WRONG: Final = {
@@ -49,6 +50,7 @@ _WRONG: Final = {
     "task.failed",
     "task.stuck",
     "task.not_prepared",
+    "policy.not_loaded",
     "pool.ill",
     "pool.quota_reached",
     "pool.not_swept",

@@ -17,7 +17,10 @@ from interlock.model import json
 from interlock.store.ports import PoolState
 from interlock.wire import graphs as wire
 
+CONFIGURED: Final = "configured"
+"""Names the policy of the configuration."""
 _LOOK_SECONDS: Final = 0.5
+_LONG_SECONDS: Final = 600.0  # of a request about every task there is
 _ACTIONS: Final = {PoolState.ENABLED: "enable", PoolState.DISABLED: "disable", PoolState.DRAINING: "drain"}
 
 
@@ -27,6 +30,8 @@ async def listed(*, as_json: bool) -> int:
     if as_json:
         answer(json.encode(found.items).decode())
         return 0
+    if found.items:
+        answer(f"policy        {_order(found.policy, found.configured)}")
     if found.capacity is not None:
         answer(f"all together  {found.running} of {found.capacity}")
     for pool in found.items:
@@ -59,6 +64,37 @@ def _taken(pool: wire.PoolTold) -> str:
     if pool.routed:
         parts.append(f"{glyphs.counted(pool.routed, 'task')} left to its workers")
     return ", ".join(parts)
+
+
+def _order(policy: str, configured: str) -> str:
+    return policy if policy == configured else f"{policy}, chosen at run time; the configuration says {configured}"
+
+
+async def policy(name: str | None, *, as_json: bool) -> int:
+    """Order all tasks by a policy, or say which one is in force. Raises Invalid, Conflict before there are pools."""
+    if name is None:
+        found = await _pools()
+        told = {"policy": found.policy, "configured": found.configured}
+        answer(json.encode(told).decode() if as_json else _order(found.policy, found.configured))
+        return 0
+    done = await _chosen(None if name == CONFIGURED else name)
+    if as_json:
+        answer(json.encode(done).decode())
+        return 0
+    more = f"; {glyphs.counted(done.stamped, 'task')} got a new place" if done.changed else ", as before"
+    note(f"tasks are ordered by {done.policy}{more}")
+    return 0
+
+
+async def _chosen(name: str | None) -> wire.PolicyChosen:
+    if options.server is not None:
+        body = wire.ChoosePolicy(policy=name)
+        async with far.opened() as server:
+            return await server.ask(
+                wire.PolicyChosen, "POST", "/pools/policy", body=body, safe=True, timeout=_LONG_SECONDS
+            )
+    async with context.existing(Opened) as app:
+        return tasks_told.chosen(await Steering(app.store, app.clock).order(name))
 
 
 async def enable(pool: str) -> int:

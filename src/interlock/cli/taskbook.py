@@ -192,7 +192,7 @@ def explanation(task: wire.Explained, now: float) -> Iterator[str]:
     if task.placements and where:
         yield from _placement(task.placements[0])
     elif task.state in _WAITING:
-        yield f"  {task.asked}"
+        yield f"  {task.asked}" + (f"; ordered by {task.policy}" if task.policy else "")
         for pool, reason in task.now.items():
             yield f"  {pool:<10} {reason or 'has room'}"
     for each in task.tries:

@@ -165,3 +165,17 @@ def pools_drain(
     from interlock.cli import poolbook  # noqa: PLC0415 (start-up: help must not wait for the engine)
 
     return perform(poolbook.drain(pool, wait=wait))
+
+
+@pools.command("policy")
+def pools_policy(
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="NAME", help="The scheduling policy, or `configured`; which one is in force else."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Order all tasks by another scheduling policy, those that wait already too."""
+    from interlock.cli import poolbook  # noqa: PLC0415 (start-up: help must not wait for the engine)
+
+    return perform(poolbook.policy(name, as_json=as_json))

@@ -139,6 +139,20 @@ class RemotePools:
         """Give a pool no new tasks, since it is about to go. Raises NotFound."""
         return await self._move(pool, "drain")
 
+    async def policy(self) -> str:
+        """Give the scheduling policy by which tasks are ordered."""
+        return (await self._connection.ask(wire.Pools, "GET", _POOLS)).policy
+
+    async def choose_policy(self, policy: str | None) -> wire.PolicyChosen:
+        """Order all tasks by a policy, those that wait already too; None: by the configured one.
+
+        Raises Invalid for one that the server does not know, Conflict before a node has declared its pools.
+        """
+        asked = wire.ChoosePolicy(policy=policy)
+        return await self._connection.ask(
+            wire.PolicyChosen, "POST", f"{_POOLS}/policy", body=asked, safe=True, timeout=_LONG_SECONDS
+        )
+
     async def _move(self, pool: str, action: str) -> wire.PoolMoved:
         path = f"{_POOLS}/{quote(pool, safe='')}/{action}"
         return await self._connection.ask(wire.PoolMoved, "POST", path, safe=True)

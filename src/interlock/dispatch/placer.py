@@ -26,6 +26,7 @@ from interlock.dispatch.lanes import PREFIX
 from interlock.dispatch.logbook import Logbook
 from interlock.dispatch.outlook import view
 from interlock.dispatch.policies import FairShare, Policy
+from interlock.dispatch.policy_in_force import PolicyInForce
 from interlock.dispatch.quotas import Quotas
 from interlock.dispatch.rounds import Round, Rules, Stuck
 from interlock.dispatch.waiting_steps import Waiting
@@ -98,8 +99,7 @@ class Placer(Dispatcher):
             self._interval_seconds = min(self._interval_seconds, poll_seconds)
             self._resting_seconds = poll_seconds
         self._scheduling = scheduling
-        self._policy = policy
-        self._strategy = policy.strategy or scheduling.strategy
+        self._order = PolicyInForce(node, scheduling, policy)
         self._launchers = launchers
         self._local_slots = local_slots
         self._local_running = local_running
@@ -151,10 +151,10 @@ class Placer(Dispatcher):
     ) -> Round:
         rules = Rules(
             mapping=self._scheduling.mapping,
-            strategy=self._strategy,
+            strategy=self._order.strategy,
             chance=lambda: self._clock.uniform(0.0, 1.0),
             failover=self._scheduling.failover,
-            policy=self._scheduling.policy,
+            policy=self._order.name,
         )
         return rounds.place(heads, pools, rules, MOST_AT_ONCE, asked)
 
@@ -164,7 +164,7 @@ class Placer(Dispatcher):
         )
         for task in placed.claimed:
             told.placed(task)
-        if placed.claimed and isinstance(self._policy, FairShare):
+        if placed.claimed and isinstance(self._order.policy, FairShare):
             reached = max((self._ranks[task.task] for task in placed.claimed if task.spec is not None), default=0.0)
             await self._store.pools.reach({"": reached})
         if placed.refused:
@@ -178,7 +178,7 @@ class Placer(Dispatcher):
         waiting = await waiting_steps.look(self._store, self._scheduling, lanes, pools, MOST_AT_ONCE)
         for lane, tasks in waiting.heads.items():
             self._say(rounds.stuck(lane, tasks[0], waiting.asked[lane], pools), waiting.names[tasks[0].task])
-        if waiting.heads and isinstance(self._policy, FairShare):
+        if waiting.heads and isinstance(self._order.policy, FairShare):
             # Their ranks are moments, and those of graphs are shares: they stand where a share that begins now would.
             now = (await self._store.pools.shares([""])).get("", 0.0)
             for lane, tasks in waiting.heads.items():
@@ -195,6 +195,7 @@ class Placer(Dispatcher):
                 total = row
             elif (settings := self._scheduling.pools.get(row.pool)) is not None:
                 found[row.pool] = view(row, settings, self._node, now)
+        self._order.look(total)
         if (local := found.get(LOCAL)) is not None and local.capacity is None and local.type == "local-process":
             # Without a file the pool is that of this node, which has so many slots for steps and tasks alike.
             local.running = self._local_running() + sum(pool == LOCAL for pool in self._here.values())

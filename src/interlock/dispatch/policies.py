@@ -142,16 +142,42 @@ def policy(name: str, *, ageing_seconds: float | None = None, weights: dict[str,
     if ":" not in name:
         if (registered := _registered(name)) is not None:
             return registered
-        near = nearest.name(name, POLICIES)
-        advice = f"did you mean {near!r}?" if near else f"there are {', '.join(POLICIES)}, or module:attribute"
-        raise errors.Invalid(f"there is no scheduling policy {name!r}; {advice}")
+        raise errors.Invalid(f"there is no scheduling policy {name!r}; {_advice(name)}, or module:attribute")
     return _own(name)
 
 
+def named(name: str) -> str:
+    """Give the name of a policy that may be chosen at run time: one of POLICIES, or of those that packages bring here.
+
+    A `module:attribute` may not: who chooses may be far away, and would have any module imported. Raises Invalid.
+    """
+    if name in known():
+        return name
+    if ":" in name:
+        raise errors.Invalid(
+            f"the scheduling policy {name!r} can be named in dispatcher.yaml only; at run time there are {', '.join(known())}"
+        )
+    raise errors.Invalid(f"there is no scheduling policy {name!r}; {_advice(name)}")
+
+
+def known() -> tuple[str, ...]:
+    """Give the names of the policies there are here."""
+    return (*POLICIES, *sorted({point.name for point in entry_points(group=ENTRY_POINTS)} - set(POLICIES)))
+
+
+def _advice(name: str) -> str:
+    names = known()
+    near = nearest.name(name, names)
+    return (f"did you mean {near!r}? " if near else "") + f"there are {', '.join(names)}"
+
+
 def _registered(name: str) -> Policy | None:
-    """Give a policy that an installed package brings under a name."""
+    """Give a policy that an installed package brings under a name. Raises Invalid for one that cannot be imported."""
     for point in entry_points(group=ENTRY_POINTS, name=name):
-        return _checked(point.load(), name)
+        try:
+            return _checked(point.load(), name)
+        except (ImportError, AttributeError) as error:
+            raise errors.Invalid(f"the scheduling policy {name!r} is {point.value}, and that fails: {error}") from error
     return None
 
 

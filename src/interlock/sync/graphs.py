@@ -79,3 +79,9 @@ class RemotePools:
 
     def drain(self, pool: str) -> wire.PoolMoved:
         return self._portal.call(self._remote.drain(pool))
+
+    def policy(self) -> str:
+        return self._portal.call(self._remote.policy())
+
+    def choose_policy(self, policy: str | None) -> wire.PolicyChosen:
+        return self._portal.call(self._remote.choose_policy(policy))

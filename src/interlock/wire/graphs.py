@@ -186,9 +186,9 @@ class Budget(msgspec.Struct, kw_only=True):
 
 
 class Explained(GraphTaskTold, kw_only=True):
-    """Why a task is where it is. `asked`: by what its pools were found; `warning`: what is wrong with that. `waits_for`:
-    other tasks. `now`: why each pool that it may have could not take it at present; null: it could. `placements`: of its
-    attempts, the latest first. `budgets`: of the classes in which its attempts failed."""
+    """Why a task is where it is. `policy`: which orders what waits. `asked`: by what its pools were found; `warning`: what is
+    wrong with that. `waits_for`: other tasks. `now`: why each pool that it may have could not take it at present; null: it
+    could. `placements`: of its attempts, the latest first. `budgets`: of the classes in which its attempts failed."""
 
     asked: str
     warning: str | None
@@ -197,6 +197,7 @@ class Explained(GraphTaskTold, kw_only=True):
     placements: list[PlacementTold]
     tries: list[TryTold]
     budgets: dict[str, Budget]
+    policy: str = ""
 
 
 class Reprioritise(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -242,11 +243,29 @@ class PoolTold(msgspec.Struct, kw_only=True):
 
 
 class Pools(msgspec.Struct, kw_only=True):
-    """`running`: attempts of graphs in all pools together; `capacity`: how many there may be, null for no bound."""
+    """`running`: attempts of graphs in all pools together; `capacity`: how many there may be, null for no bound. `policy`: by
+    which tasks are ordered; `configured`: the one that the nodes' configuration names."""
 
     items: list[PoolTold]
     running: int = 0
     capacity: int | None = None
+    policy: str = ""
+    configured: str = ""
+
+
+class ChoosePolicy(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """A scheduling policy; null for the configured one."""
+
+    policy: Annotated[str, Meta(min_length=1, max_length=200)] | None
+
+
+class PolicyChosen(msgspec.Struct, kw_only=True):
+    """The policy in force. `changed` false: it was so before. `stamped`: how many tasks got a new place in the order."""
+
+    policy: str
+    configured: str
+    changed: bool
+    stamped: int
 
 
 class PoolMoved(PoolTold, kw_only=True):

@@ -219,6 +219,35 @@ def test_policy_that_there_is_not_is_refused(name: str, message: str) -> None:
         policies.policy(name)
 
 
+class Broken:
+    """An entry point whose package is not whole."""
+
+    value = "gone:Policy"
+    name = "gone"
+
+    def load(self) -> object:
+        raise ImportError("No module named 'gone'")
+
+
+def test_policy_of_a_package_that_cannot_be_imported_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(policies, "entry_points", lambda **_: [Broken()])
+    assert policies.named("gone") == "gone"
+    with pytest.raises(errors.Invalid, match="'gone' is gone:Policy, and that fails: No module named 'gone'"):
+        policies.policy("gone")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("priorty", "did you mean 'priority'. there are fifo, priority, skill-based, fair-share, deadline$"),
+        (f"{__name__}:ShortFirst", "can be named in dispatcher.yaml only; at run time there are fifo, priority"),
+    ],
+)
+def test_policy_is_chosen_at_run_time_from_those_that_are_known(name: str, message: str) -> None:
+    with pytest.raises(errors.Invalid, match=message):
+        policies.named(name)
+
+
 def test_record_of_a_placement_names_the_policy_in_force() -> None:
     (placement,) = run([queued("a")], PoolView(name="p", type="docker"), policy="deadline").placements
     assert decode(placement.decision).policy == "deadline"

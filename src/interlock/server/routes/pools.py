@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
 from interlock.app import tasks_told
 from interlock.app.steering import Steering
 from interlock.model.access import Right
 from interlock.server.access import Sender, refuse_unless
-from interlock.server.bodies import answer
+from interlock.server.bodies import answer, read
 from interlock.server.documented import documented
 from interlock.server.routes.asking import Server
 from interlock.store.ports import PoolState
@@ -27,6 +27,15 @@ async def list_pools(sender: Sender, server: Server) -> Response:
     """List the pools: what is taken of each, and what is wrong with it."""
     refuse_unless(sender, Right.READ, None)
     return answer(tasks_told.pools(await server.session.store.pools.all()))
+
+
+@router.post("/policy", **documented(wire.PolicyChosen, takes=wire.ChoosePolicy, problems=(400, 409)))
+async def choose_policy(sender: Sender, server: Server, request: Request) -> Response:
+    """Order all tasks by another scheduling policy, those that wait already too; null: by the configured one."""
+    refuse_unless(sender, Right.ADMINISTER, None)
+    asked = await read(request, wire.ChoosePolicy)
+    session = server.session
+    return answer(tasks_told.chosen(await Steering(session.store, session.clock).order(asked.policy)))
 
 
 @router.post("/{pool}/enable", **documented(wire.PoolMoved, problems=(404,)))

@@ -85,7 +85,17 @@ from interlock.store.ports.pools import (
 from interlock.store.ports.queue import Able, AttemptRow, ClaimedTask, LogLine, Orphan, Queue, TaskRow, WaitingTask
 from interlock.store.ports.sealed import Resealed, Sealed
 from interlock.store.ports.store import TRANSACTION_SECONDS, Bell, Joined, Store
-from interlock.store.ports.tasks import GraphRow, GraphTaskRow, LoadedGraph, NewGraph, Tasks, TryRow, WaitRow
+from interlock.store.ports.tasks import (
+    GraphRow,
+    GraphTaskRow,
+    LoadedGraph,
+    NewGraph,
+    NewStamp,
+    StampedTask,
+    Tasks,
+    TryRow,
+    WaitRow,
+)
 from interlock.store.ports.tokens import Beat, Completion, NewToken, RevokedToken, TokenRow, Tokens, TokenState
 from interlock.store.ports.upkeep import EndedRun, Upkeep
 from interlock.store.ports.views import AuditRow, EventRow, PublishedRow, RunRow, Views
@@ -168,6 +178,7 @@ __all__ = [
     "NewGraph",
     "NewMemo",
     "NewRun",
+    "NewStamp",
     "NewSubscription",
     "NewTask",
     "NewToken",
@@ -199,6 +210,7 @@ __all__ = [
     "Sealed",
     "Sent",
     "SlotRow",
+    "StampedTask",
     "Store",
     "StoredRun",
     "Taken",

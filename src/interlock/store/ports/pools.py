@@ -49,7 +49,7 @@ class Ill(Row, frozen=True, kw_only=True):
 
 class PoolRow(Row, frozen=True, kw_only=True):
     """A pool and what live attempts take of it. `turn`: how many tasks were placed in it; `routed`: those that wait for its
-    workers."""
+    workers; `policy`: of the row ALL, the scheduling policy that people chose, None for the configured one."""
 
     pool: str
     type: str
@@ -67,6 +67,7 @@ class PoolRow(Row, frozen=True, kw_only=True):
     devices_taken: tuple[int, ...] = ()
     routed: int = 0
     ills: Sequence[Ill] = ()
+    policy: str | None = None
 
 
 class QueuedTask(Row, frozen=True, kw_only=True):
@@ -111,7 +112,8 @@ class Placed(Row, frozen=True, kw_only=True):
 
 class Pools(Protocol):
     async def declare(self, pools: Sequence[DeclaredPool], now: float | None) -> None:
-        """Store what a node's configuration says of its pools; whether one is enabled is kept where people have said so."""
+        """Store what a node's configuration says of its pools. What people have said is kept: whether one is enabled, and
+        which policy was chosen."""
         ...
 
     async def all(self) -> list[PoolRow]:
@@ -120,6 +122,11 @@ class Pools(Protocol):
 
     async def set_state(self, pool: str, state: PoolState) -> bool:
         """Enable, disable or drain a pool; what waits for its workers goes back to its lane. False: it was so before."""
+        ...
+
+    async def choose(self, policy: str | None) -> bool:
+        """Note by which policy tasks are ordered, None for the configured one. False: it was so before, or no node has
+        declared its pools yet."""
         ...
 
     async def resize(self, pool: str, before: int | None, capacity: int) -> bool:

@@ -92,6 +92,25 @@ class TryRow(Row, frozen=True, kw_only=True):
     detail: bytes | None
 
 
+class StampedTask(Row, frozen=True, kw_only=True):
+    """A task of a graph with its place in the order of all."""
+
+    task: str
+    number: int
+    priority: int
+    rank: float
+    created_at: float
+    spec: TaskSpec
+
+
+class NewStamp(Row, frozen=True, kw_only=True):
+    """Another place for a task, which has the place `before` now: priority and rank."""
+
+    task: str
+    before: tuple[int, float]
+    after: tuple[int, float]
+
+
 class WaitRow(Row, frozen=True, kw_only=True):
     """A task that waits for another one. `is_there`: whether that one exists; a load under way stands for one that does
     not."""
@@ -166,6 +185,17 @@ class Tasks(Protocol):
 
     async def stop_all(self, tasks: Sequence[str], now: float | None) -> int:
         """Cancel tasks in one transaction, which others wait for; gives how many were not over already."""
+        ...
+
+    async def stamped(self, graph: str) -> list[StampedTask]:
+        """Give the tasks of a graph that are not done, each with its place in the order of all, by their numbers."""
+        ...
+
+    async def stamp(self, stamps: Sequence[NewStamp]) -> None:
+        """Give tasks another place in the order. One that was given another meanwhile is left there.
+
+        Many take several transactions, so that others do not wait.
+        """
         ...
 
     async def rank(self, task: str, priority: int, rank: float, spec: TaskSpec) -> bool:

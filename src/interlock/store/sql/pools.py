@@ -33,7 +33,16 @@ from interlock.store.sql.transaction import Database, Row, Transaction
 WORKER: Final = "worker"
 _PLACED: Final = "placement"
 
+_CHOSEN: Final = "chosen_policy"
+
+
+class _Chosen(msgspec.Struct):
+    chosen_policy: str | None = None
+
+
 _encode = msgspec.json.Encoder().encode
+_chosen = msgspec.json.Decoder(_Chosen)
+_settings = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _devices = msgspec.json.Decoder(tuple[int, ...])
 _target = msgspec.json.Decoder(Target)
 _requirements = msgspec.json.Decoder(Requirements)
@@ -44,10 +53,12 @@ class SqlPools:
         self._database = database
 
     async def declare(self, pools: Sequence[DeclaredPool], now: float | None) -> None:
-        rows = [_declared(pool, now) for pool in sorted(pools, key=lambda pool: pool.pool)]
+        ordered = sorted(pools, key=lambda pool: pool.pool)
 
         async def work(transaction: Transaction) -> None:
-            await transaction.many("pool_declare", rows)
+            before = await _together(transaction)
+            chosen = None if before is None else _policy(before)
+            await transaction.many("pool_declare", [_declared(pool, chosen, now) for pool in ordered])
 
         await self._database.write(work)
 
@@ -60,6 +71,16 @@ class SqlPools:
             if changed and state is not PoolState.ENABLED:
                 await transaction.run("tasks_unroute", {"pool": pool})
             return bool(changed)
+
+        return await self._database.write(work)
+
+    async def choose(self, policy: str | None) -> bool:
+        async def work(transaction: Transaction) -> bool:
+            before = await _together(transaction)
+            if before is None or _policy(before) == policy:
+                return False
+            settings = _with_policy(before, policy)
+            return bool(await transaction.run("pool_settings", {"pool": ALL, "settings": settings}))
 
         return await self._database.write(work)
 
@@ -254,6 +275,7 @@ async def _pools(transaction: Transaction, *, lock: bool = False) -> list[PoolRo
                 devices_taken=tuple(devices.get(name, ())),
                 routed=routed.get(name, 0),
                 ills=ills.get(name, ()),
+                policy=_policy(row[7]) if name == ALL else None,
             )
         )
     return found
@@ -327,7 +349,26 @@ def _pairs(placements: Sequence[Placement]) -> str:
     return _encode([[each.task, each.pool] for each in placements]).decode()
 
 
-def _declared(pool: DeclaredPool, now: float | None) -> dict[str, object]:
+async def _together(transaction: Transaction) -> bytes | None:
+    """Give the settings of all pools together, and hold the rows of the pools; None before a node has declared any."""
+    rows = await transaction.rows("pools_lock", {})
+    return next((row[7] for row in rows if row[0] == ALL), None)
+
+
+def _policy(settings: bytes) -> str | None:
+    """Give the policy that people chose. It is in the settings of ALL, beside what nodes declare and never under a key of
+    theirs."""
+    return _chosen.decode(settings).chosen_policy
+
+
+def _with_policy(settings: bytes, policy: str | None) -> bytes:
+    kept = _settings.decode(settings)
+    kept.pop(_CHOSEN, None)
+    return _encode(kept if policy is None else kept | {_CHOSEN: policy})
+
+
+def _declared(pool: DeclaredPool, chosen: str | None, now: float | None) -> dict[str, object]:
+    """Give a pool as it is stored. `chosen`: the policy that people chose, which is kept with all pools together."""
     return {
         "pool": pool.pool,
         "type": pool.type,
@@ -336,7 +377,7 @@ def _declared(pool: DeclaredPool, now: float | None) -> dict[str, object]:
         "cpu": pool.cpu,
         "memory": pool.memory,
         "gpus": pool.gpus,
-        "settings": pool.settings,
+        "settings": _with_policy(pool.settings, chosen) if pool.pool == ALL else pool.settings,
         "now": now,
     }
 

@@ -14,7 +14,17 @@ import msgspec
 from interlock import errors
 from interlock.model import task_graph
 from interlock.model.states import TaskState
-from interlock.store.ports import GraphRow, GraphTask, GraphTaskRow, LoadedGraph, NewGraph, TryRow, WaitRow
+from interlock.store.ports import (
+    GraphRow,
+    GraphTask,
+    GraphTaskRow,
+    LoadedGraph,
+    NewGraph,
+    NewStamp,
+    StampedTask,
+    TryRow,
+    WaitRow,
+)
 from interlock.store.sql import graphs, limits
 from interlock.store.sql.graph_changes import OVER, Changes, Known, changes_of
 from interlock.store.sql.transaction import Database, Row, Transaction
@@ -291,6 +301,33 @@ class SqlTasks:
 
         return await self._database.write(work)
 
+    async def stamped(self, graph: str) -> list[StampedTask]:
+        async def work(transaction: Transaction) -> list[StampedTask]:
+            return [
+                StampedTask(
+                    task=row[0],
+                    number=row[1],
+                    priority=row[2],
+                    rank=row[3],
+                    created_at=row[4],
+                    spec=task_graph.decode(row[5]),
+                )
+                for row in await transaction.rows("graph_tasks_stamped", {"graph": graph})
+            ]
+
+        return await self._database.read(work, once=True)
+
+    async def stamp(self, stamps: Sequence[NewStamp]) -> None:
+        rows = [_stamp(each) for each in sorted(stamps, key=lambda each: each.task)]
+        for start in range(0, len(rows), AT_ONCE):
+            await self._stamp(rows[start : start + AT_ONCE])
+
+    async def _stamp(self, rows: Sequence[Mapping[str, object]]) -> None:
+        async def work(transaction: Transaction) -> None:
+            await transaction.many("task_stamp", rows)
+
+        await self._database.write(work)
+
     async def rank(self, task: str, priority: int, rank: float, spec: task_graph.TaskSpec) -> bool:
         row = {"task": task, "priority": priority, "rank": rank, "spec": task_graph.encode(spec)}
 
@@ -324,6 +361,16 @@ async def _wait_for(transaction: Transaction, predecessor: str, task: str, block
 
 def _edge(predecessor: str, task: str, blocking: bool) -> dict[str, object]:
     return {"predecessor": predecessor, "task": task, "blocking": int(blocking)}
+
+
+def _stamp(stamp: NewStamp) -> dict[str, object]:
+    return {
+        "task": stamp.task,
+        "before_priority": stamp.before[0],
+        "before_rank": stamp.before[1],
+        "priority": stamp.after[0],
+        "rank": stamp.after[1],
+    }
 
 
 def _behind(id: str, known: Mapping[str, Known]) -> list[str]:
