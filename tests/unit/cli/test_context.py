@@ -42,7 +42,7 @@ def test_interruption_before_a_command_listens_exits_130(monkeypatch: pytest.Mon
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(entry.commands, "app", interrupted)
+    monkeypatch.setattr(entry, "program", lambda *_: interrupted)
     assert entry.outcome([]) == 130
 
 
