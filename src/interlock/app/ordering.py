@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from interlock import errors
-from interlock.app.pools import Declared
+from interlock.app.declared_pools import Declared
 from interlock.dispatch import policies
 from interlock.dispatch.policies import Arriving, FairShare, Policy, Stamp
 from interlock.flow.taskgraph.document import TaskDefinition

@@ -10,8 +10,8 @@ from typing import Final
 import msgspec
 
 from interlock import errors
+from interlock.app.declared_pools import DeclaredOfPool
 from interlock.app.ordering import Ordering
-from interlock.app.pools import DeclaredOfPool
 from interlock.decisions import pools as choosing
 from interlock.decisions.pools import Asked, PoolDecision, PoolView
 from interlock.dispatch.configuration import PoolSettings

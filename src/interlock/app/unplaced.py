@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from interlock.app.pools import Declared
+from interlock.app.declared_pools import Declared
 from interlock.app.tasks import pool_view
 from interlock.decisions import pools as choosing
 from interlock.decisions import steps
