@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Final
 
 from interlock import errors
-from interlock.cli import context, glyphs, graphbook
+from interlock.app import steps_explained, tasks_told
+from interlock.cli import context, far, glyphs, graphbook
 from interlock.cli.options import options
 from interlock.cli.output import answer, note
 from interlock.flow import nearest, report
 from interlock.flow.taskgraph import reading
 from interlock.model import duration, json
+from interlock.model.json import Json
 from interlock.model.states import TaskState
 from interlock.wire import graphs as wire
 
@@ -246,6 +248,45 @@ def explanation(task: wire.Explained, now: float) -> Iterator[str]:
             budget = task.budgets[each.failure]
             used = f"{budget.used} of {budget.of} retries for {each.failure} used"
             yield f"  attempt {each.attempt} {_told(each, now)}; {used}"
+
+
+async def explain_step(run: str, step: str, *, as_json: bool) -> int:
+    """Say why a step of a run is where it is. Raises NotFound, Conflict, Invalid."""
+    found = await _step(run, step)
+    if as_json:
+        answer(json.encode(found).decode())
+        return 0
+    for line in step_explanation(found):
+        answer(line)
+    return 0
+
+
+async def _step(run: str, step: str) -> wire.StepExplained:
+    if options.server is not None:
+        async with far.opened() as server:
+            row = await server.find(options.namespace, run)
+            query: dict[str, Json] = {"step": step, "namespace": row.namespace}
+            return await server.ask(wire.StepExplained, "GET", f"{far.of_run(row.id)}/explanation", query=query)
+    async with context.existing() as app:
+        row = await app.find(options.namespace, run)
+        path = (await app.graphs.graph(row.definition)).named(step)
+        return tasks_told.step_explained(await steps_explained.explain(app.store, app.clock, row, path))
+
+
+def step_explanation(step: wire.StepExplained) -> Iterator[str]:
+    """Give the lines that explain a step."""
+    where = f" → {step.pool}" if step.pool is not None else ""
+    yield f"{step.run}{step.path}{where}  {step.state}, attempt {step.attempt}"
+    if step.warning:
+        yield f"  warning: {step.warning}"
+    if step.asked:
+        yield f"  {step.asked}"
+        for name, reason in step.now.items():
+            yield f"  {name:<10} {reason or 'has room'}"
+    elif step.placements:
+        yield from _placement(step.placements[0])
+    elif step.node is not None:
+        yield f"  {step.node} has it"
 
 
 def _placement(decision: wire.PlacementTold) -> Iterator[str]:
