@@ -12,7 +12,7 @@ from typing import Final
 
 from bench.case import Figures, Given, stopwatch
 from interlock import Interlock
-from interlock.app.pools import declared
+from interlock.app.declared_pools import declared
 from interlock.app.tasks import TaskGraphs
 from interlock.decisions.pools import DEFAULT, Asked, PoolView
 from interlock.dispatch import policies

@@ -162,6 +162,52 @@ def test_disabled_pool_gets_no_steps_and_that_is_told(nodes: Nodes) -> None:
     output(shell, "a")
 
 
+def explained(shell: Shell, run: str, step: str = "work") -> Any:
+    ended = shell.run("tasks", "explain", run, step, "--json")
+    assert ended.code == 0, ended.err
+    return ended.json
+
+
+def test_step_is_explained_while_it_waits_and_when_it_has_its_place(nodes: Nodes) -> None:
+    """As tasks of graphs are: by pools, and by the workers of a pool that no configuration has."""
+    shell = nodes.shell
+    nodes.start()
+    shell.run("pools", "disable", "small")
+    start(shell, WHERE, "a")
+    until(lambda: "is disabled" in shell.run("tasks", "explain", "a", "work").out)
+    waits = explained(shell, "a", "/do/0/work")
+    assert (waits["state"], waits["pool"], waits["asked"]) == ("ready", None, "named by the step: small")
+    assert waits["now"] == {"small": "is disabled"}
+
+    shell.run("pools", "enable", "small")
+    output(shell, "a")
+    over = explained(shell, "a")
+    assert (over["state"], over["pool"], over["asked"]) == ("done", "small", "")
+    assert [(each["chosen"], each["asked"]) for each in over["placements"]] == [("small", "named by the step: small")]
+    assert "a/do/0/work → small  done, attempt 1" in shell.run("tasks", "explain", "a", "work").out
+
+    huge = HUGE.replace("huge", "warm").replace("pool: small", "pool: warehouse")
+    start(shell, huge, "b")
+    until(lambda: shell.run("tasks", "explain", "b", "work").code == 0)
+    assert explained(shell, "b")["warning"] == (
+        "no live worker takes the tasks of warehouse, and no node has a pool of that name"
+    )
+    with shell.started("worker", "--pool", "warehouse", "--id", "ann", "--cores", "2"):
+        until(lambda: explained(shell, "b")["now"] == {"ann": "has 2 of 64 cores"})
+    nothing = shell.run("tasks", "explain", "b", "play")
+    assert (nothing.code != 0, "its steps are /do/0/work" in nothing.err) == (True, True)
+
+
+def test_step_that_the_node_performs_by_itself_is_told_to_have_no_pool(nodes: Nodes) -> None:
+    shell = nodes.shell
+    nodes.start()
+    start(shell, HEADER % "sets" + "do: [{work: {set: {x: 1}}}]\n", "a")
+    output(shell, "a")
+    ended = shell.run("tasks", "explain", "a", "work")
+    assert ended.code != 0
+    assert "the step /do/0/work of the run a has no task" in ended.err
+
+
 @pytest.mark.parametrize(
     ("more", "told"),
     [

@@ -90,6 +90,7 @@ NEEDS: Final[dict[tuple[str, str], Right | None]] = {
     ("POST", "/api/v1/graphs/{graph}/tasks/{task}/reprioritise"): Right.OPERATE,
     ("GET", "/api/v1/tasks/{task}"): Right.READ,
     ("GET", "/api/v1/pools"): Right.READ,
+    ("GET", "/api/v1/runs/{run}/explanation"): Right.READ,
     ("POST", "/api/v1/pools/policy"): Right.ADMINISTER,
     ("POST", "/api/v1/pools/{pool}/enable"): Right.ADMINISTER,
     ("POST", "/api/v1/pools/{pool}/disable"): Right.ADMINISTER,

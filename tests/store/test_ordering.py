@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from interlock import errors
+from interlock.app.declared import Declared
 from interlock.app.ordering import Ordering
-from interlock.app.pools import Declared
 from interlock.app.tasks import TaskGraphs
 from interlock.dispatch.policies import POLICIES
 from interlock.flow.taskgraph import reading

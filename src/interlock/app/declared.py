@@ -30,3 +30,5 @@ class DeclaredOfPool(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     labels: dict[str, str] = {}
     cost: float = 0.0
     weight: float = 1.0
+    nodes: tuple[str, ...] = ()
+    """Those that have it in their configuration, as far as the last one that declared it knew."""

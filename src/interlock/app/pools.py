@@ -7,16 +7,14 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
 from interlock import config, errors
+from interlock.app import pool_names
 from interlock.app.autoscaling import Autoscaler
-from interlock.app.declared import Declared, DeclaredOfPool
+from interlock.app.declared_pools import declared
 from interlock.app.pool_bounds import Bounds
 from interlock.app.pool_care import Health, Sweeps
 from interlock.app.pool_starts import Launching, Starts
 from interlock.dispatch import policies
-from interlock.dispatch.attempt_terms import AttemptTerms
 from interlock.dispatch.configuration import LOCAL, PoolSettings, Scheduling, reading
 from interlock.dispatch.deadlocks import Deadlocks
 from interlock.dispatch.logbook import Logbook
@@ -28,7 +26,7 @@ from interlock.pool.launcher import Launcher
 from interlock.pool.local import LocalPool
 from interlock.secrets.keeper import Keeper
 from interlock.service import Clock, Service
-from interlock.store.ports import ALL, DeclaredPool, Store
+from interlock.store.ports import Store
 
 NONE: Final = "none"
 
@@ -126,8 +124,13 @@ class Pools(Service):
             self._launchers[LOCAL] = local
 
     async def start(self) -> None:
-        """Declare the pools, and serve them. What is wrong with an engine is no reason not to start: its pool is ill."""
-        await self._store.pools.declare(declared(self._scheduling), self._clock.stamp())
+        """Declare the pools, and serve them. Raises Conflict for one that workers serve under the same name.
+
+        What is wrong with an engine is no reason not to start: its pool is ill.
+        """
+        await pool_names.refuse_of_workers(self._scheduling, self._store, self._clock)
+        nodes = await pool_names.declaring(self._node, self._store, self._clock, self._scheduling)
+        await self._store.pools.declare(declared(self._scheduling, nodes), self._clock.stamp())
         care = self._scheduling.health
         health = Health(
             self._node,
@@ -212,33 +215,3 @@ def _workspaces(settings: str, scheduling: Scheduling) -> Path:
     """Give the folder of the worktrees: as the dispatcher's file says, else as the settings do."""
     given = scheduling.workspaces.folder or settings
     return Path(given).expanduser() if given else Path.home() / ".cache" / "interlock" / "workspaces"
-
-
-def declared(scheduling: Scheduling) -> list[DeclaredPool]:
-    """Give what the store keeps of a configuration."""
-    whole = Declared(
-        policy=scheduling.policy,
-        ageing_seconds=scheduling.ageing_seconds,
-        weights=dict(scheduling.weights),
-        retry=scheduling.retry,
-        strategy=scheduling.strategy,
-        failover=scheduling.failover,
-        attempts=AttemptTerms(timeout_seconds=scheduling.timeout_seconds, environment=dict(scheduling.environment)),
-        mapping=dict(scheduling.mapping),
-    )
-    rows = [DeclaredPool(pool=ALL, type="", capacity=scheduling.capacity, settings=msgspec.json.encode(whole))]
-    return rows + [_row(pool) for pool in scheduling.pools.values()]
-
-
-def _row(pool: PoolSettings) -> DeclaredPool:
-    kept = DeclaredOfPool(labels=dict(pool.labels), cost=pool.cost, weight=pool.weight)
-    return DeclaredPool(
-        pool=pool.name,
-        type=pool.type,
-        capacity=pool.capacity,
-        cpu=pool.cpu,
-        memory=pool.memory,
-        gpus=pool.gpus or None,
-        settings=msgspec.json.encode(kept),
-        enabled=pool.enabled,
-    )

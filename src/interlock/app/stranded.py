@@ -80,7 +80,7 @@ async def _without_workers(store: Store, clock: Clock, limit: int) -> list[Stran
         if lane in served:
             continue
         told: dict[str, tuple[str, str]] = {}
-        if _is_configured(lane, rows):
+        if is_configured(lane, rows):
             from interlock.app import unplaced  # noqa: PLC0415 (start-up: seldom does a step wait for such a pool)
 
             for each in await unplaced.find(store, lane, rows, clock.now(), is_placing=is_placing):
@@ -97,7 +97,7 @@ async def _without_workers(store: Store, clock: Clock, limit: int) -> list[Stran
     return found
 
 
-def _is_configured(lane: str, rows: Mapping[str, PoolRow]) -> bool:
+def is_configured(lane: str, rows: Mapping[str, PoolRow]) -> bool:
     """Say whether a lane is one that nodes with a configuration serve, other than workers. `rows`: the pools, by name."""
     row = rows.get(lane)
     return lane.startswith(steps.PREFIX) or (row is not None and row.type != "worker")

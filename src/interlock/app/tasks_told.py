@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from interlock.app.ordering import Chosen, in_force
+from interlock.app.steps_explained import StepExplanation
 from interlock.app.task_events import events
 from interlock.app.tasks import Explanation, pool_view, short
 from interlock.decisions import pools as choosing
@@ -156,6 +157,25 @@ def explained(found: Explanation) -> wire.Explained:
         tries=[_try(each) for each in found.tries],
         policy=found.policy,
         budgets={each.failure: _budget(row, each.failure) for each in found.tries if each.failure is not None},
+    )
+
+
+def step_explained(found: StepExplanation) -> wire.StepExplained:
+    """Give why the task of a step is where it is."""
+    task, asked = found.task, found.asked
+    return wire.StepExplained(
+        run=found.run.id,
+        namespace=found.run.namespace,
+        path=task.path,
+        task=task.task,
+        state=str(task.state),
+        pool=task.pool if task.state in _PLACED else None,
+        node=task.holder,
+        attempt=task.attempt,
+        asked="" if asked is None else asked.how,
+        warning=None if asked is None else asked.warning,
+        now=dict(found.now),
+        placements=[msgspec.convert(msgspec.to_builtins(each), wire.PlacementTold) for each in found.placements],
     )
 
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from interlock import errors, telemetry
+from interlock.app import pool_names
 from interlock.app.heap import Trim
 from interlock.app.node import ASKED_BY
 from interlock.app.probes import NONE, Probes
@@ -123,7 +124,8 @@ class WorkerNode(Service):
     async def start(self) -> None:
         """Join, take over what the process before it left, register, and begin to work.
 
-        Raises WorkerError when a live process has its id, or when there are too many workers.
+        Raises WorkerError when a live process has its id, or when there are too many workers, and Conflict when the
+        configuration of a live node has a pool of this name.
         """
         try:
             await self._begin(self._membership, self._pool, self._logbook, self._notebook)
@@ -185,6 +187,7 @@ class WorkerNode(Service):
     async def _register(self) -> Worker:
         await self._succeed()
         terms = self._terms
+        await pool_names.refuse_of_configuration(terms.post.pool, self._store, self._clock)
         found = await self._registry.register(
             terms.post.worker,
             capacity=terms.post.slots,

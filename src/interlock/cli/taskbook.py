@@ -190,7 +190,7 @@ def explanation(task: wire.Explained, now: float) -> Iterator[str]:
     if task.waits_for:
         yield f"  waits for {', '.join(task.waits_for)}"
     if task.placements and where:
-        yield from _placement(task.placements[0])
+        yield from placement(task.placements[0])
     elif task.state in _WAITING:
         yield f"  {task.asked}" + (f"; ordered by {task.policy}" if task.policy else "")
         for pool, reason in task.now.items():
@@ -202,7 +202,8 @@ def explanation(task: wire.Explained, now: float) -> Iterator[str]:
             yield f"  attempt {each.attempt} {_told(each, now)}; {used}"
 
 
-def _placement(decision: wire.PlacementTold) -> Iterator[str]:
+def placement(decision: wire.PlacementTold) -> Iterator[str]:
+    """Give the lines that say why an attempt was placed where it was."""
     yield f"  {decision.asked}"
     for each in decision.candidates:
         score = "     " if each.score is None else f"{each.score:.2f} "

@@ -71,10 +71,20 @@ def show(task: TaskArgument, as_json: JsonOption = False) -> int:
 
 
 @tasks.command("explain")
-def explain(task: TaskArgument, as_json: JsonOption = False) -> int:
-    """Say why a task is where it is, which pools could have it, and why each other one could not."""
-    from interlock.cli import taskbook  # noqa: PLC0415 (start-up: help must not wait for the engine)
+def explain(
+    task: Annotated[
+        str, typer.Argument(metavar="TASK", help="The task as GRAPH/ID, or its id; with STEP the id of a run.")
+    ],
+    step: Annotated[
+        str | None, typer.Argument(metavar="STEP", help="The step of that run: its path, or a name that only one has.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Say why a task, or a step of a workflow, is where it is, and why each other pool could not have it."""
+    from interlock.cli import stepbook, taskbook  # noqa: PLC0415 (start-up: help must not wait for the engine)
 
+    if step is not None:
+        return perform(stepbook.explain(task, step, as_json=as_json))
     return perform(taskbook.explain(task, as_json=as_json))
 
 

@@ -95,6 +95,14 @@ class RemoteGraphs:
         query = {"after": after, "limit": limit, **self._where}
         return await self._connection.ask(runs.Logs, "GET", f"{_task(graph, id)}/logs", query=query)
 
+    async def explain_step(self, run: str, step: str) -> wire.StepExplained:
+        """Say why a step of a run that has a task in a pool is where it is. `step`: its path, or a name that only one has.
+
+        Raises NotFound, also for a step that has no task.
+        """
+        path = f"/api/v1/runs/{quote(run, safe='')}/explanation"
+        return await self._connection.ask(wire.StepExplained, "GET", path, query={"step": step, **self._where})
+
     async def retry(self, graph: str, id: str) -> wire.GraphTaskTold:
         """Try a task again that is over without success, waits for its retry, or is in quarantine.
 

@@ -51,6 +51,9 @@ class RemoteGraphs:
     def logs(self, graph: str, id: str, *, after: int = 0, limit: int = 100) -> runs.Logs:
         return self._portal.call(self._remote.logs(graph, id, after=after, limit=limit))
 
+    def explain_step(self, run: str, step: str) -> wire.StepExplained:
+        return self._portal.call(self._remote.explain_step(run, step))
+
     def retry(self, graph: str, id: str) -> wire.GraphTaskTold:
         return self._portal.call(self._remote.retry(graph, id))
 

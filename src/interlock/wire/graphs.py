@@ -200,6 +200,26 @@ class Explained(GraphTaskTold, kw_only=True):
     policy: str = ""
 
 
+class StepExplained(msgspec.Struct, kw_only=True):
+    """Why the task of a step of a run is there. `pool`: where it runs or ran, else null. `asked`: by what its pools were
+    found, empty once it does not wait; `warning`: what is wrong with that. `now`: why each pool that it may have, or each
+    worker of the pool that it names, could not take it at present; null: it could. `placements`: in pools of nodes'
+    configurations, the latest first; workers claim by themselves."""
+
+    run: str
+    namespace: str
+    path: str
+    task: str
+    state: str
+    pool: str | None
+    node: str | None
+    attempt: int
+    asked: str
+    warning: str | None
+    now: dict[str, str | None]
+    placements: list[PlacementTold]
+
+
 class Reprioritise(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """The higher the sooner."""
 

@@ -11,7 +11,7 @@ import msgspec
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from interlock.app import telling
+from interlock.app import steps_explained, tasks_told, telling
 from interlock.app.session import Session
 from interlock.model.access import Right
 from interlock.model.event import Event
@@ -25,6 +25,7 @@ from interlock.server.gateway import Gateway
 from interlock.server.routes.asking import NamespaceQuery, NumberQuery, RunPath, Server, run_of
 from interlock.server.streams import Item
 from interlock.store.ports import LogLine, RunRow, TaskRow
+from interlock.wire import graphs as wire_of_graphs
 from interlock.wire import runs as wire
 
 router = APIRouter(prefix="/api/v1/runs/{run}", tags=["history"])
@@ -165,6 +166,21 @@ async def run_tasks(sender: Sender, server: Server, run: RunPath, namespace: Nam
     row = await run_of(session, sender, Right.READ, namespace, run)
     tasks = await session.store.views.tasks(row.run)
     return answer(wire.Tasks(items=[_task(each) for each in tasks]))
+
+
+@router.get("/explanation", **documented(wire_of_graphs.StepExplained, problems=(400, 404, 409)))
+async def explain_step(
+    sender: Sender,
+    server: Server,
+    run: RunPath,
+    step: Annotated[str, Query(max_length=1000, description="The step: its path, or a name that only one has.")],
+    namespace: NamespaceQuery = None,
+) -> Response:
+    """Say why a step that has a task is where it is, and why each pool or worker could not have it."""
+    session = server.session
+    row = await run_of(session, sender, Right.READ, namespace, run)
+    path = (await session.graphs.graph(row.definition)).named(step)
+    return answer(tasks_told.step_explained(await steps_explained.explain(session.store, session.clock, row, path)))
 
 
 def _task(row: TaskRow) -> wire.TaskTold:
