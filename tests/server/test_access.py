@@ -111,6 +111,7 @@ BY_TOKEN: Final = "/api/v1/tokens/{token}"
 """Routes below this ask for no key: the token in the path is the right."""
 
 QUERIES: Final = {
+    "/api/v1/runs/{run}/explanation": {"step": "wait"},
     "/api/v1/runs/{run}/tokens/complete": {"step": "s"},
     "/api/v1/runs/{run}/tokens/fail": {"step": "s"},
     "/api/v1/runs/{run}/tokens/heartbeat": {"step": "s"},
