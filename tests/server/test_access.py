@@ -116,6 +116,7 @@ QUERIES: Final = {
     "/api/v1/runs/{run}/tokens/heartbeat": {"step": "s"},
     "/api/v1/runs/{run}/tokens/progress": {"step": "s"},
     "/api/v1/runs/{run}/tokens/standing": {"step": "s"},
+    "/api/v1/runs/{run}/explanation": {"step": "hold"},
     "/api/v1/locks/release-all": {"holder": "h"},
     "/api/v1/locks/standing": {"name": "l"},
     "/api/v1/locks/acquire": {"name": "l"},
