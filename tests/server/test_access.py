@@ -111,12 +111,12 @@ BY_TOKEN: Final = "/api/v1/tokens/{token}"
 """Routes below this ask for no key: the token in the path is the right."""
 
 QUERIES: Final = {
-    "/api/v1/runs/{run}/explanation": {"step": "wait"},
     "/api/v1/runs/{run}/tokens/complete": {"step": "s"},
     "/api/v1/runs/{run}/tokens/fail": {"step": "s"},
     "/api/v1/runs/{run}/tokens/heartbeat": {"step": "s"},
     "/api/v1/runs/{run}/tokens/progress": {"step": "s"},
     "/api/v1/runs/{run}/tokens/standing": {"step": "s"},
+    "/api/v1/runs/{run}/explanation": {"step": "hold"},
     "/api/v1/locks/release-all": {"holder": "h"},
     "/api/v1/locks/standing": {"name": "l"},
     "/api/v1/locks/acquire": {"name": "l"},

@@ -9,6 +9,7 @@ import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,7 @@ from interlock.model.access import Role
 from interlock.model.task import Done
 from interlock.secrets.attempt import AttemptKey
 from interlock.service import SystemClock
+from s3 import BUCKET, bucket, endpoint, needs_server
 from server import site as sites
 from server.site import Site
 
@@ -35,6 +37,7 @@ do:
           environment: {FOLDER: FOLDER_HERE}
 """
 REPORT = b"<h1>fine</h1>"
+__all__ = ["bucket", "endpoint"]
 
 
 @pytest.fixture
@@ -272,3 +275,26 @@ async def test_store_without_a_folder_says_what_to_set(tmp_path: Path) -> None:
         with pytest.raises(Exception, match=r"artifacts\.folder"):
             site.session.artifacts._folder()
         assert await site.session.artifacts.tidy(0.0) == 0
+
+
+@needs_server
+async def test_files_of_a_program_are_kept_in_a_bucket(tmp_path: Path, bucket: Any, endpoint: str) -> None:
+    """They are found at their run, and go with it; one that somebody removed is told as such."""
+    url = f"s3://{BUCKET}/of-the-store"
+    async with sites.opened(tmp_path, artifacts=config.Artifacts(url=url, endpoint=endpoint)) as site:
+        address = await begun(site, tmp_path)
+        async with site.http() as http:
+            assert (await http.put(f"{address}/more", content=b"x" * 100_000)).is_success
+            assert (await http.get("/api/v1/runs/r1/artifacts/report.html")).content == REPORT
+            assert len([key.key for key in bucket.objects.filter(Prefix="of-the-store/")]) == 2
+            for each in bucket.objects.all():
+                each.delete()
+            gone = await http.get("/api/v1/runs/r1/artifacts/more")
+            assert (gone.status_code, "artifacts.url" in gone.json()["detail"]) == (404, True)
+            assert (await http.put(f"{address}/again", content=b"y")).is_success
+        (tmp_path / "go").touch()
+        async with site.client() as client:
+            await client.result("r1", timeout=30)
+        session = site.session
+        assert await retention.prune(session.store, Rules(keep=0.0), SystemClock(), artifacts=session.artifacts) == 1
+        assert list(bucket.objects.all()) == []

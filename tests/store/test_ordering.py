@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -93,6 +95,30 @@ async def test_choice_counts_for_what_is_loaded_or_unblocked_later(store: Store)
     assert await waiting(store) == ["middle", "due", "high", "behind", "late"]
     explained = await book.explain(await book.find("h/late"))
     assert explained.policy == "fifo"
+
+
+async def test_load_and_change_of_a_priority_that_a_choice_overtakes_follow_it(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The choice comes after they looked which policy is in force, and stamps what was there before they wrote."""
+    await declare(store)
+    book, ordering = TaskGraphs(store, SystemClock()), Ordering(store, SystemClock())
+    load, rank = store.tasks.load, store.tasks.rank
+
+    async def late_load(*given: Any) -> Any:
+        await ordering.choose("fifo")
+        return await load(*given)
+
+    async def late_rank(*given: Any) -> Any:
+        await ordering.choose(None)
+        return await rank(*given)
+
+    monkeypatch.setattr(store.tasks, "load", late_load)
+    await book.load(reading.read(FIVE).required(), "/")
+    assert await waiting(store) == ["old", "middle", "due", "high"]
+    monkeypatch.setattr(store.tasks, "rank", late_rank)
+    await book.reprioritise(await book.find("g/due"), 30)
+    assert await waiting(store) == ["due", "high", "middle", "old"]
 
 
 async def test_failed_task_that_is_tried_again_stands_where_the_new_policy_has_it(store: Store) -> None:

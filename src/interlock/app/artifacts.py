@@ -5,19 +5,39 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from interlock import errors
 from interlock.config import Settings
 from interlock.handshake.artifacts import Artifacts
+from interlock.store import objects
 from interlock.store.folder import FolderFiles
-from interlock.store.ports import Store
+from interlock.store.objects import ObjectFiles
+from interlock.store.ports import Files, Store
 
 _SQLITE: Final = "sqlite:///"
 _IN_MEMORY: Final = "sqlite:///:memory:"
 
 
 def artifacts(settings: Settings, store: Store) -> Artifacts:
-    """Give the artifacts of a store."""
-    folder = _folder(settings)
-    return Artifacts(store, None if folder is None else FolderFiles(folder), settings.artifacts.max_size_bytes)
+    """Give the artifacts of a store. Raises InvalidSettings for two places, or a URL that names no bucket."""
+    return Artifacts(store, _files(settings), settings.artifacts.max_size_bytes)
+
+
+def refuse_unusable(settings: Settings) -> None:
+    """Refuse settings that nothing here can follow, before work begins. Raises InvalidSettings."""
+    if settings.artifacts.url:
+        objects.refuse_without_client()
+
+
+def _files(settings: Settings) -> Files | None:
+    given = settings.artifacts
+    if not given.url:
+        folder = _folder(settings)
+        return None if folder is None else FolderFiles(folder)
+    if given.folder:
+        raise errors.InvalidSettings(
+            f"artifacts.url ({given.url}) and artifacts.folder ({given.folder}) are both set; leave one of them out"
+        )
+    return ObjectFiles(given.url, given.endpoint)
 
 
 def _folder(settings: Settings) -> Path | None:

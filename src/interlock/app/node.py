@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from interlock import errors
-from interlock.app.artifacts import artifacts
+from interlock.app.artifacts import artifacts, refuse_unusable
 from interlock.app.delivering import Delivering
 from interlock.app.graphs import Graphs
 from interlock.app.heap import Trim
@@ -207,6 +207,7 @@ class Node(Service):
         self._delivering = Delivering(
             node, settings, store, clock, secrets, lambda: self._membership.is_certain, own=pinned
         )
+        refuse_unusable(settings)
         self._housekeeping = Housekeeping(store, clock, settings.retention, artifacts(settings, store))
         self._expiry = Expiry(store, clock)
         self._stack = AsyncExitStack()

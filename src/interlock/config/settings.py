@@ -284,6 +284,15 @@ class Artifacts:
         "The folder where they are. Empty for `FILE.artifacts` beside a SQLite store; every other store needs one, which all"
         " its servers and nodes share.",
     )  # fmt: skip
+    url: str = _setting(
+        "", readers.place,
+        "A bucket of a service that speaks S3, instead of a folder: `s3://BUCKET/PREFIX`. Needs the extra `s3`; credentials"
+        " and region are found as by every program of AWS, such as in `AWS_ACCESS_KEY_ID`.",
+    )  # fmt: skip
+    endpoint: str = _setting(
+        "", readers.url_or_none,
+        "Where that service is, such as `https://minio.example:9000`. Empty for AWS.",
+    )  # fmt: skip
     max_size_bytes: int = _setting(
         64 * 2**20, readers.size, low=1,
         meaning="The largest artifact; more is refused with 413 while it comes. It goes to the disk as it comes, so that"

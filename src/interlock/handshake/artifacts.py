@@ -146,7 +146,7 @@ class Artifacts:
         if self._files is None:
             raise errors.Invalid(
                 "nobody has said where the artifacts of this store are; set artifacts.folder to a folder that all its servers"
-                " share"
+                " share, or artifacts.url to a bucket"
             )
         return self._files
 

@@ -25,7 +25,8 @@ _DRAFTS: Final = ".drafts"
 _PIECE: Final = 1 << 20
 """Bytes that are written, or read, by one turn of a thread."""
 _PLAIN: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]{0,99}")
-_PLACE: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]*/[0-9a-f]+")
+PLACE: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]*/[0-9a-f]+")
+"""Where a file of ours is: RUN/RANDOM."""
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT}
 
 
@@ -37,12 +38,12 @@ class FolderFiles:
 
     async def receive(self, run: str, chunks: AsyncIterator[bytes], max_bytes: int) -> ReceivedFile:
         name = secrets.token_hex(16)
-        draft, place = self.folder / _DRAFTS / name, f"{_of_run(run)}/{name}"
+        draft, place = self.folder / _DRAFTS / name, f"{of_run(run)}/{name}"
         digest, size = hashlib.sha256(), 0
         try:
             file = await to_thread(_create, draft)
             try:
-                async for piece in _pieces(chunks):
+                async for piece in pieces(chunks):
                     size += len(piece)
                     if size > max_bytes:
                         raise errors.Invalid(f"the artifact is larger than {max_bytes} bytes (artifacts.max_size)")
@@ -56,7 +57,7 @@ class FolderFiles:
         return ReceivedFile(place=place, size=size, digest=digest.hexdigest())
 
     async def read(self, place: str) -> AsyncIterator[bytes]:
-        if not _PLACE.fullmatch(place):
+        if not PLACE.fullmatch(place):
             raise errors.StoreCorrupt(f"{place[:100]!r} is no place of an artifact")
         try:
             file = await to_thread((self.folder / place).open, "rb")
@@ -74,7 +75,7 @@ class FolderFiles:
 
     async def remove_run(self, run: str) -> None:
         try:
-            await to_thread(_remove_tree, self.folder / _of_run(run))
+            await to_thread(_remove_tree, self.folder / of_run(run))
         except OSError as error:
             raise self._translated(error) from error
 
@@ -89,12 +90,12 @@ class FolderFiles:
         return errors.Environment(f"the folder of artifacts {self.folder} cannot be used: {why}")
 
 
-def _of_run(run: str) -> str:
-    """Give the name of a run's folder."""
+def of_run(run: str) -> str:
+    """Give the name of a run among folders and keys."""
     return run if _PLAIN.fullmatch(run) else hashlib.sha256(run.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-async def _pieces(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def pieces(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """Put small chunks together, so that each turn of a thread is worth it."""
     waiting = bytearray()
     async for chunk in chunks:
