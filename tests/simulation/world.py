@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from interlock import config, errors
 from interlock.app.interlock import Interlock
-from interlock.app.node import ROLES
 from interlock.app.probes import Probes
+from interlock.app.roles import ROLES
 from interlock.app.session import Session
 from interlock.config import Settings
 from interlock.engine.membership import BEAT_SECONDS, Beats, Membership

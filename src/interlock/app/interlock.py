@@ -21,8 +21,8 @@ from typing import Any, Final, ParamSpec, TypeVar, TypeVarTuple, Unpack, overloa
 from interlock import config, errors, telemetry
 from interlock.app import events
 from interlock.app.deliveries import Deliveries
-from interlock.app.node import ROLES
 from interlock.app.readiness import Readiness
+from interlock.app.roles import ROLES
 from interlock.app.run import Run
 from interlock.app.session import Session
 from interlock.app.shortages import Shortages

@@ -23,10 +23,11 @@ from interlock.app.callers import Callers
 from interlock.app.definitions import Definitions
 from interlock.app.forking import Forker
 from interlock.app.graphs import Graphs
-from interlock.app.node import DISPATCHER, ENGINE, ROLES, Node
+from interlock.app.node import Node
 from interlock.app.probes import NONE, Probes
 from interlock.app.readiness import Readiness
 from interlock.app.resources import Fetcher
+from interlock.app.roles import DISPATCHER, ENGINE, ROLES
 from interlock.app.shortages import Shortages
 from interlock.app.starting import Started, Starter
 from interlock.app.stranded import Stranded

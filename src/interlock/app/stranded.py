@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from interlock.app import unplaced
-from interlock.app.node import DISPATCHER, ENGINE
+from interlock.app.roles import DISPATCHER, ENGINE
 from interlock.coord.workers import WorkerRegistry
 from interlock.decisions import steps
 from interlock.dispatch.lanes import PREFIX as OF_GRAPHS

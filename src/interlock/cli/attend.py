@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from interlock import errors, telemetry
-from interlock.app.node import DISPATCHER
+from interlock.app.roles import DISPATCHER
 from interlock.app.session import Session
 from interlock.cli import glyphs, live, result
 from interlock.cli.output import note

@@ -15,7 +15,7 @@ import msgspec
 
 from interlock import errors, telemetry
 from interlock.app import loading
-from interlock.app.node import ROLES
+from interlock.app.roles import ROLES
 from interlock.app.serving import Serving, executing
 from interlock.app.standing import standing
 from interlock.cli import context, far, glyphs

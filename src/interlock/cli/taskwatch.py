@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from interlock import errors
-from interlock.app.node import DISPATCHER
+from interlock.app.roles import DISPATCHER
 from interlock.app.session import Session
 from interlock.app.tasks import OVER
 from interlock.cli import glyphs, graphbook

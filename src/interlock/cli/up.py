@@ -10,8 +10,8 @@ from typing import Final
 from interlock import config, errors, telemetry
 from interlock.app import loading
 from interlock.app.keys import Keys
-from interlock.app.node import ROLES
 from interlock.app.readiness import Readiness
+from interlock.app.roles import ROLES
 from interlock.app.serving import Served, Serving, executing
 from interlock.app.session import Session
 from interlock.app.shortages import Shortages

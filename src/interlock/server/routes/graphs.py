@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from interlock import errors
 from interlock.app import stranded, tasks_told
-from interlock.app.node import DISPATCHER
+from interlock.app.roles import DISPATCHER
 from interlock.app.session import Session
 from interlock.app.steering import Steering, folder_of
 from interlock.app.tasks import TaskGraphs

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import PlainTextResponse, Response
 
 from interlock.app.health import Metric, prometheus
-from interlock.app.node import DISPATCHER, ENGINE
+from interlock.app.roles import DISPATCHER, ENGINE
 from interlock.app.session import Session
 from interlock.app.standing import standing
 from interlock.coord.workers import WorkerRegistry
