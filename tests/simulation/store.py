@@ -33,6 +33,7 @@ from interlock.store.ports import (
     Tokens,
     Upkeep,
     Views,
+    Waits,
     Workers,
 )
 from interlock.store.ports.news import ANYTHING
@@ -219,6 +220,7 @@ class SimulatedStore:
         self.upkeep: Final = cast("Upkeep", _Port("upkeep", store.upkeep, line))
         self.sealed: Final = store.sealed
         self.views: Final = cast("Views", _Port("views", store.views, line))
+        self.waits: Final = cast("Waits", _Port("waits", store.waits, line))
         self.workers: Final = cast("Workers", _Port("workers", store.workers, line))
 
     @property

@@ -28,7 +28,7 @@ BACKENDS = [
 ]
 OF_PAYLOADS = {
     "test_cells", "test_exchange", "test_journal", "test_memos", "test_queue", "test_tokens", "test_joined", "test_tasks",
-    "test_pools", "test_ordering",
+    "test_pools", "test_ordering", "test_waits",
 }  # fmt: skip
 """The files that the sealed stores run: those about what is sealed. The others would find nothing that these do not."""
 SEALED = config.Secrets(encrypt_payloads=True)

@@ -270,7 +270,7 @@ async def test_placement_finds_its_tasks_by_name_however_few_there_are_when_it_i
 
 
 _GROWN = re.compile(
-    r"(runs|run_keys|history|memos|tasks|logs|scopes|large_values|leases|inbox|attributes|tokens|cached|cells|cell_changes|deliveries|delivery_attempts)(_other|_2\d+)?$"
+    r"(runs|run_keys|history|memos|tasks|logs|scopes|large_values|leases|inbox|attributes|tokens|cached|cells|cell_changes|deliveries|delivery_attempts|waits)(_other|_2\d+)?$"
 )
 
 
@@ -295,6 +295,7 @@ _PARTIAL = (
     "_owner_idx",
     "_stored_at_idx",
     "tokens_pending",
+    "waits_open",
 )
 """The hot indexes, and what PostgreSQL calls their parts: they hold only what is open."""
 

@@ -240,6 +240,7 @@ EXEMPT = {(name, "change", column) for name, columns in _TO_NOTHING.items() for 
     ("restored_cells", "read", "cells.value"),
     ("log_lengths", "read", "logs.text"),  # of texts from before, which are not sealed
     ("log_size", "read", "logs.text"),
+    ("waits_due", "read", "tokens.reason"),  # only whether there is one
     ("token_tell", "read", "tokens.outcome"),  # put into a cause as it is, see Sealing.opened
 }
 

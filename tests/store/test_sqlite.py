@@ -91,6 +91,9 @@ HOT = {
     "tokens_close": "tokens_of_run",
     "tokens_of_run": "tokens_of_run",
     "tokens_ages": "tokens_pending",
+    "waits_open": "waits_open",
+    "waits_due": "waits_open",
+    "graph_tasks_to_stop": "tasks_open",
     "removal_tokens": "tokens_of_run",
     "deliveries_claim": "deliveries_due",
     "deliveries_claim_own": "deliveries_due",
@@ -133,7 +136,7 @@ def test_statement_is_planned_with_an_index(name: str) -> None:
         step
         for step in plan
         if re.match(
-            r"SCAN (runs|history|memos|tasks|logs|scopes|large_values|leases|attributes|tokens|cached|cells|cell_changes|deliveries|delivery_attempts)\b",
+            r"SCAN (runs|history|memos|tasks|logs|scopes|large_values|leases|attributes|tokens|cached|cells|cell_changes|deliveries|delivery_attempts|waits)\b",
             step,
         )
     ]

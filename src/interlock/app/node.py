@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from interlock import errors
+from interlock.app import stranded
 from interlock.app.artifacts import artifacts, refuse_unusable
+from interlock.app.awaited_graphs import AwaitedGraphs
 from interlock.app.delivering import Delivering
+from interlock.app.graph_loader import GraphLoader
 from interlock.app.graphs import Graphs
 from interlock.app.heap import Trim
 from interlock.app.performer import Performer
@@ -51,6 +54,7 @@ if TYPE_CHECKING:
 ASKED_BY: Final = "`interlock nodes drain`"
 
 _DRAIN_SECONDS: Final = 5.0
+_ADOPTIONS: Final = 2  # looks for what a dead node left: the second one ends what the first could not find
 _STALLED_SECONDS: Final = 2.0  # a thread that comes to run so late was kept from it
 _SWITCH_SECONDS: Final = 0.001
 """How long a thread waits for the interpreter while another computes. With Python's 5 ms a commit, which gives it up at
@@ -87,6 +91,10 @@ class Node(Service):
         self.asked_by = ASKED_BY
         node = self.row.node
         self._pinned = pinned
+        self._settings = settings
+        self._store = store
+        self._clock = clock
+        self._secrets = secrets
         self._shortages = shortages
         self._roles = tuple(roles)
         self._client = Client(settings.http, settings.payload.max_bytes)
@@ -112,6 +120,7 @@ class Node(Service):
             allow=allow,
             functions=settings.python.functions,
             workflows=workflows,
+            loader=GraphLoader(store, clock, lambda: self._awaited_graphs.look()),
         )
         self._claims = Claims(
             node,
@@ -178,28 +187,10 @@ class Node(Service):
             looks_for_due=not serves,
             steps_only=True,
         )
-        self._pools: Pools | None = None
-        if serves and not pinned:
-            from interlock.app import pools  # noqa: PLC0415 (start-up: `interlock run` places nothing in pools)
-
-            self._pools = pools.Pools(
-                node,
-                store,
-                clock,
-                pools.find(settings.dispatcher, Path.cwd()),
-                local,
-                self._logbook,
-                secrets,
-                workspaces=settings.dispatcher.workspaces,
-                workspace_slots=settings.dispatcher.workspace_slots,
-                local_slots=settings.node.slots,
-                local_running=lambda: self._dispatcher.active,
-                orphan_grace_seconds=settings.node.orphan_grace_seconds,
-                away=self._store_is_away,
-                host=identity.host(),
-                may_act=lambda: self._membership.is_certain,
-                may_claim=self._has_enough,
-            )
+        self._pools: Pools | None = self._new_pools(settings) if serves and not pinned else None
+        self._awaited_graphs = AwaitedGraphs(
+            store, clock, settings.payload.max_bytes, own=node, serve=self._serve_graphs if serves and pinned else None
+        )
         self._recovery = Recovery(node, store, clock, self._adopt_orphans if serves else None)
         self._standing = Standing(
             node, store, readiness or Readiness(lambda reasons: None), self._claims.refusals, self.asked_to_drain.set
@@ -212,6 +203,7 @@ class Node(Service):
         self._expiry = Expiry(store, clock)
         self._stack = AsyncExitStack()
         self._started = False
+        self._adoptions = 0
 
     async def start(self) -> None:
         """Start every service; those that others need come first and stop last."""
@@ -242,12 +234,51 @@ class Node(Service):
             services.append(self._dispatcher)
         if self._pools is not None:
             services.append(self._pools)
-        services.append(self._recovery)
+        services += [self._recovery, self._awaited_graphs]
         if not self._pinned:
             services += [self._standing, self._housekeeping, self._expiry, Trim()]
             if ENGINE in self._roles:
                 services.append(self._claims)
         return services
+
+    def _new_pools(self, settings: Settings) -> Pools:
+        from interlock.app import pools  # noqa: PLC0415 (start-up: `interlock run` places nothing in pools)
+
+        return pools.Pools(
+            self.row.node,
+            self._store,
+            self._clock,
+            pools.find(settings.dispatcher, Path.cwd()),
+            self._local,
+            self._logbook,
+            self._secrets,
+            workspaces=settings.dispatcher.workspaces,
+            workspace_slots=settings.dispatcher.workspace_slots,
+            local_slots=settings.node.slots,
+            local_running=lambda: self._dispatcher.active,
+            orphan_grace_seconds=0.0 if self._pinned else settings.node.orphan_grace_seconds,
+            away=self._store_is_away,
+            host=identity.host(),
+            may_act=lambda: self._membership.is_certain,
+            may_claim=self._has_enough,
+        )
+
+    async def _serve_graphs(self) -> None:
+        """Perform the tasks of graphs here, since a run of this node waits for some, while no other node does."""
+        if self._pools is None:
+            if await stranded.servers(self._store, self._clock, DISPATCHER):
+                return
+            try:
+                found = self._new_pools(self._settings)
+            except errors.Invalid as error:  # the files of the dispatcher, which nobody had looked at before
+                self._fail(errors.Environment(str(error)))
+                raise
+            await found.start()
+            self._stack.push_async_callback(found.stop)
+            self._pools = found
+        if self._adoptions < _ADOPTIONS:  # the recovery, which has them adopted, looked before there were pools
+            self._adoptions += 1
+            await self._pools.placer.adopt_orphans()
 
     async def quiesce(self, seconds: float, hurry: asyncio.Event) -> None:
         """Claim nothing any more and let effects end, at most so long, or until `hurry`; then `stop`."""
@@ -267,6 +298,7 @@ class Node(Service):
             if self.failure is None:
                 await self._claims.stop()
                 await self.engine.drain(_DRAIN_SECONDS)
+                await self._awaited_graphs.look_once_more()
             await self._stack.aclose()
 
     # -- for who moves the clock -----------------------------------------------------------------------------------
@@ -293,6 +325,7 @@ class Node(Service):
         for loop in (self._own_steps, self._dispatcher, *self._placers()):
             loop.look()
         self._delivering.look()
+        self._awaited_graphs.look()
 
     def lose(self) -> None:
         """The lease is lost: nothing may be written any more, and what still runs must end before others repeat it."""

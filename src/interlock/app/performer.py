@@ -1,4 +1,4 @@
-"""Performs the effects that happen in the node itself: HTTP and OpenAPI calls, and Python functions."""
+"""Performs the effects that happen in the node itself: HTTP and OpenAPI calls, Python functions, loads of task graphs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from interlock import errors, telemetry
+from interlock.app.graph_loader import GraphLoader
 from interlock.app.workflows import Workflows
 from interlock.dispatch.logbook import Logbook
 from interlock.effects import http
@@ -24,6 +25,7 @@ from interlock.model.task import (
     EffectRequest,
     Failed,
     FailureClass,
+    GraphTarget,
     HttpTarget,
     OpenApiTarget,
     Outcome,
@@ -57,6 +59,7 @@ class Performer:
         allow: tuple[str, ...] | None,
         functions: Mapping[str, str],
         workflows: Workflows,
+        loader: GraphLoader,
     ) -> None:
         """`allow`: prefixes of modules that may be called, None for all. `functions`: the default catalog, by name."""
         self._client = client
@@ -68,16 +71,20 @@ class Performer:
         self._allow = allow
         self._functions = functions
         self._workflows = workflows
+        self._loader = loader
         self._found: set[tuple[str, str]] = set()
         """Functions that were found before, by the folder of the run."""
 
     async def perform(self, request: EffectRequest, place: Place) -> Outcome:
         """Give the outcome. Secrets become values here, and are hidden in what comes of it."""
-        token = "" if isinstance(request.target, WorkflowTarget) else request.target.token
+        target = request.target
+        if isinstance(target, GraphTarget):
+            return await self._loader.load(target, place)
+        token = "" if isinstance(target, WorkflowTarget) else target.token
         if not request.has_secrets and not token:
-            return await self._perform(Revealed(request.target, {}), request, place, None)
+            return await self._perform(Revealed(target, {}), request, place, None)
         try:
-            revealed = await self._secrets.revealed(place.run, request.target)
+            revealed = await self._secrets.revealed(place.run, target)
         except errors.InterlockError as error:
             return no_secret(str(error))
         callback = None

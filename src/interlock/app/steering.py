@@ -34,9 +34,7 @@ class Steering:
 
         Raises Conflict while another process loads it, Invalid for names that not every store can hold.
         """
-        for each in document.tasks:
-            spec = each.spec
-            _check([*spec.skills, *spec.pools, spec.key, *(limit.name for limit in each.limits)], f"the task {spec.id}")
+        check_names(document)
         from interlock.flow.taskgraph import reading  # noqa: PLC0415 (start-up: whoever loads one has read it)
 
         terms = await self._book.retry_terms()
@@ -96,6 +94,13 @@ class Steering:
 
     async def _record(self, action: str, target: str) -> None:
         await self._store.upkeep.record(actor(), action, target, self._clock.now())
+
+
+def check_names(document: GraphDocument) -> None:
+    """Raise Invalid for names in a graph that not every store can hold."""
+    for each in document.tasks:
+        spec = each.spec
+        _check([*spec.skills, *spec.pools, spec.key, *(limit.name for limit in each.limits)], f"the task {spec.id}")
 
 
 def folder_of(document: GraphDocument, beside: Path) -> str:

@@ -66,6 +66,7 @@ def _graph(row: GraphRow, counts: Mapping[TaskState, int]) -> dict[str, Any]:
         "loads": row.loads,
         "loaded_at": row.loaded_at,
         "digest": row.digest,
+        "run": row.run_id or None,
     }
 
 

@@ -45,13 +45,20 @@ async def status(graph: str | None, *, as_json: bool) -> int:
         found = await book.graphs() if graph is None else [await book.graph(graph)]
     if as_json:
         told = [
-            {"graph": each.graph, "namespace": each.namespace, "tasks": each.tasks, "states": each.states}
+            {
+                "graph": each.graph,
+                "namespace": each.namespace,
+                "tasks": each.tasks,
+                "states": each.states,
+                "run": each.run,
+            }
             for each in found
         ]
         answer(json.encode(told if graph is None else told[0]).decode())
         return 0
     for each in found:
-        answer(f"{each.graph}  {glyphs.counted(each.tasks, 'task')}: {states(each.states)}")
+        of_run = f", of the run {each.run}" if each.run else ""
+        answer(f"{each.graph}  {glyphs.counted(each.tasks, 'task')}: {states(each.states)}{of_run}")
     if not found:
         note("no task graph was loaded; `interlock tasks load FILE` loads one")
     return 0

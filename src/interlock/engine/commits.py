@@ -21,7 +21,7 @@ from interlock.engine.state import RunState
 from interlock.model import json
 from interlock.model.call import LimitOf
 from interlock.model.event import Cancelled, Faulted, Issued, RollbackBegan
-from interlock.model.task import EffectRequest, MemoryWrite, Place, WorkflowTarget
+from interlock.model.task import EffectRequest, GraphTarget, MemoryWrite, Place, WorkflowTarget
 from interlock.service import Clock
 from interlock.store.ports import (
     Batch,
@@ -114,6 +114,7 @@ class Commits:
         return batch, listeners
 
     def _task(self, place: Place, request: EffectRequest) -> NewTask:
+        assert not isinstance(request.target, GraphTarget)  # which the node loads itself
         return NewTask(
             task=self._clock.uuid(),
             run=place.run,

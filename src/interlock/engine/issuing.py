@@ -15,6 +15,7 @@ from typing import Final
 
 import msgspec
 
+from interlock.engine.bindings import Bindings
 from interlock.engine.machine import Machine
 from interlock.engine.state import Frame, Scope, Ticket
 from interlock.flow.graph import ApprovalWork, Awaits, Node
@@ -53,10 +54,16 @@ def ticket(m: Machine, scope: Scope, node: Node, frame: Frame, awaits: Awaits, v
     return Asked(
         token=uuid.uuid5(_SPACE, f"{visit}#{frame.tickets}").hex,
         name=node.name,
-        seconds=m.token_seconds if awaits.expires is None else m.seconds(awaits.expires, data, bindings),
+        seconds=_seconds(m, awaits, data, bindings),
         heartbeat=None if awaits.heartbeat is None else m.seconds(awaits.heartbeat, data, bindings),
         terms=terms,
     )
+
+
+def _seconds(m: Machine, awaits: Awaits, data: Json, bindings: Bindings) -> float | None:
+    if awaits.endless:
+        return None
+    return m.token_seconds if awaits.expires is None else m.seconds(awaits.expires, data, bindings)
 
 
 def call(m: Machine, scope: Scope, frame: Frame, call: TokenCall) -> None:

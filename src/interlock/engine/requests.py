@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -14,7 +15,17 @@ from interlock.engine.machine import Machine, StepFault
 from interlock.engine.state import UNDO, Frame, RunState, Scope
 from interlock.expr import uri_template
 from interlock.expr.template import Template
-from interlock.flow.graph import ApprovalWork, ChildWork, HttpWork, Node, OpenApiWork, ProcessWork, PythonWork
+from interlock.flow.grammar.patterns import is_name
+from interlock.flow.graph import (
+    ApprovalWork,
+    ChildWork,
+    HttpWork,
+    Node,
+    OpenApiWork,
+    ProcessWork,
+    PythonWork,
+    TasksWork,
+)
 from interlock.model import event as events
 from interlock.model import fault
 from interlock.model.fault import Fault
@@ -22,6 +33,7 @@ from interlock.model.json import Json
 from interlock.model.task import (
     ContainerTarget,
     EffectRequest,
+    GraphTarget,
     HttpTarget,
     OpenApiTarget,
     PythonTarget,
@@ -30,8 +42,12 @@ from interlock.model.task import (
     Target,
     WorkflowTarget,
 )
+from interlock.secrets.bound import SecretInData
 
 T = TypeVar("T")
+
+_MARK_CHARACTERS: Final = 16  # hexadecimal digits: 64 bits tell the graphs of one namespace apart
+_NAME_CHARACTERS: Final = 46  # with the mark and the dash, the 63 that a name may have
 
 
 def build(m: Machine, scope: Scope, node: Node, frame: Frame, token: str = "") -> EffectRequest:
@@ -42,7 +58,7 @@ def build(m: Machine, scope: Scope, node: Node, frame: Frame, token: str = "") -
     bindings = m.bindings(scope, node, frame)
     data = frame.input.value
     queued, isolated, result = False, False, ""
-    target: Target
+    target: Target | GraphTarget
     match node.work:
         case HttpWork():
             target = _http(m, node.work, data, bindings)
@@ -61,6 +77,8 @@ def build(m: Machine, scope: Scope, node: Node, frame: Frame, token: str = "") -
                 awaited=node.work.awaited,
             )
             queued = True  # it outlives this node, as what goes through the queue does
+        case TasksWork():
+            target = _graph(m, scope, node, frame, node.work, bindings)
         case work:
             assert isinstance(work, ProcessWork)  # the other kinds of work ask for no effect
             text = work.text
@@ -184,6 +202,31 @@ def _openapi(m: Machine, work: OpenApiWork, data: Json, bindings: Bindings) -> O
     if work.credentials is not None:
         fields["credentials"] = m.evaluate(work.credentials, data, bindings, goes_out=True)
     return _convert(OpenApiTarget, fields)
+
+
+def _graph(m: Machine, scope: Scope, node: Node, frame: Frame, work: TasksWork, bindings: Bindings) -> GraphTarget:
+    """Give the load of a task graph. Its tasks are performed apart from the run, so it may hold no secret of that."""
+    data = frame.input.value
+    document = m.evaluate(work.graph, data, bindings)
+    found = [] if m.secrets is None else m.secrets.markers.found(msgspec.json.encode(document).decode())
+    if found:
+        detail = f"the task graph holds the secret {str(found[0])!r}, and would be stored with it; leave it out"
+        raise StepFault(
+            Fault(
+                type=fault.EXPRESSION, status=400, title="Secret in a task graph", detail=detail, code=SecretInData.code
+            )
+        )
+    visited = visit(m, scope, node, frame)
+    name = _graph_name(document, node.name, visited) if work.name is None else m.evaluate(work.name, data, bindings)
+    return _convert(GraphTarget, {"document": document, "name": name, "visit": visited})
+
+
+def _graph_name(document: Json, step: str, visit: str) -> str:
+    """Give a graph the name that its author, else its step, has for it, made one of this visit of the step alone."""
+    given = document.get("graph") if isinstance(document, dict) else None
+    fitting = [text for text in (given, step) if isinstance(text, str) and is_name(text)]
+    mark = hashlib.sha256(visit.encode()).hexdigest()[:_MARK_CHARACTERS]
+    return f"{[*fitting, 'graph'][0][:_NAME_CHARACTERS]}-{mark}"
 
 
 def _uri(m: Machine, uri: Template | str, data: Json, bindings: Bindings) -> Json:

@@ -34,6 +34,7 @@ from interlock.flow.graph import (
     RaiseWork,
     SetWork,
     SwitchWork,
+    TasksWork,
     TryWork,
     WaitWork,
 )
@@ -107,7 +108,7 @@ def _begin(m: Machine, scope: Scope, node: Node, frame: Frame) -> None:
                 if part.when is None or truthy(m.evaluate(part.when, frame.raw.value, bindings))
             ]
             extending.begin(m, scope, node, frame, active)
-        case HttpWork() | OpenApiWork() | PythonWork() | ProcessWork() | ChildWork() | ApprovalWork():
+        case HttpWork() | OpenApiWork() | PythonWork() | ProcessWork() | ChildWork() | ApprovalWork() | TasksWork():
             requests.begin(m, scope, node, frame, frame.deadline, lambda: _open(m, scope, frame, None))
         case _:
             assert_never(node.work)

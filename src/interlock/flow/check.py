@@ -8,7 +8,7 @@ from typing import Final
 
 from interlock import errors
 from interlock.flow import document, lint, parse, structure, yaml
-from interlock.flow.findings import Findings
+from interlock.flow.findings import Findings, note_flaws
 from interlock.flow.grammar.tasks import TASK
 from interlock.flow.meaning import (
     executable,
@@ -20,6 +20,7 @@ from interlock.flow.meaning import (
     resources,
     schemas,
     targets,
+    tasks,
 )  # fmt: skip
 from interlock.flow.problem import Problem, Severity
 from interlock.model.json import Json
@@ -117,6 +118,7 @@ def _check_meaning(value: Json, root: Json, findings: Findings, allowed: limits.
     """Look at what a document, or a function of its own, means. `root`: the workflow that its names belong to."""
     interlock.check(findings, allowed)  # first: the undos are tasks too
     reporting.check(_functions(root), findings)
+    tasks.check(root, findings)
     targets.check(findings)
     expressions.check(root, findings)
     references.check(root, findings)  # after the expressions, which say what secrets they read
@@ -131,18 +133,3 @@ def _functions(root: Json) -> Collection[str]:
     use = root.get("use") if isinstance(root, dict) else None
     functions = use.get("functions") if isinstance(use, dict) else None
     return functions if isinstance(functions, dict) else ()
-
-
-def note_flaws(source: yaml.Source, findings: Findings) -> None:
-    """Note what is wrong with a text itself."""
-    for flaw in source.flaws:
-        findings.problems.append(
-            Problem(
-                code=flaw.code,
-                message=flaw.message,
-                path=flaw.path,
-                line=flaw.line,
-                column=flaw.column,
-                file=findings.file,
-            )
-        )

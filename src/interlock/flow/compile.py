@@ -41,6 +41,7 @@ from interlock.flow.graph import (
     RaiseWork,
     SetWork,
     SwitchWork,
+    TasksWork,
     TryWork,
     WaitWork,
     Work,
@@ -322,9 +323,11 @@ class _Compiler:
             catch_next=None if task.catch_then is None else target_position(task.catch_then, follow, targets),
         )
 
-    def _function(self, task: doc.CallFunction, path: str) -> FunctionWork | PythonWork | ApprovalWork:
+    def _function(self, task: doc.CallFunction, path: str) -> FunctionWork | PythonWork | ApprovalWork | TasksWork:
         if task.function == reporting.APPROVAL:
             return reporting.approval(task.with_, self._reader)
+        if task.function == reporting.TASKS:
+            return reporting.tasks(task.with_, self._reader)
         named = self._fetched.function(task.function)
         if named is None:
             isolated = bool(task.metadata.get("interlock", {}).get("isolated", False))

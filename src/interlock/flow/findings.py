@@ -99,3 +99,18 @@ class Findings:
         if self.source is None:
             return 1, 1
         return self.source.key_position(path) if at_key else self.source.position(path)
+
+
+def note_flaws(source: yaml.Source, findings: Findings) -> None:
+    """Note what is wrong with a text itself."""
+    for flaw in source.flaws:
+        findings.problems.append(
+            Problem(
+                code=flaw.code,
+                message=flaw.message,
+                path=flaw.path,
+                line=flaw.line,
+                column=flaw.column,
+                file=findings.file,
+            )
+        )

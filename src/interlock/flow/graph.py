@@ -201,6 +201,14 @@ class ApprovalWork:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TasksWork:
+    """A task graph, which the step loads and waits for. `name`: its own; None: one is made for each visit of the step."""
+
+    graph: Template
+    name: Template | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EmitWork:
     event: Template
     """The attributes of the event, as far as the author gives them."""
@@ -276,12 +284,12 @@ class ExtendedWork:
 
 Work: TypeAlias = (
     SetWork | SwitchWork | RaiseWork | WaitWork | DoWork | FunctionWork | ForWork | ForkWork | TryWork
-    | HttpWork | OpenApiWork | PythonWork | ProcessWork | ChildWork | ApprovalWork | EmitWork | ListenWork
-    | ExtendedWork
+    | HttpWork | OpenApiWork | PythonWork | ProcessWork | ChildWork | ApprovalWork | TasksWork | EmitWork
+    | ListenWork | ExtendedWork
 )  # fmt: skip
 
 
-EffectWork: TypeAlias = HttpWork | OpenApiWork | PythonWork | ProcessWork | ChildWork | ApprovalWork
+EffectWork: TypeAlias = HttpWork | OpenApiWork | PythonWork | ProcessWork | ChildWork | ApprovalWork | TasksWork
 """What leaves the run and comes back."""
 
 
@@ -291,11 +299,13 @@ EffectWork: TypeAlias = HttpWork | OpenApiWork | PythonWork | ProcessWork | Chil
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Awaits:
     """That a step ends when somebody reports so by its token. `expires` and `heartbeat`: durations; None for the default, and
-    for a holder that may be silent. `operations`: what the token may be used for, everything when empty."""
+    for a holder that may be silent. `operations`: what the token may be used for, everything when empty.
+    `endless`: the token has no end of its own, not even the default."""
 
     expires: Template | None = None
     heartbeat: Template | None = None
     operations: tuple[str, ...] = ()
+    endless: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

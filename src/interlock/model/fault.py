@@ -29,6 +29,9 @@ TIMEOUT: Final = _BASE + "timeout"
 COMMUNICATION: Final = _BASE + "communication"
 RUNTIME: Final = _BASE + "runtime"
 
+TASKS_FAILED: Final = "urn:interlock:errors/tasks-failed"
+"""Ours: a task graph that a step loaded has ended, and some of its tasks did not succeed."""
+
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An error of a step or a run.

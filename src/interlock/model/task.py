@@ -193,6 +193,19 @@ class WorkflowTarget(msgspec.Struct, frozen=True, kw_only=True, tag="workflow", 
     definition: str = ""
 
 
+class GraphTarget(msgspec.Struct, frozen=True, kw_only=True, tag="tasks", omit_defaults=True):
+    """A task graph to load: `document` as in a file, under `name`. It never goes through the queue: its tasks do.
+
+    `visit`: what names the execution of the step, the same over its attempts. `token`: the id of the one that is completed
+    when the graph has ended; nobody is given its text.
+    """
+
+    document: dict[str, Json]
+    name: str
+    visit: str
+    token: str = ""
+
+
 Target: TypeAlias = (
     CommandTarget
     | ContainerTarget
@@ -226,7 +239,7 @@ class EffectRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     effect: int
     path: str
-    target: Target
+    target: Target | GraphTarget
     idempotency_key: str
     queued: bool
     attempt: int

@@ -37,6 +37,7 @@ from interlock.store.ports import (
     Tokens,
     Upkeep,
     Views,
+    Waits,
     Workers,
 )
 
@@ -127,6 +128,7 @@ class GatedStore:
         self.upkeep: Final = cast("Upkeep", _Port("upkeep", store.upkeep, gate))
         self.sealed: Final = store.sealed
         self.views: Final = cast("Views", _Port("views", store.views, gate))
+        self.waits: Final = cast("Waits", _Port("waits", store.waits, gate))
         self.workers: Final = cast("Workers", _Port("workers", store.workers, gate))
 
     @property

@@ -37,7 +37,8 @@ class LoadedTold(msgspec.Struct, kw_only=True):
 
 class GraphTold(msgspec.Struct, kw_only=True):
     """A graph. `tasks`: how many it has; `states`: how many are in each state that one is in. `loads`: how often it was
-    loaded, 0 while its first load is under way."""
+    loaded, 0 while its first load is under way. `run`: the id of the run that loaded it and goes on when it has ended, null
+    for none."""
 
     graph: str
     namespace: str
@@ -46,6 +47,7 @@ class GraphTold(msgspec.Struct, kw_only=True):
     loads: int
     loaded_at: float | None
     digest: str
+    run: str | None = None
 
 
 class GraphWhole(GraphTold, kw_only=True):

@@ -21,8 +21,7 @@ from interlock.dispatch.configuration.scheduling import (
 )
 from interlock.dispatch.configuration.shapes import DISPATCHER, FLAT, POOLS, TYPES
 from interlock.flow import pointer, yaml
-from interlock.flow.check import note_flaws
-from interlock.flow.findings import Findings
+from interlock.flow.findings import Findings, note_flaws
 from interlock.flow.grammar.shapes import Record
 from interlock.flow.problem import Problem, Severity
 from interlock.flow.taskgraph import grammar

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, TypeAlias, assert_never
@@ -170,6 +171,17 @@ def caption(named: doc.NamedTask) -> Caption:
     return Caption(name=shortened(named.name), kind=kind, detail=shortened(detail), condition=condition, family=family)
 
 
+def _graph_text(given: Mapping[str, Json]) -> str:
+    """Name a task graph, or say how many tasks it has."""
+    graph = given.get("graph")
+    if not isinstance(graph, dict):
+        return _bare(str(graph))
+    tasks = graph.get("tasks")
+    if "graph" in graph or not isinstance(tasks, list):
+        return _bare(str(graph.get("graph", tasks)))
+    return f"{len(tasks)} task{'s' if len(tasks) != 1 else ''}"
+
+
 def _description(task: doc.Task) -> tuple[str, str, Family]:
     match task:
         case doc.Set(set=values):
@@ -184,6 +196,8 @@ def _description(task: doc.Task) -> tuple[str, str, Family]:
             return f"call {protocol}", str(given.get("method", "")), Family.CALL
         case doc.CallFunction(function=reporting.APPROVAL, with_=given):
             return "approval", _bare(str(given.get("question", given.get("to", "")))), Family.PAUSE
+        case doc.CallFunction(function=reporting.TASKS, with_=given):
+            return "tasks", _graph_text(given), Family.CALL
         case doc.CallFunction(function=function):
             return "call", function, Family.CALL
         case doc.RunShell(command=command):

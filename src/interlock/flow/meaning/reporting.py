@@ -12,7 +12,7 @@ from interlock.flow.findings import Findings, Role
 from interlock.flow.grammar.shapes import kind_of, listed, quoted
 from interlock.flow.grammar.tasks import kinds_of
 from interlock.flow.meaning import schemas
-from interlock.flow.reporting import APPROVAL, ARGUMENTS, TERMS, TOKEN
+from interlock.flow.reporting import APPROVAL, ARGUMENTS, TASKS, TERMS, TOKEN
 from interlock.model import duration
 from interlock.model.call import TOKEN_OPERATIONS
 from interlock.model.json import Json
@@ -47,6 +47,8 @@ def _unfit(task: dict[str, Json], functions: Collection[str]) -> str:
     run, call = task.get("run"), task.get("call")
     if call == APPROVAL:
         return "an approval waits for its answer anyway; write `expires` under `with`"
+    if call == TASKS:
+        return "a task graph is waited for anyway"
     if isinstance(run, dict) and "workflow" in run:
         return "a workflow is waited for anyway; let a step of it wait"
     if isinstance(call, str) and call in functions:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from interlock import errors
-from interlock.flow import yaml
-from interlock.flow.check import note_flaws
-from interlock.flow.findings import Findings
+from interlock.flow import pointer, yaml
+from interlock.flow.findings import Findings, note_flaws
 from interlock.flow.grammar.shapes import listed
 from interlock.flow.problem import Problem, Severity
 from interlock.flow.taskgraph import cycles, document, grammar
 from interlock.flow.taskgraph.document import GraphDocument
 from interlock.model.json import Json
 from interlock.model.task_graph import RetryTerms
+
+_UNNAMED: Final = "unnamed"  # stands for the name that a graph of a workflow is given when it is loaded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +74,34 @@ def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
     return found
 
 
+def check_inside(value: dict[str, Json], path: str, findings: Findings, *, is_computed: Callable[[str], bool]) -> None:
+    """Note every problem of a graph that stands at `path` of another document, where it needs no name.
+
+    `is_computed`: whether a text is an expression there; what such a text stands for is looked at once it is known.
+    """
+    inside = Findings(source=findings.source, file=findings.file)
+    named = {"graph": _UNNAMED, **value}
+    grammar.GRAPH.check(named, path, inside)
+    tasks = named.get("tasks")
+    if isinstance(tasks, list):
+        _check_meaning(tasks, inside, path)
+    ids = [task.get("id") for task in tasks if isinstance(task, dict)] if isinstance(tasks, list) else []
+    any_id = any(isinstance(id, str) and is_computed(id) for id in ids)
+    findings.problems += [
+        problem
+        for problem in inside.problems
+        if not _stands_in(named, pointer.parts(problem.path.removeprefix(path)), is_computed)
+        and not (any_id and problem.code == "unknown-dependency")
+    ]
+
+
+def _stands_in(value: Json, way: Sequence[str], is_computed: Callable[[str], bool]) -> bool:
+    """Say whether a place of a document is, or lies in, what a computed text stands for."""
+    for part in way:
+        value = value[int(part)] if isinstance(value, list) else value.get(part)
+    return isinstance(value, str) and is_computed(value)
+
+
 def of_value(value: Json) -> ReadGraph:
     """The same for a graph that is no text: from Python, or the body of a request."""
     return _checked(value, Findings())
@@ -89,10 +120,10 @@ def _result(value: Json, findings: Findings) -> ReadGraph:
     return ReadGraph(graph=graph, problems=tuple(problems), file=findings.file)
 
 
-def _check_meaning(tasks: list[Json], findings: Findings) -> None:
-    """Look at ids and dependencies, whatever else is wrong."""
+def _check_meaning(tasks: list[Json], findings: Findings, base: str = "") -> None:
+    """Look at ids and dependencies, whatever else is wrong. `base`: where the graph stands."""
     if not tasks:
-        findings.add("no-tasks", "the graph has no tasks", "/tasks", at_key=True)
+        findings.add("no-tasks", "the graph has no tasks", f"{base}/tasks", at_key=True)
     places: dict[str, str] = {}
     for number, task in enumerate(tasks):
         id = task.get("id") if isinstance(task, dict) else None
@@ -100,8 +131,8 @@ def _check_meaning(tasks: list[Json], findings: Findings) -> None:
             continue
         if id in places:
             message = f"two tasks have the id `{id}`; the other one is item {int(places[id].rpartition('/')[2]) + 1}"
-            findings.add("duplicate-task", message, f"/tasks/{number}/id", found=id)
-        places.setdefault(id, f"/tasks/{number}")
+            findings.add("duplicate-task", message, f"{base}/tasks/{number}/id", found=id)
+        places.setdefault(id, f"{base}/tasks/{number}")
     after: dict[str, list[str]] = {}
     for number, task in enumerate(tasks):
         names = _dependencies(task) if isinstance(task, dict) else []
@@ -110,12 +141,12 @@ def _check_meaning(tasks: list[Json], findings: Findings) -> None:
                 near = grammar.nearest(name, list(places))
                 advice = f"; did you mean `{near}`?" if near else ""
                 message = f"the graph has no task `{name}`{advice}"
-                findings.add("unknown-dependency", message, f"/tasks/{number}{where}", found=name, nearest=near)
+                findings.add("unknown-dependency", message, f"{base}/tasks/{number}{where}", found=name, nearest=near)
         if isinstance(task, dict) and "workflow" in task:
             message = (
                 "tasks that are workflows are not built yet; start the run from a program: `run: [interlock, run, ...]`"
             )
-            findings.add("not-executable-yet", message, f"/tasks/{number}/workflow", at_key=True)
+            findings.add("not-executable-yet", message, f"{base}/tasks/{number}/workflow", at_key=True)
         if isinstance(task, dict) and isinstance(task.get("id"), str):
             after.setdefault(task["id"], [name for _, name in names])
     for way in cycles.cycles(after):

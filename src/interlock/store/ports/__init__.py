@@ -7,6 +7,7 @@
     Nodes     leases of nodes, and the runs and tasks of the dead
     Locks     leases on names, each grant with a fence
     Cells     shared memory: compare-and-set, and changes that are read without a gap
+    Waits     which token of a run stands for which task graph
     Workers   the registry of who takes tasks, and the slots that they hold
     Keys      what programs sign in with; made and revoked with a record of who did it
     Bell      wake-ups only; may be lost or doubled
@@ -99,6 +100,7 @@ from interlock.store.ports.tasks import (
 from interlock.store.ports.tokens import Beat, Completion, NewToken, RevokedToken, TokenRow, Tokens, TokenState
 from interlock.store.ports.upkeep import EndedRun, Upkeep
 from interlock.store.ports.views import AuditRow, EventRow, PublishedRow, RunRow, Views
+from interlock.store.ports.waits import STOPPED_AT_ONCE, Begun, DueWait, NewWait, TaskEnd, Waits
 from interlock.store.ports.workers import (
     Choice,
     Heard,
@@ -117,6 +119,7 @@ from interlock.store.ports.workers import (
 __all__ = [
     "ALL",
     "DUE_AT_ONCE",
+    "STOPPED_AT_ONCE",
     "TRANSACTION_SECONDS",
     "Able",
     "AddedDelivery",
@@ -127,6 +130,7 @@ __all__ = [
     "AuditRow",
     "Batch",
     "Beat",
+    "Begun",
     "Bell",
     "CellChange",
     "CellRow",
@@ -145,6 +149,7 @@ __all__ = [
     "DeliveryAttempt",
     "DeliveryRow",
     "DeliveryState",
+    "DueWait",
     "Ended",
     "EndedRun",
     "EventRow",
@@ -182,6 +187,7 @@ __all__ = [
     "NewSubscription",
     "NewTask",
     "NewToken",
+    "NewWait",
     "NewWorker",
     "NodeRow",
     "NodeState",
@@ -216,6 +222,7 @@ __all__ = [
     "Taken",
     "Taking",
     "Tally",
+    "TaskEnd",
     "TaskGraphs",
     "TaskRow",
     "Tasks",
@@ -228,6 +235,7 @@ __all__ = [
     "Wait",
     "WaitRow",
     "WaitingTask",
+    "Waits",
     "WorkerEvent",
     "WorkerRow",
     "WorkerState",

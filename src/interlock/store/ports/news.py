@@ -15,7 +15,7 @@ PROGRESS: Final = 1
 INBOX: Final = 2
 """Something came for a run from outside."""
 TASKS: Final = 4
-"""A task is there, may go, or is to be stopped."""
+"""A task is there, may go, or is to be stopped, with the graph that nobody waits for any more."""
 RUNS: Final = 8
 """A run has no owner."""
 ENDS: Final = 16
@@ -36,7 +36,7 @@ def of(batch: Batch) -> int:
     news = PROGRESS
     if batch.posts or batch.emitted or batch.cancelled_tasks:
         news |= INBOX
-    if batch.tasks or batch.cancelled_tasks or batch.limits:
+    if batch.tasks or batch.cancelled_tasks or batch.limits or batch.revoked_tokens or batch.asked_tokens:
         news |= TASKS
     if batch.release or (batch.accept is not None and batch.accept.owner is None):
         news |= RUNS

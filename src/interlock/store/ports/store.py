@@ -23,6 +23,7 @@ from interlock.store.ports.tasks import Tasks
 from interlock.store.ports.tokens import Tokens
 from interlock.store.ports.upkeep import Upkeep
 from interlock.store.ports.views import Views
+from interlock.store.ports.waits import Waits
 from interlock.store.ports.workers import Workers
 
 TRANSACTION_SECONDS: Final = 5.0
@@ -85,6 +86,9 @@ class Store(Protocol):
 
     @property
     def tasks(self) -> Tasks: ...
+
+    @property
+    def waits(self) -> Waits: ...
 
     @property
     def pools(self) -> Pools: ...

@@ -34,7 +34,8 @@ class LoadedGraph(Row, frozen=True, kw_only=True):
 
 
 class GraphRow(Row, frozen=True, kw_only=True):
-    """A graph. `tasks`: how many it has; `loads`: how often it was loaded, 0 while its first load is under way."""
+    """A graph. `tasks`: how many it has; `loads`: how often it was loaded, 0 while its first load is under way. `run_id`: of
+    the run that loaded it, "" for none, or one that is gone."""
 
     graph: str
     namespace: str
@@ -44,6 +45,7 @@ class GraphRow(Row, frozen=True, kw_only=True):
     loads: int
     loaded_at: float | None
     folder: str = ""
+    run_id: str = ""
 
 
 class GraphTaskRow(Row, frozen=True, kw_only=True):

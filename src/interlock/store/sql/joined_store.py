@@ -23,6 +23,7 @@ from interlock.store.sql.tasks import SqlTasks
 from interlock.store.sql.tokens import SqlTokens
 from interlock.store.sql.upkeep import SqlUpkeep
 from interlock.store.sql.views import SqlViews
+from interlock.store.sql.waits import SqlWaits
 from interlock.store.sql.workers import SqlWorkers
 
 
@@ -42,6 +43,7 @@ class JoinedStore:
         self.nodes = SqlNodes(database)
         self.locks = SqlLocks(database)
         self.cells = SqlCells(database)
+        self.waits = SqlWaits(database)
         self.workers = SqlWorkers(database)
         self.keys = SqlKeys(database)
         self.artifacts = SqlArtifacts(database)

@@ -106,6 +106,7 @@ SEALED_ARRAYS: Final[Mapping[str, str]] = {
 OPENED: Final[Mapping[str, Mapping[int, str]]] = {
     "attempts_of_task": {10: "attempts.detail"},
     "graph_document": {1: "graphs.document"},
+    "graph_ends": {3: "tasks.spec", 5: "attempts.detail"},
     "graph_task_get": {16: "tasks.spec"},
     "graph_tasks_known": {4: "tasks.spec"},
     "graph_tasks_page": {16: "tasks.spec"},

@@ -32,6 +32,7 @@ from interlock.store.sql.tokens import SqlTokens
 from interlock.store.sql.transaction import Database, Transaction
 from interlock.store.sql.upkeep import SqlUpkeep
 from interlock.store.sql.views import SqlViews
+from interlock.store.sql.waits import SqlWaits
 from interlock.store.sql.workers import SqlWorkers
 
 _PROBES: Final = 20
@@ -98,6 +99,7 @@ class SqliteStore:
         self.nodes = SqlNodes(self.database)
         self.locks = SqlLocks(self.database)
         self.cells = SqlCells(self.database)
+        self.waits = SqlWaits(self.database)
         self.workers = SqlWorkers(self.database)
         self.keys = SqlKeys(self.database)
         self.artifacts = SqlArtifacts(self.database)

@@ -163,7 +163,7 @@ class SqlTasks:
             rows = await transaction.rows("graph_get", {"namespace": namespace, "name": name})
             if not rows:
                 return None
-            graph, digest, tasks, loads, loaded_at, folder = rows[0]
+            graph, digest, tasks, loads, loaded_at, folder, run_id = rows[0]
             return GraphRow(
                 graph=graph,
                 namespace=namespace,
@@ -173,6 +173,7 @@ class SqlTasks:
                 loads=loads,
                 loaded_at=loaded_at,
                 folder=folder,
+                run_id=run_id,
             )
 
         return await self._database.read(work, once=True)
@@ -198,6 +199,7 @@ class SqlTasks:
                     tasks=row[4],
                     loads=row[5],
                     loaded_at=row[6],
+                    run_id=row[7],
                 )
                 for row in rows
             ]
@@ -297,7 +299,7 @@ class SqlTasks:
 
     async def stop_all(self, tasks: Sequence[str], now: float | None) -> int:
         async def work(transaction: Transaction) -> int:
-            return sum([await _stop(transaction, task, now) for task in sorted(tasks)])
+            return sum([await stop(transaction, task, now) for task in sorted(tasks)])
 
         return await self._database.write(work)
 
@@ -337,7 +339,7 @@ class SqlTasks:
         return await self._database.write(work)
 
 
-async def _stop(transaction: Transaction, task: str, now: float | None) -> bool:
+async def stop(transaction: Transaction, task: str, now: float | None) -> bool:
     """Cancel a task, or ask who performs it to; False: it is over already."""
     rows = await transaction.rows("task_stop", {"task": task, "now": now})
     if not rows:

@@ -39,6 +39,7 @@ from interlock.store.sql.tasks import SqlTasks
 from interlock.store.sql.transaction import Database
 from interlock.store.sql.upkeep import SqlUpkeep
 from interlock.store.sql.views import SqlViews
+from interlock.store.sql.waits import SqlWaits
 from interlock.store.sql.workers import SqlWorkers
 
 CONNECTIONS: Final = 8
@@ -72,6 +73,7 @@ class PostgresStore:
         self.nodes = SqlNodes(self.database)
         self.locks = SqlLocks(self.database)
         self.cells = SqlCells(self.database)
+        self.waits = SqlWaits(self.database)
         self.workers = SqlWorkers(self.database)
         self.keys = SqlKeys(self.database)
         self.artifacts = SqlArtifacts(self.database)

@@ -1,4 +1,5 @@
--- Unique (namespace, name).
-SELECT graph, namespace, name, digest, tasks, loads, loaded_at FROM graphs
-WHERE (:namespace::text IS NULL OR namespace = :namespace::text) AND (namespace, name) > (:after_namespace::text, :after_name::text)
-ORDER BY namespace, name LIMIT :limit
+-- Unique (namespace, name), then for each the primary keys of waits and runs.
+SELECT g.graph, g.namespace, g.name, g.digest, g.tasks, g.loads, g.loaded_at, coalesce(r.id, '') FROM graphs AS g
+LEFT JOIN waits AS w ON w.graph = g.graph LEFT JOIN runs AS r ON r.run = w.run
+WHERE (:namespace::text IS NULL OR g.namespace = :namespace::text) AND (g.namespace, g.name) > (:after_namespace::text, :after_name::text)
+ORDER BY g.namespace, g.name LIMIT :limit

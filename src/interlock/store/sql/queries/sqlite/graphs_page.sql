@@ -1,4 +1,5 @@
--- Unique (namespace, name).
-SELECT graph, namespace, name, digest, tasks, loads, loaded_at FROM graphs
-WHERE (:namespace IS NULL OR namespace = :namespace) AND (namespace, name) > (:after_namespace, :after_name)
-ORDER BY namespace, name LIMIT :limit
+-- Unique (namespace, name), then for each the primary keys of waits and runs.
+SELECT g.graph, g.namespace, g.name, g.digest, g.tasks, g.loads, g.loaded_at, coalesce(r.id, '') FROM graphs AS g
+LEFT JOIN waits AS w ON w.graph = g.graph LEFT JOIN runs AS r ON r.run = w.run
+WHERE (:namespace IS NULL OR g.namespace = :namespace) AND (g.namespace, g.name) > (:after_namespace, :after_name)
+ORDER BY g.namespace, g.name LIMIT :limit
