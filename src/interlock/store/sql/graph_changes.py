@@ -1,4 +1,4 @@
-"""What a load of a task graph has to do: compared with what is stored, before anything is written. Pure."""
+"""What a load of a graph, or another try of a task, has to do by what is stored, before anything is written. Pure."""
 
 from __future__ import annotations
 
@@ -76,3 +76,20 @@ def changes_of(tasks: Sequence[GraphTask], known: Mapping[str, Known]) -> Change
     )
     fresh = frozenset(each.task.task for each in new)
     return Changes(new, changed, fresh, len(known) + len(new), report)
+
+
+def behind_of(id: str, known: Mapping[str, Known]) -> list[str]:
+    """Give the tasks that were skipped because of one, directly or behind another such."""
+    successors: dict[str, list[str]] = {}
+    for name, each in known.items():
+        for predecessor, blocking in each.spec.dependencies.items():
+            if blocking:
+                successors.setdefault(predecessor, []).append(name)
+    found: dict[str, None] = {}
+    open_ = [id]
+    while open_:
+        for name in successors.get(open_.pop(), ()):
+            if name not in found and known[name].state is TaskState.SKIPPED:
+                found[name] = None
+                open_.append(name)
+    return list(found)

@@ -26,7 +26,7 @@ from interlock.store.ports import (
     WaitRow,
 )
 from interlock.store.sql import graphs, limits
-from interlock.store.sql.graph_changes import OVER, Changes, Known, changes_of
+from interlock.store.sql.graph_changes import OVER, Changes, Known, behind_of, changes_of
 from interlock.store.sql.transaction import Database, Row, Transaction
 
 AT_ONCE: Final = 1000
@@ -269,7 +269,7 @@ class SqlTasks:
         if row is None:
             return False
         known = await self._look(row.graph)
-        behind = _behind(row.id, known)
+        behind = behind_of(row.id, known)
         edges = [
             {"predecessor": known[predecessor].task, "task": known[id].task, "blocking": int(blocking)}
             for id in behind
@@ -305,16 +305,10 @@ class SqlTasks:
 
     async def stamped(self, graph: str) -> list[StampedTask]:
         async def work(transaction: Transaction) -> list[StampedTask]:
+            rows = await transaction.rows("graph_tasks_stamped", {"graph": graph})
+            fields = StampedTask.__struct_fields__[:-1]
             return [
-                StampedTask(
-                    task=row[0],
-                    number=row[1],
-                    priority=row[2],
-                    rank=row[3],
-                    created_at=row[4],
-                    spec=task_graph.decode(row[5]),
-                )
-                for row in await transaction.rows("graph_tasks_stamped", {"graph": graph})
+                StampedTask(**dict(zip(fields, row[:-1], strict=True)), spec=task_graph.decode(row[-1])) for row in rows
             ]
 
         return await self._database.read(work, once=True)
@@ -373,23 +367,6 @@ def _stamp(stamp: NewStamp) -> dict[str, object]:
         "priority": stamp.after[0],
         "rank": stamp.after[1],
     }
-
-
-def _behind(id: str, known: Mapping[str, Known]) -> list[str]:
-    """Give the tasks that were skipped because of one, directly or behind another such."""
-    successors: dict[str, list[str]] = {}
-    for name, each in known.items():
-        for predecessor, blocking in each.spec.dependencies.items():
-            if blocking:
-                successors.setdefault(predecessor, []).append(name)
-    found: dict[str, None] = {}
-    open_ = [id]
-    while open_:
-        for name in successors.get(open_.pop(), ()):
-            if name not in found and known[name].state is TaskState.SKIPPED:
-                found[name] = None
-                open_.append(name)
-    return list(found)
 
 
 def _gate(graph: str) -> str:
