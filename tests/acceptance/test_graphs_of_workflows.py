@@ -192,6 +192,20 @@ def test_cancel_of_the_run_cancels_the_graph(shell: Shell, where: str, nodes: No
     assert shell.ledger() == ["first"]
 
 
+def test_rollback_waits_for_the_end_of_the_graph_that_it_cancels(shell: Shell, nodes: Nodes) -> None:
+    where = f"sqlite:///{shell.folder}/interlock.db"
+    undone = "metadata: {interlock: {compensate: {run: {shell: {command: 'echo undone >> ledger'}}}}}"
+    before = f"do:\n  - before: {{run: {{shell: {{command: 'true'}}}}, {undone}}}"
+    shell.write("build.yaml", WAITING.replace("do:", before, 1))
+    nodes.start(env=store(where))
+    run(shell, where, "run", "build.yaml", "--id", "long", "--detach")
+    until(lambda: shell.ledger() == ["first"], seconds=60)
+    run(shell, where, "cancel", "long", "--rollback")
+    until(lambda: shown(shell, where, "long")["status"] == "cancelled", seconds=60)
+    assert shell.ledger() == ["first", "undone"]
+    assert list(graphs(shell, where).values()) == [{"cancelled": 2}]
+
+
 def test_timeout_of_the_step_cancels_the_graph(shell: Shell, nodes: Nodes) -> None:
     where = f"sqlite:///{shell.folder}/interlock.db"
     shell.write("build.yaml", WAITING.replace("      with:", "      timeout: {after: {seconds: 2}}\n      with:"))

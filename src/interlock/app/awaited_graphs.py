@@ -36,16 +36,24 @@ Serve = Callable[[], Awaitable[None]]
 
 
 class AwaitedGraphs(Loop):
-    """`max_bytes`: what the results of a graph may have together. `serve`: sees to it that tasks are performed, once a run of
-    the node `own` waits for some; None: somebody does anyway."""
+    """`max_bytes`: what the results of a graph may have together. `may_act`: whether the node's lease is beyond doubt.
+    `serve`: sees to it that tasks are performed, once a run of the node `own` waits for some; None: somebody does anyway."""
 
     def __init__(
-        self, store: Store, clock: Clock, max_bytes: int, *, own: str | None = None, serve: Serve | None = None
+        self,
+        store: Store,
+        clock: Clock,
+        max_bytes: int,
+        may_act: Callable[[], bool],
+        *,
+        own: str | None = None,
+        serve: Serve | None = None,
     ) -> None:
         super().__init__("awaited-graphs", _LOOK_SECONDS, RESTING_SECONDS)
         self._store = store
         self._clock = clock
         self._max_bytes = max_bytes
+        self._may_act = may_act
         self._own = own
         self._serve = serve
         self._expects = True
@@ -110,6 +118,8 @@ class AwaitedGraphs(Loop):
         state = TokenState.COMPLETED if isinstance(outcome, Done) else TokenState.FAILED
         body = json.encode(outcome)
         digest = hashlib.sha256(body).hexdigest()
+        if not self._may_act():  # what was read may be old: the run may have been tried again, by the same token
+            raise errors.LeaseLost(f"this node cannot tell how the graph {wait.graph} ended: its lease is in doubt")
         by = f"graph:{wait.graph}"
         await self._store.tokens.complete(wait.token, state, body, digest, by, self._clock.now())
 

@@ -189,7 +189,12 @@ class Node(Service):
         )
         self._pools: Pools | None = self._new_pools(settings) if serves and not pinned else None
         self._awaited_graphs = AwaitedGraphs(
-            store, clock, settings.payload.max_bytes, own=node, serve=self._serve_graphs if serves and pinned else None
+            store,
+            clock,
+            settings.payload.max_bytes,
+            lambda: self._membership.is_certain,
+            own=node,
+            serve=self._serve_graphs if serves and pinned else None,
         )
         self._recovery = Recovery(node, store, clock, self._adopt_orphans if serves else None)
         self._standing = Standing(
