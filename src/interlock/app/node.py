@@ -107,6 +107,7 @@ class Node(Service):
         self._local = LocalPool(slots=settings.node.slots)
         self._in_process = InProcessPool(settings.node.sync_threads, lambda: self._membership.is_certain)
         local, in_process = probes.launcher(self._local), probes.launcher(self._in_process)
+        self._launches_locally = local
         self._membership = probes.membership(self.row, store, clock, self.lose)
         allow = None if allow_all_python else settings.python.allow
         workflows = Workflows(secrets, allow)
@@ -254,7 +255,7 @@ class Node(Service):
             self._store,
             self._clock,
             pools.find(settings.dispatcher, Path.cwd()),
-            self._local,
+            self._launches_locally,
             self._logbook,
             self._secrets,
             workspaces=settings.dispatcher.workspaces,
