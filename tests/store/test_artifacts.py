@@ -13,8 +13,9 @@ from interlock.model.states import RunStatus
 from interlock.model.task import Done
 from interlock.store.ports import ArtifactRow, KeptArtifact, ReceivedFile, Store
 from interlock.store.sql.postgresql.store import PostgresStore
-from store.rows import accepting, batch, new_task
+from store.rows import accepting, batch, graph, graph_task, new_task
 from store.stops import is_blocked, stopped
+from store.test_tasks import place
 
 Two = tuple[PostgresStore, PostgresStore]
 
@@ -149,3 +150,11 @@ async def test_of_two_files_of_one_name_that_meet_the_second_knows_of_the_first(
     assert kept is not None
     assert kept.unused == "r1/aa"
     assert await names(one) == [("a.txt", "r1/bb")]
+
+
+async def test_artifacts_of_a_task_of_a_graph_stay_as_long_as_the_graph(store: Store) -> None:
+    await store.tasks.load(graph(), [graph_task("a", 1)], 100.0)
+    (placed,) = await place(store, "a")
+    kept = await keep(store, task=placed.task, fence=placed.fence, file=file("default-g/aa"))
+    assert kept is not None
+    assert await store.artifacts.abandoned("", 10) == []

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
+
+from interlock import errors
 from interlock.engine import cause
 from interlock.model.states import RunStatus
-from interlock.model.task import Done, Failed, FailureClass
-from interlock.store.ports import Committed, GraphTask, LogLine, Store
+from interlock.model.task import Cancelled, Done, Failed, FailureClass
+from interlock.store.ports import Begun, Committed, GraphTask, LogLine, NewToken, NewWait, Store
 from interlock.store.sql.transaction import Transaction
-from store.rows import accepting, batch, definition, new_task, node
+from store.rows import accepting, batch, definition, graph, graph_task, new_task, node
+from store.test_tasks import place, settle
 
 FOREVER = 1e12
 
@@ -59,9 +63,9 @@ async def test_what_tasks_of_graphs_wait_for_goes_with_them(store: Store) -> Non
     await _ended(store, "old", 100.0)
     names = [f"t{number:03}" for number in range(1, 300)]
     await store.graphs.limit("key", 1)
-    for graph in ("old", "young"):
-        tasks = [new_task(f"{graph}-{name}", graph, number) for number, name in enumerate(names, 1)]
-        after: list[dict[str, bool]] = [{}, *({f"{graph}-{name}": True} for name in names)]
+    for key in ("old", "young"):
+        tasks = [new_task(f"{key}-{name}", key, number) for number, name in enumerate(names, 1)]
+        after: list[dict[str, bool]] = [{}, *({f"{key}-{name}": True} for name in names)]
         await store.graphs.load(
             [GraphTask(task=task, after=edges, limits=["key"]) for task, edges in zip(tasks, after, strict=False)], 1.0
         )
@@ -72,6 +76,37 @@ async def test_what_tasks_of_graphs_wait_for_goes_with_them(store: Store) -> Non
     assert len(await store.views.tasks("young")) == len(names)
     assert await _waiting(store, "old-t002") == (0, 0)
     assert await _waiting(store, "young-t002") == (1, 1)
+
+
+async def test_graph_that_a_run_loaded_goes_with_it_once_nothing_is_at_work_for_it(store: Store) -> None:
+    token = NewToken(token="k1", effect=1, name="build", step="/do/0/build")
+    await store.journal.commit(accepting("old", tokens=[token]))
+    wait = NewWait(graph="default/g", visit="v", token="k1", run="old")
+    assert await store.waits.begin(wait, 100.0) is Begun.LOADING
+    await store.tasks.load(graph(), [graph_task("a", 1), graph_task("b", 2, {"a": True})], 100.0)
+    await store.tasks.load(graph("other"), [], 100.0)
+    assert await store.waits.loaded("default/g", "k1")
+    (placed,) = await place(store, "a")
+    await store.journal.commit(batch("old", 1, status=RunStatus.CANCELLED, ended=True))
+    assert await store.upkeep.remove(["old"], FOREVER) == 0, "its graph is waited for"
+    assert await store.waits.stop("default/g", "k1", 200.0) == 2
+    assert await store.waits.end("default/g", "k1", 200.0)
+    assert await store.upkeep.remove(["old"], FOREVER) == 0, "a task of its graph still runs"
+    await settle(store, placed, Cancelled())
+    assert await store.upkeep.remove(["old"], FOREVER) == 1
+    assert await store.tasks.graph("default", "g") is None
+    with pytest.raises(errors.Conflict, match="is being removed"):
+        await store.tasks.load(graph(), [graph_task("a", 1)], 250.0)
+    while await store.upkeep.clear():
+        pass
+    assert await store.tasks.get("default/g/a") is None
+    assert await store.tasks.tries("default/g/a", 10) == []
+    assert await store.tasks.graph("default", "other") is not None
+    await store.journal.commit(
+        accepting("new", tokens=[NewToken(token="k2", effect=1, name="build", step="/do/0/build")])
+    )
+    again = NewWait(graph="default/g", visit="w", token="k2", run="new")
+    assert await store.waits.begin(again, 300.0) is Begun.LOADING, "the name is free"
 
 
 async def _waiting(store: Store, task: str) -> tuple[int, int]:

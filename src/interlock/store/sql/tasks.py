@@ -70,6 +70,11 @@ class SqlTasks:
         row = _header(graph) | {"seconds": _LOADING_SECONDS, "now": now}
 
         async def work(transaction: Transaction) -> bool | None:
+            if await transaction.rows("removal_of", {"run": graph.graph}):
+                raise errors.Conflict(
+                    f"the graph {graph.name} of {graph.namespace} is being removed with the run that loaded it; load it again"
+                    " in a moment"
+                )
             before = await transaction.rows("graph_loading", row)
             if not await transaction.run("graph_begin", row):
                 return None

@@ -2,7 +2,8 @@
 
     ended --removed: one transaction takes the run away and notes it in `removals`--> its rows are deleted in pieces
 
-A run is therefore there as a whole or not at all, whenever the process that removes it dies, and the next one goes on.
+A run is therefore there as a whole or not at all, whenever the process that removes it dies, and the next one goes on. The
+task graphs that it loaded go with it: their tasks name the graph where those of a run name that.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from interlock.store.sql.transaction import Database, Transaction
 _encode = msgspec.json.Encoder().encode
 _PIECES: Final = {
     "removal_history": 200, "removal_memos": 200, "removal_logs": 100, "removal_scopes": 200, "removal_edges": 200,
-    "removal_task_limits": 200, "removal_tasks": 200, "removal_inbox": 200, "removal_log_writers": 200,
-    "removal_attributes": 200, "removal_tokens": 200, "removal_delivery_attempts": 200, "removal_deliveries": 200,
+    "removal_task_limits": 200, "removal_attempts": 200, "removal_tasks": 200, "removal_inbox": 200,
+    "removal_log_writers": 200, "removal_attributes": 200, "removal_tokens": 200, "removal_delivery_attempts": 200,
+    "removal_deliveries": 200,
     "removal_large": 4,
 }  # fmt: skip
 """Rows per statement: large values are parts of up to 1 MiB, everything else is small."""
@@ -63,6 +65,8 @@ class SqlUpkeep:
                 runs = {"runs": _encode(piece).decode()}
                 if not await transaction.run("removal_begin", {**runs, "before": before}):
                     return 0
+                await transaction.run("removal_graphs_begin", runs)
+                await transaction.run("removal_graphs", runs)
                 return await transaction.run("removal_run", runs)
 
             removed += await self._database.write(work, counted=False)
@@ -172,4 +176,5 @@ async def _delete_piece(transaction: Transaction, runs: Sequence[str]) -> None:
     for statement, limit in _PIECES.items():
         whole = await transaction.run(statement, {**chosen, "limit": limit}) < limit and whole
     if whole:
+        await transaction.run("removal_waits", chosen)
         await transaction.run("removal_end", chosen)

@@ -652,3 +652,4 @@ CREATE TABLE waits (
   ended_at double precision
 );
 CREATE INDEX waits_open ON waits (graph) WHERE ended_at IS NULL;
+CREATE INDEX waits_of_run ON waits (run);

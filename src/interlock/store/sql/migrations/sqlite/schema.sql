@@ -558,3 +558,4 @@ CREATE TABLE waits (
   ended_at REAL
 ) WITHOUT ROWID;
 CREATE INDEX waits_open ON waits (graph) WHERE ended_at IS NULL;
+CREATE INDEX waits_of_run ON waits (run);

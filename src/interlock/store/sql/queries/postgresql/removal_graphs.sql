@@ -1,0 +1,3 @@
+-- Index waits_of_run, then the primary key: what is to be removed is not found any more. `runs`: a JSON list.
+DELETE FROM graphs WHERE graph IN (
+  SELECT graph FROM waits WHERE run = ANY (ARRAY(SELECT jsonb_array_elements_text(:runs::text::jsonb))) AND run IN (SELECT run FROM removals))

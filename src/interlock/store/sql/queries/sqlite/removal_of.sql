@@ -1,0 +1,2 @@
+-- Primary key.
+SELECT 1 FROM removals WHERE run = :run
