@@ -221,7 +221,7 @@ async def test_retry_goes_on_from_the_failed_step_and_fork_shares_the_history(
 async def test_fork_of_a_run_that_retention_removes_meanwhile_is_refused(
     interlock: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("interlock.app.session._PAGE", 1)
+    monkeypatch.setattr("interlock.app.following._PAGE", 1)
     text = HEADER + "do: [{a: {wait: {milliseconds: 1}}}, {b: {wait: {milliseconds: 1}}}]"
     run = await interlock.start(text)
     await interlock.finish(run.run)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import subprocess
 import sys
+import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -88,6 +90,11 @@ async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
             running.task.cancel()
         await pool.stop()
     await cluster.api.down()
+    with (
+        warnings.catch_warnings()
+    ):  # kr8s logs in anew by closing a session that others use: their connections are left
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 @contextlib.contextmanager
@@ -549,6 +556,17 @@ async def test_probe_tells_why_nothing_can_be_launched(cluster: Cluster) -> None
     assert await pool.probe() is None
     cluster.api.is_ready = False
     assert "etcd failed" in str(await pool.probe())
+
+
+async def test_end_of_a_job_that_is_heard_before_its_pod_is_no_loss(cluster: Cluster) -> None:
+    """Jobs and pods are watched apart: here the watch of the pods is away for a while."""
+    pool = await cluster.pool()
+    await until(lambda: pool._around.watching.has_listed, "nothing was listed")
+    cluster.api.plant("GET", "/pods", code=503, times=5)
+    cluster.api.cut_watches()
+    running = await cluster.start(pool)
+    cluster.ends(await cluster.runs())
+    assert isinstance(await ended(running), Done)
 
 
 async def test_new_credentials_are_read_when_the_old_are_refused(cluster: Cluster) -> None:

@@ -22,7 +22,7 @@ from interlock.model.task import Cancelled, ContainerTarget, FailureClass, Outco
 from interlock.pool import reports
 from interlock.pool.commands import Impossible
 from interlock.pool.kubernetes import endings, manifest, naming, status
-from interlock.pool.kubernetes.api import JOBS, SECRETS, ApiError, KubernetesApi, Object
+from interlock.pool.kubernetes.api import JOBS, PODS, SECRETS, ApiError, KubernetesApi, Object
 from interlock.pool.kubernetes.output import Output
 from interlock.pool.kubernetes.settings import KubernetesSettings
 from interlock.pool.kubernetes.status import Ending
@@ -38,6 +38,8 @@ _OVERDUE_SECONDS: Final = 30.0  # beyond its grace, after which a pod that is to
 _UNSEEN_SECONDS: Final = 5.0  # after which a Job that the watch does not show is asked for
 _LOOK_SECONDS: Final = 30.0  # the net under the watch
 _FOLLOW_PAUSE_SECONDS: Final = 1.0
+_JOB_NAME: Final = "batch.kubernetes.io/job-name"
+"""The label that a cluster gives the pods of a Job (Kubernetes 1.27 and newer)."""
 
 
 class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
@@ -188,7 +190,10 @@ class Attempt:
             pod, is_gone = watching.pod(self.name)
             was_seen = was_seen or job is not None
             if (found := status.ending(job, pod, pod_is_gone=is_gone)) is not None:
-                return found
+                if pod is not None or not await self._has_pod():
+                    return found
+                await self._next(has_started, 0.0)
+                continue
             if watching.trouble:  # it may have started long ago
                 began = time.monotonic()
             waited = time.monotonic() - began
@@ -213,6 +218,13 @@ class Attempt:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._woken.wait()
+
+    async def _has_pod(self) -> bool:
+        """Ask whether a pod is left: Jobs and pods are watched apart, so the end of a Job may be heard before its pod is."""
+        try:
+            return bool((await self._around.api.list(PODS, f"{_JOB_NAME}={self.name}"))[0])
+        except ApiError:  # the next look asks again
+            return True
 
     async def _is_missing(self) -> bool:
         """Ask whether the Job is gone: what is not in the watch may be on its way."""

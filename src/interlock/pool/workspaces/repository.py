@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Final
@@ -91,10 +92,18 @@ class Repository:
         await self._git("update-ref", "-d", _BRANCHES + branch, commit)
 
     async def _made(self, branch: str, commit: str) -> str:
+        making = asyncio.ensure_future(self._git("update-ref", _BRANCHES + branch, commit, ""))
         try:
-            await self._git("update-ref", _BRANCHES + branch, commit, "")
+            await asyncio.shield(making)
         except git.GitFailed as error:
             raise BranchTaken(f"the branch {branch!r} cannot be made: {error}; name another one") from error
+        except (
+            asyncio.CancelledError
+        ):  # a command that is killed may have made it: so it ends, and nobody has the branch
+            await asyncio.wait({making}, timeout=self.seconds)
+            if making.done() and making.exception() is None:
+                await self.unmake_branch(branch, commit)
+            raise
         return commit
 
     async def _git(self, *arguments: str) -> str:
