@@ -22,6 +22,7 @@ from interlock.store.ports import (
     Bell,
     Cells,
     Deliveries,
+    InboxRow,
     Joined,
     Journal,
     Keys,
@@ -40,6 +41,7 @@ from interlock.store.ports import (
     Waits,
     Workers,
 )
+from interlock.store.ports.news import ANYTHING
 
 T = TypeVar("T")
 
@@ -71,6 +73,8 @@ class Gate:
     crash: Crash | None = None
     counts: dict[str, int] = field(default_factory=dict)
     """How many commits and attempts passed."""
+    is_last: bool = False
+    """It freezes as soon as what is under way is durable: of that the node learns nothing."""
     what: str = ""
     """What was at the point where it froze: the name of a step, or of a call of the store."""
     frozen: asyncio.Event = field(default_factory=asyncio.Event)
@@ -80,6 +84,7 @@ class Gate:
         """Do something that is counted, and die before or after it, if that is the plan."""
         number = self.counts[kind] = self.counts.get(kind, 0) + 1
         await self._die_at(Crash(kind=kind, number=number, after=False), what)
+        self.is_last = Crash(kind=kind, number=number, after=True) == self.crash
         given = await act()
         await self._die_at(Crash(kind=kind, number=number, after=True), what)
         return given
@@ -105,6 +110,20 @@ class Gate:
         if point == self.crash and not self.frozen.is_set():
             self.freeze(what)
         await self.stop()
+
+
+class _GatedBell:
+    """A bell as one node hears it: a dead one is handed nothing, which is another's by then."""
+
+    def __init__(self, bell: Bell, gate: Gate) -> None:
+        self._bell = bell
+        self._gate = gate
+
+    def listen(self, wake: Callable[[], None], news: int = ANYTHING) -> Callable[[], None]:
+        return self._bell.listen(wake, news)
+
+    def receive(self, take: Callable[[InboxRow], bool]) -> Callable[[], None]:
+        return self._bell.receive(lambda row: not (self._gate.is_last or self._gate.frozen.is_set()) and take(row))
 
 
 class GatedStore:
@@ -137,7 +156,7 @@ class GatedStore:
 
     @property
     def bell(self) -> Bell:
-        return self._store.bell
+        return _GatedBell(self._store.bell, self._gate)
 
     @asynccontextmanager
     async def transaction(self, timeout_seconds: float = TRANSACTION_SECONDS) -> AsyncIterator[Joined]:
