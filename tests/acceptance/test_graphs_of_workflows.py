@@ -244,7 +244,7 @@ def test_node_killed_while_tasks_run_is_followed_by_another(shell: Shell, where:
 
 # accept, wait, load (4), loaded, declare, place, settle, place, settle (the last of the graph), report, end of the wait, decide
 BOUNDARIES = [f"commit:{number}:{moment}" for number in range(2, 24, 4) for moment in ("before", "after")]
-"""Around every fourth transaction: the simulation has the others of graphs and of tokens, and each takes a dozen seconds here."""
+"""Around every fourth transaction, since each takes a dozen seconds and more; the others are not tried."""
 
 
 @pytest.mark.parametrize("fault", one_of(11, BOUNDARIES))
