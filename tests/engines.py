@@ -92,8 +92,10 @@ class Engine:
         return self._process is not None
 
     def pause(self) -> None:
+        """Stop all of its threads, and come back when they have stopped: a signal alone leaves some time to answer."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED)
 
     def resume(self) -> None:
         assert self._process is not None
