@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import forks
+
 SOURCE = Path(__file__).parents[2] / "src"
 _SECONDS = 60
 
@@ -45,29 +47,28 @@ class Shell:
 
     def run(self, *arguments: str, env: Mapping[str, str] | None = None, stdin: str | None = None) -> Ended:
         """Run `interlock` to its end."""
-        process = subprocess.run(
-            self._command(arguments),
-            cwd=self.folder,
-            env=self._environment(env),
-            input=stdin if stdin is not None else "",
-            capture_output=True,
-            text=True,
-            timeout=_SECONDS,
-            check=False,
-        )
-        return Ended(process.returncode, process.stdout, process.stderr)
+        with self.process(
+            *arguments, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process:
+            try:
+                out, err = process.communicate(stdin if stdin is not None else "", timeout=_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
+        return Ended(process.returncode, out, err)
+
+    def process(self, *arguments: str, env: Mapping[str, str] | None = None, **options: Any) -> subprocess.Popen[Any]:
+        """Start `interlock`. `options`: of `subprocess.Popen`."""
+        environment = self._environment(env)
+        if self.module:
+            return subprocess.Popen(self._command(arguments), cwd=self.folder, env=environment, **options)
+        return forks.Process(arguments, cwd=self.folder, env=environment, **options)
 
     @contextlib.contextmanager
     def started(self, *arguments: str, env: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
         """Start `interlock`; killed at the end of the block if it still runs."""
-        process = subprocess.Popen(
-            self._command(arguments),
-            cwd=self.folder,
-            env=self._environment(env),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
+        process = self.process(
+            *arguments, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         try:
             yield process

@@ -38,13 +38,8 @@ class Nodes:
     def start(self, *arguments: str, env: dict[str, str] | None = None, wait: bool = True) -> subprocess.Popen[bytes]:
         number = len(self._processes)
         with (self.shell.folder / f"node{number}.log").open("wb") as log:
-            process = subprocess.Popen(
-                self.shell._command(("node", *arguments)),
-                cwd=self.shell.folder,
-                env=self.shell._environment(env),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=log,
+            process = self.shell.process(
+                "node", *arguments, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log
             )
         self._processes.append(process)
         if wait:

@@ -47,13 +47,8 @@ class Fleet:
 
     def start(self, *arguments: str, env: dict[str, str] | None = None, says: str = "ready=true") -> Any:
         with (self.shell.folder / f"process{len(self._processes)}.log").open("wb") as log:
-            process = subprocess.Popen(
-                self.shell._command(arguments),
-                cwd=self.shell.folder,
-                env=self.shell._environment(env),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=log,
+            process = self.shell.process(
+                *arguments, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log
             )
         self._processes.append(process)
         if says:
