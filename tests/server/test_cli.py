@@ -53,9 +53,7 @@ async def _history(site: Site) -> list[Happened]:
         return list((await client.history("waiting-7")).items)
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
+LOOKS = (
         "list", "list --json", "list --status completed --limit 1", "list --workflow order --json",
         "list --before waiting-7", "list --status stranded", "-n nowhere list", "list --status nonsense",
         "show order-7", "show order-7 --json", "show order-7 --output", "show orde --output --json",
@@ -63,16 +61,18 @@ async def _history(site: Site) -> list[Happened]:
         "history order-7", "history order-7 --json", "history failing-7 --json", "history waiting-7",
         "logs printing-7", "logs printing-7 --json", "logs printing-7 say", "logs printing-7 nothing",
         "logs printing-7 --follow",
-    ],
-)  # fmt: skip
-def test_looking_at_a_server_prints_what_looking_at_its_store_prints(served: Served, line: str) -> None:
-    served.ask(_prepared)
-    near, far = served.near(*line.split()), served.far(*line.split())
+    )  # fmt: skip
 
-    assert plain(far.out) == plain(near.out)
-    assert plain(far.err) == plain(near.err)
-    assert far.code == near.code
-    assert near.out or near.err
+
+def test_looking_at_a_server_prints_what_looking_at_its_store_prints(served: Served) -> None:
+    served.ask(_prepared)
+    for line in LOOKS:
+        near, far = served.near(*line.split()), served.far(*line.split())
+
+        assert (line, plain(far.out)) == (line, plain(near.out))
+        assert (line, plain(far.err)) == (line, plain(near.err))
+        assert (line, far.code) == (line, near.code)
+        assert near.out or near.err, line
 
 
 # -- what goes wrong -------------------------------------------------------------------------------------------------
@@ -85,12 +85,15 @@ def test_server_and_store_exclude_each_other(served: Served) -> None:
     assert "--server and --store exclude each other" in ended.err
 
 
-@pytest.mark.parametrize("command", ["node", "worker", "up", "prune", "backup x", "restore x", "doctor", "check-deploy", "demo"])  # fmt: skip
-def test_command_of_a_store_is_refused_by_name(served: Served, command: str) -> None:
-    ended = served.far(*command.split())
+OF_A_STORE = ("node", "worker", "up", "prune", "backup x", "restore x", "doctor", "check-deploy", "demo")  # fmt: skip
 
-    assert (ended.code, ended.out) == (2, "")
-    assert f"`interlock {command.split()[0]}` does not work with --server: " in ended.err
+
+def test_command_of_a_store_is_refused_by_name(served: Served) -> None:
+    for command in OF_A_STORE:
+        ended = served.far(*command.split())
+
+        assert (ended.code, ended.out) == (2, "")
+        assert f"`interlock {command.split()[0]}` does not work with --server: " in ended.err
 
 
 def test_server_is_taken_from_the_environment(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,9 +197,7 @@ async def _cancelled_when_resumed(site: Site, id: str) -> None:
     await site.session.cancel(await site.session.find(None, id), None)
 
 
-@pytest.mark.parametrize(
-    ("line", "said"),
-    [
+NOT_AT_A_SERVER = (
         ("run wrong.yaml", "wrong.yaml:"),
         ("run shop.flows:order", "code of this machine"),
         ("publish shop.flows:order", "code of this machine"),
@@ -204,15 +205,17 @@ async def _cancelled_when_resumed(site: Site, id: str) -> None:
         ("resume", "name one run, or write --all"),
         ("retry order-7", "only a faulted run can be retried"),
         ("fork order-7 --from nothing", "nothing"),
-    ],
-)
-def test_what_cannot_be_executed_at_a_server_is_told(served: Served, line: str, said: str) -> None:
+    )  # fmt: skip
+
+
+def test_what_cannot_be_executed_at_a_server_is_told(served: Served) -> None:
     served.ask(_prepared)
     Path("wrong.yaml").write_text("document: {dsl: 1.0.3, namespace: shop, name: wrong, version: 1.0.0}\n")
-    ended = served.far(*line.split())
+    for line, said in NOT_AT_A_SERVER:
+        ended = served.far(*line.split())
 
-    assert (ended.code, ended.out) == (2, "")
-    assert said in ended.err
+        assert (line, ended.code, ended.out) == (line, 2, "")
+        assert said in ended.err
 
 
 # -- coordination ----------------------------------------------------------------------------------------------------
@@ -252,9 +255,7 @@ async def _coordinated(site: Site) -> None:
             await asyncio.sleep(0.02)  # its address is not public, which is final
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
+COORDINATING = (
         "audit", "audit --json", "audit --limit 1", "events list", "events list --json", "events list --type nothing", "-n shop events list",
         "locks list", "locks list --json", "locks list --worker nobody", "locks list --expired",
         "locks show deploy/eu", "locks show deploy/eu --json", "locks show nothing",
@@ -275,20 +276,22 @@ async def _coordinated(site: Site) -> None:
         "token progress --run approved-7 --step approve --fraction 0.5 --json",
         "deliveries list", "deliveries list --json", "deliveries list --state nonsense", "deliveries list --run told-7",
         "deliveries list --state delivered", "deliveries show nothing", "deliveries retry nothing",
-    ],
-)  # fmt: skip
+    )  # fmt: skip
+
+
 def test_coordinating_at_a_server_prints_what_it_prints_at_the_store(
-    served: Served, monkeypatch: pytest.MonkeyPatch, line: str
+    served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     served.ask(_coordinated)
     served.ask(lambda site: site.with_keys())
     monkeypatch.setenv("INTERLOCK_API_KEY", served.site.keys[Role.ADMIN])
-    near, far = served.near(*line.split()), served.far(*line.split())
+    for line in COORDINATING:
+        near, far = served.near(*line.split()), served.far(*line.split())
 
-    assert steady(far.out) == steady(near.out)
-    assert steady(far.err) == steady(near.err)
-    assert far.code == near.code
-    assert near.out or near.err
+        assert (line, steady(far.out)) == (line, steady(near.out))
+        assert (line, steady(far.err)) == (line, steady(near.err))
+        assert (line, far.code) == (line, near.code)
+        assert near.out or near.err, line
 
 
 def steady(text: str) -> str:
@@ -350,20 +353,20 @@ async def _kept(site: Site) -> None:
         await client.result("kept-7", timeout=_SECONDS)
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
+ARTIFACTS = (
         "artifacts list kept-7", "artifacts list kept-7 --json", "artifacts list nothing", "artifacts get kept-7 a.bin --out -",
         "artifacts get kept-7 b", "artifacts get kept-7 a.bin --step other", "artifacts get kept-7 ../x", "artifacts get kept-7 a/b",
         "artifacts get kept-7 a.bin --attempt 2 --step keep", "artifacts get kept-7 a.bin --out nowhere/a",
-    ],
-)  # fmt: skip
-def test_artifacts_at_a_server_are_what_they_are_at_its_store(served: Served, line: str) -> None:
-    served.ask(_kept)
-    near, far = served.near(*line.split()), served.far(*line.split())
+    )  # fmt: skip
 
-    assert (far.code, far.out) == (near.code, near.out)
-    assert near.out or near.err
+
+def test_artifacts_at_a_server_are_what_they_are_at_its_store(served: Served) -> None:
+    served.ask(_kept)
+    for line in ARTIFACTS:
+        near, far = served.near(*line.split()), served.far(*line.split())
+
+        assert (line, far.code, far.out) == (line, near.code, near.out)
+        assert near.out or near.err, line
     assert not list(Path().glob("nowhere*"))
 
 

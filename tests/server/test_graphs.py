@@ -238,9 +238,7 @@ async def test_pool_takes_tasks_when_people_say_so(site: Site) -> None:
 # -- what is refused -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "status", "said"),
-    [
+ABOUT_NOTHING = (
         ("GET", "graphs/nothing", 404, "there is no task graph 'nothing'; `interlock tasks list` shows those there are"),
         ("GET", "graphs/nothing/document", 404, "there is no task graph 'nothing'"),
         ("GET", "graphs/nothing/tasks", 404, "there is no task graph 'nothing'"),
@@ -259,38 +257,38 @@ async def test_pool_takes_tasks_when_people_say_so(site: Site) -> None:
         ("GET", "graphs?after=nonsense", 400, "write NAMESPACE/GRAPH"),
         ("POST", "graphs/g/tasks/a/retry", 409, "the task g/a is ready; only one that failed"),
         ("POST", "graphs/g/tasks/over/cancel", 409, "the task g/over is cancelled already"),
-    ],
-)  # fmt: skip
-async def test_request_about_nothing_is_refused_as_what_it_is(
-    site: Site, method: str, path: str, status: int, said: str
-) -> None:
+    )  # fmt: skip
+
+
+async def test_request_about_nothing_is_refused_as_what_it_is(site: Site) -> None:
     async with site.client(namespace="shop") as client:
         await resting(client)
         await client.graphs.load(graph("g", {"id": "a"}, {"id": "over"}))
         await client.graphs.cancel("g", "over")
     async with site.http() as http:
-        answer = await http.request(method, f"/api/v1/{path}{'&' if '?' in path else '?'}namespace=shop")
+        for method, path, status, said in ABOUT_NOTHING:
+            answer = await http.request(method, f"/api/v1/{path}{'&' if '?' in path else '?'}namespace=shop")
 
-    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
-    assert said in answer.json()["detail"]
+            assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json"), path
+            assert said in answer.json()["detail"]
 
 
-@pytest.mark.parametrize(
-    ("body", "status"),
-    [
+NO_PRIORITY = (
         ({"priority": "high"}, 422), ({"priority": 10**9}, 422), ({}, 422), ({"priority": 1, "x": 1}, 422),
         ({"priority": 1}, 409),
-    ],
-)  # fmt: skip
-async def test_priority_that_is_none_or_comes_too_late_is_refused(site: Site, body: Any, status: int) -> None:
+    )  # fmt: skip
+
+
+async def test_priority_that_is_none_or_comes_too_late_is_refused(site: Site) -> None:
     async with site.client(namespace="shop") as client:
         await resting(client)
         await client.graphs.load(graph("g", {"id": "a"}))
         await client.graphs.cancel("g", "a")
     async with site.http() as http:
-        answer = await http.post("/api/v1/graphs/g/tasks/a/reprioritise?namespace=shop", json=body)
+        for body, status in NO_PRIORITY:
+            answer = await http.post("/api/v1/graphs/g/tasks/a/reprioritise?namespace=shop", json=body)
 
-    assert answer.status_code == status
+            assert answer.status_code == status, body
 
 
 async def test_every_problem_of_a_document_is_told_with_its_place(site: Site) -> None:
@@ -310,21 +308,21 @@ async def test_every_problem_of_a_document_is_told_with_its_place(site: Site) ->
         assert (await http.get("/api/v1/graphs")).json()["items"] == []
 
 
-@pytest.mark.parametrize(
-    ("body", "status"),
-    [
+NO_GRAPH = (
         ({}, 422), ({"document": 7}, 422), ({"document": []}, 422), ({"document": {}}, 422), ({"document": ""}, 422),
         ({"document": "]["}, 422), ({"document": GRAPH, "folder": "here"}, 400), ({"document": GRAPH, "folder": "/a\0"}, 400),
         ({"document": {**GRAPH, "repository": "a\0b"}}, 400), ({"document": graph("g", {"id": "a", "skills": ["\0"]})}, 400),
         ({"document": graph("g", {"id": "a", "concurrency": {"key": "\0", "limit": 1}})}, 400),
         ({"document": GRAPH, "x": 1}, 422), ({"document": {**GRAPH, "graph": "a/b"}}, 422),
-    ],
-)  # fmt: skip
-async def test_body_that_is_no_graph_is_refused_and_nothing_stored(site: Site, body: Any, status: int) -> None:
-    async with site.http() as http:
-        answer = await http.post("/api/v1/graphs", json=body)
+    )  # fmt: skip
 
-        assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+
+async def test_body_that_is_no_graph_is_refused_and_nothing_stored(site: Site) -> None:
+    async with site.http() as http:
+        for body, status in NO_GRAPH:
+            answer = await http.post("/api/v1/graphs", json=body)
+
+            assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json"), body
         assert (await http.get("/api/v1/graphs")).json()["items"] == []
 
 

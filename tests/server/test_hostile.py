@@ -24,7 +24,6 @@ PATHS: Final = (
 )
 
 
-@pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize(
     "body",
     [DEEP, b'{"a":' * 5000 + b"1" + b"}" * 5000, b"\xff\xfe{}", b'{"workflow": "\xed\xa0\x80"}', b"{", b"null", b"[]", b'"x"',
@@ -32,13 +31,14 @@ PATHS: Final = (
      b'{"workflow": "shop/order", "workflow": "shop/order", "extra": 1}'],
     ids=lambda body: repr(body[:24]),
 )  # fmt: skip
-async def test_body_that_is_no_request_is_refused(site: Site, path: str, body: bytes) -> None:
+async def test_body_that_is_no_request_is_refused(site: Site, body: bytes) -> None:
     async with site.http() as http:
-        answer = await http.post(path, content=body, headers={"content-type": "application/json"})
+        for path in PATHS:
+            answer = await http.post(path, content=body, headers={"content-type": "application/json"})
 
-    assert 400 <= answer.status_code < 500
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert json.loads(answer.content)["status"] == answer.status_code
+            assert 400 <= answer.status_code < 500, path
+            assert answer.headers["content-type"] == "application/problem+json", path
+            assert json.loads(answer.content)["status"] == answer.status_code, path
 
 
 async def test_deep_input_of_a_run_is_refused_and_not_half_stored(site: Site) -> None:
@@ -87,27 +87,22 @@ async def test_broken_http_ends_and_harms_nobody(site: Site, raw: bytes) -> None
         assert (await http.get("/health")).status_code == 200
 
 
-@pytest.mark.parametrize(
-    "path",
-    ["/api/v1/runs/..%2f..%2fetc%2fpasswd", "/api/v1/runs/%00", "/api/v1/definitions/..%2f/x", "/api/v1/definitions/%2e%2e/x",
-     "/ui/static/..%2f..%2fsessions.py", "/ui/static/%2e%2e%2frouting.py", "/ui/icon/..%2fx.svg", "/api/v1/memory/..%2f",
-     "/api/v1/graphs/..%2f..%2fkeys", "/api/v1/graphs/g/tasks/%2e%2e", "/api/v1/workers/%2e%2e", "/api/v1/tokens/..%2f..%2fkeys"],
-)  # fmt: skip
-async def test_path_leads_nowhere_else(site: Site, path: str) -> None:
+async def test_path_leads_nowhere_else(site: Site) -> None:
     async with site.http() as http:
-        assert (await http.get(path)).status_code in (400, 404, 405, 422)
+        for path in ("/api/v1/runs/..%2f..%2fetc%2fpasswd", "/api/v1/runs/%00", "/api/v1/definitions/..%2f/x", "/api/v1/definitions/%2e%2e/x",
+     "/ui/static/..%2f..%2fsessions.py", "/ui/static/%2e%2e%2frouting.py", "/ui/icon/..%2fx.svg", "/api/v1/memory/..%2f",
+     "/api/v1/graphs/..%2f..%2fkeys", "/api/v1/graphs/g/tasks/%2e%2e", "/api/v1/workers/%2e%2e", "/api/v1/tokens/..%2f..%2fkeys"):  # fmt: skip
+            assert (await http.get(path)).status_code in (400, 404, 405, 422), path
 
 
-@pytest.mark.parametrize(
-    "workflow", ["../../etc/passwd", "/etc/passwd", "x.yaml", "file:///etc/passwd", "a\nb", "shop/order:../x"]
-)
-async def test_name_of_a_workflow_is_never_a_file(site: Site, tmp_path: Path, workflow: str) -> None:
+async def test_name_of_a_workflow_is_never_a_file(site: Site, tmp_path: Path) -> None:
     """A server's own folder holds files; a caller names published workflows and nothing else."""
     async with site.http() as http:
-        answer = await http.post("/api/v1/runs", json={"workflow": workflow})
+        for workflow in ("../../etc/passwd", "/etc/passwd", "x.yaml", "file:///etc/passwd", "a\nb", "shop/order:../x"):
+            answer = await http.post("/api/v1/runs", json={"workflow": workflow})
 
-    assert answer.status_code == 404
-    assert "root:" not in answer.text
+            assert answer.status_code == 404, workflow
+            assert "root:" not in answer.text
 
 
 async def test_request_id_is_kept_only_where_it_can_stand_in_a_header(site: Site) -> None:
