@@ -40,7 +40,7 @@ demo: $(STAMP)  ## run the sample workflow: a report about this repository
 
 test: $(STAMP)  ## run the unit, store and acceptance tests, and check the coverage
 	@rm -f .coverage .coverage.*
-	$(BIN)/python -m pytest -n 3 --dist worksteal --cov --cov-report= --ignore=tests/docs -m "$(FAST) and not alone"
+	$(BIN)/python -m pytest -n 4 --dist worksteal --cov --cov-report= --ignore=tests/docs -m "$(FAST) and not alone"
 	$(BIN)/python -m pytest -n 0 --cov --cov-append --cov-report= --ignore=tests/docs -m "$(FAST) and alone"
 	$(BIN)/coverage report --skip-covered --fail-under=95
 	@set -e; for part in $(FULLY_COVERED:%=%/*) $(FULLY_COVERED_FILES); do \
@@ -67,8 +67,9 @@ test-kubernetes: $(STAMP)  ## run the pool of Kubernetes on a real API server, w
 screenshots: $(STAMP)  ## write pictures of the dashboard into the folder `screenshots`
 	PYTHONPATH=src:tests $(BIN)/python tests/browser/screenshots.py screenshots
 
+# A part of it: make test-long PART=3/5
 test-long: $(STAMP)  ## run what `make test` takes samples of: every commit of a saga, every edit, 500 seeds, deliberate defects
-	$(BIN)/python -m pytest -n 2 --dist worksteal tests/unit tests/store tests/acceptance tests/server tests/simulation -m chaos
+	INTERLOCK_PART=$(PART) $(BIN)/python -m pytest -n 2 --dist worksteal tests/unit tests/store tests/pool tests/acceptance tests/server tests/simulation -m chaos
 
 # At full scale: make chaos INTERLOCK_CHAOS=full
 chaos: $(STAMP)  ## kill, stop and restart nodes and servers under load; takes minutes

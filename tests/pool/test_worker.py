@@ -184,7 +184,7 @@ class _Task:
         return found[0].outcome
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.chaos)])  # the launcher is the same
 async def launcher(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Queued]:
     async with contextlib.AsyncExitStack() as stack:
         url = f"sqlite:///{tmp_path}/.store/store.db"

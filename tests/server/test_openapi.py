@@ -30,8 +30,8 @@ CHECKS = [
     response_headers_conformance,
     response_schema_conformance,
 ]
-EXAMPLES = 5
-"""Of each operation, right ones and wrong ones; `make test-long` sends twelve times as many."""
+EXAMPLES = 2
+"""Of each operation, right ones and wrong ones; `make test-long` sends thirty times as many."""
 STREAMS = ("/stream", "/watch")
 
 
@@ -53,7 +53,7 @@ async def test_no_request_is_answered_otherwise_than_promised(site: Site) -> Non
 @pytest.mark.chaos
 @pytest.mark.timeout(1200)
 async def test_thousands_of_requests_are_answered_as_promised(site: Site) -> None:
-    assert await asked(site, EXAMPLES * 12) == []
+    assert await asked(site, EXAMPLES * 30) == []
 
 
 async def asked(site: Site, examples: int) -> list[str]:

@@ -28,7 +28,7 @@ _MOST_SEEDS = 1_000
 Mutation = Callable[[], contextlib.AbstractContextManager[None]]
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(8))
 def test_rules_hold_whatever_breaks(seed: int) -> None:
     report = simulate.seed(seed)
     assert not report.violations, told(shrunk(report))
@@ -58,6 +58,7 @@ def _violated(mutation: Mutation) -> Iterator[Report]:
             yield report
 
 
+@pytest.mark.chaos
 def test_effect_that_begins_before_its_commit_is_found_and_its_plan_made_small() -> None:
     report = next(_violated(mutations.effect_before_its_commit))
 

@@ -69,6 +69,8 @@ def _sleep(folder: Path, count: int) -> tuple[int, int]:
     return before, after
 
 
+@pytest.mark.chaos
+@pytest.mark.timeout(300)
 def test_parked_run_costs_less_than_two_kilobytes(tmp_path: Path) -> None:
     before, after = _sleep(tmp_path, 16_000)
     assert (after - before) / 16_000 < 2048
