@@ -9,8 +9,11 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from interlock import errors
 from interlock.app import stranded
+from interlock.app.acceptance import acceptance
 from interlock.app.artifacts import artifacts, refuse_unusable
 from interlock.app.awaited_graphs import AwaitedGraphs
 from interlock.app.delivering import Delivering
@@ -39,13 +42,14 @@ from interlock.engine.rows import Rows
 from interlock.expr.evaluators import Evaluators
 from interlock.flow.python import registry
 from interlock.flow.python.options import IN_PROCESS
+from interlock.model.payload import Payload
 from interlock.net.authentication import Authenticator
 from interlock.net.client import Client
 from interlock.pool.in_process import InProcessPool
 from interlock.pool.local import LocalPool
 from interlock.secrets.keeper import Keeper
 from interlock.service import Clock, Service
-from interlock.store.ports import NodeRow, Store
+from interlock.store.ports import NewRun, NodeRow, Store
 
 if TYPE_CHECKING:
     from interlock.app.pools import Pools
@@ -94,6 +98,8 @@ class Node(Service):
         self._settings = settings
         self._store = store
         self._clock = clock
+        self._graphs = graphs
+        self._rows = Rows(settings.payload.inline_bytes)
         self._secrets = secrets
         self._shortages = shortages
         self._roles = tuple(roles)
@@ -141,7 +147,7 @@ class Node(Service):
             self._evaluators,
             secrets,
             workflows,
-            rows=Rows(settings.payload.inline_bytes),
+            rows=self._rows,
             patient=not pinned,
             max_payload_bytes=settings.payload.max_bytes,
             refuses=None if pinned else self._claims,
@@ -248,7 +254,7 @@ class Node(Service):
         return services
 
     def _new_pools(self, settings: Settings) -> Pools:
-        from interlock.app import pools  # noqa: PLC0415 (start-up: `interlock run` places nothing in pools)
+        from interlock.app import pools, workflow_pool  # noqa: PLC0415 (start-up: `interlock run` places nothing in pools)
 
         return pools.Pools(
             self.row.node,
@@ -258,6 +264,7 @@ class Node(Service):
             self._launches_locally,
             self._logbook,
             self._secrets,
+            workflows=workflow_pool.WorkflowPool(self._store, self._clock, self._rows, self._accept),
             workspaces=settings.dispatcher.workspaces,
             workspace_slots=settings.dispatcher.workspace_slots,
             local_slots=settings.node.slots,
@@ -268,6 +275,14 @@ class Node(Service):
             may_act=lambda: self._membership.is_certain,
             may_claim=self._has_enough,
         )
+
+    async def _accept(self, new: NewRun, input: Payload) -> None:
+        """Accept a run of a task: for whichever engine can; one whose node serves its own runs only is one of those."""
+        if self._pinned:
+            graph = await self._graphs.graph(new.definition)
+            await self.engine.accept(msgspec.structs.replace(new, owner=self.row.node), graph, input)
+        else:
+            await self._store.journal.commit(acceptance(new, input, self._rows, self._clock))
 
     async def _serve_graphs(self) -> None:
         """Perform the tasks of graphs here, since a run of this node waits for some, while no other node does."""

@@ -14,6 +14,7 @@ from interlock.app.declared_pools import declared
 from interlock.app.pool_bounds import Bounds
 from interlock.app.pool_care import Health, Sweeps
 from interlock.app.pool_starts import Launching, Starts
+from interlock.decisions.pools import WORKFLOWS
 from interlock.dispatch import policies
 from interlock.dispatch.configuration import LOCAL, PoolSettings, Scheduling, reading
 from interlock.dispatch.deadlocks import Deadlocks
@@ -48,7 +49,8 @@ def _file(given: str, name: str, folder: Path) -> Path | None:
 
 
 class Pools(Service):
-    """Serves the pools of a configuration. `local`: the pool of this node's own steps, which is `local` without a file."""
+    """Serves the pools of a configuration. `local`: the pool of this node's own steps, which is `local` without a file;
+    `workflows`: that of tasks that are workflows."""
 
     def __init__(
         self,
@@ -60,6 +62,7 @@ class Pools(Service):
         logbook: Logbook,
         secrets: Keeper,
         *,
+        workflows: Launching,
         workspaces: str,
         workspace_slots: int,
         local_slots: int,
@@ -78,7 +81,7 @@ class Pools(Service):
         self._own: dict[str, Launching] = {}
         self._launchers: dict[str, Launcher] = {}
         """Those that have started; the placer and the care see each as soon as it has."""
-        self._make(local)
+        self._make(local, workflows)
         policy = policies.policy(
             scheduling.policy, ageing_seconds=scheduling.ageing_seconds, weights=dict(scheduling.weights)
         )
@@ -109,19 +112,19 @@ class Pools(Service):
         )
         self._stack = AsyncExitStack()
 
-    def _make(self, local: Launcher) -> None:
+    def _make(self, local: Launcher, workflows: Launching) -> None:
         """Make who launches in each pool; workers launch by themselves, and what is disabled need not be there."""
         for name, pool in self._scheduling.pools.items():
             if pool.type == "local-process" and name == LOCAL and not pool.config and not pool.gpus:
                 self._launchers[name] = local
+            elif pool.type == WORKFLOWS:
+                self._own[name] = workflows
             elif pool.type != "worker":
                 try:
                     self._own[name] = launcher(pool, self._store.url, may_begin=self._may_act)
                 except errors.InvalidSettings:  # such as an extra that is not installed
                     if pool.enabled:
                         raise
-        if not self._scheduling.pools:
-            self._launchers[LOCAL] = local
 
     async def start(self) -> None:
         """Declare the pools, and serve them. Raises Conflict for one that workers serve under the same name.

@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from interlock import errors
+from interlock.app.acceptance import acceptance
 from interlock.app.callers import Callers
 from interlock.app.definitions import Definitions
 from interlock.app.node import Node
@@ -22,9 +23,8 @@ from interlock.flow.python.workflow import Workflow
 from interlock.model.callback import Callback
 from interlock.model.json import Json
 from interlock.model.payload import Payload
-from interlock.model.states import RunStatus
 from interlock.service import Clock
-from interlock.store.ports import Batch, Committed, Definition, NewRun, Store
+from interlock.store.ports import Committed, Definition, NewRun, Store
 
 _LONGEST_ID: Final = 128
 
@@ -122,7 +122,7 @@ class Starter:
         conclusions: list[Conclusion | None] = [None] * len(new)
         if node is None:
             there = await self._store.journal.accept(
-                [self._only(each, value) for each, value in zip(new, values, strict=True)]
+                [acceptance(each, value, self._rows, self._clock) for each, value in zip(new, values, strict=True)]
             )
         else:
             node.refuse_if_short()
@@ -190,23 +190,7 @@ class Starter:
 
     async def _accept_only(self, store: Store, new: NewRun, value: Payload) -> Committed:
         """Store a run that whichever node can will begin."""
-        return await store.journal.commit(self._only(new, value))
-
-    def _only(self, new: NewRun, value: Payload) -> Batch:
-        """Give the commit that accepts a run and does not begin it."""
-        text, large = self._rows.input(value)
-        return Batch(
-            run=new.run,
-            epoch=1,
-            seq=0,
-            at=self._clock.now(),
-            history=b"",
-            status=RunStatus.PENDING,
-            wake_at=None,
-            head=b"",
-            large=large,
-            accept=msgspec.structs.replace(new, input=text),
-        )
+        return await store.journal.commit(acceptance(new, value, self._rows, self._clock))
 
     async def _existing(self, store: Store, new: NewRun, value: Payload) -> Started:
         row = await store.views.run(new.namespace, new.id)

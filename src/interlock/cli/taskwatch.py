@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from interlock import errors
-from interlock.app.roles import DISPATCHER
+from interlock.app.roles import DISPATCHER, ROLES
 from interlock.app.session import Session
 from interlock.app.tasks import OVER
 from interlock.cli import context, glyphs, graphbook
@@ -82,7 +82,7 @@ class _Following:
         if not isinstance(self._book, FarBook):
             row = await self._book.graph(self._graph)
             if self._app is not None:
-                await _serve(self._app)
+                await _serve(self._app, row)
             return row
         whole = await self._book.whole(self._graph)
         if self._was_served and not whole.served:
@@ -119,12 +119,16 @@ class _Following:
         return 0 if not set(row.states) - {TaskState.DONE} else 1
 
 
-async def _serve(app: Session) -> None:
-    """Bring a node of this process while no other one places tasks."""
+async def _serve(app: Session, graph: wire.GraphTold) -> None:
+    """Bring a node of this process while no other one places tasks. With it comes an engine where a task is a workflow and
+    nobody else would execute its run; that engine takes whatever other runs wait for one."""
     if app.node is not None:
         if app.node.failed.is_set():
             failure = app.node.failure
             raise failure or errors.Environment("the node of this process failed")
         return
     if not await app.has_dispatcher():
-        await app.bring_node(pinned=False, roles=(DISPATCHER,))
+        stored = await app.store.tasks.document(graph.namespace, graph.graph)
+        tasks = [] if stored is None else json.decode(stored[1])["tasks"]
+        needs_engine = any("workflow" in task for task in tasks) and not await app.servers()
+        await app.bring_node(pinned=False, roles=ROLES if needs_engine else (DISPATCHER,))

@@ -16,6 +16,8 @@ DEFAULT: Final = "default"
 """The entry of a skill mapping for tasks without a skill, and for skills that nothing maps."""
 CONTAINERS: Final = frozenset({"docker", "kubernetes"})
 """Types of pools that start containers."""
+WORKFLOWS: Final = "workflows"
+"""The pool, and its type, of tasks that are workflows: every store has it, and no configuration names it."""
 _ROUNDING: Final = 1e-9
 
 
@@ -115,6 +117,8 @@ def asked(spec: TaskSpec, mapping: Mapping[str, Sequence[str]]) -> Asked:
 
     Of several skills a pool has to have all. A skill that nothing maps falls back to the default pools, with a warning.
     """
+    if spec.kind == "workflow":
+        return Asked((WORKFLOWS,), "it is a workflow")
     if spec.pools:
         return Asked(spec.pools, f"named by the task: {', '.join(spec.pools)}")
     default = tuple(mapping.get(DEFAULT, ()))
@@ -140,6 +144,8 @@ def _no_default(default: Sequence[str]) -> str | None:
 def never(spec: TaskSpec, pool: PoolView) -> str | None:
     """Say why a task can never run in a pool as that is configured; None: it can, when there is room."""
     wants = spec.resources
+    if pool.type == WORKFLOWS and spec.kind != "workflow":
+        return "starts workflows only"
     if spec.kind == "container" and pool.type not in CONTAINERS:
         return f"starts no containers ({pool.type})"
     if spec.kind != "python" and pool.type == "in-process":

@@ -377,7 +377,8 @@ class Dispatcher(Loop):
         try:
             return await running.outcome()
         except asyncio.CancelledError:
-            await asyncio.shield(running.detach() if self._lost else running.cancel())
+            goes_on = self._lost or isinstance(target, WorkflowTarget)  # a run needs nobody who watches it
+            await asyncio.shield(running.detach() if goes_on else running.cancel())
             raise
         except errors.LeaseLost as error:  # the store refuses this where another node has adopted it
             return _lost(str(error))

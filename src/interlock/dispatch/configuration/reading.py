@@ -7,10 +7,11 @@ from pathlib import Path
 
 from interlock import errors
 from interlock.decisions.autoscaling import Direction, Terms
-from interlock.decisions.pools import DEFAULT, PoolStrategy
+from interlock.decisions.pools import DEFAULT, WORKFLOWS, PoolStrategy
 from interlock.dispatch import policies
 from interlock.dispatch.configuration import pools as of_types
 from interlock.dispatch.configuration.scheduling import (
+    OF_WORKFLOWS,
     AutoscalingSettings,
     DeadlockAction,
     DeadlockSettings,
@@ -137,7 +138,7 @@ def _scheduling(file: dict[str, Json], placing: dict[str, Json]) -> Scheduling:
     given = _unfolded(file.get("dispatcher", {}))
     runner = file.get("agent_runner", {})
     selection = placing.get("pool_selection", {})
-    pools = {name: _pool(name, each) for name, each in placing.get("agent_pools", {}).items()} or default.pools
+    pools = {name: _pool(name, each) for name, each in placing.get("agent_pools", {}).items()}
     mapping = {skill: tuple(names) for skill, names in placing.get("skill_mapping", {}).items()}
     return Scheduling(
         policy=given.get("scheduling_policy", default.policy),
@@ -155,8 +156,8 @@ def _scheduling(file: dict[str, Json], placing: dict[str, Json]) -> Scheduling:
         failover=selection.get("failover_enabled", True),
         health=_health(selection.get("health_check", {})),
         autoscaling=_autoscaling(placing.get("autoscaling", {})),
-        pools=pools,
-        mapping=mapping or {DEFAULT: tuple(pools)},
+        pools=pools | {WORKFLOWS: OF_WORKFLOWS} if pools else default.pools,
+        mapping=mapping or ({DEFAULT: tuple(pools)} if pools else default.mapping),
     )
 
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Final
 
 from interlock.decisions.autoscaling import Terms
-from interlock.decisions.pools import DEFAULT, PoolStrategy
+from interlock.decisions.pools import DEFAULT, WORKFLOWS, PoolStrategy
 from interlock.model.json import Json
 from interlock.model.task_graph import RetryTerms
 
@@ -30,6 +30,10 @@ class PoolSettings:
     cost: float = 0.0
     weight: float = 1.0
     config: Mapping[str, Json] = field(default_factory=dict)
+
+
+OF_WORKFLOWS: Final = PoolSettings(name=WORKFLOWS, type=WORKFLOWS, capacity=1000)
+"""Where tasks that are workflows wait for their runs. Its bound leaves room among the attempts that one node watches."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +93,7 @@ class Scheduling:
     `capacity`: of all pools together, None for no bound. `poll_seconds`: how long a wake-up that was lost may delay a task,
     None for what the dispatcher does by itself. `grace_seconds`: how long attempts of graphs may still run when their node
     drains, None for as long as everything else there. `timeout_seconds` and `environment`: of attempts whose tasks say
-    nothing else. `autoscaling`: None for off.
+    nothing else. `autoscaling`: None for off. `pools`: those of the file, and the one of workflows.
     """
 
     policy: str = "priority"
@@ -108,6 +112,6 @@ class Scheduling:
     health: HealthSettings = HealthSettings()
     autoscaling: AutoscalingSettings | None = None
     pools: Mapping[str, PoolSettings] = field(
-        default_factory=lambda: {LOCAL: PoolSettings(name=LOCAL, type="local-process")}
+        default_factory=lambda: {LOCAL: PoolSettings(name=LOCAL, type="local-process"), WORKFLOWS: OF_WORKFLOWS}
     )
     mapping: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: {DEFAULT: (LOCAL,)})

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from interlock.decisions.pools import PoolStrategy
+from interlock.decisions.pools import WORKFLOWS, PoolStrategy
 from interlock.dispatch.configuration.scheduling import DeadlockAction
 from interlock.flow.findings import Findings
 from interlock.flow.grammar.shapes import (
@@ -80,6 +80,11 @@ class _Pool:
         name = path.rpartition("/")[2]
         if not POOL.fullmatch(name):
             message = f"`{name}` is no name for a pool: letters, digits, `.`, `_` and `-`"
+            findings.add("invalid-name", message, path, at_key=True)
+        elif name == WORKFLOWS:
+            message = (
+                f"`{name}` is the pool of tasks that are workflows, which is there anyway; call this one otherwise"
+            )
             findings.add("invalid-name", message, path, at_key=True)
 
 

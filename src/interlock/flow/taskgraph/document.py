@@ -70,6 +70,8 @@ def graph(value: dict[str, Json], retry: RetryTerms = RetryTerms()) -> GraphDocu
 
 
 def _with(defaults: Mapping[str, Json], task: Mapping[str, Json]) -> dict[str, Json]:
+    if "workflow" in task:
+        defaults = {name: each for name, each in defaults.items() if name not in grammar.OF_PROGRAMS}
     merged = {**defaults, **task}
     for name in _NO_DEFAULT & defaults.keys() & task.keys():
         merged[name] = {**defaults[name], **task[name]}

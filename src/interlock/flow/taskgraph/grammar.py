@@ -32,6 +32,10 @@ from interlock.model.task_graph import RetryTerms
 
 TARGETS: Final = ("run", "python", "container", "workflow", "agent")
 """What a task can be; it is exactly one of them."""
+OF_PROGRAMS: Final = frozenset(
+    {"environment", "stdin", "required_skill", "skills", "pool", "cpu", "memory", "gpu", "labels", "workspace"}
+)
+"""What a workflow has no use for, since its run is no process; those of `defaults` do not count for it."""
 MOST_RETRIES: Final = 1000
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}\Z")
 _MEGABYTES: Final = {

@@ -143,10 +143,7 @@ def _check_meaning(tasks: list[Json], findings: Findings, base: str = "") -> Non
                 message = f"the graph has no task `{name}`{advice}"
                 findings.add("unknown-dependency", message, f"{base}/tasks/{number}{where}", found=name, nearest=near)
         if isinstance(task, dict) and "workflow" in task:
-            message = (
-                "tasks that are workflows are not built yet; start the run from a program: `run: [interlock, run, ...]`"
-            )
-            findings.add("not-executable-yet", message, f"{base}/tasks/{number}/workflow", at_key=True)
+            _check_workflow(task, f"{base}/tasks/{number}", findings)
         if isinstance(task, dict) and isinstance(task.get("id"), str):
             after.setdefault(task["id"], [name for _, name in names])
     for way in cycles.cycles(after):
@@ -154,6 +151,13 @@ def _check_meaning(tasks: list[Json], findings: Findings, base: str = "") -> Non
         if len(way) == 1:
             message = f"`{way[0]}` waits for itself"
         findings.add("circular-dependency", message, f"{places[way[0]]}/dependencies", at_key=True)
+
+
+def _check_workflow(task: dict[str, Json], path: str, findings: Findings) -> None:
+    """Note what says how a program is run, and means nothing for a run: that goes to whichever engine can execute it."""
+    for name in sorted(grammar.OF_PROGRAMS & task.keys()):
+        message = f"`{name}` is for programs, and a workflow is none: its own steps say where they are executed"
+        findings.add("exclusive-properties", message, f"{path}/{name}", at_key=True)
 
 
 def _dependencies(task: dict[str, Json]) -> list[tuple[str, str]]:

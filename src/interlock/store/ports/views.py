@@ -76,6 +76,15 @@ class Views(Protocol):
         """
         ...
 
+    async def statuses(self, runs: Sequence[str]) -> dict[str, RunStatus]:
+        """Give how runs stand, by their keys; those that are not there are left out."""
+        ...
+
+    async def strays(self, after: str, limit: int) -> list[tuple[str, str]]:
+        """Give runs that tasks of graphs started and that go on while their tasks are over, each with its task, by their
+        keys. `after`: the last run of the page before, "" for none."""
+        ...
+
     async def runs(
         self,
         namespace: str | None,

@@ -42,6 +42,20 @@ class SqlViews:
 
         return await self._database.read(work)
 
+    async def statuses(self, runs: Sequence[str]) -> dict[str, RunStatus]:
+        async def work(transaction: Transaction) -> dict[str, RunStatus]:
+            rows = await transaction.rows("runs_statuses", {"runs": _encode(runs).decode()})
+            return {run: RunStatus(status) for run, status in rows}
+
+        return await self._database.read(work, once=True)
+
+    async def strays(self, after: str, limit: int) -> list[tuple[str, str]]:
+        async def work(transaction: Transaction) -> list[tuple[str, str]]:
+            rows = await transaction.rows("runs_strayed", {"after": after, "limit": limit})
+            return [(run, task) for run, task in rows]
+
+        return await self._database.read(work, once=True)
+
     async def runs(
         self,
         namespace: str | None,
