@@ -1,31 +1,31 @@
 """The pool `workflows`: an attempt of a task there is a run of a published workflow, which any engine executes.
 
 A run outlives whoever waits for it. So an attempt that lost its node, or was put off, is followed by one that joins the same
-run: its key follows from the first attempt in a row of which none has told how the run ended. When a task is over and its run
-is not (somebody cancelled the task while nobody watched it), the run is asked to cancel: by level, by every node.
+run (`joining`), unless its author wants another workflow by now, or the run was cancelled for the task itself. When a task is
+over and its run is not (somebody cancelled the task while nobody watched it), the run is asked to cancel: by level, by every
+node.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeAlias
 
 from interlock import errors, telemetry
-from interlock.app import telling
+from interlock.app import following, joining, telling
 from interlock.dispatch import briefing
 from interlock.engine import cause as causes
 from interlock.engine.rows import Rows
-from interlock.model import fault, json
+from interlock.model import event, fault, json
 from interlock.model.fault import Fault
 from interlock.model.payload import Payload
 from interlock.model.states import ENDED_RUN, RunStatus
-from interlock.model.task import Cancelled, Done, Failed, FailureClass, Outcome, WorkflowTarget
+from interlock.model.task import Cancelled, Done, Failed, FailureClass, Outcome, Snoozed, WorkflowTarget
 from interlock.pool.launcher import Launch, OnOutput, Running
 from interlock.secrets.form import hidden
-from interlock.service import RESTING_SECONDS, Clock, Loop, uuid7
-from interlock.store.ports import Definition, NewRun, RunRow, Store, TryRow, news
+from interlock.service import RESTING_SECONDS, Clock, Loop
+from interlock.store.ports import Definition, NewRun, RunRow, Store, news
 
 _LOOK_SECONDS: Final = 2.0  # the net under the bell
 _SPACING_SECONDS: Final = 0.02  # between looks, however often the bell rings
@@ -34,9 +34,6 @@ _STOP_SECONDS: Final = 30.0  # for a run that was asked to cancel
 _RETRY_SECONDS: Final = 0.5
 _AT_ONCE: Final = 500
 _MOST_TRIES: Final = 1000
-_UNTOLD: Final = frozenset({FailureClass.LOST, FailureClass.LAUNCH})
-"""Failures of an attempt that say nothing of its run."""
-_LONGEST_ID: Final = 128
 
 _WAS_CANCELLED: Final = "run-cancelled"
 
@@ -89,7 +86,8 @@ class WorkflowPool(Loop):
         after = ""
         while strays := await self._store.views.strays(after, _AT_ONCE):
             for run, task in strays:
-                await self._ask_to_cancel(run, task, f"the task {task} is over")
+                if joining.is_left(await self._store.tasks.tries(task, _MOST_TRIES), run):
+                    await self._ask_to_cancel(run, task, f"{_reason_of(task)} is over")
             after = strays[-1][0]
 
     # -- launching -----------------------------------------------------------------------------------------------
@@ -102,9 +100,7 @@ class WorkflowPool(Loop):
         target = launch.target
         assert isinstance(target, WorkflowTarget)
         task, fence = launch.labels["interlock.task"], int(launch.labels["interlock.fence"])
-        run = _key(await self._first(task, fence))
-        id = _id(task, run)
-        row = await self._store.views.run(None, id)
+        run, id, row = await self._joined(task, fence, target)
         if row is None:
             found = await self._published(target)
             if found is None:
@@ -123,19 +119,24 @@ class WorkflowPool(Loop):
     async def adopt(self, launch: Launch, on_output: OnOutput) -> Running:
         return await self.launch(launch, on_output)
 
-    async def _first(self, task: str, fence: int) -> TryRow:
-        """Give the first attempt of the row of those that share a run with this one."""
-        first: TryRow | None = None
-        for each in await self._store.tasks.tries(task, _MOST_TRIES):
-            if each.fence > fence:
-                continue
-            told_nothing = each.outcome in (None, "snoozed") or each.failure in _UNTOLD
-            if first is not None and not told_nothing:
-                break
-            first = each
-        if first is None:
+    async def _joined(self, task: str, fence: int, target: WorkflowTarget) -> tuple[str, str, RunRow | None]:
+        """Give the key, the id and, where it is in the store, the row of the run that an attempt has.
+
+        Raises LeaseLost: the attempt is not there any more.
+        """
+        keys = joining.keys(await self._store.tasks.tries(task, _MOST_TRIES), fence)
+        if not keys:
             raise errors.LeaseLost(f"the attempt {fence} of the task {task} is not in the store any more")
-        return first
+        for run in keys:
+            id = joining.id_of(task, run)
+            row = await self._store.views.run(None, id)
+            if row is None or row.run != run or run == keys[-1]:
+                break
+            if not _is_of(row, target):
+                await self._ask_to_cancel(run, task, f"{_reason_of(task)} is another workflow now")
+            elif row.status is not RunStatus.CANCELLED or not await self._was_cancelled_for(task, row):
+                break
+        return run, id, row
 
     async def _published(self, target: WorkflowTarget) -> Definition | None:
         version = None if target.version == "latest" else target.version
@@ -163,14 +164,14 @@ class WorkflowPool(Loop):
 
     # -- watching ------------------------------------------------------------------------------------------------
 
-    async def ended(self, row: RunRow) -> Outcome:
-        """Wait for the end of a run, and give it as its task is told."""
+    async def ended(self, row: RunRow, task: str) -> Outcome:
+        """Wait for the end of a run, and give it as its task is told; Cancelled where the task itself wanted that end."""
         while True:
             waiting = self._waiting.setdefault(row.run, asyncio.Event())
             self.wake()
             await waiting.wait()
             try:
-                outcome = await self._outcome(row)
+                outcome = await self._outcome(row, task)
             except errors.Environment as error:
                 telemetry.emit("loop.failed", loop=self._name, error=error)
                 await asyncio.sleep(_RETRY_SECONDS)
@@ -178,7 +179,7 @@ class WorkflowPool(Loop):
             if outcome is not None:  # else somebody has it tried again, and it goes on
                 return outcome
 
-    async def _outcome(self, row: RunRow) -> Outcome | None:
+    async def _outcome(self, row: RunRow, task: str) -> Outcome | None:
         """Give how a run has ended, as its task is told; None: it has not."""
         now = await self._store.views.run(row.namespace, row.id)
         if now is None or now.run != row.run:
@@ -189,8 +190,15 @@ class WorkflowPool(Loop):
             case RunStatus.FAULTED:
                 return _faulted(now)
             case RunStatus.CANCELLED:
-                return _cancelled(now.id)
+                return Cancelled() if await self._was_cancelled_for(task, now) else _cancelled(now.id)
         return None
+
+    async def _was_cancelled_for(self, task: str, row: RunRow) -> bool:
+        """Say whether a run was cancelled since its task wanted that: False for a person who cancelled the run itself."""
+        told = await following.history(self._store, self._rows, row.run, row.seq - 1)
+        return any(
+            isinstance(each, event.Cancelled) and (each.reason or "").startswith(_reason_of(task)) for each in told
+        )
 
     async def _output(self, run: str, text: bytes) -> json.Json:
         """Give the output of a run; secrets stay behind, since a task has no right to any."""
@@ -201,10 +209,20 @@ class WorkflowPool(Loop):
         """Give how long ago a run was accepted."""
         return self._clock.now() - row.created_at
 
-    async def is_to_cancel(self, task: str, fence: int) -> bool:
-        """Say whether somebody asked for the end of this very attempt, and it was not given up meanwhile."""
-        row = await self._store.queue.attempt(task, fence)
-        return row is not None and row.cancel
+    async def cancel(self, run: str, task: str, fence: int) -> bool:
+        """Have the run of this very attempt cancelled if somebody asked for its end, and say whether; durable then.
+
+        False, too, while the store is away: whoever watches the run next asks again, or a look for strays does.
+        """
+        try:
+            row = await self._store.queue.attempt(task, fence)
+            if row is None or not row.cancel:
+                return False
+            await self._ask_to_cancel(run, task, f"{_reason_of(task)} was cancelled")
+        except errors.Environment as error:
+            telemetry.emit("loop.failed", loop=self._name, error=error)
+            return False
+        return True
 
     async def ask_to_cancel(self, run: str, task: str, reason: str) -> None:
         """Have a run cancelled, however long the store is away. Durable when it returns."""
@@ -243,11 +261,10 @@ class _RunOfTask:
         """
         if self._asked or self._watching.done():
             return
-        if not await self._pool.is_to_cancel(self._task, self._fence):
+        if not await self._pool.cancel(self._row.run, self._task, self._fence):
             await self.detach()
             return
         self._asked = True
-        await self._pool.ask_to_cancel(self._row.run, self._task, f"the task {self._task} was cancelled")
         self._giving_up = asyncio.get_running_loop().call_later(_STOP_SECONDS, self._watching.cancel)
 
     async def forget(self) -> None:
@@ -265,22 +282,27 @@ class _RunOfTask:
         finally:
             if self._giving_up is not None:
                 self._giving_up.cancel()
-        was_cancelled = isinstance(outcome, Failed) and outcome.fault.code == _WAS_CANCELLED
-        return Cancelled() if self._asked and was_cancelled else outcome
+        if self._asked and _is_cancelled(outcome):
+            return Cancelled()
+        # Cancelled for an attempt before this one, which joined too early: another one begins another run.
+        return Snoozed(0.0) if isinstance(outcome, Cancelled) else outcome
 
     async def _within(self, seconds: float | None) -> Outcome:
         try:
             async with asyncio.timeout(seconds):
-                return await self._pool.ended(self._row)
+                return await self._pool.ended(self._row, self._task)
         except TimeoutError:
-            reason = f"the task {self._task} ran longer than {self._timeout_seconds:g} s"
+            reason = f"{_reason_of(self._task)} ran longer than {self._timeout_seconds:g} s"
             await self._pool.ask_to_cancel(self._row.run, self._task, reason)
         try:
             async with asyncio.timeout(_STOP_SECONDS):
-                await self._pool.ended(self._row)
-            state = "was cancelled"
+                outcome = await self._pool.ended(self._row, self._task)
         except TimeoutError:
             state = "is asked to cancel, and will before it does anything else"
+        else:
+            if not _is_cancelled(outcome):  # it was over before it was asked, such as while nobody watched it
+                return outcome
+            state = "was cancelled"
         return _timed_out(f"{reason}; its run {self._row.id} {state}")
 
     def _left_seconds(self) -> float | None:
@@ -309,16 +331,20 @@ class _Refused:
         return
 
 
-def _key(first: TryRow) -> str:
-    """Give the key of the run of an attempt: the same for all that share it, and no other one's."""
-    text = f"{first.task}\0{first.fence}\0{first.placed_at!r}".encode("utf-8", "surrogatepass")
-    return uuid7(int(first.placed_at * 1000), hashlib.sha256(text).digest()[:10])
+def _reason_of(task: str) -> str:
+    """Give how every reason begins for which a task has its run cancelled."""
+    return f"the task {task}"
 
 
-def _id(task: str, run: str) -> str:
-    """Give the id of a run of a task, such as nightly.report.3f9a1c22b0d4."""
-    _, graph, id = task.split("/", 2)
-    return f"{graph}.{id}"[: _LONGEST_ID - 13] + f".{run[-12:]}"
+def _is_of(row: RunRow, target: WorkflowTarget) -> bool:
+    """Say whether a run is of the workflow that its task is by now."""
+    is_version = target.version in {"latest", row.version}
+    return is_version and (row.namespace, row.workflow) == (target.namespace, target.name)
+
+
+def _is_cancelled(outcome: Outcome) -> bool:
+    is_by_person = isinstance(outcome, Failed) and outcome.fault.code == _WAS_CANCELLED
+    return is_by_person or isinstance(outcome, Cancelled)
 
 
 def _faulted(row: RunRow) -> Failed:

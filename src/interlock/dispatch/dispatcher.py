@@ -377,8 +377,7 @@ class Dispatcher(Loop):
         try:
             return await running.outcome()
         except asyncio.CancelledError:
-            goes_on = self._lost or isinstance(target, WorkflowTarget)  # a run needs nobody who watches it
-            await asyncio.shield(running.detach() if goes_on else running.cancel())
+            await asyncio.shield(self._let_go(running, target))
             raise
         except errors.LeaseLost as error:  # the store refuses this where another node has adopted it
             return _lost(str(error))
@@ -388,6 +387,13 @@ class Dispatcher(Loop):
         finally:
             if not self._lost:  # else it runs on
                 told.finished(task, self._clock.monotonic() - began)
+
+    async def _let_go(self, running: Running, target: Target) -> None:
+        """End what runs, but for a run, which needs nobody who watches it; one of a node that was given up is left too."""
+        if not self._lost:
+            await running.cancel()
+        if self._lost or isinstance(target, WorkflowTarget):
+            await running.detach()
 
     async def _give_back(self, task: ClaimedTask, outcome: Outcome) -> None:
         """Settle an attempt while this node stops; a store that is away loses it when the lease runs out."""

@@ -33,7 +33,7 @@ from interlock.dispatch.waiting_steps import Waiting
 from interlock.dispatch.workspaces import Workspaces, workspace_of
 from interlock.model import fault
 from interlock.model.fault import Fault
-from interlock.model.task import ContainerTarget, Failed, FailureClass, Outcome, Snoozed, Target
+from interlock.model.task import ContainerTarget, Failed, FailureClass, Outcome, Snoozed, Target, WorkflowTarget
 from interlock.model.task_graph import TaskSpec
 from interlock.pool.launcher import Launch, Launcher
 from interlock.pool.workspaces import Workspace
@@ -121,6 +121,9 @@ class Placer(Dispatcher):
 
     async def quiesce(self, seconds: float, hurry: asyncio.Event) -> None:
         """Place nothing any more; what runs may end within the grace of the configuration, where that gives one."""
+        for task, pool in self._here.items():
+            if pool == choosing.WORKFLOWS:  # its run goes on, and whoever watches next joins it
+                self._attempts[task].cancel()
         grace_seconds = self._scheduling.grace_seconds
         await super().quiesce(seconds if grace_seconds is None else grace_seconds, hurry)
 
@@ -286,7 +289,9 @@ class Placer(Dispatcher):
                 if workspace is None:  # RU-01: no runner without its place; the task goes back, free of charge
                     return Snoozed(_SNOOZE_SECONDS)
                 self._leased[task.task] = workspace
-            if adopted is None:
+            if adopted is None or isinstance(
+                task.target, WorkflowTarget
+            ):  # its node may have died before it began the run
                 told = None if workspace is None else workspace_of(workspace)
                 self._briefs[task.task] = await briefing.briefing(self._store, task, self._terms(spec), told)
             outcome = await super()._execute(task, adopted)

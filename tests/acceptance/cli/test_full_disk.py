@@ -41,7 +41,7 @@ def _limited(kilobytes: int) -> Callable[[], None]:
 
 
 @pytest.mark.parametrize(
-    ("document", "kilobytes"), [(IN_PROCESS, 860), (IN_PROCESS, 950), (QUEUED, 870), (QUEUED, 980)]
+    ("document", "kilobytes"), [(IN_PROCESS, 860), (IN_PROCESS, 950), (QUEUED, 885), (QUEUED, 980)]
 )
 def test_run_on_a_full_disk_ends_clearly_and_completes_when_there_is_room(
     shell: Shell, document: str, kilobytes: int

@@ -162,6 +162,7 @@ OTHERS: list[tuple[str, str]] = [
     ),
     ("agent_runner: {environment: {A: 1}}", "quote it: '1'"),
     ("agent_pools: {p: {type: dokcer}}", "`type` must be"),
+    ("agent_pools: {workflows: {type: worker}}", "`workflows` is the pool of tasks that are workflows"),
     ("agent_pools: {p: {type: dokcer}}", "not `dokcer`; did you mean `docker`?"),
     ("agent_pools: {p: {type: worker, image: i}}", "a pool has no `image`; it belongs under `config`"),
     ("agent_pools: {'a b': {type: worker}}", "`a b` is no name for a pool"),
@@ -286,7 +287,10 @@ def test_no_file_and_empty_maps_mean_the_defaults(tmp_path: Path) -> None:
     found = reading.load(None, None)
 
     assert found == Scheduling()
-    assert [(pool.name, pool.type) for pool in found.pools.values()] == [("local", "local-process")]
+    assert [(pool.name, pool.type) for pool in found.pools.values()] == [
+        ("local", "local-process"),
+        ("workflows", "workflows"),
+    ]
     assert load(tmp_path, "dispatcher: {}") == found
 
 
@@ -315,7 +319,7 @@ def test_the_files_of_the_repository_load_and_name_every_key(tmp_path: Path) -> 
     texts = {name: (ROOT / "config" / name).read_text("utf-8") for name in ("dispatcher.yaml", "agent-pools.yaml")}
     found = reading.load(ROOT / "config" / "dispatcher.yaml", ROOT / "config" / "agent-pools.yaml")
 
-    assert {"local", "docker", "docker-gpu", "k8s", "k8s-spot"} == set(found.pools)
+    assert {"local", "docker", "docker-gpu", "k8s", "k8s-spot", "workflows"} == set(found.pools)
     assert len(found.mapping) > 15
     for shape, name in ((shapes.DISPATCHER, "dispatcher.yaml"), (shapes.POOLS, "agent-pools.yaml")):
         leaves = {key.rpartition(".")[2] for key, home in shapes.keys(shape) if home is None}

@@ -114,6 +114,7 @@ def test_document_is_typed() -> None:
         ),
         ("workflow: {name: w, namespace: n, input: [1]}", WorkflowTarget(namespace="n", name="w", version="latest", input=[1])),
         ("workflow: w", WorkflowTarget(namespace="default", name="w", version="latest")),
+        ("workflow: 'w:1.2.0'", WorkflowTarget(namespace="default", name="w", version="1.2.0")),
         ("agent: [claude, -p]", CommandTarget(argv=("claude", "-p"))),
     ],
 )  # fmt: skip
@@ -138,8 +139,30 @@ def test_author_of_the_dispatcher_says_how_others_are_retried() -> None:
     assert b.spec.retry.initial_seconds == 1
 
 
-def test_workflows_are_refused_until_they_are_built() -> None:
-    assert problems("graph: g\ntasks: [{id: a, workflow: w}]") == [("not-executable-yet", "/tasks/0/workflow", 2)]
+OF_PROGRAMS = {
+    "environment": "{A: '1'}", "stdin": "text", "required_skill": "s", "skills": "[s]", "pool": "local", "cpu": "1",
+    "memory": "1 GiB", "gpu": "1", "labels": "{os: linux}", "workspace": "{branch: b}",
+}  # fmt: skip
+
+
+def test_what_says_how_a_program_is_run_is_refused_of_a_workflow() -> None:
+    assert set(OF_PROGRAMS) == grammar.OF_PROGRAMS
+    for name, value in OF_PROGRAMS.items():
+        text = f"graph: g\ntasks: [{{id: a, workflow: w, {name}: {value}}}]"
+        assert problems(text) == [("exclusive-properties", f"/tasks/0/{name}", 2)]
+        assert reading.read(text).problems[0].message.startswith(f"`{name}` is for programs")
+
+
+def test_what_programs_of_a_graph_have_in_common_is_nothing_to_its_workflows() -> None:
+    common = ", ".join(f"{name}: {value}" for name, value in OF_PROGRAMS.items() if name != "stdin")
+    read = reading.read(
+        f"graph: g\ndefaults: {{{common}, priority: 3, timeout: 5m}}\n"
+        "tasks: [{id: a, workflow: w, priority: 4}, {id: b, run: [x]}]"
+    )
+    a, b = read.required().tasks
+    assert (a.spec.resources, a.spec.pools, a.spec.skills, a.spec.labels) == (Resources(), (), (), {})
+    assert (a.spec.workspace, a.spec.timeout_seconds, a.spec.priority) == (None, 300.0, 4)
+    assert (b.spec.pools, b.spec.skills, b.spec.labels) == (("local",), ("s",), {"os": "linux"})
 
 
 @pytest.mark.parametrize(

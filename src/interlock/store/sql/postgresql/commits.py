@@ -85,6 +85,8 @@ def _head(found: Arrays, batch: Batch) -> None:
         folder=new.folder,
         origin=new.origin,
         owner=new.owner,
+        parent=new.parent,
+        parent_effect=new.parent_effect,
         input=new.input,
         seq=batch.seq + 1,
         at=batch.at,

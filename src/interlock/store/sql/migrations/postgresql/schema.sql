@@ -229,9 +229,6 @@ CREATE TABLE audit (
 
 CREATE INDEX runs_children ON runs (parent, parent_effect) WHERE parent IS NOT NULL;
 
--- Open runs that tasks of graphs started; a child run that nobody awaits looks the same, and is passed over.
-CREATE INDEX runs_of_tasks ON runs (run) WHERE parent IS NOT NULL AND parent_effect IS NULL AND ended_at IS NULL;
-
 -- Events that were sent, kept for a day to be looked at; whoever listened was told in the transaction that stored them.
 CREATE SEQUENCE event_numbers;
 CREATE TABLE events (
@@ -656,3 +653,6 @@ CREATE TABLE waits (
 );
 CREATE INDEX waits_open ON waits (graph) WHERE ended_at IS NULL;
 CREATE INDEX waits_of_run ON waits (run);
+
+-- Open runs that tasks of graphs started; a child run that nobody awaits looks the same, and is passed over.
+CREATE INDEX runs_of_tasks ON runs (run) WHERE parent IS NOT NULL AND parent_effect IS NULL AND ended_at IS NULL;

@@ -12,17 +12,18 @@ keyed AS (
   RETURNING run),
 accepted AS (
   INSERT INTO runs (run, namespace, id, definition, workflow, version, folder, origin, status, epoch, seq, owner, wake_at,
-                    partial, created_at, started_at, ended_at, input, head, output, fault, freed_at, shown)
+                    parent, parent_effect, partial, created_at, started_at, ended_at, input, head, output, fault, freed_at, shown)
   SELECT g.run, namespace, id, definition, workflow, version, folder, origin, status, 1, seq, owner, wake_at,
-         partial, at, started_at, ended_at, input, head, output, fault, CASE WHEN owner IS NULL THEN at END, shown
+         parent, parent_effect, partial, at, started_at, ended_at, input, head, output, fault, CASE WHEN owner IS NULL THEN at END, shown
   FROM unnest(
     :accept_run::text[], :accept_namespace::text[], :accept_id::text[], :accept_definition::text[],
     :accept_workflow::text[], :accept_version::text[], :accept_folder::text[], :accept_origin::text[],
     :accept_status::text[], :accept_seq::bigint[], :accept_owner::text[], :accept_wake_at::float8[],
+    :accept_parent::text[], :accept_parent_effect::bigint[],
     :accept_partial::smallint[], :accept_at::float8[], :accept_started_at::float8[], :accept_ended_at::float8[],
     :accept_input::bytea[], :accept_head::bytea[], :accept_output::bytea[], :accept_fault::bytea[], :accept_shown::bytea[])
-  AS g (run, namespace, id, definition, workflow, version, folder, origin, status, seq, owner, wake_at, partial, at,
-        started_at, ended_at, input, head, output, fault, shown)
+  AS g (run, namespace, id, definition, workflow, version, folder, origin, status, seq, owner, wake_at, parent,
+        parent_effect, partial, at, started_at, ended_at, input, head, output, fault, shown)
   JOIN keyed ON keyed.run = g.run
   RETURNING run, namespace),
 -- Primary key; ANY prunes partitions. The owner is compared so that no plan that is made while runs are few reads all of
