@@ -252,7 +252,9 @@ class _RunOfTask:
         self._giving_up: asyncio.TimerHandle | None = None
 
     async def outcome(self) -> Outcome:
-        return await asyncio.shield(self._watching)
+        await asyncio.wait([self._watching])
+        # One that was let go before it began has no outcome of its own.
+        return Cancelled(abandoned=True) if self._watching.cancelled() else self._watching.result()
 
     async def cancel(self) -> None:
         """Have the run cancelled, if somebody wants that: a lease that was lost is no reason, others watch the run then.

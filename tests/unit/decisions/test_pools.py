@@ -56,6 +56,12 @@ def test_no_default_and_nothing_mapped() -> None:
     assert pools.asked(spec(skills=("x",)), {}).pools == ()
 
 
+def test_workflows_have_a_pool_of_their_own_whatever_is_mapped() -> None:
+    found = pools.asked(spec(kind="workflow"), MAPPING)
+    assert (found.pools, found.how, found.warning) == (("workflows",), "it is a workflow", None)
+    assert pools.asked(spec(kind="workflow"), {}).pools == ("workflows",)
+
+
 @pytest.mark.parametrize(
     ("given", "where", "reason"),
     [
@@ -70,6 +76,8 @@ def test_no_default_and_nothing_mapped() -> None:
         (spec(resources=Resources(gpus=1)), pool(), "has 0 graphics processors, 1 asked"),
         (spec(labels={"zone": "a"}), pool(labels={"zone": "b"}), "is not labelled zone=a"),
         (spec(kind="container"), pool(type="local-process"), "starts no containers (local-process)"),
+        (spec(), pool("workflows", "workflows"), "starts workflows only"),
+        (spec(kind="workflow"), pool("workflows", "workflows", capacity=1), None),
         (spec(), pool(capacity=0), "has max_concurrency 0"),
         (spec(resources=Resources(cpu=0.1)), pool(cpu=0.3, cpu_taken=0.1 + 0.1), None),
     ],

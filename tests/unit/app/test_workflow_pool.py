@@ -1,0 +1,320 @@
+"""The pool of tasks that are workflows, on a store of its own: who joins which run, and who may cancel it."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import msgspec
+import pytest
+
+from interlock import errors
+from interlock.app.acceptance import acceptance
+from interlock.app.workflow_pool import WorkflowPool
+from interlock.dispatch import briefing
+from interlock.engine.rows import Rows
+from interlock.model import fault
+from interlock.model.fault import Fault
+from interlock.model.payload import Payload
+from interlock.model.states import RunStatus
+from interlock.model.task import Cancelled, Done, Failed, FailureClass, Outcome, Resources, WorkflowTarget
+from interlock.pool.launcher import Launch, Running
+from interlock.service import SystemClock
+from interlock.store.open import open_store
+from interlock.store.ports import ClaimedTask, DeclaredPool, NewRun, Placement, Store
+from store.rows import batch, definition, graph, graph_task
+
+CLOCK, ROWS = SystemClock(), Rows()
+FAULT = msgspec.json.encode(Fault(type=fault.RUNTIME, status=500, title="No", detail="it broke", instance="/do/0/a"))
+
+
+@dataclasses.dataclass
+class World:
+    """A store, and the pools of two nodes on it."""
+
+    store: Store
+    one: WorkflowPool
+    other: WorkflowPool
+
+    async def load(self, *ids: str) -> None:
+        await self.store.tasks.load(graph(), [graph_task(id, number) for number, id in enumerate(ids, 1)], CLOCK.now())
+
+    async def place(self, *ids: str, node: str = "n1", now: float | None = None) -> list[ClaimedTask]:
+        wanted = [
+            Placement(task=f"default/g/{id}", pool="workflows", resources=Resources(), decision=b"{}") for id in ids
+        ]
+        return list((await self.store.pools.place(node, wanted, 60.0, now)).claimed)
+
+    async def runs(self) -> list[str]:
+        return [row.run for row in await self.store.views.runs(None, (), None, None, 1000)]
+
+    async def only(self) -> str:
+        (run,) = await self.runs()
+        return run
+
+    async def end(self, run: str, status: RunStatus = RunStatus.COMPLETED, seq: int = 1, **more: Any) -> None:
+        fields = {"at": CLOCK.now(), "history": b"", "status": status, "ended": True}
+        await self.store.journal.commit(batch(run, seq, **fields | more))
+
+    async def asked(self, run: str) -> int:
+        """Count the requests that a run has not seen yet."""
+        stored = await self.store.journal.load(run)
+        assert stored is not None
+        return len(stored.inbox)
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    store = await open_store("sqlite:///:memory:")
+
+    async def accept(new: NewRun, value: Payload) -> None:
+        owned = msgspec.structs.replace(new, owner="n1")
+        await store.journal.commit(acceptance(owned, value, ROWS, CLOCK))
+
+    await store.pools.declare([DeclaredPool(pool="workflows", type="workflows")], None)
+    await store.journal.publish(definition(), "test", CLOCK.now())
+    pools = [WorkflowPool(store, CLOCK, ROWS, accept) for _ in range(2)]
+    for pool in pools:
+        await pool.start()
+    yield World(store, *pools)
+    for pool in pools:
+        await pool.stop()
+    await store.close()
+
+
+def launch(task: ClaimedTask, **more: Any) -> Launch:
+    fields = {
+        "attempt": f"{task.task}.{task.fence}",
+        "target": WorkflowTarget(namespace="default", name="w", version="latest"),
+        "folder": "/",
+        "labels": briefing.labels(task),
+        "files": {briefing.VARIABLE: '{"id":"a"}'},
+    }
+    return Launch(**fields | more)
+
+
+async def begun(pool: WorkflowPool, task: ClaimedTask, **more: Any) -> Running:
+    return await pool.launch(launch(task, **more), lambda stream, text: None)
+
+
+async def told(running: Running) -> Outcome:
+    async with asyncio.timeout(30):
+        return await running.outcome()
+
+
+async def test_two_launches_of_one_attempt_at_once_give_one_run(world: World) -> None:
+    await world.load("a")
+    (a,) = await world.place("a")
+    both = await asyncio.gather(begun(world.one, a), begun(world.other, a))
+    await world.end(await world.only())
+    assert [await told(each) for each in both] == [Done(None), Done(None)]
+
+
+async def test_attempt_after_a_lost_one_joins_its_run_and_the_stale_node_cancels_nothing(world: World) -> None:
+    await world.load("a")
+    (a,) = await world.place("a", now=CLOCK.now() - 100)
+    stale = await begun(world.one, a)
+    run = await world.only()
+    await world.store.queue.expire(None)
+    (again,) = await world.place("a", node="n2")
+    watching = await begun(world.other, again)
+    await stale.cancel()
+    assert await told(stale) == Cancelled(abandoned=True)
+    assert await world.asked(run) == 0
+    await world.end(await world.only())
+    assert await told(watching) == Done(None)
+
+
+async def test_node_whose_attempt_was_adopted_cancels_nothing_of_the_one_that_adopted_it(world: World) -> None:
+    """Both have the same fence, so the attempt is there and only nobody asked for its end."""
+    await world.load("a")
+    (a,) = await world.place("a")
+    stale = await begun(world.one, a)
+    adopted = await world.other.adopt(launch(a), lambda stream, text: None)
+    await stale.cancel()
+    assert await told(stale) == Cancelled(abandoned=True)
+    run = await world.only()
+    assert await world.asked(run) == 0
+    await world.end(run)
+    assert await told(adopted) == Done(None)
+
+
+async def test_attempt_that_somebody_wants_cancelled_has_its_run_cancelled_once(world: World) -> None:
+    await world.load("a")
+    (a,) = await world.place("a")
+    running = await begun(world.one, a)
+    run = await world.only()
+    await world.store.tasks.stop(a.task, None)
+    await running.cancel()
+    await running.cancel()
+    assert await world.asked(run) == 1
+    await world.end(run, RunStatus.CANCELLED)
+    assert await told(running) == Cancelled()
+
+
+async def test_store_that_is_away_cancels_nothing_and_breaks_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.load("a")
+    (a,) = await world.place("a")
+    running = await begun(world.one, a)
+
+    async def away(task: str, fence: int) -> None:
+        raise errors.StoreUnavailable("away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.store.queue, "attempt", away)
+        await running.cancel()
+    assert await told(running) == Cancelled(abandoned=True)
+    assert await world.asked(await world.only()) == 0
+
+
+async def test_run_that_faulted_is_a_failure_and_the_next_attempt_has_another(world: World) -> None:
+    await world.load("a")
+    (a,) = await world.place("a")
+    running = await begun(world.one, a)
+    first = await world.only()
+    await world.end(first, RunStatus.FAULTED, fault=FAULT)
+    outcome = await told(running)
+    assert isinstance(outcome, Failed)
+    assert (outcome.failure, outcome.final) == (FailureClass.APPLICATION, False)
+    assert (outcome.fault.detail or "").endswith("faulted at /do/0/a: it broke")
+    await world.store.queue.settle(a.task, a.fence, outcome, None, holder="n1")
+    await world.store.graphs.due(CLOCK.now() + 3600)
+    (again,) = await world.place("a")
+    await (await begun(world.one, again)).detach()
+    assert len(await world.runs()) == 2
+
+
+async def test_run_that_is_tried_again_between_two_reads_goes_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ended for the one that asks how many runs stand, and is open for the one that asks how it ended."""
+    await world.load("a")
+    (a,) = await world.place("a")
+    running = await begun(world.one, a)
+    run = await world.only()
+    statuses = world.store.views.statuses
+    seen: list[RunStatus] = []
+
+    async def meanwhile(runs: Sequence[str]) -> dict[str, RunStatus]:
+        found = await statuses(runs)
+        if found == {run: RunStatus.FAULTED}:
+            await world.store.journal.reopen(run, "n1", "test", CLOCK.now())
+        seen.extend(found.values())
+        return found
+
+    monkeypatch.setattr(world.store.views, "statuses", meanwhile)
+    await world.end(run, RunStatus.FAULTED, fault=FAULT)
+    async with asyncio.timeout(30):
+        while seen[-2:] != [RunStatus.FAULTED, RunStatus.RUNNING]:
+            world.one.wake()
+            await asyncio.sleep(0.01)
+    await world.end(run, seq=2, epoch=2)
+    assert await told(running) == Done(None)
+
+
+async def test_run_that_was_over_in_time_while_nobody_watched_is_no_timeout(world: World) -> None:
+    await world.load("a")
+    (a,) = await world.place("a")
+    await (await begun(world.one, a)).detach()
+    await world.end(await world.only())
+    adopted = await world.other.adopt(launch(a, timeout_seconds=0.0), lambda stream, text: None)
+    assert await told(adopted) == Done(None)
+
+
+async def test_run_that_takes_too_long_is_asked_to_cancel_and_is_a_timeout(world: World) -> None:
+    await world.load("a")
+    (a,) = await world.place("a")
+    running = await begun(world.one, a, timeout_seconds=0.0)
+    run = await world.only()
+    async with asyncio.timeout(30):
+        while not await world.asked(run):
+            await asyncio.sleep(0.01)
+    await world.end(run, RunStatus.CANCELLED)
+    outcome = await told(running)
+    assert isinstance(outcome, Failed)
+    assert outcome.failure is FailureClass.TIMEOUT
+    assert (outcome.fault.detail or "").endswith("was cancelled")
+
+
+async def test_one_that_was_never_accepted_is_begun_by_who_adopts_it(world: World) -> None:
+    await world.load("a")
+    (a,) = await world.place("a")
+    assert world.one.is_left(launch(a))
+    adopted = await world.one.adopt(launch(a), lambda stream, text: None)
+    await world.end(await world.only())
+    assert await told(adopted) == Done(None)
+
+
+async def test_run_that_is_gone_is_a_final_failure(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    await world.load("a")
+    (a,) = await world.place("a")
+    running = await begun(world.one, a)
+
+    async def gone(*key: object) -> Any:
+        return {} if len(key) == 1 else None
+
+    monkeypatch.setattr(world.store.views, "statuses", gone)
+    monkeypatch.setattr(world.store.views, "run", gone)
+    world.one.wake()
+    outcome = await told(running)
+    assert isinstance(outcome, Failed)
+    assert outcome.final
+    assert "is not in the store any more" in (outcome.fault.detail or "")
+
+
+async def test_attempt_that_is_not_in_the_store_any_more_begins_nothing(world: World) -> None:
+    await world.load("a")
+    (a,) = await world.place("a")
+    with pytest.raises(errors.LeaseLost, match="the attempt 0 of the task default/g/a"):
+        await begun(world.one, a, labels=briefing.labels(a) | {"interlock.fence": "0"})
+    assert await world.runs() == []
+
+
+async def test_stray_run_is_asked_to_cancel_but_not_one_that_a_person_had_tried_again(world: World) -> None:
+    await world.load("a", "b")
+    a, b = await world.place("a", "b")
+    for task in (a, b):
+        await (await begun(world.one, task)).detach()
+    of_a, of_b = sorted(await world.runs(), key=_parents(await _rows(world)).__getitem__)
+    final = Fault(type=fault.RUNTIME, status=500, title="no")
+    await world.end(of_a, RunStatus.FAULTED, fault=FAULT)
+    await world.store.queue.settle(a.task, a.fence, Failed(FailureClass.APPLICATION, final, final=True), None)
+    await world.store.queue.settle(b.task, b.fence, Cancelled(), None)
+    await world.store.journal.reopen(of_a, "n1", "test", CLOCK.now())
+    before = await world.asked(of_a)
+    await WorkflowPool(world.store, CLOCK, ROWS, _nothing).round()
+    assert (await world.asked(of_a), await world.asked(of_b)) == (before, 1)
+
+
+async def test_three_hundred_attempts_are_one_read_a_look(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = [f"t{number}" for number in range(300)]
+    await world.load(*ids)
+    running = [await begun(world.one, task) for task in await world.place(*ids)]
+    database: Any = world.store.views._database  # type: ignore[attr-defined]  # of the SQL stores
+    real, reads = database.read, []
+
+    async def counted(work: Any, **more: Any) -> Any:
+        reads.append(work)
+        return await real(work, **more)
+
+    await world.one.stop()
+    await world.other.stop()
+    monkeypatch.setattr(database, "read", counted)
+    await world.one.round()
+    assert len(reads) == 1
+    for each in running:
+        await each.detach()
+
+
+async def _nothing(new: NewRun, value: Payload) -> None:
+    raise AssertionError("a look for strays begins no run")
+
+
+async def _rows(world: World) -> Any:
+    return await world.store.views.runs(None, (), None, None, 1000)
+
+
+def _parents(rows: Any) -> dict[str, str]:
+    return {row.run: row.id for row in rows}
