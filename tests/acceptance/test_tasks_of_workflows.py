@@ -13,6 +13,10 @@ import pytest
 
 from acceptance.shell import Ended, Shell, until
 from acceptance.test_nodes import Nodes
+from interlock import config
+from interlock.app.session import Session
+from interlock.app.tasks import TaskGraphs
+from interlock.flow.taskgraph import reading
 from interlock.store.open import open_store
 from interlock.store.ports import RunRow, TryRow
 
@@ -87,11 +91,15 @@ def run(shell: Shell, where: str, *arguments: str, code: int = 0) -> Ended:
 
 
 def load(shell: Shell, where: str, graph: str, *workflows: str) -> None:
-    for number, text in enumerate(workflows):
-        shell.write(f"{number}.yaml", text)
-        run(shell, where, "publish", f"{number}.yaml")
-    shell.write("tasks.yaml", graph)
-    run(shell, where, "tasks", "load", "tasks.yaml")
+    """Publish workflows, then load a graph, in this process: the commands for it are tested elsewhere, and take their time."""
+    asyncio.run(_load(where, str(shell.folder), graph, workflows))
+
+
+async def _load(where: str, folder: str, graph: str, workflows: tuple[str, ...]) -> None:
+    async with Session.open(config.Settings(store=config.Store(url=where))) as app:
+        for text in workflows:
+            await app.publish(text, None)
+        await TaskGraphs(app.store, app.clock).load(reading.read(graph).required(), folder)
 
 
 @dataclass(frozen=True)
@@ -193,7 +201,7 @@ def test_workflow_that_nobody_published_is_a_final_failure_that_says_what_to_do(
 
 
 def test_killed_node_leaves_the_run_to_the_next_one(shell: Shell, where: str, nodes: Nodes) -> None:
-    first = nodes.start(env=store(where))
+    first = nodes.start(env=store(where), wait=False)
     load(shell, where, ONE_HELD, HELD)
     begun(shell)
     first.kill()
@@ -253,7 +261,7 @@ def test_node_that_watches_is_killed_and_another_one_adopts(shell: Shell, where:
 
 def test_cancel_of_the_task_cancels_its_run(shell: Shell, nodes: Nodes) -> None:
     where = lite(shell)
-    nodes.start(env=store(where))
+    nodes.start(env=store(where), wait=False)
     load(shell, where, ONE_HELD, HELD)
     begun(shell)
     run(shell, where, "tasks", "cancel", "g/a")
@@ -271,7 +279,7 @@ def test_task_that_was_cancelled_while_no_node_was_up_takes_its_run_with_it(
     load(shell, where, ONE_HELD, HELD)
     begun(shell)
     first.send_signal(signal.SIGTERM)
-    first.wait(60)
+    assert first.wait(60) == 0
     run(shell, where, "tasks", "cancel", "g/a")
     assert (stored(where).states, stored(where).statuses) == ({"a": "cancelled"}, ["running"])
     nodes.start(env=store(where))
@@ -285,7 +293,7 @@ def test_task_that_was_cancelled_while_no_node_was_up_takes_its_run_with_it(
 
 def test_task_that_takes_too_long_has_its_run_cancelled(shell: Shell, nodes: Nodes) -> None:
     where = lite(shell)
-    nodes.start(env=store(where))
+    nodes.start(env=store(where), wait=False)
     load(shell, where, "graph: g\ntasks: [{id: a, workflow: rests, timeout: 2s, retry: {max_attempts: 1}}]", RESTS)
     found = ends(where, "failed")
     assert [each.failure for each in found.tries] == ["timeout"]
@@ -295,7 +303,7 @@ def test_task_that_takes_too_long_has_its_run_cancelled(shell: Shell, nodes: Nod
 
 def test_person_who_cancels_the_run_gets_no_other_one(shell: Shell, nodes: Nodes) -> None:
     where = lite(shell)
-    nodes.start(env=store(where))
+    nodes.start(env=store(where), wait=False)
     load(shell, where, ONE_HELD, HELD)
     begun(shell)
     (only,) = stored(where).runs
@@ -346,7 +354,7 @@ def test_cancel_of_a_run_that_waits_for_such_a_task_ends_all_three(shell: Shell)
 
 def test_edited_task_keeps_the_run_that_goes_on(shell: Shell, nodes: Nodes) -> None:
     where = lite(shell)
-    nodes.start(env=store(where))
+    nodes.start(env=store(where), wait=False)
     load(shell, where, ONE_HELD, HELD, GREET)
     begun(shell)
     shell.write("tasks.yaml", ONE_HELD.replace("held", "greet"))
@@ -364,9 +372,8 @@ def test_task_that_is_another_workflow_by_now_has_its_old_run_cancelled(shell: S
     load(shell, where, ONE_HELD, HELD, GREET)
     begun(shell)
     first.send_signal(signal.SIGTERM)
-    first.wait(60)
-    shell.write("tasks.yaml", ONE_HELD.replace("held", "{name: greet, input: {who: Ada}}"))
-    run(shell, where, "tasks", "load", "tasks.yaml")
+    assert first.wait(60) == 0
+    load(shell, where, ONE_HELD.replace("held", "{name: greet, input: {who: Ada}}"))
     nodes.start(env=store(where))
     found = ends(where, "done")
     assert found.outcome()["text"] == "Hello, Ada"

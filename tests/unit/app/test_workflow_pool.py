@@ -11,20 +11,21 @@ import msgspec
 import pytest
 
 from interlock import errors
+from interlock.app import joining
 from interlock.app.acceptance import acceptance
 from interlock.app.workflow_pool import WorkflowPool
 from interlock.dispatch import briefing
 from interlock.engine.rows import Rows
-from interlock.model import fault
+from interlock.model import event, fault
 from interlock.model.fault import Fault
 from interlock.model.payload import Payload
 from interlock.model.states import RunStatus
-from interlock.model.task import Cancelled, Done, Failed, FailureClass, Outcome, Resources, WorkflowTarget
+from interlock.model.task import Cancelled, Done, Failed, FailureClass, Outcome, Resources, Snoozed, WorkflowTarget
 from interlock.pool.launcher import Launch, Running
 from interlock.service import SystemClock
 from interlock.store.open import open_store
 from interlock.store.ports import ClaimedTask, DeclaredPool, NewRun, Placement, Store
-from store.rows import batch, definition, graph, graph_task
+from store.rows import accepting, batch, definition, graph, graph_task
 
 CLOCK, ROWS = SystemClock(), Rows()
 FAULT = msgspec.json.encode(Fault(type=fault.RUNTIME, status=500, title="No", detail="it broke", instance="/do/0/a"))
@@ -236,6 +237,72 @@ async def test_run_that_takes_too_long_is_asked_to_cancel_and_is_a_timeout(world
     assert isinstance(outcome, Failed)
     assert outcome.failure is FailureClass.TIMEOUT
     assert (outcome.fault.detail or "").endswith("was cancelled")
+
+
+def _cancelled(reason: str | None) -> bytes:
+    return msgspec.json.encode([event.Cancelled(at=CLOCK.now(), reason=reason)])
+
+
+async def _tried_again_by_hand(world: World, reason: str | None) -> Running:
+    """Give the attempt after one that was put off, whose run was cancelled meanwhile, as the task was."""
+    await world.load("a")
+    (a,) = await world.place("a")
+    await (await begun(world.one, a)).detach()
+    await world.store.queue.settle(a.task, a.fence, Snoozed(0.0), None, holder="n1")
+    await world.end(await world.only(), RunStatus.CANCELLED, history=_cancelled(reason))
+    await world.store.tasks.stop(a.task, None)
+    await world.store.tasks.reopen(a.task, None)
+    (again,) = await world.place("a")
+    return await begun(world.one, again)
+
+
+async def test_task_tried_again_after_its_run_was_cancelled_for_it_has_another_run(world: World) -> None:
+    running = await _tried_again_by_hand(world, "the task default/g/a is over")
+    newest, _ = await world.runs()
+    await world.end(newest)
+    assert await told(running) == Done(None)
+
+
+async def test_task_whose_run_a_person_cancelled_meanwhile_is_told_so(world: World) -> None:
+    running = await _tried_again_by_hand(world, "not today")
+    outcome = await told(running)
+    assert isinstance(outcome, Failed)
+    assert outcome.final
+    assert len(await world.runs()) == 1
+
+
+async def test_attempt_that_joined_a_run_which_is_cancelled_for_the_one_before_is_put_off(world: World) -> None:
+    await world.load("a")
+    (a,) = await world.place("a")
+    running = await begun(world.one, a)
+    await world.end(await world.only(), RunStatus.CANCELLED, history=_cancelled("the task default/g/a was cancelled"))
+    assert await told(running) == Snoozed(0.0)
+
+
+async def test_attempt_of_a_task_that_is_another_workflow_by_now_has_another_run(world: World) -> None:
+    await world.store.journal.publish(definition("d2", name="v"), "test", CLOCK.now())
+    await world.load("a")
+    (a,) = await world.place("a")
+    await (await begun(world.one, a)).detach()
+    old = await world.only()
+    await world.store.queue.settle(a.task, a.fence, Snoozed(0.0), None, holder="n1")
+    (again,) = await world.place("a")
+    target = WorkflowTarget(namespace="default", name="v", version="1.0.0")
+    both = [await begun(pool, again, target=target) for pool in (world.one, world.other)]
+    assert await world.asked(old) == 1
+    (new,) = set(await world.runs()) - {old}
+    await world.end(new)
+    assert [await told(each) for each in both] == [Done(None), Done(None)]
+
+
+async def test_id_that_a_person_has_taken_is_a_final_failure(world: World) -> None:
+    await world.load("a")
+    (a,) = await world.place("a")
+    tries = await world.store.tasks.tries(a.task, 1)
+    await world.store.journal.commit(accepting("r1", new={"id": joining.id_of(a.task, joining.key(tries[0]))}))
+    outcome = await told(await begun(world.one, a))
+    assert isinstance(outcome, Failed)
+    assert (outcome.failure, outcome.fault.title) == (FailureClass.INVALID, "Id taken")
 
 
 async def test_one_that_was_never_accepted_is_begun_by_who_adopts_it(world: World) -> None:
