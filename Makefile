@@ -38,15 +38,18 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)  ## run the sample workflow: a report about this repository
 	$(BIN)/interlock demo .
 
-test: $(STAMP)  ## run the unit, store and acceptance tests, and check the coverage
+# With the coverage, which costs as much time again: make test COVERAGE=1
+test: $(STAMP)  ## run the unit, store and acceptance tests; with COVERAGE=1 also measure and check their coverage
 	@rm -f .coverage .coverage.*
-	$(BIN)/python -m pytest -n 4 --dist worksteal --cov --cov-report= --ignore=tests/docs -m "$(FAST) and not alone"
-	$(BIN)/python -m pytest -n 0 --cov --cov-append --cov-report= --ignore=tests/docs -m "$(FAST) and alone"
+	$(BIN)/python -m pytest -n 4 --dist worksteal $(if $(COVERAGE),--cov --cov-report=) --ignore=tests/docs -m "$(FAST) and not alone"
+	$(BIN)/python -m pytest -n 0 $(if $(COVERAGE),--cov --cov-append --cov-report=) --ignore=tests/docs -m "$(FAST) and alone"
+ifdef COVERAGE
 	$(BIN)/coverage report --skip-covered --fail-under=95
 	@set -e; for part in $(FULLY_COVERED:%=%/*) $(FULLY_COVERED_FILES); do \
 	  echo "100 % of $$part"; \
 	  $(BIN)/coverage report --skip-covered --fail-under=100 --include="*/interlock/$$part"; \
 	done
+endif
 
 test-docs: $(STAMP)  ## do what the documentation says: every command, every program
 	$(BIN)/python -m pytest -n 3 --dist worksteal tests/docs

@@ -8,7 +8,7 @@ import pytest
 
 from interlock.model import fault
 from interlock.model.fault import Fault
-from interlock.model.states import RunStatus
+from interlock.model.states import RunStatus, TaskState
 from interlock.model.task import Cancelled, Done, Failed, FailureClass, Outcome
 from interlock.store.ports import Store
 from store.rows import accepting, batch, graph, graph_task
@@ -86,3 +86,16 @@ async def test_run_that_is_tried_again_is_open_again(store: Store) -> None:
     assert await store.views.statuses(["r1"]) == {"r1": RunStatus.FAULTED}
     assert await store.journal.reopen("r1", "n1", "test", 200.0) is not None
     assert await store.views.statuses(["r1"]) == {"r1": RunStatus.RUNNING}
+
+
+async def test_watchers_that_are_lost_cost_a_workflow_nothing(store: Store) -> None:
+    """Its run goes on without them: however many die, the task is neither failed nor in quarantine."""
+    await store.tasks.load(graph(), [graph_task("a", 1, kind="workflow")], 100.0)
+    lost = Failed(FailureClass.LOST, Fault(type=fault.RUNTIME, status=500, title="Lost"))
+    for _ in range(8):
+        (a,) = await place(store, "a")
+        assert await settle(store, a, lost)
+    row = await store.tasks.get(TASK)
+    assert row is not None
+    assert (row.state, row.attempt, row.used) == (TaskState.READY, 1, {})
+    assert {each.failure for each in await store.tasks.tries(TASK, 10)} == {"lost"}

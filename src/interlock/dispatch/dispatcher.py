@@ -438,6 +438,8 @@ class Dispatcher(Loop):
                 await asyncio.sleep(_RETRY_SECONDS)
                 continue
             telemetry.emit("attempt.settled", task=task.task, run=task.run, outcome=outcome, accepted=settled)
+            if settled and isinstance(outcome, Failed | Snoozed):
+                self._due_at = self._clock.monotonic()  # it may be tried again sooner than the next look
             if settled:
                 await told.settled(self._store, task, outcome)
             return

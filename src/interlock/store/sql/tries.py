@@ -12,7 +12,7 @@ import msgspec
 
 from interlock.model import task_graph
 from interlock.model.states import TaskState
-from interlock.model.task import Cancelled, Done, Failed, Outcome, Snoozed
+from interlock.model.task import Cancelled, Done, Failed, FailureClass, Outcome, Snoozed
 from interlock.model.task_graph import Again
 from interlock.store.ports import ClaimedTask
 from interlock.store.sql import graphs, limits
@@ -72,7 +72,10 @@ async def fail(
     counts = task_graph.decode_used(used) if used else {}
     if cancel:
         return await _over(transaction, place | {"state": TaskState.CANCELLED, "used": used}, now)
-    next_ = task_graph.after(task_graph.decode(spec).retry, counts, outcome, killed=killed)
+    terms = task_graph.decode(spec)
+    if terms.kind == "workflow" and isinstance(outcome, Failed) and outcome.failure is FailureClass.LOST:
+        outcome = Snoozed(0.0)  # only who watched its run is gone; the run goes on, and the next attempt joins it
+    next_ = task_graph.after(terms.retry, counts, outcome, killed=killed)
     kept = _encode(next_.used).decode()
     if isinstance(next_, Again):
         until = await present(transaction, now) + next_.seconds
