@@ -352,6 +352,23 @@ async def test_key_of_one_namespace_has_its_own_graphs_and_no_pools(site: Site) 
     assert (own.namespace, [each.graph for each in listed.items]) == ("bank", ["ours"])
 
 
+async def test_key_of_one_namespace_starts_no_workflow_of_another_by_a_task(site: Site) -> None:
+    def calling(namespace: str) -> dict[str, Any]:
+        return {
+            "graph": "g",
+            "namespace": "bank",
+            "tasks": [{"id": "a", "workflow": {"namespace": namespace, "name": "w"}}],
+        }
+
+    await site.with_keys(namespaces=("bank",))
+    async with site.client(Role.ADMIN) as client:
+        with pytest.raises(errors.Denied, match="no right to operate in the namespace 'shop'"):
+            await client.graphs.load(calling("shop"))
+        with pytest.raises(errors.NotFound):
+            await client.graphs.get("g")
+        await client.graphs.load(calling("bank"))
+
+
 async def test_operator_steers_and_only_who_may_publish_loads(site: Site) -> None:
     """The tasks of a graph are code, as an unpublished workflow is."""
     async with site.client() as client:

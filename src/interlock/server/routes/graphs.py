@@ -24,6 +24,7 @@ from interlock.model import json
 from interlock.model.access import Principal, Right
 from interlock.model.json import Json
 from interlock.model.states import TaskState
+from interlock.model.task import WorkflowTarget
 from interlock.server.access import Sender, chosen, listed, refuse_unless
 from interlock.server.bodies import answer, read, tagged
 from interlock.server.documented import documented
@@ -86,6 +87,9 @@ async def load_graph(request: Request, sender: Sender, server: Server) -> Respon
     document = found.required()
     refuse_unless(sender, Right.PUBLISH, document.namespace)
     refuse_unless(sender, Right.OPERATE, document.namespace)
+    for task in document.tasks:
+        if isinstance(task.target, WorkflowTarget):  # it starts runs there
+            refuse_unless(sender, Right.OPERATE, task.target.namespace)
     session = server.session
     folder = _folder(document, asked.folder)
     loaded = await Steering(session.store, session.clock).load(document, folder)
