@@ -69,6 +69,7 @@ class Client:
         """Load a graph that dispatchers place, twice, and cancel of it what somebody wants cancelled."""
         await asyncio.sleep(graph.at)
         tasks = TaskGraphs(self._session.store, self._session.clock)
+        await self._again(lambda: self._session.publish(placed.WORKFLOW, None))
         for _ in range(2):
             await self._again(lambda: tasks.load(graph.document(), "/"))
         before = 0.0

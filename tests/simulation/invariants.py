@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Any, Final
@@ -53,9 +53,14 @@ def violations(world: World, client: Client) -> Iterator[str]:
     for graph in world.plan.graphs:
         yield from graphs.violations(graph, states, world.ledger)
     decided = Counter(task for (task,) in world.rows("SELECT subject FROM decisions WHERE kind = 'placement'"))
+    of_tasks: dict[str, Counter[str]] = defaultdict(Counter)
+    for task, status in world.rows(
+        "SELECT parent, status FROM runs WHERE parent IS NOT NULL AND parent_effect IS NULL"
+    ):
+        of_tasks[task][status] += 1
     for each in world.plan.placed:
         again, zombies = _repetitions(world), _has_zombies(world.plan)
-        yield from placed.violations(each, states, decided, world.ledger, again, zombies)
+        yield from placed.violations(each, states, decided, world.ledger, again, zombies, of_tasks)
 
 
 def _runs(world: World) -> list[RunRow]:

@@ -11,6 +11,7 @@ from unittest import mock
 
 import msgspec
 
+from interlock.app import joining
 from interlock.engine.advance import Engine
 from interlock.engine.parking import Parking
 from interlock.engine.performing import Performing
@@ -193,6 +194,14 @@ def placed_whatever_its_state() -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def run_for_each_watcher() -> Iterator[None]:
+    """Whoever watches a task that is a workflow after another one begins a run of its own."""
+    keys = joining.keys
+    with mock.patch.object(joining, "keys", lambda tries, fence: keys(tries, fence)[-1:]):
+        yield
+
+
 ALL: Final[tuple[Callable[[], contextlib.AbstractContextManager[None]], ...]] = (
     fence_not_checked,
     inbox_row_dropped,
@@ -202,4 +211,5 @@ ALL: Final[tuple[Callable[[], contextlib.AbstractContextManager[None]], ...]] = 
     compensation_out_of_order,
     limit_without_its_lock,
     placed_whatever_its_state,
+    run_for_each_watcher,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections import Counter
 from collections.abc import Iterator
@@ -19,17 +20,35 @@ AT_ONCE: Final = 2
 RETRIES: Final = 2
 """Of what fails by itself. What machines lose is tried again as often as it takes."""
 _LOSSES: Final = 100
+WORKFLOW: Final = json.dumps(
+    {
+        "document": {"dsl": "1.0.3", "namespace": "default", "name": "placed", "version": "1.0.0"},
+        "do": [
+            {
+                "work": {
+                    "run": {
+                        "shell": {"command": "simulated", "arguments": [f"${{ .[{number}] }}" for number in range(5)]}
+                    },
+                    "metadata": {"interlock": {"retry": {"lost": 10, "launch": 10}}},
+                }
+            }
+        ],
+    }
+)
+"""What a task that is a workflow runs: one step that does what the program of another task would."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """`fails`: how often it fails before it succeeds. `after`: as in `graphs`. `limited`: it shares a concurrency of two."""
+    """`fails`: how often it fails before it succeeds. `after`: as in `graphs`. `limited`: it shares a concurrency of two.
+    `is_workflow`: it is a run that does the same."""
 
     seconds: float
     fails: int
     after: tuple[tuple[int, bool], ...]
     limited: bool
     priority: int
+    is_workflow: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,9 +84,11 @@ class PlacedGraph:
     def _task(self, number: int, task: Task) -> Json:
         name = self.name(number)
         arguments: list[Json] = [name, "1", "1", str(task.seconds), str(task.fails)]
-        told: dict[str, Json] = {
+        target: dict[str, Json] = {"run": {"shell": "simulated", "arguments": arguments}}
+        if task.is_workflow:
+            target = {"workflow": {"name": "placed", "version": "1.0.0", "input": arguments}}
+        told: dict[str, Json] = target | {
             "id": f"t{number}",
-            "run": {"shell": "simulated", "arguments": arguments},
             "priority": task.priority,
             "dependencies": [{"id": f"t{other}", "blocking": blocking} for other, blocking in task.after],
         }
@@ -87,7 +108,8 @@ def draw(seed: int) -> tuple[PlacedGraph, ...]:
 def _graph(chance: random.Random, id: str) -> PlacedGraph:
     count = chance.randint(2, 9)
     cancels = ((chance.randrange(count), chance.uniform(0.0, 6.0)),) if chance.random() < 0.25 else ()
-    tasks = tuple(_task(chance, number) for number in range(count))
+    workflows = random.Random(f"workflows {id}")
+    tasks = tuple(replace(_task(chance, number), is_workflow=workflows.random() < 0.3) for number in range(count))
     return PlacedGraph(id=id, at=chance.uniform(0.0, 3.0), tasks=tasks, cancels=cancels)
 
 
@@ -113,11 +135,17 @@ def smaller(graph: PlacedGraph) -> Iterator[PlacedGraph]:
 
 
 def violations(
-    graph: PlacedGraph, states: dict[str, str], decided: Counter[str], ledger: Ledger, repetitions: int, zombies: bool
+    graph: PlacedGraph,
+    states: dict[str, str],
+    decided: Counter[str],
+    ledger: Ledger,
+    repetitions: int,
+    zombies: bool,
+    runs: dict[str, Counter[str]],
 ) -> Iterator[str]:
     """What must hold when every task has ended. `states`: by task. `decided`: how often each was placed, as the decisions
     say. `repetitions`: how often something struck that a task may have been performed again for. `zombies`: nodes were
-    stopped, and went on with what others had by then."""
+    stopped, and went on with what others had by then. `runs`: by task, how many runs it had of each status."""
     for number, task in enumerate(graph.tasks):
         name = graph.name(number)
         entries, state = ledger.of(name), states.get(name)
@@ -126,6 +154,7 @@ def violations(
             continue
         yield from _ended(graph, number, state, states, repetitions)
         yield from _performed(name, task, state, entries, repetitions)
+        yield from _ran(name, task, state, runs.get(name, Counter()))
         if entries and not decided[name]:
             yield f"the task {name} was performed, and no decision says why there"
         for other, _ in task.after:
@@ -164,6 +193,16 @@ def _performed(name: str, task: Task, state: str, entries: list[Entry], repetiti
     allowed = 1 + min(task.fails, RETRIES) + repetitions
     if len(entries) > allowed:
         yield f"the task {name} was performed {len(entries)} times; at most {allowed} are explained by faults"
+
+
+def _ran(name: str, task: Task, state: str, runs: Counter[str]) -> Iterator[str]:
+    """A task has a run for each time that it failed, and one more; whoever watched them, and however often that died."""
+    if runs and not task.is_workflow:
+        yield f"the task {name} is a program, and has the runs {runs}"
+    if runs["faulted"] > RETRIES + 1 or runs["completed"] > 1 or runs["cancelled"] > 1:
+        yield f"the task {name} has more runs than failures explain: {runs}"
+    if task.is_workflow and state == "done" and runs["completed"] != 1:
+        yield f"the task {name} is done, and its runs are {runs}"
 
 
 def _crowded(graph: PlacedGraph, ledger: Ledger) -> Iterator[str]:

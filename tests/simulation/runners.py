@@ -133,7 +133,7 @@ async def _performed(launch: Launch) -> Outcome:
             except programs.Burnt as error:
                 burnt = Fault(type=fault.RUNTIME, status=500, title="Burnt", detail=str(error))
                 return Failed(FailureClass.APPLICATION, burnt)
-            return Done({"code": 0})
+            return Done({"code": 0, "stdout": "", "stderr": ""})
         case target:
             raise AssertionError(f"no tree asks for {target}")
 
