@@ -283,13 +283,15 @@ do:
 def test_run_killed_between_the_last_settlement_and_the_report_is_told_once(shell: Shell) -> None:
     """Which transaction lies there depends on which ones met in a group: so the first kill that fell there counts."""
     shell.write("build.yaml", ONE)
-    for number in [*range(10, 30)] * 3:
+    for number in [*range(8, 30)] * 3:
         file = shell.folder / f"{uuid4().hex}.db"
         env = store(f"sqlite:///{file}")
         killed = shell.run(
             "run", "build.yaml", "--id", "victim", env=env | {"INTERLOCK_FAULT": f"commit:{number}:before"}
         )
-        assert killed.code == -signal.SIGKILL, "no transaction lay there"
+        if killed.code == 0:
+            continue  # it had fewer transactions this time
+        assert killed.code == -signal.SIGKILL, killed.err
         is_settled = _rows(file, "SELECT state FROM tasks WHERE lane IS NOT NULL") == [("done",)]
         if is_settled and _rows(file, "SELECT state FROM tokens") == [("open",)]:
             break
