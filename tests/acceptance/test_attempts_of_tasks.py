@@ -204,3 +204,28 @@ def test_attempts_of_workers_get_the_timeout_and_the_environment_of_the_configur
         assert said["started_at"] is not None
     finally:
         fleet.end()
+
+
+def test_worker_gives_the_result_that_an_agent_left_and_has_no_worktrees(shell: Shell) -> None:
+    """What a worker does not have is told before a task begins there, and not left out."""
+    write(
+        shell,
+        "graph: g\ndefaults: {retry: {application: 0}}\ntasks:\n"
+        "  - {id: left, agent: {command: [sh, -c, 'echo \"[1, 2]\" > out.json'], result: out.json}}\n"
+        "  - {id: none, agent: {command: ['true'], result: nothing.json}}\n"
+        "  - {id: apart, run: ['true'], workspace: {base: HEAD}}\n",
+        "agent_pools: {workers: {type: worker}}\nskill_mapping: {default: [workers]}\n",
+    )
+    fleet = Fleet(shell)
+    try:
+        fleet.start("node")
+        fleet.worker("w1", "--slots", "3")
+        run(shell, "tasks", "load", "tasks.yaml")
+        until(lambda: [shown(shell, id)["state"] for id in ("left", "none")] == ["done", "failed"])
+        assert shown(shell, "left")["tries"][0]["detail"]["result"] == [1, 2]
+        assert "left no result in nothing.json" in shown(shell, "none")["tries"][0]["detail"]["detail"]
+        assert "workers has no worktrees, which are where dispatchers are" in " ".join(
+            run(shell, "tasks", "explain", "g/apart").out.split()
+        )
+    finally:
+        fleet.end()

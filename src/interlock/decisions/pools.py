@@ -16,6 +16,8 @@ DEFAULT: Final = "default"
 """The entry of a skill mapping for tasks without a skill, and for skills that nothing maps."""
 CONTAINERS: Final = frozenset({"docker", "kubernetes"})
 """Types of pools that start containers."""
+WORKERS: Final = "worker"
+"""The type of pools whose attempts run where `interlock worker` does."""
 WORKFLOWS: Final = "workflows"
 """The pool, and its type, of tasks that are workflows: every store has it, and no configuration names it."""
 _ROUNDING: Final = 1e-9
@@ -150,6 +152,8 @@ def never(spec: TaskSpec, pool: PoolView) -> str | None:
         return f"starts no containers ({pool.type})"
     if spec.kind != "python" and pool.type == "in-process":
         return f"calls Python functions only ({pool.type})"
+    if spec.workspace is not None and pool.type == WORKERS:
+        return f"has no worktrees, which are where dispatchers are ({pool.type})"
     if pool.capacity == 0:
         return "has max_concurrency 0"
     if pool.cpu is not None and wants.cpu > pool.cpu + _ROUNDING:

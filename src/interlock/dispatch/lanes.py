@@ -33,6 +33,7 @@ def lane(spec: TaskSpec) -> str:
         "cpu": f"{wants.cpu:g}" if wants.cpu else "",
         "memory": f"{wants.memory:g}" if wants.memory else "",
         "gpu": str(wants.gpus) if wants.gpus else "",
+        "workspace": "own" if spec.workspace is not None else "",
         "label": msgspec.json.encode(spec.labels, order="sorted").decode() if spec.labels else "",
     }
     text = PREFIX + (",".join(f"{name}={value}" for name, value in parts.items() if value) or _ANYWHERE)

@@ -6,7 +6,6 @@ import heapq
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Final
 
 import msgspec
 
@@ -14,8 +13,6 @@ from interlock.decisions import pools as choosing
 from interlock.decisions.pools import Asked, PoolDecision, PoolStrategy, PoolView
 from interlock.model.task_graph import TaskSpec
 from interlock.store.ports import Placement, QueuedTask
-
-WORKER: Final = "worker"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,5 +115,5 @@ def _placement(task: QueuedTask, pool: PoolView, decision: PoolDecision, policy:
         pool=pool.name,
         resources=task.spec.resources,
         decision=body,
-        workers=pool.type == WORKER,
+        workers=pool.type == choosing.WORKERS,
     )

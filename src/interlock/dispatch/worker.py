@@ -26,7 +26,7 @@ from interlock.decisions import record
 from interlock.decisions.record import Decision
 from interlock.decisions.strategies import Options, Strategy
 from interlock.decisions.task import Task
-from interlock.dispatch import attempt_terms, briefing, context
+from interlock.dispatch import attempt_terms, briefing, context, results
 from interlock.dispatch.attempt_terms import AttemptTerms
 from interlock.dispatch.context import Contexts
 from interlock.dispatch.dispatcher import LEASE_SECONDS, Dispatcher
@@ -189,6 +189,8 @@ class WorkerDispatcher(Dispatcher):
                 await self._contexts.prepare(task, self._called(task))
                 await self._brief(task)
             outcome = await super()._execute(task, adopted)
+            if task.spec is not None:
+                outcome = await asyncio.to_thread(results.with_result, outcome, task.spec, self._folder(task.folder))
         except (
             errors.Environment,
             OSError,
@@ -225,9 +227,13 @@ class WorkerDispatcher(Dispatcher):
         file = context.path(self._called(task))
         if file.exists():
             more[context.VARIABLE] = str(file)
-        folder = launch.folder if os.path.isdir(launch.folder) else self._post.folder
+        folder = self._folder(launch.folder)
         launch = msgspec.structs.replace(launch, folder=folder, environment=launch.environment | more)
         return launch if task.spec is None else self._of_graph(launch, task, task.spec)
+
+    def _folder(self, given: str) -> str:
+        """Give where an attempt works: as whoever began it says, where that is on this machine."""
+        return given if os.path.isdir(given) else self._post.folder
 
     def _of_graph(self, launch: Launch, task: ClaimedTask, spec: TaskSpec) -> Launch:
         """Add what the configuration and its author say of a task of a graph, as where a dispatcher launches it."""

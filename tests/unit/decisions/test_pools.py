@@ -9,7 +9,7 @@ import pytest
 from interlock.decisions import pools
 from interlock.decisions.pools import PoolStrategy, PoolView
 from interlock.model.task import Resources
-from interlock.model.task_graph import TaskSpec
+from interlock.model.task_graph import TaskSpec, WorkspaceTerms
 
 MAPPING = {"backend": ("docker", "laptop"), "ml": ("gpu", "spot"), "both": ("docker",), "default": ("laptop", "docker")}
 
@@ -78,6 +78,12 @@ def test_workflows_have_a_pool_of_their_own_whatever_is_mapped() -> None:
         (spec(kind="container"), pool(type="local-process"), "starts no containers (local-process)"),
         (spec(), pool("workflows", "workflows"), "starts workflows only"),
         (spec(kind="workflow"), pool("workflows", "workflows", capacity=1), None),
+        (
+            spec(workspace=WorkspaceTerms()),
+            pool(type="worker"),
+            "has no worktrees, which are where dispatchers are (worker)",
+        ),
+        (spec(workspace=WorkspaceTerms()), pool(type="docker"), None),
         (spec(), pool(capacity=0), "has max_concurrency 0"),
         (spec(resources=Resources(cpu=0.1)), pool(cpu=0.3, cpu_taken=0.1 + 0.1), None),
     ],

@@ -15,7 +15,7 @@ from interlock.dispatch.lanes import lane
 from interlock.dispatch.policies import Arriving, Stamp
 from interlock.dispatch.rounds import Rules
 from interlock.model.task import Resources
-from interlock.model.task_graph import TaskSpec
+from interlock.model.task_graph import TaskSpec, WorkspaceTerms
 from interlock.store.ports import QueuedTask
 
 
@@ -141,6 +141,7 @@ def test_lane_is_what_decides_where_a_task_can_run() -> None:
     assert of(resources=Resources(cpu=2, memory=512, gpus=1)) == "?cpu=2,memory=512,gpu=1"
     assert of(labels={"z": "1", "a": "2"}) == of(labels={"a": "2", "z": "1"})
     assert of(kind="container") != of(kind="agent") == of()
+    assert of(workspace=WorkspaceTerms()) != of(), "workers have no worktrees"
     assert of(kind="python") != of(), "a pool in the node's own process takes functions alone"
     long = [of(labels={"x": "y" * 500 + end}) for end in "ab"]
     assert long[0] != long[1]
