@@ -41,7 +41,7 @@ demo: $(STAMP)  ## run the sample workflow: a report about this repository
 # With the coverage, which costs as much time again: make test COVERAGE=1
 test: $(STAMP)  ## run the unit, store and acceptance tests; with COVERAGE=1 also measure and check their coverage
 	@rm -f .coverage .coverage.*
-	$(BIN)/python -m pytest -n 4 --dist worksteal $(if $(COVERAGE),--cov --cov-report=) --ignore=tests/docs -m "$(FAST) and not alone"
+	$(BIN)/python -m pytest -n $(if $(COVERAGE),3,4) --dist worksteal $(if $(COVERAGE),--cov --cov-report=) --ignore=tests/docs -m "$(FAST) and not alone"
 	$(BIN)/python -m pytest -n 0 $(if $(COVERAGE),--cov --cov-append --cov-report=) --ignore=tests/docs -m "$(FAST) and alone"
 ifdef COVERAGE
 	$(BIN)/coverage report --skip-covered --fail-under=95

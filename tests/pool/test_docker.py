@@ -84,7 +84,8 @@ async def test_each_setting_has_its_effect(home: Home) -> None:
     assert (host["NanoCpus"], host["Memory"], host["MemorySwap"]) == (500_000_000, 64 * 1024**2, 64 * 1024**2)
     assert (host["PidsLimit"], host["ReadonlyRootfs"], host["NetworkMode"]) == (77, True, "none")
     assert host["Init"] is True
-    assert host["CapDrop"] == ["ALL"] or "CAP_CHOWN" in host["CapDrop"]
+    dropped = {name.removeprefix("CAP_") for name in host["CapDrop"]}
+    assert dropped == {"ALL"} or "CHOWN" in dropped  # each version of Podman names them its own way
     mounted = {mount["Destination"]: mount["RW"] for mount in found["Mounts"]}
     assert mounted["/workspace"] is True
     assert mounted["/given"] is False

@@ -569,6 +569,8 @@ async def test_end_of_a_job_that_is_heard_before_its_pod_is_no_loss(cluster: Clu
     assert isinstance(await ended(running), Done)
 
 
+# As in `cluster`: kr8s leaves connections when it logs in anew, and they may be collected before the test is over.
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 async def test_new_credentials_are_read_when_the_old_are_refused(cluster: Cluster) -> None:
     cluster.api.token = "old"
     pool = await cluster.pool()

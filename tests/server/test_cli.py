@@ -418,7 +418,7 @@ def test_lock_of_the_server_outlasts_its_time_while_the_command_runs(served: Ser
         done.append(Path("done").exists())
 
     contending = served.begin(contend)
-    ended = served.far("locks", "run", "deploy/eu", "--ttl", "1s", "--", "sh", "-c", "sleep 2.5; touch done")
+    ended = served.far("locks", "run", "deploy/eu", "--ttl", "3s", "--", "sh", "-c", "sleep 4.5; touch done")
     contending.result(_SECONDS)
     assert (ended.code, ended.err, done) == (0, "", [True])
 

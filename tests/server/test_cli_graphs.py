@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -102,7 +103,8 @@ def test_changes_through_a_server_are_there_at_its_store(served: Served) -> None
     served.far("pools", "drain", "local", "--wait")
 
     ordered = served.far("pools", "policy", "fifo")
-    assert ordered.err == "tasks are ordered by fifo; 2 tasks got a new place\n"
+    # one that is tried again may have been placed by then
+    assert re.fullmatch(r"tasks are ordered by fifo; [23] tasks got a new place\n", ordered.err)
     assert "fifo, chosen at run time; the configuration says priority" in served.near("pools", "list").out
     assert moved.err == "the task later/one has the priority 9 now, 3 before\n"
     assert cancelled.err == "the task later/one is cancelled\n"

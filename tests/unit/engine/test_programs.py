@@ -223,7 +223,7 @@ async def swallowing() -> str:
 async def test_function_that_swallows_everything_neither_blocks_the_loop_nor_does_anything(
     begin: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(unwinding, "_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(unwinding, "_PAUSE_SECONDS", 0.1)  # longer than ten turns of the loop, on any machine
     world = await begin(swallowing)
     program = world.live.program
     program.leave("parked")

@@ -41,6 +41,8 @@ _CANCEL_SECONDS: Final = 15.0
 _UNREAD_BYTES: Final = 32 * 1024
 """Of standard input that a pipe may not hold: while a program does not read it, Docker does not tell that it has ended."""
 _UNREAD_SECONDS: Final = (0.5, 5.0)  # between looks at such a one, the first and the longest
+_LOOKS_FOR_MEMORY: Final = 10  # a tenth of a second apart, whether that was what ended a container
+_EXIT_KILLED: Final = 137
 _TERM: Final = "SIGTERM"
 _KILL: Final = "SIGKILL"
 
@@ -260,11 +262,26 @@ class Attempt:
             times_away = self._times_away
             has_ended = await self._has_ended(look_seconds)
             if has_ended and is_whole and self._times_away == times_away:
-                return await self._patiently(lambda: self._engine.inspect(self._container))
+                return await self._at_its_end()
             self._output = self._output.again()
             is_taken = await self._take(self._engine.heard(self._container))
             is_whole = is_taken and has_ended  # a log that is followed may end before its last line, if that has no end
             look_seconds = min(look_seconds * 2, longest) if is_taken else look_seconds
+
+    async def _at_its_end(self) -> dict[str, Any]:
+        """Give what the engine tells of a container that has ended.
+
+        That its memory ran out Docker hears by another way than that it ended, and maybe a moment later.
+        """
+        looks = _LOOKS_FOR_MEMORY
+        while True:
+            found = await self._patiently(lambda: self._engine.inspect(self._container))
+            state, is_limited = found["State"], bool((found.get("HostConfig") or {}).get("Memory"))
+            may_come = is_limited and state.get("ExitCode") == _EXIT_KILLED and not state.get("OOMKilled")
+            if not looks or not may_come or self._asked.is_set() or await self._engine.is_podman():
+                return found
+            looks -= 1
+            await asyncio.sleep(_AGAIN_SECONDS[0])
 
     async def _taken(self, stream: Attached) -> bool:
         """Pass on what comes by the connection; False when it was cut off, and may not be all."""
