@@ -72,7 +72,7 @@ screenshots: $(STAMP)  ## write pictures of the dashboard into the folder `scree
 
 # A part of it: make test-long PART=3/5
 test-long: $(STAMP)  ## run what `make test` takes samples of: every commit of a saga, every edit, 500 seeds, deliberate defects
-	INTERLOCK_PART=$(PART) $(BIN)/python -m pytest -n 2 --dist worksteal tests/unit tests/store tests/pool tests/acceptance tests/server tests/simulation -m chaos
+	TESTS_PART=$(PART) $(BIN)/python -m pytest -n 2 --dist worksteal tests/unit tests/store tests/pool tests/acceptance tests/server tests/simulation -m chaos
 
 # At full scale: make chaos INTERLOCK_CHAOS=full
 chaos: $(STAMP)  ## kill, stop and restart nodes and servers under load; takes minutes

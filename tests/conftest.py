@@ -21,8 +21,8 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave all tests out but one of every so many: INTERLOCK_PART=K/N takes the K-th of each N, by their names."""
-    part = os.environ.get("INTERLOCK_PART")
+    """Leave all tests out but one of every so many: TESTS_PART=K/N takes the K-th of each N, by their names."""
+    part = os.environ.get("TESTS_PART")
     if not part:
         return
     place, count = (int(number) for number in part.split("/"))
