@@ -289,9 +289,8 @@ class Placer(Dispatcher):
                 if workspace is None:  # RU-01: no runner without its place; the task goes back, free of charge
                     return Snoozed(_SNOOZE_SECONDS)
                 self._leased[task.task] = workspace
-            if adopted is None or isinstance(
-                task.target, WorkflowTarget
-            ):  # its node may have died before it began the run
+            # The node of an adopted one may have died before it began the run.
+            if adopted is None or isinstance(task.target, WorkflowTarget):
                 told = None if workspace is None else workspace_of(workspace)
                 self._briefs[task.task] = await briefing.briefing(self._store, task, self._terms(spec), told)
             outcome = await super()._execute(task, adopted)
