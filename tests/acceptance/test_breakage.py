@@ -126,7 +126,7 @@ async def test_error_whose_text_is_not_utf8_fails_its_step(app: Session, tmp_pat
 
 
 async def test_attempt_that_breaks_its_launcher_fails_its_step(app: Session) -> None:
-    node_of(app)._dispatcher._launcher = Broken()
+    node_of(app)._dispatcher._attempts._launcher_of = lambda task: Broken()
     retries = "metadata: {interlock: {retry: {launch: 0}}}"
     row = await asyncio.wait_for(finished(app, SHELL.replace("'echo hi'}}", "'echo hi'}}, " + retries)), 10)
     assert row.status is RunStatus.FAULTED

@@ -26,7 +26,7 @@ from interlock import config
 from interlock.app.probes import Probes
 from interlock.app.readiness import Readiness
 from interlock.app.worker import Terms, WorkerNode
-from interlock.dispatch.worker import Post
+from interlock.dispatch.post import Post
 from interlock.engine import cause
 from interlock.model.states import TaskState
 from interlock.model.task import Cancelled, Done, Outcome, ShellTarget

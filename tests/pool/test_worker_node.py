@@ -18,7 +18,7 @@ from interlock.coord.timing import Timing
 from interlock.coord.workers import WorkerRegistry
 from interlock.decisions.strategies import Strategy
 from interlock.dispatch import context
-from interlock.dispatch.worker import Post
+from interlock.dispatch.post import Post
 from interlock.engine import cause
 from interlock.model.states import TaskState
 from interlock.model.task import Done, ShellTarget

@@ -19,7 +19,7 @@ from interlock.engine.recollection import Recollection
 from interlock.model.memo import Memo
 from interlock.model.task import Outcome
 from interlock.store.ports import Claimed
-from interlock.store.sql import limits, statements
+from interlock.store.sql import ends, limits, statements
 from interlock.store.sql import queue as sql_queue
 from interlock.store.sql.inbox import Told
 from interlock.store.sql.queue import SqlQueue
@@ -68,7 +68,7 @@ def settle_not_idempotent() -> Iterator[None]:
         async def work(transaction: Transaction) -> bool:
             lease = {"kind": sql_queue.ATTEMPT, "name": task, "fence": fence, "holder": holder}
             await transaction.run("lease_end_fenced", lease)
-            return await sql_queue._end(transaction, task, fence, sql_queue._end_state(outcome), outcome, now, Told())
+            return await ends.end(transaction, task, fence, ends.state_of(outcome), outcome, now, Told())
 
         return await queue._database.write(work)
 

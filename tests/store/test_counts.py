@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 
 from interlock import config, errors
+from interlock.dispatch.attempts import Attempts
 from interlock.dispatch.dispatcher import Dispatcher
 from interlock.dispatch.logbook import Logbook
 from interlock.model.states import TaskState
@@ -130,10 +131,11 @@ def _dispatcher(store: PostgresStore, name: str, grants: Grants, clock: SystemCl
     def away(error: errors.Environment) -> None:
         raise AssertionError(error)
 
-    return Dispatcher(
-        name, store, clock, "local", grants, Logbook(store, clock, 1000), Keeper("", config.Secrets(), clock, {}),
-        slots=100, own=False, orphan_grace_seconds=0.0, away=away,
+    attempts = Attempts(
+        name, store, clock, Logbook(store, clock, 1000), Keeper("", config.Secrets(), clock, {}), lambda task: grants,
+        orphan_grace_seconds=0.0, away=away,
     )  # fmt: skip
+    return Dispatcher(name, store, clock, "local", attempts, slots=100, own=False)
 
 
 # -- cursors ---------------------------------------------------------------------------------------------------------

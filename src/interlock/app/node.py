@@ -6,6 +6,7 @@ import asyncio
 import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -31,6 +32,7 @@ from interlock.app.workflows import Workflows
 from interlock.config import Settings
 from interlock.coord.expiry import Expiry
 from interlock.decisions import steps
+from interlock.dispatch.attempts import Attempts
 from interlock.dispatch.dispatcher import Dispatcher
 from interlock.dispatch.logbook import Logbook
 from interlock.effects.openapi.documents import Documents
@@ -156,43 +158,34 @@ class Node(Service):
             token_seconds=settings.tokens.expires_seconds,
         )
         self._claims.engine = self.engine
-        self._dispatcher = Dispatcher(
+        attempts = partial(
+            Attempts,
             node,
             store,
             clock,
-            steps.LOCAL,
-            local,
             self._logbook,
             secrets,
+            away=self._store_is_away,
+            may_act=lambda: self._membership.is_certain,
+        )
+        dispatcher = partial(
+            Dispatcher, node, store, clock, host=identity.host(), may_claim=self._has_enough, steps_only=True
+        )
+        self._dispatcher = dispatcher(
+            steps.LOCAL,
+            attempts(lambda task: local, orphan_grace_seconds=0.0 if pinned else settings.node.orphan_grace_seconds),
             slots=settings.node.slots,
             own=pinned,
-            orphan_grace_seconds=0.0 if pinned else settings.node.orphan_grace_seconds,
-            away=self._store_is_away,
-            host=identity.host(),
-            may_act=lambda: self._membership.is_certain,
-            may_claim=self._has_enough,
-            steps_only=True,
         )
         serves = DISPATCHER in roles
         # Its functions are loaded where their runs are executed, which may be nowhere else.
-        self._own_steps = Dispatcher(
-            node,
-            store,
-            clock,
+        self._own_steps = dispatcher(
             IN_PROCESS,
-            in_process,
-            self._logbook,
-            secrets,
+            attempts(lambda task: in_process, orphan_grace_seconds=0.0),
             slots=settings.node.sync_threads,
             own=True,
-            orphan_grace_seconds=0.0,
-            away=self._store_is_away,
-            host=identity.host(),
-            may_act=lambda: self._membership.is_certain,
             wanted=registry.has_queued_steps,
-            may_claim=self._has_enough,
             looks_for_due=not serves,
-            steps_only=True,
         )
         self._pools: Pools | None = self._new_pools(settings) if serves and not pinned else None
         self._awaited_graphs = AwaitedGraphs(
@@ -233,13 +226,7 @@ class Node(Service):
         self._started = True
 
     def _services(self) -> list[Service]:
-        services: list[Service] = [
-            self._membership,
-            self._evaluators,
-            self._local,
-            self._in_process,
-            self._logbook,
-        ]
+        services: list[Service] = [self._membership, self._evaluators, self._local, self._in_process, self._logbook]
         if ENGINE in self._roles:
             services += [self._delivering, self.engine, self._own_steps]
         if DISPATCHER in self._roles:

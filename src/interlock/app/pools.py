@@ -19,6 +19,7 @@ from interlock.dispatch import policies
 from interlock.dispatch.configuration import LOCAL, PoolSettings, Scheduling, reading
 from interlock.dispatch.deadlocks import Deadlocks
 from interlock.dispatch.logbook import Logbook
+from interlock.dispatch.placed_attempts import PlacedAttempts
 from interlock.dispatch.placer import Placer
 from interlock.dispatch.workspaces import Workspaces
 from interlock.pool import local_settings
@@ -85,29 +86,36 @@ class Pools(Service):
         policy = policies.policy(
             scheduling.policy, ageing_seconds=scheduling.ageing_seconds, weights=dict(scheduling.weights)
         )
-        self.placer = Placer(
+        attempts = PlacedAttempts(
             node,
             store,
             clock,
-            scheduling,
-            policy,
-            self._launchers,
             logbook,
             secrets,
-            workspaces=Workspaces(
+            self._launchers,
+            scheduling,
+            Workspaces(
                 _workspaces(workspaces, scheduling),
                 size=workspace_slots,
                 lease_seconds=scheduling.workspaces.lease_seconds,
                 release_seconds=scheduling.workspaces.release_seconds,
                 orphan_grace_seconds=orphan_grace_seconds,
             ),
-            local=local,
-            local_slots=local_slots,
-            local_running=local_running,
             orphan_grace_seconds=orphan_grace_seconds,
             away=away,
-            host=host,
             may_act=may_act,
+        )
+        self.placer = Placer(
+            node,
+            store,
+            clock,
+            scheduling,
+            policy,
+            attempts,
+            self._launchers,
+            local_slots=local_slots,
+            local_running=local_running,
+            host=host,
             may_claim=may_claim,
         )
         self._stack = AsyncExitStack()

@@ -35,7 +35,9 @@ from interlock.coord.workers import WorkerRegistry
 from interlock.dispatch.lanes import SERVES
 from interlock.dispatch.logbook import Logbook
 from interlock.dispatch.notebook import Notebook
-from interlock.dispatch.worker import Post, WorkerDispatcher
+from interlock.dispatch.post import Post
+from interlock.dispatch.worker import WorkerDispatcher
+from interlock.dispatch.worker_attempts import WorkerAttempts
 from interlock.engine import identity
 from interlock.engine.recovery import SCAN_SECONDS, Recovery
 from interlock.model.json import Json
@@ -99,19 +101,27 @@ class WorkerNode(Service):
         self._notebook = Notebook(store, clock, terms.post.worker, node)
         self._registry = WorkerRegistry(store, clock)
         self.heartbeats = HeartbeatMonitor(store, clock, terms.timing, lost=self._dismiss, unheard=self._dismiss)
+        self._attempts = WorkerAttempts(
+            node,
+            store,
+            clock,
+            self._logbook,
+            secrets,
+            probes.launcher(self._pool),
+            terms.post,
+            self._notebook,
+            orphan_grace_seconds=settings.node.orphan_grace_seconds,
+            away=lambda error: None,  # it waits until the store is back
+            may_act=lambda: self._membership.is_certain,
+        )
         self.dispatcher = WorkerDispatcher(
             node,
             store,
             clock,
             terms.post,
-            probes.launcher(self._pool),
-            self._logbook,
-            secrets,
+            self._attempts,
             self._notebook,
-            orphan_grace_seconds=settings.node.orphan_grace_seconds,
             host=identity.host(),
-            away=lambda error: None,  # it waits until the store is back
-            may_act=lambda: self._membership.is_certain,
             may_claim=self._may_claim,
         )
         self._recovery = Recovery(node, store, clock, self.dispatcher.adopt_orphans)
@@ -176,7 +186,7 @@ class WorkerNode(Service):
     def _dismiss(self, worker: str) -> None:
         """The registration is lost: others have its tasks, so what runs is ended at once."""
         self._fail(errors.LeaseLost(f"the worker {worker!r} was given up, or another process has its place"))
-        self.dispatcher.abandon()
+        self._attempts.abandon()
 
     def _fail(self, error: errors.Environment) -> None:
         self.failure = self.failure or error

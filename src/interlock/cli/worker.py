@@ -22,7 +22,7 @@ from interlock.cli.output import reserved
 from interlock.coord import vitals
 from interlock.coord.timing import BALANCED, Timing
 from interlock.decisions import strategies
-from interlock.dispatch.worker import Post
+from interlock.dispatch.post import Post
 from interlock.flow import requirements
 from interlock.flow.python.options import IN_PROCESS, LOCAL
 from interlock.model.json import Json

@@ -1,4 +1,4 @@
-"""Places ready tasks of graphs and steps of workflows in pools, and sees the attempts there to their end.
+"""Places ready tasks of graphs and steps of workflows in pools, and has them performed there.
 
 Each round looks at the pools, then at the heads of the lanes for which some pool has room, plans in memory, and has the
 store carry the plan out in one transaction, which counts anew. What another dispatcher was quicker with is left out, so any
@@ -14,30 +14,25 @@ from typing import Final
 
 import msgspec
 
-from interlock import errors, telemetry
+from interlock import telemetry
 from interlock.decisions import pools as choosing
 from interlock.decisions import steps
 from interlock.decisions.pools import Asked, PoolView
-from interlock.dispatch import briefing, results, rounds, told, waiting_steps
-from interlock.dispatch.attempt_terms import AttemptTerms
+from interlock.dispatch import rounds, told, waiting_steps
+from interlock.dispatch.attempts import LEASE_SECONDS
 from interlock.dispatch.configuration import LOCAL, Scheduling
-from interlock.dispatch.dispatcher import LEASE_SECONDS, Dispatcher
+from interlock.dispatch.dispatcher import Dispatcher
 from interlock.dispatch.lanes import PREFIX
-from interlock.dispatch.logbook import Logbook
 from interlock.dispatch.outlook import view
+from interlock.dispatch.placed_attempts import PlacedAttempts
+from interlock.dispatch.placement import is_placed
 from interlock.dispatch.policies import FairShare, Policy
 from interlock.dispatch.policy_in_force import PolicyInForce
 from interlock.dispatch.quotas import Quotas
 from interlock.dispatch.rounds import Round, Rules, Stuck
 from interlock.dispatch.waiting_steps import Waiting
-from interlock.dispatch.workspaces import Workspaces, workspace_of
-from interlock.model import fault
-from interlock.model.fault import Fault
-from interlock.model.task import ContainerTarget, Failed, FailureClass, Outcome, Snoozed, Target, WorkflowTarget
 from interlock.model.task_graph import TaskSpec
-from interlock.pool.launcher import Launch, Launcher
-from interlock.pool.workspaces import Workspace
-from interlock.secrets.keeper import Keeper
+from interlock.pool.launcher import Launcher
 from interlock.service import Clock
 from interlock.store.ports import ALL, ClaimedTask, Orphan, PoolRow, QueuedTask, Store
 
@@ -62,50 +57,36 @@ class Placer(Dispatcher):
         clock: Clock,
         scheduling: Scheduling,
         policy: Policy,
+        attempts: PlacedAttempts,
         launchers: Mapping[str, Launcher],
-        logbook: Logbook,
-        secrets: Keeper,
         *,
-        workspaces: Workspaces,
-        local: Launcher,
         local_slots: int,
         local_running: Callable[[], int],
-        orphan_grace_seconds: float,
-        away: Callable[[errors.Environment], None],
         host: str,
-        may_act: Callable[[], bool],
         may_claim: Callable[[], bool],
     ) -> None:
-        """`launchers`: one that starts later comes in later. `local_slots`: of the pool `local` where no file configures
-        pools; `local_running`: what else runs there."""
+        """`local_slots`: of the pool `local` where no file configures pools; `local_running`: what else runs there."""
         super().__init__(
             node,
             store,
             clock,
             "graphs",
-            local,  # never asked: each attempt has its pool's
-            logbook,
-            secrets,
+            attempts,
             slots=_MOST_ATTEMPTS,
             own=False,
-            orphan_grace_seconds=orphan_grace_seconds,
-            away=away,
             host=host,
-            may_act=may_act,
             may_claim=may_claim,
             looks_for_due=False,
         )
         if (poll_seconds := scheduling.poll_seconds) is not None:
             self._interval_seconds = min(self._interval_seconds, poll_seconds)
             self._resting_seconds = poll_seconds
+        self._placed = attempts
         self._scheduling = scheduling
         self._order = PolicyInForce(node, scheduling, policy)
         self._launchers = launchers
         self._local_slots = local_slots
         self._local_running = local_running
-        self._workspaces = workspaces
-        self._leased: dict[str, Workspace] = {}
-        self._briefs: dict[str, str] = {}
         self._specs: OrderedDict[str, TaskSpec] = OrderedDict()
         """By lane, the spec of one of its tasks: what it asks for, all others of the lane ask for too."""
         self._after = PREFIX
@@ -116,14 +97,10 @@ class Placer(Dispatcher):
         self._quotas = Quotas()
         self._pools: Mapping[str, PoolView] = {}
         """As the last round left them."""
-        self._here: dict[str, str] = {}
-        """By attempt in flight here, its pool."""
 
     async def quiesce(self, seconds: float, hurry: asyncio.Event) -> None:
         """Place nothing any more; what runs may end within the grace of the configuration, where that gives one."""
-        for task, pool in self._here.items():
-            if pool == choosing.WORKFLOWS:  # its run goes on, and whoever watches next joins it
-                self._attempts[task].cancel()
+        self._placed.leave_runs()
         grace_seconds = self._scheduling.grace_seconds
         await super().quiesce(seconds if grace_seconds is None else grace_seconds, hurry)
 
@@ -201,7 +178,7 @@ class Placer(Dispatcher):
         self._order.look(total)
         if (local := found.get(LOCAL)) is not None and local.capacity is None and local.type == "local-process":
             # Without a file the pool is that of this node, which has so many slots for steps and tasks alike.
-            local.running = self._local_running() + sum(pool == LOCAL for pool in self._here.values())
+            local.running = self._local_running() + self._placed.in_pool(LOCAL)
             local.capacity = self._local_slots
         for name, pool in found.items():
             if name not in self._launchers and pool.type != "worker":
@@ -252,13 +229,10 @@ class Placer(Dispatcher):
             self._warned[why.lane] = text
             telemetry.emit("task.stuck", task=name, warning=text)
 
-    # -- performing ----------------------------------------------------------------------------------------------
-
-    def _launcher_of(self, task: ClaimedTask) -> Launcher:
-        return self._launchers[task.pool]
+    # -- what nodes that are gone have left ----------------------------------------------------------------------
 
     def _may_adopt(self, orphan: Orphan) -> bool:
-        if not self._is_mine(orphan.task) or orphan.pool not in self._launchers:
+        if not is_placed(orphan.task) or orphan.pool not in self._launchers:
             return False
         settings = self._scheduling.pools.get(orphan.pool)
         return settings is None or settings.type not in _OF_A_HOST or orphan.host == self._host
@@ -266,96 +240,8 @@ class Placer(Dispatcher):
     async def _held(self) -> list[ClaimedTask]:
         found: list[ClaimedTask] = []
         for pool in self._launchers:
-            found += [task for task in await self._store.queue.held(self._node, pool) if self._is_mine(task)]
+            found += [task for task in await self._store.queue.held(self._node, pool) if is_placed(task)]
         return found
-
-    def _is_mine(self, task: ClaimedTask) -> bool:
-        """Say whether a task was placed in its pool; steps of the node's own pools are claimed, but for containers."""
-        is_container = isinstance(task.target, ContainerTarget)
-        return task.spec is not None or is_container or task.pool not in steps.NODE_POOLS
-
-    async def _execute(self, task: ClaimedTask, adopted: Mapping[str, int] | None) -> Outcome:
-        spec = task.spec
-        if spec is None:
-            return await self._execute_step(task, adopted)
-        self._here[task.task] = task.pool
-        workspace: Workspace | None = None
-        outcome: Outcome = Snoozed(0.0)
-        try:
-            if spec.workspace is not None:
-                workspace = await self._workspaces.have(
-                    self._called(task), task.folder, spec.workspace, adopting=adopted is not None
-                )
-                if workspace is None:  # RU-01: no runner without its place; the task goes back, free of charge
-                    return Snoozed(_SNOOZE_SECONDS)
-                self._leased[task.task] = workspace
-            # The node of an adopted one may have died before it began the run.
-            if adopted is None or isinstance(task.target, WorkflowTarget):
-                told = None if workspace is None else workspace_of(workspace)
-                self._briefs[task.task] = await briefing.briefing(self._store, task, self._terms(spec), told)
-            outcome = await super()._execute(task, adopted)
-            folder = task.folder if workspace is None else str(workspace.path)
-            outcome = await asyncio.to_thread(results.with_result, outcome, spec, folder)
-        except errors.Invalid as error:  # no such commit, no name for a branch
-            outcome = _refused(str(error))
-        except (
-            errors.Environment,
-            errors.Conflict,
-            OSError,
-        ) as error:  # of this node: it is made again, free of charge
-            telemetry.emit("task.not_prepared", task=task.task, error=error)
-            outcome = Snoozed(_SNOOZE_SECONDS)
-        finally:
-            self._here.pop(task.task, None)
-            self._briefs.pop(task.task, None)
-            self._leased.pop(task.task, None)
-            if workspace is not None and not self._lost:  # whoever adopts it still works there
-                outcome = await asyncio.shield(self._workspaces.give_back(workspace, outcome))
-        return outcome
-
-    async def _execute_step(self, task: ClaimedTask, adopted: Mapping[str, int] | None) -> Outcome:
-        """See an attempt of a step to its end: it works in the folder of its run, which counts the retries."""
-        self._here[task.task] = task.pool
-        try:
-            telemetry.emit("runner.started", task=task.task, pool=task.pool, runner=briefing.runner_id(task))
-            return await super()._execute(task, adopted)
-        finally:
-            self._here.pop(task.task, None)
-            telemetry.emit("runner.finished", task=task.task, pool=task.pool, runner=briefing.runner_id(task))
-
-    def _launch(self, task: ClaimedTask, target: Target, *, adopting: bool) -> Launch:
-        launch = super()._launch(task, target, adopting=adopting)
-        if task.spec is None:
-            return msgspec.structs.replace(
-                launch,
-                environment=dict(self._scheduling.environment) | launch.environment | briefing.place(task),
-                resources=task.resources,
-                devices=task.devices,
-                labels=briefing.labels(task),
-            )
-        spec = self._terms(task.spec)
-        workspace = self._leased.get(task.task)
-        brief = self._briefs.get(task.task)
-        told = briefing.variables(task, spec, workspace)
-        return msgspec.structs.replace(
-            launch,
-            folder=launch.folder if workspace is None else str(workspace.path),
-            environment=dict(self._scheduling.environment) | launch.environment | told,
-            timeout_seconds=spec.timeout_seconds,
-            resources=spec.resources,
-            devices=task.devices,
-            labels=briefing.labels(task),
-            files={} if brief is None else {briefing.VARIABLE: brief},
-        )
-
-    def _terms(self, spec: TaskSpec) -> TaskSpec:
-        """Give a task with what the configuration says where its author says nothing."""
-        return AttemptTerms(timeout_seconds=self._scheduling.timeout_seconds).applied(spec)
-
-
-def _refused(detail: str) -> Failed:
-    error = Fault(type=fault.CONFIGURATION, status=400, title="No workspace", detail=detail)
-    return Failed(failure=FailureClass.INVALID, fault=error)
 
 
 def _warning(why: Stuck) -> str | None:

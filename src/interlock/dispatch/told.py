@@ -1,4 +1,4 @@
-"""What a process tells of the tasks of graphs that it performs, as it happens: for its log, and for who observes it.
+"""What a process tells of what it performs in pools, as it happens: for its log, and for who observes it.
 
     task.placed -> runner.started -> runner.finished -> task.completed | task.failed | task.tried_again | task.cancelled
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from interlock import errors, telemetry
 from interlock.dispatch.briefing import runner_id
+from interlock.dispatch.placement import is_placed
 from interlock.model.states import TaskState
 from interlock.model.task import Cancelled, Done, Failed, Outcome
 from interlock.store.ports import ClaimedTask, Store
@@ -21,13 +22,13 @@ def placed(task: ClaimedTask) -> None:
 
 def started(task: ClaimedTask) -> None:
     """Tell that a pool has begun an attempt."""
-    if task.spec is not None:
+    if is_placed(task):
         telemetry.emit("runner.started", task=task.task, pool=task.pool, runner=runner_id(task))
 
 
 def finished(task: ClaimedTask, seconds: float) -> None:
     """Tell that an attempt runs no more, and how long this process saw it run."""
-    if task.spec is not None:
+    if is_placed(task):
         runner = runner_id(task)
         telemetry.emit("runner.finished", task=task.task, pool=task.pool, runner=runner, seconds=round(seconds, 3))
 

@@ -9,7 +9,7 @@ import msgspec
 
 from interlock.flow.python.options import IN_PROCESS
 from interlock.store.ports import Claimed, Looked, NodeRow, NodeState
-from interlock.store.sql import queue, sealing
+from interlock.store.sql import ends, queue, sealing
 from interlock.store.sql.transaction import Database, Row, Transaction
 
 NODE: Final = "node"
@@ -178,7 +178,7 @@ async def _end(transaction: Transaction, node: str, now: float | None, *, losing
     await transaction.run("node_leave", {"node": node, "now": now})
     freed = await transaction.run("runs_free_of", {"node": node, "now": now})
     held = {"holder": node, "kind": queue.ATTEMPT, "place": None if losing else IN_PROCESS}
-    await queue.lose(transaction, await transaction.rows("leases_end_of_holder", held), now)
+    await ends.lost(transaction, await transaction.rows("leases_end_of_holder", held), now)
     return freed
 
 

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
-from interlock.model import fault, task_graph
 from interlock.model.call import Requirements
-from interlock.model.fault import Fault
-from interlock.model.states import TaskState
-from interlock.model.task import Cancelled, Done, Failed, FailureClass, Outcome, Resources, Snoozed, Target
+from interlock.model.task import Outcome, Resources, Target
 from interlock.store.ports import Able, AttemptRow, ClaimedTask, LogLine, Orphan, WaitingTask, news
-from interlock.store.sql import graphs, limits, tries
+from interlock.store.sql import attempt_rows, ends, limits, tries
 from interlock.store.sql.inbox import Post, Told
 from interlock.store.sql.transaction import Database, Row, Transaction
 
@@ -122,13 +119,13 @@ class SqlQueue:
         holder: str | None = None,
         ran: float | None = None,
     ) -> bool:
-        state = _end_state(outcome)
+        state = ends.state_of(outcome)
         told = Told()
 
         async def work(transaction: Transaction) -> bool:
             told.clear()
             lease = {"kind": ATTEMPT, "name": task, "fence": fence, "holder": holder}
-            return bool(await transaction.run("lease_end_fenced", lease)) and await _end(
+            return bool(await transaction.run("lease_end_fenced", lease)) and await ends.end(
                 transaction, task, fence, state, outcome, now, told, killed=True, ran=ran
             )
 
@@ -137,7 +134,7 @@ class SqlQueue:
     async def attempt(self, task: str, fence: int) -> AttemptRow | None:
         async def work(transaction: Transaction) -> AttemptRow | None:
             rows = await transaction.rows("attempt_get", {"task": task, "fence": fence})
-            return _in_flight(rows[0]) if rows else None
+            return attempt_rows.in_flight(rows[0]) if rows else None
 
         return await self._database.read(work, once=True)
 
@@ -152,7 +149,7 @@ class SqlQueue:
             rows = await transaction.rows("attempts_orphaned", {"limit": limit})
             return [
                 Orphan(
-                    task=_leased(row),
+                    task=attempt_rows.leased(row),
                     holder=row[15],
                     host=row[16],
                     pool=row[17],
@@ -174,7 +171,7 @@ class SqlQueue:
     async def lose(self, orphan: Orphan, now: float | None) -> None:
         async def work(transaction: Transaction) -> None:
             if await transaction.run("lease_end_fenced", _of(orphan)):
-                await lose(transaction, [(orphan.task.task, orphan.holder, orphan.task.fence)], now)
+                await ends.lost(transaction, [(orphan.task.task, orphan.holder, orphan.task.fence)], now)
 
         await self._database.write(work)
 
@@ -198,7 +195,7 @@ class SqlQueue:
             rows = await transaction.rows("tasks_held", {"node": node, "pool": pool})
             return [
                 msgspec.structs.replace(
-                    (task := _leased(row)),
+                    (task := attempt_rows.leased(row)),
                     resources=Resources(cpu=row[15], memory=row[16], gpus=len(task.devices)),
                 )
                 for row in rows
@@ -223,7 +220,7 @@ class SqlQueue:
 
         async def work(transaction: Transaction) -> int:
             rows = await transaction.rows("leases_end_expired", {"kind": ATTEMPT, "now": now})
-            await lose(transaction, rows, now)
+            await ends.lost(transaction, rows, now)
             return len(rows)
 
         return await self._database.write(work)
@@ -303,57 +300,7 @@ async def admitted(transaction: Transaction, rows: Sequence[Row], now: float | N
     """Give the tasks of rows that were just taken, but those that a limit refuses: they go back, held or delayed."""
     linked = [row[0] for row in rows if row[-2]]
     refused = await limits.admit(transaction, linked, now) if linked else set()
-    return [_claimed(row) for row in rows if row[0] not in refused]
-
-
-async def lose(transaction: Transaction, leases: Sequence[Row], now: float | None) -> None:
-    """End the attempts of leases that were ended because their holders are gone, and tell their runs.
-
-    `leases`: (task, holder, fence). Locks are taken in one order everywhere: a lease, its task, the inbox.
-    """
-    for task, holder, fence in sorted(tuple(lease) for lease in leases):
-        detail = f"its lease ran out: the node {holder} that held it is gone"
-        lost = Failed(
-            failure=FailureClass.LOST,
-            fault=Fault(type=fault.RUNTIME, status=500, title="Lost", detail=detail, code="lost"),
-        )
-        await _end(transaction, task, fence, TaskState.FAILED, lost, now, Told())
-
-
-async def _end(
-    transaction: Transaction,
-    task: str,
-    fence: int,
-    state: TaskState,
-    outcome: Outcome,
-    now: float | None,
-    told: Told,
-    *,
-    killed: bool = False,
-    ran: float | None = None,
-) -> bool:
-    """End an attempt and put its outcome into the run's inbox, unless nobody waits for it any more.
-
-    `killed`: what was lost is the runner alone, whose node still tells of it.
-    """
-    if isinstance(outcome, Failed | Snoozed):
-        is_lost = isinstance(outcome, Failed) and outcome.failure is FailureClass.LOST
-        failed = await tries.fail(transaction, task, fence, outcome, now, killed=killed and is_lost, ran=ran)
-        if failed is not None:
-            return failed
-    rows = await transaction.rows("task_end", {"task": task, "fence": fence, "state": state, "now": now})
-    if not rows:
-        return False
-    run, effect, cancel, linked, is_of_graph = rows[0]
-    if is_of_graph:
-        await tries.end(transaction, task, fence, outcome, now, ran=ran)
-    if linked:
-        await limits.release(transaction, task)
-        await graphs.unblock(transaction, task, state is TaskState.DONE, now)
-    if not is_of_graph and not cancel:
-        cause = _encode({"kind": "settled", "effect": effect, "outcome": outcome})
-        await told.tell(transaction, run, f"effect:{effect}", cause)
-    return True
+    return [attempt_rows.claimed(row) for row in rows if row[0] not in refused]
 
 
 def _json(values: Sequence[str]) -> str:
@@ -363,34 +310,6 @@ def _json(values: Sequence[str]) -> str:
 def _of(orphan: Orphan) -> dict[str, object]:
     """Give the parameters that name the lease of an orphan."""
     return {"kind": ATTEMPT, "name": orphan.task.task, "holder": orphan.holder, "fence": orphan.task.fence}
-
-
-def _claimed(row: Row) -> ClaimedTask:
-    task, run, effect, path, fence, target, folder, key, attempt, any_exit_code, namespace, run_id, spec, pool, *_ = row
-    parsed: Any = _target.decode(target)
-    return ClaimedTask(
-        task=task,
-        run=run,
-        effect=effect,
-        path=path,
-        fence=fence,
-        target=parsed,
-        folder=folder,
-        idempotency_key=key,
-        attempt=attempt,
-        any_exit_code=bool(any_exit_code),
-        namespace=namespace or "",
-        run_id=run_id or "",
-        spec=None if spec is None else task_graph.decode(spec),
-        pool=pool,
-    )
-
-
-def _leased(row: Row) -> ClaimedTask:
-    """Give a task that has its lease already, with the devices that it holds by that."""
-    devices = row[14]
-    task = _claimed(row)
-    return task if devices is None else msgspec.structs.replace(task, devices=_devices.decode(devices))
 
 
 async def _log_line(
@@ -409,30 +328,4 @@ async def _log_line(
         text = f"[the output of this attempt exceeds {max_bytes} bytes; the rest is not kept (logs.max_bytes)]\n"
     await transaction.run(
         "log_add", place | {"at": line.at, "stream": line.stream, "text": text, "characters": len(text)}
-    )
-
-
-def _end_state(outcome: Outcome) -> TaskState:
-    match outcome:
-        case Done():
-            return TaskState.DONE
-        case Cancelled():
-            return TaskState.CANCELLED
-        case _:
-            return TaskState.FAILED
-
-
-def _in_flight(row: Row) -> AttemptRow:
-    task, run, path, pool, fence, attempt, cancel, report, namespace, run_id = row
-    return AttemptRow(
-        task=task,
-        run=run,
-        path=path,
-        pool=pool,
-        fence=fence,
-        attempt=attempt,
-        cancel=bool(cancel),
-        report=report,
-        namespace=namespace or "",
-        run_id=run_id or "",
     )

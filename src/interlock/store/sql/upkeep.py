@@ -16,7 +16,7 @@ import msgspec
 
 from interlock.model.states import RunStatus
 from interlock.store.ports import EndedRun
-from interlock.store.sql import commit, queue
+from interlock.store.sql import commit, ends
 from interlock.store.sql.transaction import Database, Transaction
 
 _encode = msgspec.json.Encoder().encode
@@ -155,7 +155,7 @@ async def raise_fences(transaction: Transaction, step: int, now: float) -> int:
     await transaction.run("restored_runs", {"step": step, "at": now})
     await transaction.run("restored_tasks", {"step": step})
     running = await transaction.rows("restored_running", {})
-    await queue.lose(transaction, [(task, "before the restore", fence) for task, fence in running], now)
+    await ends.lost(transaction, [(task, "before the restore", fence) for task, fence in running], now)
     await transaction.run("restored_deliveries", {"step": step})
     await transaction.run("restored_floor", {"step": step})
     await transaction.run("restored_leases", {})

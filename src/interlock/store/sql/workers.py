@@ -19,7 +19,7 @@ import msgspec
 from interlock.model.json import Json
 from interlock.model.worker import WorkerState
 from interlock.store.ports import Heard, NewWorker, Recovered, Registered, WorkerEvent, WorkerRow, news
-from interlock.store.sql import locks, queue, slots
+from interlock.store.sql import ends, locks, queue, slots
 from interlock.store.sql.choices import SqlChoices
 from interlock.store.sql.slots import SqlSlots
 from interlock.store.sql.transaction import Database, Row, Transaction
@@ -191,7 +191,7 @@ async def _free(transaction: Transaction, worker: str, session: str, now: float 
     of_holder = {"holder": session, "place": None}
     ended = await transaction.rows("leases_end_of_holder", of_holder | {"kind": slots.SLOT})
     lost = await transaction.rows("leases_end_of_holder", of_holder | {"kind": queue.ATTEMPT})
-    await queue.lose(transaction, lost, now)
+    await ends.lost(transaction, lost, now)
     return Recovered(
         worker=worker, session=session, locks=released, tasks=sorted({lease[0] for lease in [*ended, *lost]})
     )

@@ -1,0 +1,315 @@
+"""The attempts that a process performs: each is launched, heard to its end, and settled.
+
+Every write about an attempt carries its fence and names its holder. A settle that changes nothing means that the attempt
+was given up meanwhile; its runner is ended and its outcome dropped. While the store is away, outcomes wait here until it is
+back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Collection, Iterable, Mapping, Set
+from typing import Final
+
+import msgspec
+
+from interlock import errors, telemetry
+from interlock.dispatch import attempt_name, told
+from interlock.dispatch.logbook import Logbook
+from interlock.dispatch.starts import Starts
+from interlock.model import fault
+from interlock.model.fault import Fault
+from interlock.model.task import PROGRAMS, Failed, FailureClass, Outcome, Snoozed, Target, WorkflowTarget
+from interlock.pool.launcher import Launch, Launcher, Running
+from interlock.secrets.attempt import AttemptKey
+from interlock.secrets.callback import Callback
+from interlock.secrets.keeper import Keeper, no_key, no_secret
+from interlock.secrets.revealed import Stream
+from interlock.service import Clock
+from interlock.store.ports import ClaimedTask, Store
+
+LEASE_SECONDS: Final = 60.0
+STOP_SECONDS: Final = 5.0  # for what a stopping process still has to tell a store that is slow or away
+_RETRY_SECONDS: Final = 0.5
+
+
+class Attempts:
+    """Those of one dispatcher. `launcher_of`: who launches an attempt, or launched it.
+
+    `away` hears of every settle that failed because of the store: a node without patience ends then. `may_act`: whether the
+    node's lease is beyond doubt.
+    """
+
+    def __init__(
+        self,
+        node: str,
+        store: Store,
+        clock: Clock,
+        logbook: Logbook,
+        secrets: Keeper,
+        launcher_of: Callable[[ClaimedTask], Launcher],
+        *,
+        orphan_grace_seconds: float,
+        away: Callable[[errors.Environment], None],
+        may_act: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._node = node
+        self._store = store
+        self._clock = clock
+        self._logbook = logbook
+        self._secrets = secrets
+        self._launcher_of = launcher_of
+        self._orphan_grace_seconds = orphan_grace_seconds
+        self._away = away
+        self._may_act = may_act
+        self._wake: Callable[[], None] = lambda: None
+        self._comes_back: Callable[[], None] = lambda: None
+        self._identity = ""
+        self._lost = False
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._running: dict[str, Running] = {}
+        self._starts = Starts(store, clock, lambda: self._wake())
+
+    def serve(self, wake: Callable[[], None], comes_back: Callable[[], None]) -> None:
+        """Say who gives the attempts. `wake`: to be called when there is room for more, or something to be told;
+        `comes_back`: when a task may be tried again."""
+        self._wake = wake
+        self._comes_back = comes_back
+
+    async def identify(self) -> None:
+        """Learn the name of the store, which is part of each attempt's."""
+        self._identity = await self._store.queue.identity()
+
+    # -- which there are -----------------------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    @property
+    def known(self) -> Set[str]:
+        """The tasks that are at work here; a view, which changes with them."""
+        return self._tasks.keys()
+
+    @property
+    def running(self) -> Collection[str]:
+        """The tasks that a pool has begun."""
+        return self._running.keys()
+
+    # -- what is done with them ----------------------------------------------------------------------------------
+
+    def begin(self, task: ClaimedTask, adopted: Mapping[str, int] | None = None) -> None:
+        """Begin an attempt. `adopted`: go on with one that another node began, of which so much output is stored."""
+        self._tasks[task.task] = asyncio.create_task(self._attempt(task, adopted), name=f"attempt-{task.task}")
+
+    async def is_left(self, task: ClaimedTask) -> bool:
+        """Say whether an attempt of a node that is gone could be gone on with. Raises Environment: nobody knows."""
+        given = self.launch_of(task, task.target, adopting=True)
+        return await asyncio.to_thread(self._launcher_of(task).is_left, given)
+
+    async def cancel(self, tasks: Iterable[str]) -> None:
+        """End those that nobody wants any more."""
+        await asyncio.gather(*(self._running[task].cancel() for task in tasks if task in self._running))
+
+    async def tell_starts(self) -> None:
+        """Tell the store of those that have run for a while."""
+        await self._starts.tell()
+
+    async def wait(self, seconds: float, hurry: asyncio.Event) -> None:
+        """Wait until all have ended, at most so long, or until `hurry`."""
+        end = self._clock.monotonic() + seconds
+        hurried = asyncio.create_task(hurry.wait())
+        try:
+            while self._tasks and not hurry.is_set() and (left := end - self._clock.monotonic()) > 0:
+                await asyncio.wait([*self._tasks.values(), hurried], timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            hurried.cancel()
+
+    def leave(self, task: str) -> None:
+        """Let go of one attempt, which is settled as stopped by us."""
+        self._tasks[task].cancel()
+
+    def abandon(self) -> list[asyncio.Task[None]]:
+        """End every attempt at once; gives what is still to be awaited of them."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        return tasks
+
+    def lose(self) -> None:
+        """This node was given up for dead: leave what can outlive it to others, end the rest, and tell the store nothing."""
+        self._lost = True
+        self.abandon()
+
+    async def stop(self) -> None:
+        """End what runs and settle it as stopped by us: it will be made again, free of charge."""
+        await asyncio.gather(*self.abandon(), return_exceptions=True)
+
+    def stop_telling(self) -> None:
+        """Call nobody any more for beginnings that are to be told."""
+        self._starts.stop()
+
+    async def give_back(self, task: ClaimedTask, outcome: Outcome) -> None:
+        """Settle an attempt while this node stops; a store that is away loses it when the lease runs out."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._settle(task, outcome), STOP_SECONDS)
+
+    # -- what a subclass may add to ------------------------------------------------------------------------------
+
+    def launch_of(self, task: ClaimedTask, target: Target, *, adopting: bool) -> Launch:
+        """Give what a pool is told of an attempt."""
+        return Launch(
+            attempt=self._called(task),
+            target=target,
+            folder=task.folder,
+            environment={
+                "INTERLOCK_RUN": task.run_id,
+                "INTERLOCK_STEP": task.path,
+                "INTERLOCK_ATTEMPT": str(task.attempt),
+                "INTERLOCK_IDEMPOTENCY_KEY": task.idempotency_key,
+            },
+            orphan_grace_seconds=LEASE_SECONDS if adopting else self._orphan_grace_seconds,  # the job has its own
+            any_exit_code=task.any_exit_code,
+        )
+
+    async def perform(self, task: ClaimedTask, adopted: Mapping[str, int] | None) -> Outcome:
+        """Launch an attempt, or go on with it, and give what came of it."""
+        try:
+            revealed = await self._secrets.revealed(task.run, task.target)
+        except errors.InterlockError as error:
+            return no_secret(str(error))
+        try:
+            callback = await self._callback(task)
+        except errors.InterlockError as error:
+            return no_key(str(error))
+        if callback is not None:
+            revealed = revealed.hiding(callback.token)
+        stored = dict(adopted or {})
+
+        def write(stream: str, text: str) -> None:
+            known = min(stored.get(stream, 0), len(text))
+            if known:
+                stored[stream] -= known
+            if text[known:]:
+                self._logbook.write(task.run, task.path, task.attempt, stream, text[known:])
+
+        if adopted is None and not self._may_act():
+            return Snoozed(0.0)  # somebody else may be about to begin it
+        output = revealed.stream(write)
+        try:
+            is_adopted = adopted is not None
+            return revealed.masked(await self._launched(task, revealed.value, output, callback, adopting=is_adopted))
+        finally:
+            output.close()
+
+    # -- the life of one -----------------------------------------------------------------------------------------
+
+    async def _attempt(self, task: ClaimedTask, adopted: Mapping[str, int] | None) -> None:
+        """See an attempt to its end."""
+        outcome: Outcome = Snoozed(0.0)  # stopped by us: it will be made again, free of charge
+        try:
+            outcome = await self.perform(task, adopted)
+            await self._settle(task, outcome)
+            if task.task in self._running:
+                await self._running[task.task].forget()
+        except asyncio.CancelledError:
+            if not self._lost:
+                await self.give_back(task, outcome)
+            raise
+        finally:
+            self._running.pop(task.task, None)
+            self._starts.forget(task)
+            self._tasks.pop(task.task, None)
+            self._wake()
+
+    async def _callback(self, task: ClaimedTask) -> Callback | None:
+        """Give what an attempt reports with: by the token that its step waits for, else, a program, by one of its own."""
+        if not isinstance(task.target, WorkflowTarget) and task.target.token:
+            return await self._secrets.callback(task.namespace, task.target.token)
+        if isinstance(task.target, PROGRAMS):
+            return await self._secrets.attempt(AttemptKey(task.task, task.fence))
+        return None
+
+    async def _launched(
+        self, task: ClaimedTask, target: Target, output: Stream, callback: Callback | None, *, adopting: bool
+    ) -> Outcome:
+        launcher = self._launcher_of(task)
+        launch = launcher.adopt if adopting else launcher.launch
+        given = self.launch_of(task, target, adopting=adopting)
+        if callback is not None:
+            given = msgspec.structs.replace(given, environment=given.environment | callback.environment)
+        try:
+            running = await launch(given, output.write)
+        except errors.InterlockError as error:
+            return _not_launched(str(error))
+        except Exception as error:  # noqa: BLE001 (an attempt without an outcome would hold its slot for ever)
+            telemetry.emit("attempt.broken", task=task.task, run=task.run, error=error)
+            return _not_launched(f"the pool met {type(error).__name__}")
+        self._running[task.task] = running
+        if not adopting:
+            self._starts.note(task)
+            told.started(task)
+        began = self._clock.monotonic()
+        try:
+            return await running.outcome()
+        except asyncio.CancelledError:
+            await asyncio.shield(self._let_go(running, target))
+            raise
+        except errors.LeaseLost as error:  # the store refuses this where another node has adopted it
+            return _lost(str(error))
+        except Exception as error:  # noqa: BLE001 (as above)
+            telemetry.emit("attempt.broken", task=task.task, run=task.run, error=error)
+            return _not_launched(f"the pool met {type(error).__name__}")
+        finally:
+            if not self._lost:  # else it runs on
+                told.finished(task, self._clock.monotonic() - began)
+
+    async def _let_go(self, running: Running, target: Target) -> None:
+        """End what runs, but for a run, which needs nobody who watches it; one of a node that was given up is left too."""
+        if not self._lost:
+            await running.cancel()
+        if self._lost or isinstance(target, WorkflowTarget):
+            await running.detach()
+
+    async def _settle(self, task: ClaimedTask, outcome: Outcome) -> None:
+        """Tell the store, its output first, for as long as it takes."""
+        while True:
+            try:
+                await self._logbook.flush()
+                settled = await self._store.queue.settle(
+                    task.task,
+                    task.fence,
+                    outcome,
+                    self._clock.stamp(),
+                    holder=self._node,
+                    ran=self._starts.ran(task),
+                )
+            except errors.Environment as error:
+                telemetry.emit("dispatcher.settle_failed", task=task.task, error=error)
+                self._away(error)
+                await asyncio.sleep(_RETRY_SECONDS)
+                continue
+            telemetry.emit("attempt.settled", task=task.task, run=task.run, outcome=outcome, accepted=settled)
+            if settled and isinstance(outcome, Failed | Snoozed):
+                self._comes_back()
+            if settled:
+                await told.settled(self._store, task, outcome)
+            return
+
+    def _called(self, task: ClaimedTask) -> str:
+        """Give the name of an attempt, unlike that of any other of any store."""
+        return attempt_name.name(self._identity, task)
+
+
+def _lost(detail: str) -> Failed:
+    return Failed(
+        failure=FailureClass.LOST,
+        fault=Fault(type=fault.RUNTIME, status=500, title="Lost", detail=detail, code="lost"),
+    )
+
+
+def _not_launched(detail: str) -> Failed:
+    return Failed(
+        failure=FailureClass.LAUNCH,
+        fault=Fault(type=fault.RUNTIME, status=500, title="Not launched", detail=detail),
+    )
