@@ -116,10 +116,10 @@ class _Broken:
         self.asked: list[str] = []
 
     async def due(self, limit: int, now: float | None) -> list[DueWait]:
-        return [DueWait(graph=name, token="k", is_open=False, has_open=True) for name in ("one", "two")]
+        return [DueWait(graph=name, token="k", effect=1, is_open=False, has_open=True) for name in ("one", "two")]
 
-    async def stop(self, graph: str, token: str, now: float | None) -> int:
-        self.asked.append(graph)
+    async def stop(self, wait: DueWait, now: float | None) -> int:
+        self.asked.append(wait.graph)
         raise errors.StoreCorrupt("this row")
 
 

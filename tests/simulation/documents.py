@@ -13,6 +13,7 @@ Step = dict[str, Any]
 _BURNT: Final = {"type": "https://simulated.example/burnt", "status": BURNT, "title": "Burnt"}
 _HARDY: Final = {"lost": 10}
 """Retries of a step whose process died: a world may crash more often than the three times that it survives by default."""
+_LOSABLE: Final = {"initial_interval": "500ms", "lost": 100, "launch": 100, "preempted": 100}
 _RETRY: Final = {"delay": {"milliseconds": 50}, "backoff": {"linear": {}}, "limit": {"attempt": {"count": 4}}}
 
 
@@ -91,6 +92,8 @@ class _Maker:
                 return self._caught([self._named(self._child(tree, loops))])
             case "local":
                 return self._shell(tree, loops)
+            case "graph":
+                return self._graph(tree, loops)
             case "flaky":
                 return {"try": [self._named(self._call(tree, loops))], "catch": {"retry": _RETRY}}
             case _:
@@ -126,6 +129,17 @@ class _Maker:
         call: Step = {"call": "python:simulation.programs:handed_on", "with": {"at": _label(tree["at"], loops)}}
         hardy = {"interlock": {"retry": _HARDY, "await": "token"}}
         return call | {"output": {"as": f"{{n: (($input.n + .) % {MODULUS})}}"}, "metadata": hardy}
+
+    def _graph(self, tree: Tree, loops: tuple[str, ...]) -> Step:
+        """Give a step that loads a task graph, of what would be a command, and waits for its end."""
+        shell = self._shell(tree, loops)["run"]["shell"]
+        run = {"shell": shell["command"], "arguments": shell["arguments"]}
+        task = {"id": "a", "run": run, "retry": _LOSABLE}
+        call: Step = {"call": "tasks:1.0.0@default", "with": {"graph": {"tasks": [task]}}}
+        return call | {
+            "output": {"as": "{n: (.tasks.a.output.stdout | tonumber)}"},
+            "metadata": {"interlock": {"retry": _HARDY}},
+        }
 
     def _shell(self, tree: Tree, loops: tuple[str, ...]) -> Step:
         arguments = [_label(tree["at"], loops), "${ .n | tostring }", str(tree["k"]), str(tree["seconds"])]

@@ -89,6 +89,7 @@ def _left(world: World) -> Iterator[str]:
         ("leases", "kind NOT IN ('pool', 'node')"),  # that of a node runs out by itself
         ("lease_limits", "1"),
         ("tokens", "state = 'open'"),
+        ("waits", "ended_at IS NULL"),
     ):
         found = world.rows(f"SELECT * FROM {table} WHERE {condition}")
         if found:

@@ -202,6 +202,14 @@ def run_for_each_watcher() -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def graph_taken_for_loaded() -> Iterator[None]:
+    """A run waits for the end of a graph from before its tasks are there."""
+    sql = statements.load("sqlite")["wait_add"]
+    with _statement("wait_add", sql.replace(":run, 0)", ":run, 1)")):
+        yield
+
+
 ALL: Final[tuple[Callable[[], contextlib.AbstractContextManager[None]], ...]] = (
     fence_not_checked,
     inbox_row_dropped,
@@ -212,4 +220,5 @@ ALL: Final[tuple[Callable[[], contextlib.AbstractContextManager[None]], ...]] = 
     limit_without_its_lock,
     placed_whatever_its_state,
     run_for_each_watcher,
+    graph_taken_for_loaded,
 )

@@ -34,11 +34,14 @@ LEAVES: Final = {
     "late": 1,
 }
 INNER: Final = {"list": 2, "fork": 4, "loop": 1, "caught": 2, "child": 2, "spoiled": 1}
-EFFECTS: Final = frozenset({"call", "flaky", "limited", "rated", "local"})
 PYTHON: Final = frozenset(LEAVES) | frozenset(INNER) | {"rounds"}
 YAML: Final = frozenset(
     {"add", "call", "flaky", "local", "sleep", "token", "event", "list", "fork", "loop", "caught", "child", "spoiled"}
-)
+) | {"graph"}
+
+
+_GRAPHS: Final = 0.4
+"""Of the steps in the local pool, how many are task graphs of one task there."""
 
 
 class Burnt(Exception):
@@ -133,6 +136,8 @@ class Grower:
 
     def _effect(self, kind: str) -> Tree:
         made: Tree = {"do": kind, "at": self._at(), "k": self._chance.randint(2, 9)}
+        if kind == "local" and "graph" in self._kinds and random.Random(f"graph {made['at']}").random() < _GRAPHS:
+            made["do"] = "graph"
         made["seconds"] = self._chance.choice((0.0, 0.0, 0.01, 0.2, 1.5, 8.0))
         if kind == "flaky":
             made["fails"] = self._chance.randint(1, 2)

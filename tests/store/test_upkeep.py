@@ -89,8 +89,9 @@ async def test_graph_that_a_run_loaded_goes_with_it_once_nothing_is_at_work_for_
     (placed,) = await place(store, "a")
     await store.journal.commit(batch("old", 1, status=RunStatus.CANCELLED, ended=True))
     assert await store.upkeep.remove(["old"], FOREVER) == 0, "its graph is waited for"
-    assert await store.waits.stop("default/g", "k1", 200.0) == 2
-    assert await store.waits.end("default/g", "k1", 200.0)
+    (due,) = await store.waits.due(1, 200.0)
+    assert await store.waits.stop(due, 200.0) == 2
+    assert await store.waits.end(due, 200.0)
     assert await store.upkeep.remove(["old"], FOREVER) == 0, "a task of its graph still runs"
     await settle(store, placed, Cancelled())
     assert await store.upkeep.remove(["old"], FOREVER) == 1

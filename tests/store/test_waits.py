@@ -48,6 +48,11 @@ async def waiting(store: Store, *tokens: NewToken, loaded: bool = True) -> None:
         assert await store.waits.loaded(GRAPH, "k1")
 
 
+def found(effect: int = 1, **more: Any) -> DueWait:
+    """What a look found."""
+    return DueWait(**{"graph": GRAPH, "token": "k1", "effect": effect, "is_open": True, "has_open": True} | more)
+
+
 async def due(store: Store, now: float = 200.0) -> list[DueWait]:
     return await store.waits.due(10, now)
 
@@ -92,13 +97,13 @@ async def test_wait_is_due_when_every_task_is_over(store: Store) -> None:
     assert await due(store) == []
     (b,) = await place(store, "b")
     await settle(store, b, Failed(FailureClass.INVALID, Fault(type=fault.RUNTIME, status=500, title="no")))
-    assert await due(store) == [DueWait(graph=GRAPH, token="k1", is_open=True, has_open=False)]
+    assert await due(store) == [DueWait(graph=GRAPH, token="k1", effect=1, is_open=True, has_open=False)]
     first, second = await store.waits.ends(GRAPH, 0, 10)
     assert first == TaskEnd(number=1, id="a", state=TaskState.DONE, optional=False, outcome="done", detail=b'{"n":1}')
     assert (second.id, second.state, second.outcome) == ("b", TaskState.FAILED, "failed")
     assert [each.id for each in await store.waits.ends(GRAPH, 1, 10)] == ["b"]
-    assert await store.waits.end(GRAPH, "k1", 300.0)
-    assert not await store.waits.end(GRAPH, "k1", 300.0)
+    assert await store.waits.end(found(), 300.0)
+    assert not await store.waits.end(found(), 300.0)
     assert await due(store) == []
 
 
@@ -112,11 +117,11 @@ async def test_graph_whose_token_was_revoked_is_to_be_cancelled(store: Store) ->
     await waiting(store)
     await place(store, "a")
     await store.journal.commit(batch(seq=1, revoked_tokens=[RevokedToken(token="k1")]))
-    assert await due(store) == [DueWait(graph=GRAPH, token="k1", is_open=False, has_open=True)]
-    assert await store.waits.stop(GRAPH, "k1", 200.0) == 2
+    assert await due(store) == [DueWait(graph=GRAPH, token="k1", effect=1, is_open=False, has_open=True)]
+    assert await store.waits.stop(found(), 200.0) == 2
     assert await states(store) == {"a": "running", "b": "cancelled"}
-    assert await store.waits.stop(GRAPH, "k1", 200.0) == 0
-    await store.waits.end(GRAPH, "k1", 200.0)
+    assert await store.waits.stop(found(), 200.0) == 0
+    await store.waits.end(found(), 200.0)
     assert await due(store) == []
 
 
@@ -132,8 +137,8 @@ async def test_holder_who_is_asked_to_stop_is_asked_once(store: Store) -> None:
     await waiting(store)
     (a,) = await place(store, "a")
     await store.journal.commit(batch(seq=1, asked_tokens=[RevokedToken(token="k1", reason="rolled back")]))
-    assert await due(store) == [DueWait(graph=GRAPH, token="k1", is_open=True, has_open=True)]
-    await store.waits.stop(GRAPH, "k1", 200.0)
+    assert await due(store) == [DueWait(graph=GRAPH, token="k1", effect=1, is_open=True, has_open=True)]
+    await store.waits.stop(found(), 200.0)
     assert await due(store) == []
     await settle(store, a, Done(None))
     assert [each.has_open for each in await due(store)] == [False]
@@ -143,8 +148,8 @@ async def test_tasks_are_not_cancelled_for_a_token_that_was_replaced(store: Stor
     await waiting(store, token("k2", 2))
     await store.journal.commit(batch(seq=1, revoked_tokens=[RevokedToken(token="k1")]))
     assert await begin(store, token="k2") is Begun.LOADING
-    assert await store.waits.stop(GRAPH, "k1", 200.0) == 0
-    assert not await store.waits.end(GRAPH, "k1", 200.0)
+    assert await store.waits.stop(found(), 200.0) == 0
+    assert not await store.waits.end(found(), 200.0)
     assert await states(store) == {"a": "ready", "b": "blocked"}
 
 
@@ -152,9 +157,34 @@ async def test_wait_that_ended_begins_again_with_the_token_of_a_run_that_is_trie
     await waiting(store)
     await store.tokens.complete("k1", TokenState.FAILED, b"{}", "d", "graph", 200.0)
     assert [each.is_open for each in await due(store)] == [False]
-    await store.waits.end(GRAPH, "k1", 200.0)
+    await store.waits.end(found(), 200.0)
     await store.journal.commit(batch(seq=1, tokens=[token()]))
     assert await begin(store) is Begun.LOADING
+
+
+async def test_what_was_seen_before_a_run_was_tried_again_changes_nothing_of_what_it_waits_for_now(
+    store: Store,
+) -> None:
+    """A node may read how a graph ended, stand still, and tell of it when the same token waits for the next try."""
+    await waiting(store)
+    await store.tokens.complete("k1", TokenState.FAILED, b"{}", "d", "graph", 200.0, effect=1)
+    await store.waits.end(found(), 200.0)
+    await store.journal.commit(batch(seq=1, tokens=[token(effect=5)]))
+    assert await begin(store) is Begun.LOADING
+    assert await store.waits.loaded(GRAPH, "k1")
+    late = await store.tokens.complete("k1", TokenState.FAILED, b"{}", "d", "graph", 201.0, effect=1)
+    assert late is not None
+    assert (late.applied, late.row.state, late.row.effect) == (False, TokenState.OPEN, 5)
+    assert await store.waits.stop(found(), 201.0) == 0
+    assert not await store.waits.end(found(), 201.0)
+    assert await states(store) == {"a": "ready", "b": "blocked"}
+    assert await store.waits.any_open(None)
+    assert await store.waits.stop(found(effect=5), 202.0) == 1
+    assert await due(store) == [found(effect=5, has_open=False)]
+    told = await store.tokens.complete("k1", TokenState.COMPLETED, b"{}", "d", "graph", 203.0, effect=5)
+    assert told is not None
+    assert told.applied
+    assert await store.waits.end(found(effect=5), 203.0)
 
 
 async def test_nodes_know_whether_runs_of_theirs_wait(store: Store) -> None:
@@ -168,7 +198,7 @@ async def test_many_tasks_are_cancelled_in_several_transactions(store: Store) ->
     await begin(store)
     tasks = [graph_task(f"t{number}", number) for number in range(1, STOPPED_AT_ONCE + 2)]
     await store.tasks.load(graph(), tasks, 100.0)
-    assert [await store.waits.stop(GRAPH, "k1", 200.0) for _ in range(3)] == [STOPPED_AT_ONCE, 1, 0]
+    assert [await store.waits.stop(found(), 200.0) for _ in range(3)] == [STOPPED_AT_ONCE, 1, 0]
 
 
 async def test_wait_of_a_run_that_is_gone_is_due(store: Store) -> None:

@@ -105,23 +105,24 @@ class AwaitedGraphs(Loop):
 
     async def _settle(self, wait: DueWait) -> None:
         if not wait.is_open or wait.has_open:
-            while await self._store.waits.stop(wait.graph, wait.token, self._clock.stamp()) == STOPPED_AT_ONCE:
+            while await self._store.waits.stop(wait, self._clock.stamp()) == STOPPED_AT_ONCE:
                 pass  # the others of many, in further transactions
             if wait.is_open:
                 return  # it is over when they are
         else:
             await self._report(wait)
-        await self._store.waits.end(wait.graph, wait.token, self._clock.stamp())
+        await self._store.waits.end(wait, self._clock.stamp())
 
     async def _report(self, wait: DueWait) -> None:
         outcome = await self._outcome(wait.graph)
         state = TokenState.COMPLETED if isinstance(outcome, Done) else TokenState.FAILED
         body = json.encode(outcome)
         digest = hashlib.sha256(body).hexdigest()
-        if not self._may_act():  # what was read may be old: the run may have been tried again, by the same token
+        if not self._may_act():
             raise errors.LeaseLost(f"this node cannot tell how the graph {wait.graph} ended: its lease is in doubt")
         by = f"graph:{wait.graph}"
-        await self._store.tokens.complete(wait.token, state, body, digest, by, self._clock.now())
+        # What was read may be old: a run that is tried again waits by the same token, for another effect.
+        await self._store.tokens.complete(wait.token, state, body, digest, by, self._clock.now(), effect=wait.effect)
 
     async def _outcome(self, graph: str) -> Done | Failed:
         """Give how a graph has ended, as the step that waits for it is told."""

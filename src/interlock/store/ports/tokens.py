@@ -108,13 +108,23 @@ class Tokens(Protocol):
     async def get(self, token: str) -> TokenRow | None: ...
 
     async def complete(
-        self, token: str, state: TokenState, outcome: bytes, digest: str, actor: str, now: float, *, plain: bool = False
+        self,
+        token: str,
+        state: TokenState,
+        outcome: bytes,
+        digest: str,
+        actor: str,
+        now: float,
+        *,
+        plain: bool = False,
+        effect: int | None = None,
     ) -> Completion | None:
         """Complete an open token (`state`: COMPLETED or FAILED; `outcome`: JSON), put the outcome into its run's inbox and
         record who did it. All or nothing; of several calls one is applied.
 
         A token that is over by then becomes EXPIRED, one whose run has ended REVOKED. None: there is no such token.
         `plain`: the caller has not looked whether the token's terms allow this, so one that has terms stays as it is.
+        `effect`: only for this one; a token that waits for another by now, since its run was tried again, stays as it is.
         """
         ...
 

@@ -42,10 +42,12 @@ class Begun(StrEnum):
 
 
 class DueWait(Row, frozen=True, kw_only=True):
-    """A wait with something to do. `is_open`: the token waits for its report; `has_open`: tasks of the graph are not over."""
+    """A wait with something to do. `effect`: of the run, that waits by the token now; None: there is no such token any more.
+    `is_open`: the token waits for its report; `has_open`: tasks of the graph are not over."""
 
     graph: str
     token: str
+    effect: int | None
     is_open: bool
     has_open: bool
 
@@ -78,13 +80,13 @@ class Waits(Protocol):
         """Give waits whose graph has ended, or whose token is open no more or asked to stop while tasks are not over."""
         ...
 
-    async def stop(self, graph: str, token: str, now: float | None) -> int:
-        """Cancel up to STOPPED_AT_ONCE tasks of a graph that this token waits, or waited, for; gives how many were not over
-        and not asked before."""
+    async def stop(self, wait: DueWait, now: float | None) -> int:
+        """Cancel up to STOPPED_AT_ONCE tasks of a graph whose wait was due; gives how many were not over and not asked
+        before. None are when the step waits anew by now: by another token, or by this one for another effect."""
         ...
 
-    async def end(self, graph: str, token: str, now: float | None) -> bool:
-        """End a wait. False: it had ended, or goes on with another token."""
+    async def end(self, wait: DueWait, now: float | None) -> bool:
+        """End a wait that was due. False: it had ended, or the step waits anew, as `stop` has it."""
         ...
 
     async def ends(self, graph: str, after: int, limit: int) -> Sequence[TaskEnd]:

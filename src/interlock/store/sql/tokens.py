@@ -26,7 +26,16 @@ class SqlTokens:
         return await self._database.read(work, once=True)
 
     async def complete(
-        self, token: str, state: TokenState, outcome: bytes, digest: str, actor: str, now: float, *, plain: bool = False
+        self,
+        token: str,
+        state: TokenState,
+        outcome: bytes,
+        digest: str,
+        actor: str,
+        now: float,
+        *,
+        plain: bool = False,
+        effect: int | None = None,
     ) -> Completion | None:
         given = {"outcome": outcome, "digest": digest, "completed_at": now, "completed_by": actor}
         told = Told()
@@ -36,7 +45,7 @@ class SqlTokens:
             found = await _locked(transaction, token)
             if found is None:
                 return None
-            if found.state is not TokenState.OPEN or (plain and found.terms is not None):
+            if not takes(found, plain=plain, effect=effect):
                 return Completion(row=found, applied=False)
             if is_over(found, now):
                 return Completion(row=await _end(transaction, found, TokenState.EXPIRED), applied=False)
@@ -96,6 +105,12 @@ def _hears(row: TokenRow, now: float) -> bool:
     one is right, whichever is written first."""
     silent = row.silent_at is not None and row.silent_at <= now
     return row.state is TokenState.OPEN and not is_over(row, now) and not silent
+
+
+def takes(row: TokenRow, *, plain: bool, effect: int | None) -> bool:
+    """Say whether a token is open for a report, as `Tokens.complete` has it."""
+    is_for_it = effect is None or row.effect == effect
+    return row.state is TokenState.OPEN and is_for_it and not (plain and row.terms is not None)
 
 
 def is_over(row: TokenRow, now: float) -> bool:

@@ -11,7 +11,7 @@ import msgspec
 from interlock.model import task_graph
 from interlock.model.states import TaskState
 from interlock.store.ports import STOPPED_AT_ONCE, Begun, DueWait, NewWait, TaskEnd, TokenState
-from interlock.store.sql import tasks
+from interlock.store.sql import tasks, tokens
 from interlock.store.sql.transaction import Database, Transaction
 
 
@@ -53,25 +53,31 @@ class SqlWaits:
     async def due(self, limit: int, now: float | None) -> list[DueWait]:
         async def work(transaction: Transaction) -> list[DueWait]:
             return [
-                DueWait(graph=graph, token=token, is_open=state == TokenState.OPEN, has_open=bool(has_open))
-                for graph, token, state, has_open in await transaction.rows("waits_due", {"limit": limit, "now": now})
+                DueWait(
+                    graph=graph, token=token, effect=effect, is_open=state == TokenState.OPEN, has_open=bool(has_open)
+                )
+                for graph, token, effect, state, has_open in await transaction.rows(
+                    "waits_due", {"limit": limit, "now": now}
+                )
             ]
 
         return await self._database.read(work, once=True)
 
-    async def stop(self, graph: str, token: str, now: float | None) -> int:
+    async def stop(self, wait: DueWait, now: float | None) -> int:
         async def work(transaction: Transaction) -> int:
-            if not await transaction.rows("wait_held", {"graph": graph, "token": token}):
+            if not await _held(transaction, wait):
                 return 0
-            page = {"graph": graph, "limit": STOPPED_AT_ONCE}
+            page = {"graph": wait.graph, "limit": STOPPED_AT_ONCE}
             names = [row[0] for row in await transaction.rows("graph_tasks_to_stop", page)]
             return sum([await tasks.stop(transaction, name, now) for name in sorted(names)])
 
         return await self._database.write(work)
 
-    async def end(self, graph: str, token: str, now: float | None) -> bool:
+    async def end(self, wait: DueWait, now: float | None) -> bool:
+        ended = {"graph": wait.graph, "token": wait.token, "now": now}
+
         async def work(transaction: Transaction) -> bool:
-            return bool(await transaction.run("wait_end", {"graph": graph, "token": token, "now": now}))
+            return await _held(transaction, wait) and bool(await transaction.run("wait_end", ended))
 
         return await self._database.write(work)
 
@@ -92,3 +98,11 @@ class SqlWaits:
             ]
 
         return await self._database.read(work, once=True)
+
+
+async def _held(transaction: Transaction, wait: DueWait) -> bool:
+    """Lock a wait, and say whether it is still what was looked at; who waits anew has to wait for this transaction."""
+    if not await transaction.rows("wait_held", {"graph": wait.graph, "token": wait.token}):
+        return False
+    rows = await transaction.rows("token_get", {"token": wait.token})
+    return not rows or tokens.token_row(rows[0]).effect == wait.effect

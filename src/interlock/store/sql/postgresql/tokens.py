@@ -30,6 +30,7 @@ class _Report:
     actor: str
     now: float
     plain: bool
+    effect: int | None
 
 
 class PostgresTokens(SqlTokens):
@@ -42,9 +43,18 @@ class PostgresTokens(SqlTokens):
         )
 
     async def complete(
-        self, token: str, state: TokenState, outcome: bytes, digest: str, actor: str, now: float, *, plain: bool = False
+        self,
+        token: str,
+        state: TokenState,
+        outcome: bytes,
+        digest: str,
+        actor: str,
+        now: float,
+        *,
+        plain: bool = False,
+        effect: int | None = None,
     ) -> Completion | None:
-        return await self._reports.commit(_Report(token, state, outcome, digest, actor, now, plain))
+        return await self._reports.commit(_Report(token, state, outcome, digest, actor, now, plain, effect))
 
     async def close(self) -> None:
         await self._reports.close()
@@ -92,7 +102,7 @@ class _End:
 def _end(report: _Report, given: _Found) -> _End:
     """Decide about a report on a token that is locked; as SqlTokens.complete does for one."""
     found = given.row
-    if found.state is not TokenState.OPEN or (report.plain and found.terms is not None):
+    if not tokens.takes(found, plain=report.plain, effect=report.effect):
         return _End(Completion(row=found, applied=False), None)
     if tokens.is_over(found, report.now) or not given.run_is_open:
         state = TokenState.EXPIRED if tokens.is_over(found, report.now) else TokenState.REVOKED

@@ -1,6 +1,6 @@
 -- Index waits_open, then for each wait the primary keys of tokens and graphs and one step on tasks_open.
-SELECT w.graph, w.token, w.state, w.has_open FROM (
-  SELECT w.graph, w.token, w.is_loaded, t.state, t.reason IS NOT NULL AS is_asked,
+SELECT w.graph, w.token, w.effect, w.state, w.has_open FROM (
+  SELECT w.graph, w.token, w.is_loaded, t.effect, t.state, t.reason IS NOT NULL AS is_asked,
     EXISTS (SELECT 1 FROM tasks AS o WHERE o.run = w.graph AND o.lane IS NOT NULL AND o.state NOT IN ('done', 'failed', 'cancelled', 'skipped')) AS has_open,
     EXISTS (SELECT 1 FROM tasks AS o WHERE o.run = w.graph AND o.lane IS NOT NULL AND o.state NOT IN ('done', 'failed', 'cancelled', 'skipped') AND o.cancel = 0) AS is_unasked,
     EXISTS (SELECT 1 FROM graphs AS g WHERE g.graph = w.graph AND g.loading_until > coalesce(:now, (julianday('now') - 2440587.5) * 86400.0)) AS is_loading
