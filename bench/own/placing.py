@@ -18,6 +18,7 @@ from interlock.decisions.pools import DEFAULT, Asked, PoolView
 from interlock.dispatch import policies
 from interlock.dispatch.configuration import PoolSettings, Scheduling
 from interlock.dispatch.logbook import Logbook
+from interlock.dispatch.placed_attempts import PlacedAttempts
 from interlock.dispatch.placer import Placer
 from interlock.dispatch.rounds import Round
 from interlock.dispatch.workspaces import Workspaces
@@ -38,10 +39,19 @@ _BUSY: Final = "busy"
 """The skill of the tasks that have the full pool alone."""
 _ROUNDS: Final = 10
 """Rounds beside each number of tasks that wait, of which the median counts."""
+_PLACED: Final[list[ClaimedTask]] = []
+"""What rounds have placed and nobody has settled yet."""
+
+
+class Unbegun(PlacedAttempts):
+    """Attempts that do not begin."""
+
+    def begin(self, task: ClaimedTask, adopted: Mapping[str, int] | None = None) -> None:
+        _PLACED.append(task)
 
 
 class TimedPlacer(Placer):
-    """A dispatcher whose rounds are timed in their parts, and whose attempts do not begin. Seconds, of the last round."""
+    """A dispatcher whose rounds are timed in their parts. Seconds, of the last round."""
 
     read: float
     """Looking at pools and lanes, and the tasks at their heads; with the planning."""
@@ -49,10 +59,8 @@ class TimedPlacer(Placer):
     """Planning alone, by the processor's time."""
     transaction: float
     """The store's transaction, until it is durable."""
-    placed: list[ClaimedTask]
 
     async def _ready(self) -> bool:
-        self.placed = []
         with stopwatch() as watch:
             is_ready = await super()._ready()
         self.read = watch.seconds
@@ -72,9 +80,6 @@ class TimedPlacer(Placer):
         self.transaction = watch.seconds
         return claimed
 
-    def _begin(self, task: ClaimedTask) -> None:
-        self.placed.append(task)
-
 
 async def placing(given: Given) -> Figures:
     """P1: a round that places 1,000 of 10,000 queued tasks, of ten skills in four pools; the median of some rounds."""
@@ -89,7 +94,7 @@ async def placing(given: Given) -> Figures:
                 await placer.round()
             busy = time.process_time() - begin
             found.append((watch.seconds, busy, placer.read, placer.planned, placer.transaction))
-            await _settle(store, placer.placed, count)
+            await _settle(store, count)
             await _load(store, _tasks(count))
     medians = [statistics.median(seconds) * 1000 for seconds in zip(*found[1:], strict=True)]  # the first warms up
     return dict(zip(("round_ms", "cpu_ms", "read_ms", "plan_ms", "transaction_ms"), medians, strict=True))
@@ -103,7 +108,8 @@ async def beside(given: Given) -> Figures:
         placer, store = await _placer(app, count), app.session.store
         await _load(store, [{"id": "only", "required_skill": _BUSY}])
         await placer.round()
-        assert len(placer.placed) == 1, "the pool that is to be full is not"
+        assert len(_PLACED) == 1, "the pool that is to be full is not"
+        _PLACED.clear()  # and stays so
         standing = 0
         for number, size in enumerate(given.sizes.beside, 1):
             await _load(store, _waiting(size - standing))
@@ -114,7 +120,7 @@ async def beside(given: Given) -> Figures:
                 with stopwatch() as watch:
                     await placer.round()
                 taken.append(watch.seconds)
-                await _settle(store, placer.placed, count)
+                await _settle(store, count)
             figures[f"beside_{number}_us"] = statistics.median(taken[1:]) / count * 1_000_000
     figures["times_first"] = figures[f"beside_{len(given.sizes.beside)}_us"] / figures["beside_1_us"]
     return figures
@@ -137,8 +143,10 @@ async def _load(store: Store, tasks: Sequence[Json]) -> None:
     await TaskGraphs(store, SystemClock()).load(document.graph(value), "/")
 
 
-async def _settle(store: Store, tasks: Sequence[ClaimedTask], count: int) -> None:
+async def _settle(store: Store, count: int) -> None:
     """End what a round placed, so that the next one has the same room. Raises RuntimeError for a round that missed some."""
+    tasks = list(_PLACED)
+    _PLACED.clear()
     if len(tasks) != count:
         raise RuntimeError(f"a round placed {len(tasks)} of {count} tasks, though there was room for all")
     await asyncio.gather(*[store.queue.settle(task.task, task.fence, Done(1), None, holder=_NODE) for task in tasks])
@@ -155,23 +163,30 @@ async def _placer(app: Interlock, places: int) -> TimedPlacer:
     )
     store, clock = app.session.store, SystemClock()
     await store.pools.declare(declared(scheduling), None)
-    local = LocalPool()  # is asked for nothing: what is placed does not begin
+    launchers = dict.fromkeys(rooms, LocalPool())  # asked for nothing: what is placed does not begin
+    attempts = Unbegun(
+        _NODE,
+        store,
+        clock,
+        Logbook(store, clock, 0),
+        app.session.secrets,
+        launchers,
+        scheduling,
+        Workspaces(Path(), size=1, lease_seconds=1, release_seconds=1, orphan_grace_seconds=0),
+        orphan_grace_seconds=0,
+        away=lambda _: None,
+        may_act=lambda: True,
+    )
     return TimedPlacer(
         _NODE,
         store,
         clock,
         scheduling,
         policies.policy(scheduling.policy),
-        dict.fromkeys(rooms, local),
-        Logbook(store, clock, 0),
-        app.session.secrets,
-        workspaces=Workspaces(Path(), size=1, lease_seconds=1, release_seconds=1, orphan_grace_seconds=0),
-        local=local,
+        attempts,
+        launchers,
         local_slots=1,
         local_running=lambda: 0,
-        orphan_grace_seconds=0,
-        away=lambda _: None,
         host="",
-        may_act=lambda: True,
         may_claim=lambda: True,
     )
