@@ -57,8 +57,8 @@ test-docs: $(STAMP)  ## do what the documentation says: every command, every pro
 test-quick: $(STAMP)  ## run the unit and store tests without coverage, such as for another Python: VENV=.venv-3.13
 	$(BIN)/python -m pytest -n 3 --dist worksteal tests/unit tests/store -m "$(FAST) and not alone" -k "not postgresql"
 
-test-engines: $(STAMP)  ## run the store on an older PostgreSQL and behind PgBouncer, which pip does not bring, and pools on Ray
-	$(BIN)/python -m pytest -n 2 tests/store tests/pool -m "engines and not chaos" -k "not podman"
+test-engines: $(STAMP)  ## run the store on an older PostgreSQL and behind PgBouncer, which pip does not bring, and pools on Podman and Ray
+	$(BIN)/python -m pytest -n 2 tests/store tests/pool -m "engines and not chaos"
 
 test-browser: $(STAMP)  ## look at the dashboard in Chromium, which pip does not bring: light, dark, narrow, live, with axe
 	$(BIN)/python -m pytest -n 2 tests/browser -m browser
