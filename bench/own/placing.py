@@ -17,6 +17,7 @@ from interlock.app.tasks import TaskGraphs
 from interlock.decisions.pools import DEFAULT, Asked, PoolView
 from interlock.dispatch import policies
 from interlock.dispatch.configuration import PoolSettings, Scheduling
+from interlock.dispatch.delayed import Delayed
 from interlock.dispatch.logbook import Logbook
 from interlock.dispatch.placed_attempts import PlacedAttempts
 from interlock.dispatch.placer import Placer
@@ -184,6 +185,7 @@ async def _placer(app: Interlock, places: int) -> TimedPlacer:
         scheduling,
         policies.policy(scheduling.policy),
         attempts,
+        Delayed(store, clock),
         launchers,
         local_slots=1,
         local_running=lambda: 0,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import random
 import re
@@ -13,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from simulation import mutations, simulate
+from simulation import mutations, placed, simulate
 from simulation.__main__ import told
 from simulation.faults import Fault, Kind
+from simulation.ledger import Ledger
 from simulation.plan import Act, Plan, Work, draw
 from simulation.shrink import shrunk
 from simulation.simulate import Report
@@ -135,3 +137,22 @@ def test_plans_differ_in_all_that_they_can() -> None:
     assert {deed.act for plan in plans for work in plan.work for deed in work.deeds} == set(Act)
     assert {work.language for plan in plans for work in plan.work} == {"python", "yaml"}
     assert {len(plan.joins) for plan in plans} == {1, 2, 3, 4}
+
+
+@pytest.mark.parametrize("at", [0.0, 0.2, 0.4, 0.6, 0.8])
+def test_retry_of_a_task_begins_when_it_is_due(at: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not at the next look for what was delayed, which comes once a second."""
+    books: list[Ledger] = []
+
+    def opened(time: Callable[[], float]) -> Ledger:
+        books.append(Ledger(time))
+        return books[-1]
+
+    monkeypatch.setattr(simulate, "Ledger", opened)
+    task = placed.Task(seconds=0.0, fails=1, after=(), limited=False, priority=0)
+    graph = placed.PlacedGraph(id="p", at=at, tasks=(task,))
+    plan = dataclasses.replace(_one(do="add", k=1), joins=(0.0,), placed=(graph,))
+    assert not simulate.run(plan).violations
+    first, second = books[0].of(graph.name(0))
+    assert first.ended is not None
+    assert 0.4 < second.started - first.ended < 0.75

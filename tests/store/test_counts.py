@@ -10,6 +10,7 @@ import pytest
 
 from interlock import config, errors
 from interlock.dispatch.attempts import Attempts
+from interlock.dispatch.delayed import Delayed
 from interlock.dispatch.dispatcher import Dispatcher
 from interlock.dispatch.logbook import Logbook
 from interlock.model.states import TaskState
@@ -135,7 +136,7 @@ def _dispatcher(store: PostgresStore, name: str, grants: Grants, clock: SystemCl
         name, store, clock, Logbook(store, clock, 1000), Keeper("", config.Secrets(), clock, {}), lambda task: grants,
         orphan_grace_seconds=0.0, away=away,
     )  # fmt: skip
-    return Dispatcher(name, store, clock, "local", attempts, slots=100, own=False)
+    return Dispatcher(name, store, clock, "local", attempts, Delayed(store, clock), slots=100, own=False)
 
 
 # -- cursors ---------------------------------------------------------------------------------------------------------

@@ -33,6 +33,7 @@ from interlock.config import Settings
 from interlock.coord.expiry import Expiry
 from interlock.decisions import steps
 from interlock.dispatch.attempts import Attempts
+from interlock.dispatch.delayed import Delayed
 from interlock.dispatch.dispatcher import Dispatcher
 from interlock.dispatch.logbook import Logbook
 from interlock.effects.openapi.documents import Documents
@@ -61,7 +62,6 @@ ASKED_BY: Final = "`interlock nodes drain`"
 
 _DRAIN_SECONDS: Final = 5.0
 _ADOPTIONS: Final = 2  # looks for what a dead node left: the second one ends what the first could not find
-_STALLED_SECONDS: Final = 2.0  # a thread that comes to run so late was kept from it
 _SWITCH_SECONDS: Final = 0.001
 """How long a thread waits for the interpreter while another computes. With Python's 5 ms a commit, which gives it up at
 every statement, would take ten times as long beside a busy step."""
@@ -168,24 +168,28 @@ class Node(Service):
             away=self._store_is_away,
             may_act=lambda: self._membership.is_certain,
         )
+        self._delayed = Delayed(store, clock)
         dispatcher = partial(
-            Dispatcher, node, store, clock, host=identity.host(), may_claim=self._has_enough, steps_only=True
-        )
+            Dispatcher, node, store, clock,
+            delayed=self._delayed, host=identity.host(), may_claim=self._has_enough, steps_only=True,
+        )  # fmt: skip
         self._dispatcher = dispatcher(
-            steps.LOCAL,
-            attempts(lambda task: local, orphan_grace_seconds=0.0 if pinned else settings.node.orphan_grace_seconds),
+            pool=steps.LOCAL,
+            attempts=attempts(
+                lambda task: local, orphan_grace_seconds=0.0 if pinned else settings.node.orphan_grace_seconds
+            ),
             slots=settings.node.slots,
             own=pinned,
         )
         serves = DISPATCHER in roles
         # Its functions are loaded where their runs are executed, which may be nowhere else.
         self._own_steps = dispatcher(
-            IN_PROCESS,
-            attempts(lambda task: in_process, orphan_grace_seconds=0.0),
+            pool=IN_PROCESS,
+            attempts=attempts(lambda task: in_process, orphan_grace_seconds=0.0),
             slots=settings.node.sync_threads,
             own=True,
             wanted=registry.has_queued_steps,
-            looks_for_due=not serves,
+            readies_delayed=not serves,
         )
         self._pools: Pools | None = self._new_pools(settings) if serves and not pinned else None
         self._awaited_graphs = AwaitedGraphs(
@@ -251,6 +255,7 @@ class Node(Service):
             self._launches_locally,
             self._logbook,
             self._secrets,
+            self._delayed,
             workflows=workflow_pool.WorkflowPool(self._store, self._clock, self._rows, self._accept),
             workspaces=settings.dispatcher.workspaces,
             workspace_slots=settings.dispatcher.workspace_slots,
@@ -324,27 +329,22 @@ class Node(Service):
 
     async def next_moment(self) -> float | None:
         """When, by the clock, something is due here that waits for time alone."""
-        moments = [self.engine.next_moment, await self._own_steps.next_moment()]
+        moments = [self.engine.next_moment, await self._delayed.next_moment()]
         return min((moment for moment in moments if moment is not None), default=None)
 
     def look(self) -> None:
         """Go on with what is due by now: somebody moved the clock."""
         self.engine.look()
+        self._delayed.hasten()
         for loop in (self._own_steps, self._dispatcher, *self._placers()):
-            loop.look()
+            loop.wake()
         self._delivering.look()
         self._awaited_graphs.look()
 
     def lose(self) -> None:
         """The lease is lost: nothing may be written any more, and what still runs must end before others repeat it."""
-        stalled = self._membership.stalled_seconds
-        cause = (
-            f": the process stood still for {stalled:.0f} s, as when a call into C keeps the interpreter to itself (a step "
-            "with isolated=True cannot) or the machine pauses"
-            if stalled > _STALLED_SECONDS
-            else ""
-        )
-        error = errors.LeaseLost(f"this node lost its lease{cause}; `interlock resume --all` goes on with its runs")
+        why = self._membership.why_lost
+        error = errors.LeaseLost(f"this node lost its lease{why}; `interlock resume --all` goes on with its runs")
         self._fail(error)
         self.engine.abandon(error)
         self._dispatcher.lose()

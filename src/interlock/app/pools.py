@@ -18,6 +18,7 @@ from interlock.decisions.pools import WORKFLOWS
 from interlock.dispatch import policies
 from interlock.dispatch.configuration import LOCAL, PoolSettings, Scheduling, reading
 from interlock.dispatch.deadlocks import Deadlocks
+from interlock.dispatch.delayed import Delayed
 from interlock.dispatch.logbook import Logbook
 from interlock.dispatch.placed_attempts import PlacedAttempts
 from interlock.dispatch.placer import Placer
@@ -62,6 +63,7 @@ class Pools(Service):
         local: Launcher,
         logbook: Logbook,
         secrets: Keeper,
+        delayed: Delayed,
         *,
         workflows: Launching,
         workspaces: str,
@@ -112,6 +114,7 @@ class Pools(Service):
             scheduling,
             policy,
             attempts,
+            delayed,
             self._launchers,
             local_slots=local_slots,
             local_running=local_running,

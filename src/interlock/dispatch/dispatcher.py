@@ -16,16 +16,15 @@ from typing import Final
 
 from interlock import errors, telemetry
 from interlock.dispatch.attempts import LEASE_SECONDS, STOP_SECONDS, Attempts
+from interlock.dispatch.delayed import Delayed
 from interlock.dispatch.placement import is_placed
 from interlock.model.task import Snoozed
 from interlock.service import RESTING_SECONDS, Clock, Loop
-from interlock.store.ports import DUE_AT_ONCE, ClaimedTask, Orphan, Store, news
+from interlock.store.ports import ClaimedTask, Orphan, Store, news
 
 _POLL_SECONDS: Final = 1.0  # the net under the bell
 _RECONCILE_SECONDS: Final = 60.0
 _ORPHANS_AT_ONCE: Final = 50
-_DUE_SECONDS: Final = 1.0  # at most, between looks at what was delayed: the bell does not tell of time
-_LATE_SECONDS: Final = 0.002  # so that the clocks of the store and of this process agree that it is due
 
 
 class Dispatcher(Loop):
@@ -38,17 +37,18 @@ class Dispatcher(Loop):
         clock: Clock,
         pool: str,
         attempts: Attempts,
+        delayed: Delayed,
         *,
         slots: int,
         own: bool,
         host: str = "",
         wanted: Callable[[], bool] = lambda: True,
         may_claim: Callable[[], bool] = lambda: True,
-        looks_for_due: bool = True,
+        readies_delayed: bool = True,
         steps_only: bool = False,
     ) -> None:
         """`host`: whose orphans are looked for. `wanted`: whether there can be tasks for this pool; looking for them costs a
-        read per commit. `may_claim`: whether this process has what more attempts need. `looks_for_due`: False when another
+        read per commit. `may_claim`: whether this process has what more attempts need. `readies_delayed`: False when another
         dispatcher of this process does. `steps_only`: another one of this process sees to the tasks of graphs in this pool.
         """
         super().__init__(f"dispatcher-{pool}", _POLL_SECONDS, RESTING_SECONDS)
@@ -62,16 +62,17 @@ class Dispatcher(Loop):
         self._host = host
         self._wanted = wanted
         self._may_claim = may_claim
-        self._looks_for_due = looks_for_due
+        self._delayed = delayed
+        self._readies_delayed = readies_delayed
         self._steps_only = steps_only
         self._closing = False
         self._missing: set[str] = set()
         self._claiming: asyncio.Task[list[ClaimedTask]] | None = None
         self._unlisten: Callable[[], None] | None = None
         self._reconcile_at = clock.monotonic() + _RECONCILE_SECONDS
-        self._due_at = clock.monotonic()
-        self._next_due: asyncio.TimerHandle | None = None
-        attempts.serve(self.wake, self._hasten)
+        attempts.serve(self.wake, delayed.hasten)
+        if readies_delayed:
+            delayed.serve(self.wake)
 
     @property
     def active(self) -> int:
@@ -88,8 +89,8 @@ class Dispatcher(Loop):
         if self._unlisten is not None:
             self._unlisten()
             self._unlisten = None
-        if self._next_due is not None:
-            self._next_due.cancel()
+        if self._readies_delayed:
+            self._delayed.close()
         self._attempts.stop_telling()
         await super().stop()
         await self._give_back_claims()
@@ -111,20 +112,6 @@ class Dispatcher(Loop):
         if not self._closing and self._wanted() and await self._ready():
             return [f"a task of the pool {self._pool} is ready"]
         return []
-
-    async def next_moment(self) -> float | None:
-        """When, by the clock, a task that was delayed is due; of whatever pool."""
-        seconds = await self._store.graphs.next_due(self._clock.stamp())
-        return None if seconds is None else self._clock.now() + max(seconds, 0.0) + _LATE_SECONDS
-
-    def look(self) -> None:
-        """Look at once at what was delayed: somebody moved the clock."""
-        self._hasten()
-        self.wake()
-
-    def _hasten(self) -> None:
-        """Look for what is due in the next round: something may be, sooner than the next look."""
-        self._due_at = self._clock.monotonic()
 
     async def adopt_orphans(self) -> None:
         """Go on with the attempts of this host whose node is gone, and end those that nothing is left of.
@@ -186,7 +173,8 @@ class Dispatcher(Loop):
         await self._attempts.tell_starts()
         if self._clock.monotonic() >= self._reconcile_at:
             await self._reconcile()
-        await self._ready_delayed()
+        if self._readies_delayed:
+            await self._delayed.ready()
         free = self._slots - len(self._attempts)
         if self._closing or free <= 0 or not self._may_claim() or not await self._ready():
             return False
@@ -197,27 +185,12 @@ class Dispatcher(Loop):
         self._reconcile_at = self._clock.monotonic() + _RECONCILE_SECONDS
         for task in claimed:
             self._attempts.begin(task)
-        self._hasten()  # a claim puts off what its rate does not allow yet
+        self._delayed.expect()  # a claim puts off what its rate does not allow yet
         return bool(claimed)
 
     async def _ready(self) -> bool:
         """Say whether there is a task that this node would be given: a claim in vain would ring, and so be made again."""
         return await self._store.queue.ready(self._pool, self._node if self._own else None)
-
-    async def _ready_delayed(self) -> None:
-        """Make ready what was delayed until now, in whatever pool: one dispatcher of every node looks, a second apart."""
-        if not self._looks_for_due or self._clock.monotonic() < self._due_at:
-            return
-        while await self._store.graphs.due(self._clock.stamp()) == DUE_AT_ONCE:
-            pass  # the others of many, in further transactions
-        seconds = await self._store.graphs.next_due(self._clock.stamp())
-        wait = _DUE_SECONDS if seconds is None else min(_DUE_SECONDS, max(seconds, 0.0) + _LATE_SECONDS)
-        self._due_at = self._clock.monotonic() + wait
-        if self._next_due is not None:
-            self._next_due.cancel()
-            self._next_due = None
-        if seconds is not None and seconds < RESTING_SECONDS:
-            self._next_due = asyncio.get_running_loop().call_later(max(seconds, 0.0) + _LATE_SECONDS, self.wake)
 
     async def _reconcile(self) -> None:
         """Launch what this node holds and does not know: a claim leased it whose reply was lost, so it never began."""

@@ -21,6 +21,7 @@ from interlock.decisions.pools import Asked, PoolView
 from interlock.dispatch import rounds, told, waiting_steps
 from interlock.dispatch.attempts import LEASE_SECONDS
 from interlock.dispatch.configuration import LOCAL, Scheduling
+from interlock.dispatch.delayed import Delayed
 from interlock.dispatch.dispatcher import Dispatcher
 from interlock.dispatch.lanes import PREFIX
 from interlock.dispatch.outlook import view
@@ -58,6 +59,7 @@ class Placer(Dispatcher):
         scheduling: Scheduling,
         policy: Policy,
         attempts: PlacedAttempts,
+        delayed: Delayed,
         launchers: Mapping[str, Launcher],
         *,
         local_slots: int,
@@ -72,11 +74,12 @@ class Placer(Dispatcher):
             clock,
             "graphs",
             attempts,
+            delayed,
             slots=_MOST_ATTEMPTS,
             own=False,
             host=host,
             may_claim=may_claim,
-            looks_for_due=False,
+            readies_delayed=False,
         )
         if (poll_seconds := scheduling.poll_seconds) is not None:
             self._interval_seconds = min(self._interval_seconds, poll_seconds)

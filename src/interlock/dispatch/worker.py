@@ -22,6 +22,7 @@ from interlock.decisions.record import Decision
 from interlock.decisions.strategies import Options, Strategy
 from interlock.decisions.task import Task
 from interlock.dispatch.attempts import LEASE_SECONDS
+from interlock.dispatch.delayed import Delayed
 from interlock.dispatch.dispatcher import Dispatcher
 from interlock.dispatch.lanes import SERVES
 from interlock.dispatch.notebook import Notebook
@@ -59,6 +60,7 @@ class WorkerDispatcher(Dispatcher):
             clock,
             post.pool,
             attempts,
+            Delayed(store, clock),
             slots=post.slots,
             own=False,
             host=host,

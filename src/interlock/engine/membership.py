@@ -26,6 +26,7 @@ ATTEMPT_TTL_SECONDS: Final = 60.0
 _MARGIN_SECONDS: Final = 2.0
 _DEAF_SECONDS: Final = 120.0
 _TURN_SECONDS: Final = 1.0
+_STALLED_SECONDS: Final = 2.0  # a thread that comes to run so late was kept from it
 
 
 class Beats(Protocol):
@@ -50,7 +51,7 @@ class Membership(Service):
         self._turning: asyncio.TimerHandle | None = None
         self._joined = False
         self._confirmed = clock.monotonic()
-        self.stalled_seconds = 0.0
+        self._stalled_seconds = 0.0
         """How much later than it should this thread last came to run: the whole process stood still."""
 
     @property
@@ -59,6 +60,16 @@ class Membership(Service):
         if self._thread is None:  # a store in memory, which no other process sees
             return self._joined
         return self._joined and self._clock.monotonic() - self._confirmed < NODE_TTL_SECONDS - _MARGIN_SECONDS
+
+    @property
+    def why_lost(self) -> str:
+        """Give what is known of why the lease was lost, to follow a sentence that says so; "" where nothing is."""
+        if self._stalled_seconds <= _STALLED_SECONDS:
+            return ""
+        return (
+            f": the process stood still for {self._stalled_seconds:.0f} s, as when a call into C keeps the interpreter to "
+            "itself (a step with isolated=True cannot) or the machine pauses"
+        )
 
     async def start(self) -> None:
         self._confirmed = self._clock.monotonic()
@@ -105,7 +116,7 @@ class Membership(Service):
     def _beat(self, pulse: Pulse, loop: asyncio.AbstractEventLoop) -> bool:
         """Renew the lease once. False: it is lost, and the loop is told."""
         sent = self._clock.monotonic()
-        self.stalled_seconds, self._woken = sent - self._woken - BEAT_SECONDS, sent
+        self._stalled_seconds, self._woken = sent - self._woken - BEAT_SECONDS, sent
         if sent - self._turned > _DEAF_SECONDS:
             telemetry.emit("node.deaf", node=self.node.node, seconds=sent - self._turned)
             self._deaf = True
