@@ -33,13 +33,18 @@ def vitals(pid: int) -> Vitals:
     )
 
 
-def slope_per_hour(points: Sequence[tuple[float, float]]) -> float:
-    """Give by how much the second number grows in an hour, by least squares; the first are seconds."""
-    count = len(points)
-    middle = sum(at for at, _ in points) / count
-    mean = sum(value for _, value in points) / count
-    spread = sum((at - middle) ** 2 for at, _ in points)
-    return 3600 * sum((at - middle) * (value - mean) for at, value in points) / spread if spread else 0.0
+def slope_per_hour(*stretches: Sequence[tuple[float, float]]) -> float:
+    """Give by how much the second number grows in an hour, by least squares; the first are seconds.
+
+    Of several stretches: the one growth that suits all of them best, whatever level each of them begins at.
+    """
+    spread = moved = 0.0
+    for points in stretches:
+        middle = sum(at for at, _ in points) / len(points)
+        mean = sum(value for _, value in points) / len(points)
+        spread += sum((at - middle) ** 2 for at, _ in points)
+        moved += sum((at - middle) * (value - mean) for at, value in points)
+    return 3600 * moved / spread if spread else 0.0
 
 
 def most_per_hour(hours: float) -> float:
