@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
 import pytest
 
 from interlock import errors
-from interlock.app import joining
+from interlock.app import joining, workflow_pool
 from interlock.app.acceptance import acceptance
 from interlock.app.workflow_pool import WorkflowPool
 from interlock.dispatch import briefing
@@ -237,6 +237,67 @@ async def test_run_that_takes_too_long_is_asked_to_cancel_and_is_a_timeout(world
     assert isinstance(outcome, Failed)
     assert outcome.failure is FailureClass.TIMEOUT
     assert (outcome.fault.detail or "").endswith("was cancelled")
+
+
+async def test_run_that_does_not_end_when_its_attempt_is_over_is_left_with_the_request(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody executes it: its place is given back after a while, by the time limit or by somebody's cancel."""
+    monkeypatch.setattr(workflow_pool, "_STOP_SECONDS", 0.0)
+    await world.load("a", "b")
+    a, b = await world.place("a", "b")
+    late = await told(await begun(world.one, a, timeout_seconds=0.0))
+    assert isinstance(late, Failed)
+    assert late.failure is FailureClass.TIMEOUT
+    assert (late.fault.detail or "").endswith("is asked to cancel, and will before it does anything else")
+    running = await begun(world.one, b)
+    await world.store.tasks.stop(b.task, None)
+    await running.cancel()
+    assert await told(running) == Cancelled(abandoned=True)
+    assert [await world.asked(run) for run in await world.runs()] == [1, 1]
+
+
+async def test_store_that_is_away_when_a_run_has_ended_is_asked_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.load("a")
+    (a,) = await world.place("a")
+    running = await begun(world.one, a)
+    away = _Away(world.store.views.run)
+    monkeypatch.setattr(workflow_pool, "_RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(world.store.views, "run", away)
+    await world.end(await world.only())
+    assert await told(running) == Done(None)
+    assert away.refused == 2
+
+
+async def test_store_that_is_away_when_a_run_takes_too_long_is_asked_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.load("a")
+    (a,) = await world.place("a")
+    away = _Away(world.store.journal.post)
+    monkeypatch.setattr(workflow_pool, "_STOP_SECONDS", 0.0)
+    monkeypatch.setattr(workflow_pool, "_RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(world.store.journal, "post", away)
+    outcome = await told(await begun(world.one, a, timeout_seconds=0.0))
+    assert isinstance(outcome, Failed)
+    assert away.refused == 2
+    assert await world.asked(await world.only()) == 1
+
+
+class _Away:
+    """A call to a store that is away twice."""
+
+    def __init__(self, call: Callable[..., Awaitable[Any]]) -> None:
+        self._call = call
+        self.refused = 0
+
+    async def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self.refused < 2:
+            self.refused += 1
+            raise errors.StoreUnavailable("away")
+        return await self._call(*args, **kwargs)
 
 
 def _cancelled(reason: str | None) -> bytes:
