@@ -24,6 +24,7 @@ from interlock.model.task import (
     ShellTarget,
     Target,
 )
+from interlock.pool.docker.engine import Engine
 from interlock.pool.docker.settings import DockerSettings, Quota
 from pool.conformance import (
     EndingConformance,
@@ -135,6 +136,29 @@ async def test_memory_that_ran_out_has_its_class(home: Home) -> None:
     hungry = ScriptTarget(language="python", code="x = [bytearray(10**6) for _ in range(200)]")
     outcome, _ = await home.run(hungry, resources=Resources(memory=32))
     assert "want of memory" in failed(outcome, FailureClass.OUT_OF_MEMORY)
+
+
+async def test_memory_that_ran_out_is_told_though_docker_hears_of_it_later(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The container has ended when Docker is asked, and that its memory ran out comes after that."""
+    if home.engine.kind == "podman":
+        pytest.skip("Podman tells of both at once")
+    inspect, late = Engine.inspect, 2
+
+    async def heard_later(engine: Engine, container: str) -> dict[str, Any]:
+        nonlocal late
+        found = await inspect(engine, container)
+        if found["State"]["OOMKilled"] and late:
+            late -= 1
+            found["State"]["OOMKilled"] = False
+        return found
+
+    monkeypatch.setattr(Engine, "inspect", heard_later)
+    hungry = ScriptTarget(language="python", code="x = [bytearray(10**6) for _ in range(200)]")
+    outcome, _ = await home.run(hungry, resources=Resources(memory=32))
+    assert "want of memory" in failed(outcome, FailureClass.OUT_OF_MEMORY)
+    assert late == 0
 
 
 async def test_script_that_is_longer_than_an_argument_runs(home: Home) -> None:
