@@ -318,3 +318,41 @@ def test_worktree_is_given_to_a_task_and_its_changes_come_back(shell: Shell, tmp
     assert "+two" in result["workspace"]["diff"]
     assert (shell.folder / "code.txt").read_text() == "one\n"
     assert "agent/edit" in git("branch")
+
+
+def test_tasks_that_wait_for_somebody_are_named_by_watch_and_explain_with_what_helps(shell: Shell) -> None:
+    """SC-04, SC-05: a watched graph that cannot go on says why, instead of standing there without a word."""
+    write(
+        shell,
+        "graph: g\ntasks:\n"
+        "  - {id: huge, pool: small, cpu: 64, run: ['true']}\n"
+        "  - {id: lost, pool: smal, run: ['true']}\n"
+        "  - {id: resting, pool: idle, run: ['true']}\n"
+        "  - {id: first, required_skill: ml, cpu: 4, run: ['true']}\n",
+        "agent_pools:\n"
+        "  small: {type: local-process, cpu_quota: 2}\n"
+        "  large: {type: local-process, cpu_quota: 8}\n"
+        "  idle: {type: local-process, enabled: false}\n"
+        "skill_mapping: {ml: [small, large], default: [small]}\n"
+        "pool_selection: {failover_enabled: false}\n",
+    )
+    run(shell, "tasks", "load", "tasks.yaml")
+    told = shell.folder / "told"
+    with told.open("w") as sink:
+        watching = shell.process(
+            "tasks", "watch", "g", "--until-done", stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=sink
+        )
+        try:
+            until(lambda: told.read_text().count(" waits: ") == 4)
+        finally:
+            watching.send_signal(signal.SIGINT)
+            watching.wait(timeout=60)
+    said = [line for line in told.read_text().splitlines() if " waits: " in line]
+    assert sorted(line.partition(". What helps")[0] for line in said) == [
+        "g/first waits: no pool can run it: small has 2 cores, 4 asked",
+        "g/huge waits: no pool can run it: small has 2 cores, 64 asked",
+        "g/lost waits: no pool can run it: smal is not configured",
+        "g/resting waits: no pool can run it: idle is disabled",
+    ]
+    explained = run(shell, "tasks", "explain", "resting").out
+    assert "warning: no pool can run it: idle is disabled. What helps: `interlock pools enable idle`" in explained

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from interlock import config
+from interlock import config, errors
 from interlock.app import retention
 from interlock.app.retention import Rules
 from interlock.model.access import Role
@@ -37,6 +37,15 @@ do:
           environment: {FOLDER: FOLDER_HERE}
 """
 REPORT = b"<h1>fine</h1>"
+KEEPING = """
+graph: g
+tasks:
+  - id: agent
+    agent: [sh, -c, 'for name in a b; do printf 1 | curl -sf -T - $INTERLOCK_CALLBACK/artifacts/$name.txt; done']
+  - id: agent2
+    run: [sh, -c, 'printf 22 | curl -sf -T - $INTERLOCK_CALLBACK/artifacts/a.txt']
+    dependencies: [agent]
+"""
 __all__ = ["bucket", "endpoint"]
 
 
@@ -298,3 +307,26 @@ async def test_files_of_a_program_are_kept_in_a_bucket(tmp_path: Path, bucket: A
         session = site.session
         assert await retention.prune(session.store, Rules(keep=0.0), SystemClock(), artifacts=session.artifacts) == 1
         assert list(bucket.objects.all()) == []
+
+
+async def test_files_of_tasks_of_a_graph_are_found_at_the_task_that_kept_them(site: Site) -> None:
+    """The contract of agents: `artifact` is one of their reports, and what they kept is theirs alone, page by page."""
+    async with site.client() as client:
+        await client.graphs.load(KEEPING)
+        await client.graphs.wait("g", timeout=60)
+        of_one = await client.graphs.artifacts("g", "agent", limit=1)
+        rest = await client.graphs.artifacts("g", "agent", limit=1, after=of_one.next)
+        end = await client.graphs.artifacts("g", "agent", limit=1, after=rest.next)
+        (other,) = (await client.graphs.artifacts("g", "agent2")).items
+        read = [piece async for piece in client.graphs.artifact("g", "agent", "a.txt", attempt=1)]
+        with pytest.raises(errors.NotFound, match=r"the task has no such artifact 'c\.txt'; those it has: a\.txt"):
+            [piece async for piece in client.graphs.artifact("g", "agent2", "c.txt")]
+    assert [(each.name, each.step, each.attempt, each.size) for each in of_one.items + rest.items] == [
+        ("a.txt", "agent", 1, 1),
+        ("b.txt", "agent", 1, 1),
+    ]
+    assert (end.items, end.next) == ([], None)
+    assert (other.name, other.step, other.size) == ("a.txt", "agent2", 2)
+    assert b"".join(read) == b"1"
+    await retention.prune(site.session.store, Rules(), SystemClock(), artifacts=site.session.artifacts)
+    assert len(stored(site)) == 3  # a graph that is there keeps its files

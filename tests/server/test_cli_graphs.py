@@ -22,7 +22,7 @@ _SECONDS = 60.0
 BUILD = """
 graph: build
 tasks:
-  - {id: one, title: First, run: [sh, -c, "echo hello"], skills: [backend], description: What is first, cpu: 0.5}
+  - {id: one, title: First, run: [sh, -c, "echo hello; printf kept | curl -sf -T - $INTERLOCK_CALLBACK/artifacts/a.txt"], skills: [backend], description: What is first, cpu: 0.5}
   - {id: two, run: ["false"], dependencies: [one], retry: {max_attempts: 1}}
   - {id: three, run: ["true"], dependencies: [two]}
 """
@@ -52,6 +52,9 @@ LINES = {
              "tasks list nothing"],
     "show": ["tasks show build/one", "tasks show build/one --json", "tasks show two", "tasks show four --json", "tasks show one",
              "tasks show build/nothing", "tasks show nothing", "tasks show build/", "tasks show a/b/c"],
+    "logs": ["tasks logs build/one", "tasks logs one --json", "tasks logs two", "tasks logs nothing"],
+    "artifacts": ["tasks artifacts build/one", "tasks artifacts one a.txt --out -", "tasks artifacts two --json",
+                  "tasks artifacts build/one none.txt", "tasks artifacts build/one --attempt 2", "tasks artifacts nothing"],
     "explain": ["tasks explain build/one", "tasks explain build/one --json", "tasks explain two", "tasks explain two --json",
                 "tasks explain later/one", "tasks explain four --json", "tasks explain nothing"],
     "refused": ["tasks retry build/one", "tasks retry later/one", "tasks retry nothing", "tasks cancel build/one",

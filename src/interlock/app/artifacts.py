@@ -11,7 +11,8 @@ from interlock.handshake.artifacts import Artifacts
 from interlock.store import objects
 from interlock.store.folder import FolderFiles
 from interlock.store.objects import ObjectFiles
-from interlock.store.ports import Files, Store
+from interlock.store.ports import ArtifactRow, Files, Store
+from interlock.wire import artifacts as wire
 
 _SQLITE: Final = "sqlite:///"
 _IN_MEMORY: Final = "sqlite:///:memory:"
@@ -20,6 +21,19 @@ _IN_MEMORY: Final = "sqlite:///:memory:"
 def artifacts(settings: Settings, store: Store) -> Artifacts:
     """Give the artifacts of a store. Raises InvalidSettings for two places, or a URL that names no bucket."""
     return Artifacts(store, _files(settings), settings.artifacts.max_size_bytes)
+
+
+def told(row: ArtifactRow) -> wire.ArtifactTold:
+    """Give an artifact as the command line and the API tell it."""
+    return wire.ArtifactTold(
+        name=row.name,
+        step=row.path,
+        attempt=row.attempt,
+        media_type=row.media_type,
+        size=row.size,
+        digest=row.digest,
+        created_at=row.created_at,
+    )
 
 
 def refuse_unusable(settings: Settings) -> None:

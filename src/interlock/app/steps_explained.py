@@ -75,7 +75,8 @@ def _of_pools(
     """Say it of the pools of configurations."""
     spec = steps.spec(step.task, step.target, step.requires)
     types = {name: row.type for name, row in rows.items() if name != ALL}
-    asked = steps.asked(lane, spec, types, in_force(rows.get(ALL)).declared.mapping)
+    declared = in_force(rows.get(ALL)).declared
+    asked = choosing.preferred(steps.asked(lane, spec, types, declared.mapping), failover=declared.failover)
     told: dict[str, str | None] = {}
     for name in asked.pools:
         row = rows.get(name)

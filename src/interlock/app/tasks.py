@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -12,6 +13,7 @@ import msgspec
 from interlock import errors
 from interlock.app.declared import DeclaredOfPool
 from interlock.app.ordering import Ordering
+from interlock.decisions import obstacles
 from interlock.decisions import pools as choosing
 from interlock.decisions.pools import Asked, PoolDecision, PoolView
 from interlock.dispatch.lanes import lane
@@ -22,6 +24,7 @@ from interlock.model.states import TaskState
 from interlock.model.task_graph import RetryTerms
 from interlock.service import Clock
 from interlock.store.ports import (
+    ALL,
     GraphRow,
     GraphTask,
     GraphTaskRow,
@@ -192,9 +195,15 @@ class TaskGraphs:
     async def explain(self, task: GraphTaskRow) -> Explanation:
         """Say why a task is where it is, and what it waits for."""
         in_force = await self._ordering.in_force()
-        asked = choosing.asked(task.spec, in_force.declared.mapping)
-        pools = {row.pool: row for row in await self._store.pools.all()}
-        now = {name: _reason(task, pools.get(name), self._clock.now()) for name in asked.pools}
+        declared = in_force.declared
+        asked = choosing.preferred(choosing.asked(task.spec, declared.mapping), failover=declared.failover)
+        pools = {
+            row.pool: pool_view(row, self._clock.now()) for row in await self._store.pools.all() if row.pool != ALL
+        }
+        now = {name: _reason(task, pools.get(name)) for name in asked.pools}
+        if pools and task.state not in OVER:  # before a node has declared its pools nobody knows what there will be
+            warning = obstacles.standing(task.spec, asked, pools, ills=True)
+            asked = dataclasses.replace(asked, warning=warning)
         recorded = await self._store.workers.choices(_PLACEMENT, task.task, 20)
         waits = await self._store.tasks.waits_for(task.task)
         return Explanation(
@@ -259,11 +268,9 @@ def short(task: str) -> str:
     return task.partition("/")[2]
 
 
-def _reason(task: GraphTaskRow, row: PoolRow | None, now: float) -> str | None:
+def _reason(task: GraphTaskRow, pool: PoolView | None) -> str | None:
     """Say why a pool could not have a task now."""
-    if row is None:
-        return "is not configured by any node"
-    return choosing.refusal(task.spec, pool_view(row, now))
+    return "is not configured by any node" if pool is None else choosing.refusal(task.spec, pool)
 
 
 def pool_view(row: PoolRow, now: float) -> PoolView:

@@ -33,11 +33,11 @@ async def find(store: Store, lane: str, rows: Mapping[str, PoolRow], now: float,
     now is none. `is_placing`: some node places."""
     pools = {name: row for name, row in rows.items() if name != ALL}
     types = {name: row.type for name, row in pools.items()}
-    mapping = msgspec.json.decode(rows[ALL].settings, type=Declared).mapping if ALL in rows else {}
+    declared = msgspec.json.decode(rows[ALL].settings, type=Declared) if ALL in rows else Declared(mapping={})
     found = []
     for step in await store.pools.steps(lane, _HEADS):
         spec = steps.spec(step.task, step.target, step.requires)
-        asked = steps.asked(lane, spec, types, mapping)
+        asked = choosing.preferred(steps.asked(lane, spec, types, declared.mapping), failover=declared.failover)
         told = [_told(name, spec, pools.get(name), now) for name in asked.pools]
         if all(told) and is_placing:
             found.append(_unplaced(step, [each for each in told if each], asked.warning))

@@ -8,8 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 from urllib.parse import quote
 
+import msgspec
+
 from interlock import errors
 from interlock.app import tasks_told
+from interlock.app.artifacts import artifacts as kept_by
+from interlock.app.artifacts import told
 from interlock.app.records import Records
 from interlock.app.steering import Steering, folder_of
 from interlock.app.tasks import TaskGraphs
@@ -18,11 +22,14 @@ from interlock.cli.options import options
 from interlock.model.json import Json
 from interlock.model.states import TaskState
 from interlock.store.ports import GraphTaskRow
+from interlock.wire import artifacts as files
 from interlock.wire import graphs as wire
+from interlock.wire import runs
 
 if TYPE_CHECKING:
     from interlock.cli.far_server import Server
     from interlock.flow.taskgraph.document import GraphDocument
+    from interlock.handshake.artifacts import Artifacts
 
 _PAGE: Final = 500
 _LONG_SECONDS: Final = 600.0  # of a request about every task of a large graph
@@ -68,6 +75,27 @@ class NearBook:
     async def explain(self, name: str) -> wire.Explained:
         """Say why a task is where it is. Raises NotFound, Conflict."""
         return tasks_told.explained(await self._book.explain(await self._book.find(name, options.namespace)))
+
+    async def logs(self, task: wire.GraphTaskTold, after: int) -> tuple[list[runs.LogPiece], int | None]:
+        """Give a page of what the attempts of a task wrote, and `after` for the next one; None: it was the last."""
+        row = await self._row(task)
+        pieces = await self._app.store.views.logs(row.graph, after, _PAGE, row.id)
+        following = pieces[-1].number if len(pieces) == _PAGE else None
+        return [msgspec.convert(msgspec.to_builtins(each), runs.LogPiece) for each in pieces], following
+
+    async def artifacts(self, task: wire.GraphTaskTold) -> list[files.ArtifactTold]:
+        """Give the files that the attempts of a task kept."""
+        row = await self._row(task)
+        return [told(each) for each in await self._kept().list(row.graph, task=row.task)]
+
+    async def artifact(self, task: wire.GraphTaskTold, name: str, attempt: int | None) -> AsyncIterator[bytes]:
+        """Give one of them in pieces. Raises NotFound."""
+        row, kept = await self._row(task), self._kept()
+        async for piece in kept.read(await kept.find(row.graph, name, attempt=attempt, task=row.task)):
+            yield piece
+
+    def _kept(self) -> Artifacts:
+        return kept_by(self._app.settings, self._app.store)
 
     async def retry(self, task: wire.GraphTaskTold) -> None:
         """Try a task again. Raises Conflict."""
@@ -139,6 +167,28 @@ class FarBook:
         return await self._server.ask(
             wire.Explained, "GET", f"{_task(task.graph, task.id)}/explanation", query=_in(task)
         )
+
+    async def logs(self, task: wire.GraphTaskTold, after: int) -> tuple[list[runs.LogPiece], int | None]:
+        query = {"after": after, "limit": _PAGE} | _in(task)
+        page = await self._server.ask(runs.Logs, "GET", f"{_task(task.graph, task.id)}/logs", query=query)
+        return page.items, page.next
+
+    async def artifacts(self, task: wire.GraphTaskTold) -> list[files.ArtifactTold]:
+        found: list[files.ArtifactTold] = []
+        after: str | None = None
+        while True:
+            query: dict[str, Json] = {"after": after, "limit": _PAGE} | _in(task)
+            path = f"{_task(task.graph, task.id)}/artifacts"
+            page = await self._server.ask(files.ArtifactPage, "GET", path, query=query)
+            found += page.items
+            after = page.next
+            if after is None:
+                return found
+
+    async def artifact(self, task: wire.GraphTaskTold, name: str, attempt: int | None) -> AsyncIterator[bytes]:
+        path = f"{_task(task.graph, task.id)}/artifacts/{quote(name, safe='')}"
+        async for piece in self._server.download(path, {"attempt": attempt} | _in(task)):
+            yield piece
 
     async def retry(self, task: wire.GraphTaskTold) -> None:
         await self._post(task, "retry")

@@ -6,13 +6,13 @@ import asyncio
 import contextlib
 import os
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
 from interlock import errors
-from interlock.app.artifacts import artifacts
+from interlock.app.artifacts import artifacts, told
 from interlock.app.opened import Opened
 from interlock.cli import context, far
 from interlock.cli.options import options
@@ -28,25 +28,34 @@ _PAGE: Final = 1_000
 async def listed(run: str, *, as_json: bool) -> int:
     """List the artifacts of a run. Raises NotFound."""
     found = await (_listed_far(run) if options.server is not None else _listed(run))
+    return print_list(found, "the steps of this run kept no files", as_json=as_json)
+
+
+def print_list(found: Sequence[wire.ArtifactTold], none: str, *, as_json: bool) -> int:
+    """Print artifacts; `none`: what is said where there are none."""
     if as_json:
         answer(json.encode(found).decode())
         return 0
     for each in found:
         answer(f"{each.name}  {each.size} bytes  {each.media_type}  {each.step}, attempt {each.attempt}")
     if not found:
-        note("the steps of this run kept no files")
+        note(none)
     return 0
 
 
 async def fetched(run: str, name: str, step: str | None, attempt: int | None, out: Path | None) -> int:
     """Write an artifact to a file, which is there whole or not at all. Raises NotFound, Invalid, Environment."""
-    place = out or Path(name)
     async with _pieces(run, name, step, attempt) as pieces:
-        first = await anext(pieces, b"")  # what is not there leaves no file
-        if place == _PRINTED:
-            await _print(first, pieces)
-            return 0
-        size = await _write(place, first, pieces)
+        return await put(pieces, out or Path(name))
+
+
+async def put(pieces: AsyncIterator[bytes], place: Path) -> int:
+    """Write pieces to a file, or print them where `place` is `-`. Raises what they raise, Invalid, Environment."""
+    first = await anext(pieces, b"")  # what is not there leaves no file
+    if place == _PRINTED:
+        await _print(first, pieces)
+        return 0
+    size = await _write(place, first, pieces)
     note(f"wrote {place}, {size} bytes")
     return 0
 
@@ -54,18 +63,7 @@ async def fetched(run: str, name: str, step: str | None, attempt: int | None, ou
 async def _listed(run: str) -> list[wire.ArtifactTold]:
     async with context.existing(Opened) as app:
         row = await app.find(options.namespace, run)
-        return [
-            wire.ArtifactTold(
-                name=each.name,
-                step=each.path,
-                attempt=each.attempt,
-                media_type=each.media_type,
-                size=each.size,
-                digest=each.digest,
-                created_at=each.created_at,
-            )
-            for each in await artifacts(app.settings, app.store).list(row.run)
-        ]
+        return [told(each) for each in await artifacts(app.settings, app.store).list(row.run)]
 
 
 async def _listed_far(run: str) -> list[wire.ArtifactTold]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, TypeAlias
 
 import typer
@@ -68,6 +69,35 @@ def show(task: TaskArgument, as_json: JsonOption = False) -> int:
     from interlock.cli import taskbook  # noqa: PLC0415 (start-up: help must not wait for the engine)
 
     return perform(taskbook.show(task, as_json=as_json))
+
+
+@tasks.command("logs")
+def logs(task: TaskArgument, as_json: JsonOption = False) -> int:
+    """Print what the attempts of a task wrote."""
+    from interlock.cli import taskfiles  # noqa: PLC0415 (start-up: help must not wait for the engine)
+
+    return perform(taskfiles.logs(task, as_json=as_json))
+
+
+@tasks.command("artifacts")
+def artifacts(
+    task: TaskArgument,
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="Fetch this one, of several the newest; list them else.")
+    ] = None,
+    attempt: Annotated[int | None, typer.Option("--attempt", metavar="N", min=1, help="Only of this attempt.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="Where it is written; by default NAME, here. -: print it."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> int:
+    """List the files that the attempts of a task kept, or fetch one."""
+    from interlock.cli import taskfiles  # noqa: PLC0415 (start-up: help must not wait for the engine)
+
+    if name is None:
+        return perform(taskfiles.artifacts(task, attempt, as_json=as_json))
+    return perform(taskfiles.fetch(task, name, attempt, out))
 
 
 @tasks.command("explain")

@@ -23,6 +23,8 @@ from interlock.wire import graphs as wire
 
 _LOOK_SECONDS: Final = 0.5  # the net under the bell, and how often a server is asked
 _PAGE: Final = 1000
+_WARN_SECONDS: Final = 5.0  # between looks for tasks that wait for somebody
+_ASKED: Final = 20  # of those that are ready, at each of these looks: who waits for a place has others behind it
 _LINES: Final = 200
 """Graphs with more tasks are told by their counts alone: nobody reads a hundred thousand lines."""
 _RESTING: Final = OVER | {TaskState.QUARANTINED}
@@ -50,6 +52,8 @@ class _Following:
         self._seen: dict[str, tuple[str, int]] = {}
         self._counts: Mapping[str, int] = {}
         self._was_served = True
+        self._warn_at = 0.0
+        self._warned: set[str] = set()
 
     async def follow(self, attention: Attention, *, until_done: bool) -> int:
         woken = asyncio.Event()
@@ -59,6 +63,7 @@ class _Following:
                 woken.clear()
                 row = await self._row()
                 await self._look(row)
+                await self._warn(row)
                 if until_done and not set(row.states) - _RESTING:
                     return self._end(row)
                 if attention.interrupted:
@@ -100,6 +105,18 @@ class _Following:
         elif row.states != self._counts and not self._as_json:
             answer(f"{row.graph}  {states(row.states)}")
         self._counts = row.states
+
+    async def _warn(self, row: wire.GraphTold) -> None:
+        """Say what ready tasks wait for that does not come by itself, each once."""
+        now = asyncio.get_running_loop().time()
+        if now < self._warn_at or not row.states.get(TaskState.READY):
+            return
+        self._warn_at = now + _WARN_SECONDS
+        for task in await self._book.tasks(self._graph, TaskState.READY, 0, _ASKED):
+            warning = (await self._book.explain(task.task)).warning
+            if warning is not None and warning not in self._warned:
+                self._warned.add(warning)
+                note(f"{task.task} waits: {warning}")
 
     def _tell(self, task: wire.GraphTaskTold) -> None:
         now = (task.state, task.attempt)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import builtins
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Final
 from urllib.parse import quote
 
 from interlock.client.connection import Connection
 from interlock.model.json import Json
+from interlock.wire import artifacts, runs
 from interlock.wire import graphs as wire
-from interlock.wire import runs
 
 _GRAPHS: Final = "/api/v1/graphs"
 _POOLS: Final = "/api/v1/pools"
@@ -94,6 +94,19 @@ class RemoteGraphs:
         """Give what the attempts of a task printed, in pages. Raises NotFound."""
         query = {"after": after, "limit": limit, **self._where}
         return await self._connection.ask(runs.Logs, "GET", f"{_task(graph, id)}/logs", query=query)
+
+    async def artifacts(
+        self, graph: str, id: str, *, after: str | None = None, limit: int = 100
+    ) -> artifacts.ArtifactPage:
+        """Give a page of the files that the attempts of a task kept. `after`: `next` of the page before. Raises NotFound."""
+        query = {"after": after, "limit": limit, **self._where}
+        return await self._connection.ask(artifacts.ArtifactPage, "GET", f"{_task(graph, id)}/artifacts", query=query)
+
+    async def artifact(self, graph: str, id: str, name: str, *, attempt: int | None = None) -> AsyncIterator[bytes]:
+        """Give a file that a task kept, in pieces; of several with the name the newest one. Raises NotFound."""
+        query = {"attempt": attempt, **self._where}
+        async for piece in self._connection.download(f"{_task(graph, id)}/artifacts/{quote(name, safe='')}", query):
+            yield piece
 
     async def explain_step(self, run: str, step: str) -> wire.StepExplained:
         """Say why a step of a run that has a task in a pool is where it is. `step`: its path, or a name that only one has.

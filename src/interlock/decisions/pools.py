@@ -21,6 +21,7 @@ WORKERS: Final = "worker"
 WORKFLOWS: Final = "workflows"
 """The pool, and its type, of tasks that are workflows: every store has it, and no configuration names it."""
 _ROUNDING: Final = 1e-9
+_MORE: Final = "ask for less, or give a pool more in agent-pools.yaml"
 
 
 class PoolStrategy(StrEnum):
@@ -136,35 +137,53 @@ def asked(spec: TaskSpec, mapping: Mapping[str, Sequence[str]]) -> Asked:
     first, *others = (mapping[skill] for skill in spec.skills)
     pools = tuple(pool for pool in first if all(pool in other for other in others))
     how = f"skill {' and '.join(spec.skills)}: {', '.join(pools) or 'none'}"
-    return Asked(pools, how, None if pools else f"no pool has all of the skills {', '.join(spec.skills)}")
+    return Asked(pools, how, None if pools else _no_pool(spec))
+
+
+def _no_pool(spec: TaskSpec) -> str:
+    skills = f"all of the skills {', '.join(spec.skills)}" if len(spec.skills) > 1 else f"the skill {spec.skills[0]}"
+    return f"no pool has {skills}: add one to their entries of skill_mapping, or ask for fewer"
 
 
 def _no_default(default: Sequence[str]) -> str | None:
-    return None if default else "skill_mapping has no default: a task without a skill has no pool"
+    return None if default else "skill_mapping has no default: a task without a skill has no pool; add `default` to it"
+
+
+def preferred(found: Asked, *, failover: bool) -> Asked:
+    """Give the pools that count: without failover the first one alone."""
+    if failover or len(found.pools) < 2:
+        return found
+    return Asked(found.pools[:1], f"{found.how}; without failover only {found.pools[0]}", found.warning)
 
 
 def never(spec: TaskSpec, pool: PoolView) -> str | None:
     """Say why a task can never run in a pool as that is configured; None: it can, when there is room."""
+    found = impossible(spec, pool)
+    return None if found is None else found[0]
+
+
+def impossible(spec: TaskSpec, pool: PoolView) -> tuple[str, str] | None:
+    """Say why a task can never run in a pool as that is configured, and what helps; None: it can, when there is room."""
     wants = spec.resources
     if pool.type == WORKFLOWS and spec.kind != "workflow":
-        return "starts workflows only"
+        return "starts workflows only", "name another pool"
     if spec.kind == "container" and pool.type not in CONTAINERS:
-        return f"starts no containers ({pool.type})"
+        return f"starts no containers ({pool.type})", "give it a pool of the type docker or kubernetes"
     if spec.kind != "python" and pool.type == "in-process":
-        return f"calls Python functions only ({pool.type})"
+        return f"calls Python functions only ({pool.type})", "give it a pool that starts programs"
     if spec.workspace is not None and pool.type == WORKERS:
-        return f"has no worktrees, which are where dispatchers are ({pool.type})"
+        return f"has no worktrees, which are where dispatchers are ({pool.type})", "give it a pool of another type"
     if pool.capacity == 0:
-        return "has max_concurrency 0"
+        return "has max_concurrency 0", "give it places in agent-pools.yaml"
     if pool.cpu is not None and wants.cpu > pool.cpu + _ROUNDING:
-        return f"has {pool.cpu:g} cores, {wants.cpu:g} asked"
+        return f"has {pool.cpu:g} cores, {wants.cpu:g} asked", _MORE
     if pool.memory is not None and wants.memory > pool.memory + _ROUNDING:
-        return f"has {pool.memory:g} MB, {wants.memory:g} asked"
+        return f"has {pool.memory:g} MB, {wants.memory:g} asked", _MORE
     if wants.gpus > pool.gpus:
-        return f"has {pool.gpus} graphics processors, {wants.gpus} asked"
+        return f"has {pool.gpus} graphics processors, {wants.gpus} asked", _MORE
     for name, value in spec.labels.items():
         if pool.labels.get(name) != value:
-            return f"is not labelled {name}={value}"
+            return f"is not labelled {name}={value}", "label a pool so in agent-pools.yaml, or ask for other labels"
     return None
 
 
@@ -204,13 +223,10 @@ def choose(
     found: Asked,
     pools: Mapping[str, PoolView],
     chance: Callable[[], float],
-    *,
-    failover: bool = True,
 ) -> PoolDecision | None:
-    """Choose a pool among those that a task may have; None: none has room. Without `failover` only the first one counts."""
-    names = found.pools if failover else found.pools[:1]
+    """Choose a pool among those that a task may have; None: none has room."""
     refused, able = [], []
-    for number, name in enumerate(names):
+    for number, name in enumerate(found.pools):
         pool = pools.get(name)
         reason = "is not configured" if pool is None else refusal(spec, pool)
         if pool is None or reason is not None:

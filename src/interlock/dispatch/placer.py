@@ -198,7 +198,9 @@ class Placer(Dispatcher):
             spec = await self._spec(lane)
             if spec is None:
                 continue
-            asked = choosing.asked(spec, self._scheduling.mapping)
+            asked = choosing.preferred(
+                choosing.asked(spec, self._scheduling.mapping), failover=self._scheduling.failover
+            )
             room = rounds.room(spec, asked, pools, MOST_AT_ONCE)
             if room:
                 heads[lane] = await self._store.pools.heads(lane, room)
@@ -225,7 +227,7 @@ class Placer(Dispatcher):
         self._say(rounds.stuck(lane, head[0], asked, pools), head[0].task)
 
     def _say(self, why: Stuck, name: str) -> None:
-        text = _warning(why)
+        text = why.warning
         if text is None:
             self._warned.pop(why.lane, None)
         elif self._warned.get(why.lane) != text:
@@ -245,13 +247,3 @@ class Placer(Dispatcher):
         for pool in self._launchers:
             found += [task for task in await self._store.queue.held(self._node, pool) if is_placed(task)]
         return found
-
-
-def _warning(why: Stuck) -> str | None:
-    """Give what somebody has to change for the tasks of a lane; None: they only have to wait."""
-    if not why.reasons and why.warning is not None:
-        return why.warning
-    if why.never:
-        reasons = "; ".join(f"{pool} {reason}" for pool, reason in why.reasons.items()) or "it has no pool"
-        return f"no pool can ever run it: {reasons}. Ask for less, or give a pool more"
-    return why.warning

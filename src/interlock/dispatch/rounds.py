@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 import msgspec
 
+from interlock.decisions import obstacles
 from interlock.decisions import pools as choosing
 from interlock.decisions.pools import Asked, PoolDecision, PoolStrategy, PoolView
 from interlock.model.task_graph import TaskSpec
@@ -28,13 +29,11 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Stuck:
-    """A lane whose tasks wait. `never`: no pool could ever have them, so somebody has to change something."""
+    """A lane whose tasks wait. `warning`: what somebody has to change; None: they only have to wait for room."""
 
     lane: str
     task: str
-    reasons: Mapping[str, str]
     warning: str | None
-    never: bool
 
 
 @dataclass(slots=True)
@@ -56,18 +55,8 @@ def room(spec: TaskSpec, found: Asked, pools: Mapping[str, PoolView], most: int)
 
 
 def stuck(lane: str, head: QueuedTask, found: Asked, pools: Mapping[str, PoolView]) -> Stuck:
-    """Say why the tasks of a lane wait."""
-    reasons, hopeless = {}, True
-    for name in found.pools:
-        pool = pools.get(name)
-        if pool is None:
-            reasons[name] = "is not configured"
-            continue
-        reason = choosing.refusal(head.spec, pool)
-        hopeless = hopeless and choosing.never(head.spec, pool) is not None
-        if reason is not None:
-            reasons[name] = reason
-    return Stuck(lane, head.task, reasons, found.warning, hopeless)
+    """Say whether the tasks of a lane wait for somebody."""
+    return Stuck(lane, head.task, obstacles.standing(head.spec, found, pools))
 
 
 def place(
@@ -84,7 +73,10 @@ def place(
     """
     result = Round()
     asked = {
-        lane: known.get(lane) or choosing.asked(tasks[0].spec, rules.mapping) for lane, tasks in heads.items() if tasks
+        lane: known.get(lane)
+        or choosing.preferred(choosing.asked(tasks[0].spec, rules.mapping), failover=rules.failover)
+        for lane, tasks in heads.items()
+        if tasks
     }
     order = [(_key(tasks[0]), lane, 0) for lane, tasks in heads.items() if tasks]
     heapq.heapify(order)
@@ -92,7 +84,7 @@ def place(
         _, lane, number = heapq.heappop(order)
         task = heads[lane][number]
         found = asked[lane]
-        decision = choosing.choose(rules.strategy, task.spec, found, pools, rules.chance, failover=rules.failover)
+        decision = choosing.choose(rules.strategy, task.spec, found, pools, rules.chance)
         if decision is None:
             result.stuck.append(stuck(lane, task, found, pools))
             continue

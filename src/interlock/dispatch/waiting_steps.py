@@ -60,7 +60,8 @@ def _add(found: Waiting, lane: str, step: QueuedStep, types: Mapping[str, str], 
     group = f"{lane} {_asks(spec)}"
     if group not in found.asked:
         found.heads[group] = []
-        found.asked[group] = steps.asked(lane, spec, types, scheduling.mapping)
+        asked = steps.asked(lane, spec, types, scheduling.mapping)
+        found.asked[group] = choosing.preferred(asked, failover=scheduling.failover)
     found.names[step.task] = f"{step.run_id}{step.path}"
     found.heads[group].append(QueuedTask(task=step.task, lane=group, priority=step.priority, rank=step.rank, spec=spec))
 

@@ -1,4 +1,6 @@
-"""Artifacts: files that a program keeps under its attempt's token, and that people find at the run.
+"""Artifacts: files that a program keeps under its attempt's token, and that people find at the run, or the task of a graph.
+
+In the store a graph stands where a run does, by its key NAMESPACE/GRAPH.
 
 received whole --the attempt is still in flight--> kept      --it is over, or superseded--> refused, and the file removed
 """
@@ -60,28 +62,36 @@ class Artifacts:
         row = await self._store.queue.attempt(key.task, key.fence)
         if row is None:
             raise over(token)
-        if not row.run_id:
-            raise errors.Invalid("this attempt belongs to no run, which would have its artifacts; keep them elsewhere")
         _check(name, media_type)
         files = self._folder()
         file = await files.receive(row.run, chunks, self._max_bytes)
         return await self._record(files, key.task, key.fence, token, name, media_type or BINARY, file, now, digest)
 
-    async def page(self, run: str, after: str | None, limit: int) -> tuple[list[ArtifactRow], str | None]:
-        """Give artifacts of a run, by its key, and `after` for the page behind them, None for the last. Raises Invalid."""
-        rows = await self._store.artifacts.page(run, None if after is None else _key(after), limit)
-        return rows, _cursor(rows[-1]) if len(rows) == limit else None
+    async def page(
+        self, run: str, after: str | None, limit: int, *, task: str | None = None
+    ) -> tuple[list[ArtifactRow], str | None]:
+        """Give artifacts of a run, by its key, and `after` for the page behind them, None for the last. Raises Invalid.
 
-    async def list(self, run: str) -> list[ArtifactRow]:
-        """Give all artifacts of a run, by its key."""
-        found: list[ArtifactRow] = []
-        while page := await self._store.artifacts.page(run, _place(found[-1]) if found else None, _PAGE):
-            found += page
+        `task`: only those of this one, by its key, without a look at those of others.
+        """
+        begin = None if task is None else (task, 0, "")
+        rows = await self._store.artifacts.page(run, begin if after is None else _key(after), limit)
+        found = [row for row in rows if task in (None, row.task)]
+        return found, _cursor(found[-1]) if len(found) == limit else None
+
+    async def list(self, run: str, *, task: str | None = None) -> list[ArtifactRow]:
+        """Give all artifacts of a run, by its key; `task`: as for `page`."""
+        found, after = await self.page(run, None, _PAGE, task=task)
+        while after is not None:
+            more, after = await self.page(run, after, _PAGE, task=task)
+            found += more
         return found
 
-    async def find(self, run: str, name: str, *, step: str | None = None, attempt: int | None = None) -> ArtifactRow:
+    async def find(
+        self, run: str, name: str, *, step: str | None = None, attempt: int | None = None, task: str | None = None
+    ) -> ArtifactRow:
         """Give the newest artifact of a name. `step`: its path or its name. Raises NotFound, which lists those there are."""
-        there = await self.list(run)
+        there = await self.list(run, task=task)
         found = [
             each
             for each in there
@@ -93,7 +103,8 @@ class Artifacts:
             names = ", ".join(
                 dict.fromkeys(f"{each.name} ({each.path}, attempt {each.attempt})" for each in there[:20])
             )
-            raise errors.NotFound(f"the run has no such artifact {name!r}; those it has: {names or 'none'}")
+            whose = "run" if task is None else "task"
+            raise errors.NotFound(f"the {whose} has no such artifact {name!r}; those it has: {names or 'none'}")
         return max(found, key=lambda each: (each.created_at, each.attempt))
 
     def read(self, row: ArtifactRow) -> AsyncIterator[bytes]:

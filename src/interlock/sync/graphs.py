@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import builtins
+from collections.abc import Iterator
 
 from interlock.client import graphs
 from interlock.model.json import Json
 from interlock.sync.portal import Portal
+from interlock.sync.remote import each
+from interlock.wire import artifacts, runs
 from interlock.wire import graphs as wire
-from interlock.wire import runs
 
 
 class RemoteGraphs:
@@ -50,6 +52,12 @@ class RemoteGraphs:
 
     def logs(self, graph: str, id: str, *, after: int = 0, limit: int = 100) -> runs.Logs:
         return self._portal.call(self._remote.logs(graph, id, after=after, limit=limit))
+
+    def artifacts(self, graph: str, id: str, *, after: str | None = None, limit: int = 100) -> artifacts.ArtifactPage:
+        return self._portal.call(self._remote.artifacts(graph, id, after=after, limit=limit))
+
+    def artifact(self, graph: str, id: str, name: str, *, attempt: int | None = None) -> Iterator[bytes]:
+        return each(self._portal, self._remote.artifact(graph, id, name, attempt=attempt))
 
     def explain_step(self, run: str, step: str) -> wire.StepExplained:
         return self._portal.call(self._remote.explain_step(run, step))

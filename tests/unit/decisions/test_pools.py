@@ -35,7 +35,11 @@ def choose(strategy: PoolStrategy, *found: PoolView, chance: float = 0.5, **more
         (spec(), ("laptop", "docker"), None),
         (spec(skills=("backend",)), ("docker", "laptop"), None),
         (spec(skills=("backend", "both")), ("docker",), None),
-        (spec(skills=("ml", "both")), (), "no pool has all of the skills ml, both"),
+        (
+            spec(skills=("ml", "both")),
+            (),
+            "no pool has all of the skills ml, both: add one to their entries of skill_mapping, or ask for fewer",
+        ),
         (
             spec(skills=("cobol",)),
             ("laptop", "docker"),
@@ -117,7 +121,11 @@ def test_full_pool_falls_over_to_the_next_one_unless_that_is_off() -> None:
     task = spec(pools=("local", "docker"))
     views = {"local": full, "docker": idle}
     asked = pools.asked(task, {})
-    assert pools.choose(PoolStrategy.ORDERED, task, asked, views, lambda: 0.0, failover=False) is None
+    first = pools.preferred(asked, failover=False)
+    assert (first.pools, first.how) == (("local",), "named by the task: local, docker; without failover only local")
+    assert pools.choose(PoolStrategy.ORDERED, task, first, views, lambda: 0.0) is None
+    assert pools.preferred(asked, failover=True) == asked
+    assert pools.preferred(first, failover=False) == first
 
 
 def test_decision_says_who_else_and_why_not() -> None:

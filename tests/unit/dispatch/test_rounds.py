@@ -60,7 +60,7 @@ def test_blocked_head_stays_and_the_next_one_goes() -> None:
     found = run(tasks, gpu, docker, mapping={"ml": ("gpu",), "default": ("docker",)})
     assert placed(found) == [("second", "docker")]
     (stuck,) = found.stuck
-    assert (stuck.task, stuck.reasons, stuck.never) == ("default/g/head", {"gpu": "1 of 1 slots leased"}, False)
+    assert (stuck.task, stuck.warning) == ("default/g/head", None)
 
 
 @pytest.mark.parametrize("strategy", list(PoolStrategy))
@@ -99,10 +99,20 @@ def test_tasks_for_workers_are_left_to_them_and_hopeless_ones_are_told() -> None
     found = run([queued("a"), queued("b", resources=Resources(cpu=99))], PoolView(name="w", type="worker", cpu=4))
     assert [(each.pool, each.workers) for each in found.placements] == [("w", True)]
     (stuck,) = found.stuck
-    assert stuck.never
-    spec = TaskSpec(id="x", digest="d", pools=("none",))
-    why = rounds.stuck("?x", queued("x", pools=("none",)), asked(spec, {}), {})
-    assert (why.reasons, why.never) == ({"none": "is not configured"}, True)
+    assert stuck.warning is not None
+    assert stuck.warning.startswith("no pool can run it: w has 4 cores, 99 asked")
+
+
+def test_round_without_failover_looks_at_the_first_pool_alone_and_tells_of_what_that_can_never_have() -> None:
+    """SC-05, switched off: the task would wait without a word for a pool that is too small, beside one that has room."""
+    tasks = [queued("huge", pools=("small", "big"), resources=Resources(cpu=9))]
+    views = {name: PoolView(name=name, type="docker", cpu=cpu) for name, cpu in (("small", 4.0), ("big", 16.0))}
+    rules = Rules(mapping={}, strategy=PoolStrategy.ORDERED, chance=lambda: 0.0, failover=False)
+    found = rounds.place({"?a": tasks}, views, rules, 10)
+    assert found.placements == []
+    (stuck,) = found.stuck
+    assert stuck.warning is not None
+    assert "small has 4 cores, 9 asked" in stuck.warning
 
 
 def test_room_is_what_all_pools_of_a_task_have() -> None:

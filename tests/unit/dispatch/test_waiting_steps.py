@@ -72,7 +72,7 @@ async def test_step_that_asks_for_too_much_holds_up_none_of_its_lane() -> None:
     placed = rounds.place(waiting.heads, pools, rules, 1000, waiting.asked)
     assert sorted(each.task for each in placed.placements) == ["a", "b", "c"]
     assert [each.task for each in placed.stuck] == ["huge"]
-    assert placed.stuck[0].never
+    assert placed.stuck[0].warning is not None
 
 
 async def test_container_goes_to_any_pool_of_containers_with_room() -> None:

@@ -1,4 +1,4 @@
-"""Artifacts over HTTP: an attempt keeps a file by its token, and whoever may read the run finds it there."""
+"""Artifacts over HTTP: an attempt keeps a file by its token, and whoever may read its run, or its graph, finds it there."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from fastapi import APIRouter, Header, Path, Query, Request
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response, StreamingResponse
 
+from interlock.app.artifacts import told
 from interlock.handshake.artifacts import BINARY, NAME
 from interlock.model.access import Right
 from interlock.server.access import Sender
 from interlock.server.bodies import answer, is_known
 from interlock.server.documented import documented
+from interlock.server.gateway import Gateway
 from interlock.server.problems import Refused
 from interlock.server.routes.asking import NamespaceQuery, RunPath, Server, run_of
+from interlock.server.routes.graphs import GraphPath, TaskPath, task_of
 from interlock.server.routes.tokens import TokenPath, holder, tokens_of
 from interlock.store.ports import ArtifactRow
 from interlock.wire import artifacts as wire
@@ -26,6 +29,7 @@ holders = APIRouter(tags=["artifacts"])
 router = APIRouter(tags=["artifacts"])
 
 _OF_RUN: Final = "/api/v1/runs/{run}/artifacts"
+_OF_TASK: Final = "/api/v1/graphs/{graph}/tasks/{task}/artifacts"
 _FORM: Final = "application/x-www-form-urlencoded"  # what curl calls anything, unless it is told
 _DIGEST: Final = re.compile(r"[0-9a-fA-F]{64}")
 _BODY: Final[dict[str, Any]] = {"schema": {"type": "string", "format": "binary"}, "example": "<html>…</html>"}
@@ -42,13 +46,14 @@ DigestHeader = Annotated[
     ),
 ]
 StepQuery = Annotated[str | None, Query(min_length=1, max_length=1000, description="The step's path, or its name.")]
+AfterQuery = Annotated[str | None, Query(max_length=2000, description="`next` of the page before.")]
 AttemptQuery = Annotated[int | None, Query(ge=1, le=2**31 - 1, description="Which attempt of the step.")]
 
 
 def _kept() -> dict[str, Any]:
-    told = documented(wire.ArtifactTold, problems=(404, 409, 410))
-    told["openapi_extra"] = {"requestBody": {"required": True, "content": {BINARY: _BODY}}}
-    return told
+    operation = documented(wire.ArtifactTold, problems=(404, 409, 410))
+    operation["openapi_extra"] = {"requestBody": {"required": True, "content": {BINARY: _BODY}}}
+    return operation
 
 
 def _file() -> dict[str, Any]:
@@ -70,7 +75,7 @@ async def keep_artifact(
         server.clock.now(),
         digest=None if digest is None else digest.lower(),
     )
-    return answer(_told(kept))
+    return answer(told(kept))
 
 
 @router.get(_OF_RUN, **documented(wire.ArtifactPage, problems=(404, 409)))
@@ -79,13 +84,13 @@ async def list_artifacts(
     server: Server,
     run: RunPath,
     namespace: NamespaceQuery = None,
-    after: Annotated[str | None, Query(max_length=2000, description="`next` of the page before.")] = None,
+    after: AfterQuery = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> Response:
     """List the files that the attempts of a run kept."""
     row = await run_of(server.session, sender, Right.READ, namespace, run)
     rows, following = await server.session.artifacts.page(row.run, after, limit)
-    return answer(wire.ArtifactPage(items=[_told(each) for each in rows], next=following))
+    return answer(wire.ArtifactPage(items=[told(each) for each in rows], next=following))
 
 
 @router.get(_OF_RUN + "/{name}", **_file())
@@ -101,12 +106,47 @@ async def get_artifact(
 ) -> Response:
     """Give a file that an attempt of a run kept; of several with the name the newest one."""
     row = await run_of(server.session, sender, Right.READ, namespace, run)
-    artifacts = server.session.artifacts
-    found = await artifacts.find(row.run, name, step=step, attempt=attempt)
+    return await _sent(request, server, await server.session.artifacts.find(row.run, name, step=step, attempt=attempt))
+
+
+@router.get(_OF_TASK, **documented(wire.ArtifactPage, problems=(404,)))
+async def list_task_artifacts(
+    sender: Sender,
+    server: Server,
+    graph: GraphPath,
+    task: TaskPath,
+    namespace: NamespaceQuery = None,
+    after: AfterQuery = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> Response:
+    """List the files that the attempts of a task of a graph kept."""
+    row = await task_of(server, sender, Right.READ, namespace, graph, task)
+    rows, following = await server.session.artifacts.page(row.graph, after, limit, task=row.task)
+    return answer(wire.ArtifactPage(items=[told(each) for each in rows], next=following))
+
+
+@router.get(_OF_TASK + "/{name}", **_file())
+async def get_task_artifact(
+    request: Request,
+    sender: Sender,
+    server: Server,
+    graph: GraphPath,
+    task: TaskPath,
+    name: ArtifactPath,
+    namespace: NamespaceQuery = None,
+    attempt: AttemptQuery = None,
+) -> Response:
+    """Give a file that an attempt of a task of a graph kept; of several with the name the newest one."""
+    row = await task_of(server, sender, Right.READ, namespace, graph, task)
+    found = await server.session.artifacts.find(row.graph, name, attempt=attempt, task=row.task)
+    return await _sent(request, server, found)
+
+
+async def _sent(request: Request, server: Gateway, found: ArtifactRow) -> Response:
     headers = _headers(found)
     if is_known(request, headers["ETag"]):
         return Response(status_code=304, headers=headers)
-    pieces = artifacts.read(found)
+    pieces = server.session.artifacts.read(found)
     first = await anext(pieces, b"")  # a file that is gone is told by the status
     return StreamingResponse(
         _all(first, pieces), headers=headers | {"Content-Length": str(found.size)}, media_type=BINARY
@@ -142,15 +182,3 @@ async def _chunks(request: Request) -> AsyncIterator[bytes]:
 def _media_type(request: Request) -> str:
     given = request.headers.get("content-type", "").strip()
     return "" if given.partition(";")[0].lower() in (_FORM, "") else given
-
-
-def _told(row: ArtifactRow) -> wire.ArtifactTold:
-    return wire.ArtifactTold(
-        name=row.name,
-        step=row.path,
-        attempt=row.attempt,
-        media_type=row.media_type,
-        size=row.size,
-        digest=row.digest,
-        created_at=row.created_at,
-    )

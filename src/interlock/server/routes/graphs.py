@@ -194,7 +194,7 @@ async def graph_tasks(
     return answer(wire.GraphTasks(items=items, next=rows[-1].number if len(rows) == limit else None))
 
 
-async def _task(
+async def task_of(
     server: Server, sender: Principal, right: Right, namespace: str | None, graph: str, task: str
 ) -> GraphTaskRow:
     """Give a task that somebody has a right to. Raises Refused, NotFound."""
@@ -212,7 +212,7 @@ async def graph_task(
     namespace: NamespaceQuery = None,
 ) -> Response:
     """Give a task with what its author wrote of it, and its last attempts. With an ETag."""
-    return await _whole(request, server, await _task(server, sender, Right.READ, namespace, graph, task))
+    return await _whole(request, server, await task_of(server, sender, Right.READ, namespace, graph, task))
 
 
 async def _whole(request: Request, server: Server, row: GraphTaskRow) -> Response:
@@ -233,7 +233,7 @@ async def explain_task(
     sender: Sender, server: Server, graph: GraphPath, task: TaskPath, namespace: NamespaceQuery = None
 ) -> Response:
     """Say why a task is where it is, which pools could have it, and why each other one could not."""
-    row = await _task(server, sender, Right.READ, namespace, graph, task)
+    row = await task_of(server, sender, Right.READ, namespace, graph, task)
     return answer(tasks_told.explained(await _book(server.session).explain(row)))
 
 
@@ -248,7 +248,7 @@ async def task_logs(
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> Response:
     """Give what the attempts of a task printed, in the order it came."""
-    row = await _task(server, sender, Right.READ, namespace, graph, task)
+    row = await task_of(server, sender, Right.READ, namespace, graph, task)
     pieces = await server.session.store.views.logs(row.graph, after, limit, row.id)
     items = [msgspec.convert(msgspec.to_builtins(each), wire_of_runs.LogPiece) for each in pieces]
     return answer(wire_of_runs.Logs(items=items, next=pieces[-1].number if len(pieces) == limit else None))
@@ -259,7 +259,7 @@ async def retry_task(
     sender: Sender, server: Server, graph: GraphPath, task: TaskPath, namespace: NamespaceQuery = None
 ) -> Response:
     """Try a task again that failed, was cancelled or skipped, waits for its retry, or is in quarantine."""
-    row = await _task(server, sender, Right.OPERATE, namespace, graph, task)
+    row = await task_of(server, sender, Right.OPERATE, namespace, graph, task)
     await _steering(server).retry(row)
     return await _now(server, row)
 
@@ -278,7 +278,7 @@ async def cancel_task(
     sender: Sender, server: Server, graph: GraphPath, task: TaskPath, namespace: NamespaceQuery = None
 ) -> Response:
     """Cancel a task; those that cannot go on without it are skipped. One that runs is asked to stop."""
-    row = await _task(server, sender, Right.OPERATE, namespace, graph, task)
+    row = await task_of(server, sender, Right.OPERATE, namespace, graph, task)
     await _steering(server).cancel(row)
     return await _now(server, row)
 
@@ -297,7 +297,7 @@ async def reprioritise_task(
 ) -> Response:
     """Give a task that is not over another priority."""
     asked = await read(request, wire.Reprioritise)
-    row = await _task(server, sender, Right.OPERATE, namespace, graph, task)
+    row = await task_of(server, sender, Right.OPERATE, namespace, graph, task)
     await _steering(server).reprioritise(row, asked.priority)
     return await _now(server, row)
 
