@@ -85,7 +85,7 @@ async def _begun(pool: LocalPool, target: CommandTarget | PythonTarget, folder: 
     if not isinstance(outcome, Done):
         raise RuntimeError(f"{target} did not run: {outcome}")
     value = outcome.value
-    return float(value["stdout"] if isinstance(value, dict) else value) - begin  # type: ignore[index,arg-type]  # of date
+    return float(value["stdout"] if isinstance(value, dict) else value) - begin
 
 
 async def _placed(given: Given) -> dict[str, list[float]]:
@@ -104,5 +104,5 @@ async def _placed(given: Given) -> dict[str, list[float]]:
                 await graphs.wait(row)
             detail = (await graphs.tries(f"{row.graph}/a", 1))[0].detail
             assert detail is not None
-            taken.append(float(json.decode(detail)["stdout"]) - begin)  # type: ignore[index,arg-type,call-overload]
+            taken.append(float(json.decode(detail)["stdout"]) - begin)
     return {"task_ms": taken[1:]}
