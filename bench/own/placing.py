@@ -6,7 +6,7 @@ import asyncio
 import statistics
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -68,10 +68,14 @@ class TimedPlacer(Placer):
         return is_ready
 
     def _planned(
-        self, heads: Mapping[str, Sequence[QueuedTask]], pools: Mapping[str, PoolView], asked: Mapping[str, Asked]
+        self,
+        heads: Mapping[str, Sequence[QueuedTask]],
+        pools: Mapping[str, PoolView],
+        asked: Mapping[str, Asked],
+        cut: Collection[str],
     ) -> Round:
         begin = time.thread_time()
-        plan = super()._planned(heads, pools, asked)
+        plan = super()._planned(heads, pools, asked, cut)
         self.planned = time.thread_time() - begin
         return plan
 

@@ -54,7 +54,7 @@ async def place(store: Store, folder: Path, name: str) -> Json:
     while True:
         is_over = (folder / "over").exists()
         lanes = [lane for lane in await store.pools.lanes(PREFIX, 100) if lane.startswith(PREFIX)]
-        heads = [head for lane in lanes for head in await store.pools.heads(lane, _AT_ONCE)]
+        heads = [head for found in (await store.pools.heads(lanes, _AT_ONCE)).values() for head in found]
         wanted = [Placement(task=head.task, pool=POOL, resources=Resources(), decision=b"{}") for head in heads]
         given = (await store.pools.place(name, wanted, 60.0, None)).claimed if wanted else []
         for task in given:
@@ -72,7 +72,7 @@ async def look(store: Store, folder: Path) -> Json:
     looks = 0
     while not (folder / "over").exists():
         for lane in await store.pools.lanes(PREFIX, 100):
-            heads = await store.pools.heads(lane, 1000)
+            heads = (await store.pools.heads([lane], 1000)).get(lane, [])
             looks += 1
             if heads != sorted(heads, key=_order):
                 wrong.append(f"{lane} is out of order")

@@ -50,7 +50,8 @@ async def loaded(store: Store, text: str = FIVE) -> TaskGraphs:
 
 async def waiting(store: Store) -> list[str]:
     """The ids of ready tasks in the order in which they would be placed."""
-    heads = [head for lane in await store.pools.lanes("", 100) for head in await store.pools.heads(lane, 100)]
+    lanes = await store.pools.lanes("", 100)
+    heads = [head for found in (await store.pools.heads(lanes, 100)).values() for head in found]
     ordered = sorted(heads, key=lambda head: (-head.priority, head.rank, head.task))
     return [head.task.rpartition("/")[2] for head in ordered]
 

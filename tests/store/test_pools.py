@@ -45,7 +45,7 @@ async def test_pool_gets_no_more_than_its_room_in_one_round(store: Store) -> Non
     placed = await place(store, wanted(6))
     assert ids(placed) == ["t001", "t002"]
     assert [task.rpartition("/")[2] for task in placed.refused] == ["t003", "t004", "t005", "t006"]
-    assert [each.task[-4:] for each in await store.pools.heads("?", 10)] == ["t003", "t004", "t005", "t006"]
+    assert [each.task[-4:] for each in (await store.pools.heads(["?"], 10))["?"]] == ["t003", "t004", "t005", "t006"]
     (row,) = await store.pools.all()
     assert (row.running, row.turn) == (2, 2)
     task = placed.claimed[0]
@@ -150,15 +150,19 @@ async def test_lanes_and_their_heads_come_in_order(store: Store) -> None:
     await store.tasks.load(graph(), rows, 100.0)
     assert await store.pools.lanes("", 10) == ["?x", "?y"]
     assert await store.pools.lanes("?x", 10) == ["?y"]
-    heads = await store.pools.heads("?x", 10)
+    heads = (await store.pools.heads(["?x"], 10))["?x"]
     assert [(each.task[-1], each.priority, each.rank) for each in heads] == [
         ("c", 9, 9.0),
         ("b", 1, 4.0),
         ("a", 1, 5.0),
     ]
+    found = await store.pools.heads(["?z", "?y", "?x", "?none"], 2)
+    assert {lane: [each.task[-1] for each in tasks] for lane, tasks in found.items()} == {"?x": ["c", "b"], "?y": ["d"]}
+    assert {lane: {each.spec.id for each in tasks} for lane, tasks in found.items()} == {"?x": {"c"}, "?y": {"d"}}
+    assert await store.pools.heads([], 2) == {}
     assert {each.spec.id for each in heads} == {"c"}, "what the first one asks for, all of the lane do"
     assert await store.tasks.rank("default/g/b", 10, 1.0, rows[1].spec)  # DQ-05
-    assert [each.spec.id for each in await store.pools.heads("?x", 1)] == ["b"]
+    assert [each.spec.id for each in (await store.pools.heads(["?x"], 1))["?x"]] == ["b"]
 
 
 async def test_tasks_for_workers_are_left_to_them(store: Store) -> None:
@@ -176,7 +180,7 @@ async def test_tasks_for_workers_are_left_to_them(store: Store) -> None:
     assert (claimed.task, claimed.pool) == ("default/g/t001", "w")
     assert [each.pool for each in await store.tasks.tries(claimed.task, 5)] == ["w"]
     await store.pools.set_state("w", PoolState.DISABLED)
-    assert [each.task[-4:] for each in await store.pools.heads("?", 10)] == ["t002", "t003"]
+    assert [each.task[-4:] for each in (await store.pools.heads(["?"], 10))["?"]] == ["t002", "t003"]
 
 
 async def test_ill_pool_says_who_finds_it_so(store: Store) -> None:
@@ -211,7 +215,7 @@ async def test_steps_of_runs_are_placed_beside_tasks_of_graphs(store: Store) -> 
     ]
     await store.journal.commit(accepting(tasks=tasks))
     assert await store.pools.step_lanes(["p", "q", "?step=container"]) == ["p", "?step=container"]
-    assert [each.task for each in await store.pools.heads("?", 9)] == ["default/g/t001"]
+    assert [each.task for each in (await store.pools.heads(["?"], 9))["?"]] == ["default/g/t001"]
     first, second = await store.pools.steps("p", 9)
     assert (first.task, first.requires, second.task, second.run_id, second.path) == ("b", needs, "a", "r1", "/do/0/a")
     assert [each.target for each in await store.pools.steps("?step=container", 9)] == [box]

@@ -51,7 +51,7 @@ async def test_load_gives_ready_and_blocked_tasks_in_their_order(store: Store) -
     loaded = await load(store, graph_task("a", 1), graph_task("b", 2, {"a": True}), graph_task("c", 3, {"b": True}))
     assert loaded == LoadedGraph(added=["a", "b", "c"], changed=[], same=0, kept=[], absent=[])
     assert await states(store) == {"a": "ready", "b": "blocked", "c": "blocked"}
-    assert [each.task for each in await store.pools.heads("?", 10)] == ["default/g/a"]
+    assert [each.task for each in (await store.pools.heads(["?"], 10))["?"]] == ["default/g/a"]
     found = await store.tasks.graph("default", "g")
     assert found is not None
     assert (found.tasks, found.loads) == (3, 1)

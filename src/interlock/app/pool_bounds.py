@@ -57,13 +57,10 @@ class Bounds:
         """Give how many ready tasks may have each pool: of every lane only as many as make a difference."""
         enough = max(self._terms.up.queue, self._terms.down.queue) + 1
         found: defaultdict[str, int] = defaultdict(int)
-        for lane in await self._store.pools.lanes(PREFIX, _LANES):
-            if not lane.startswith(PREFIX):
-                continue
-            heads = await self._store.pools.heads(lane, enough)
-            if heads:
-                for pool in choosing.asked(heads[0].spec, self._mapping).pools:
-                    found[pool] += len(heads)
+        lanes = [lane for lane in await self._store.pools.lanes(PREFIX, _LANES) if lane.startswith(PREFIX)]
+        for heads in (await self._store.pools.heads(lanes, enough)).values():
+            for pool in choosing.asked(heads[0].spec, self._mapping).pools:
+                found[pool] += len(heads)
         return found
 
     def _scaling(self, row: PoolRow, queue: int) -> Scaling | None:

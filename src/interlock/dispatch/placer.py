@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import msgspec
 
 from interlock import telemetry
+from interlock.decisions import obstacles, steps
 from interlock.decisions import pools as choosing
-from interlock.decisions import steps
 from interlock.decisions.pools import Asked, PoolView
 from interlock.dispatch import rounds, told, waiting_steps
 from interlock.dispatch.attempts import LEASE_SECONDS
@@ -41,11 +42,21 @@ MOST_AT_ONCE: Final = 1000
 """Tasks that one round places: one transaction, which others wait for."""
 _LANES_AT_ONCE: Final = 500
 _KNOWN_LANES: Final = 10_000
+_LEAST_OF_A_LANE: Final = 50
+"""Tasks that are read of each lane however many lanes there are; what one round does not reach the next one reads again."""
 _MOST_ATTEMPTS: Final = 10_000
 _SNOOZE_SECONDS: Final = 2.0
 _CONCLUDE_SECONDS: Final = 60.0  # between looks for graphs whose loader died just before the end
 _OF_A_HOST: Final = frozenset({"local-process", "in-process", "docker"})
 """Types whose attempts run on one machine, so that only that one can find them again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heads:
+    """The first tasks of lanes. `cut`: the lanes of which there are more, for which there would be room."""
+
+    tasks: dict[str, list[QueuedTask]]
+    cut: set[str]
 
 
 class Placer(Dispatcher):
@@ -124,13 +135,18 @@ class Placer(Dispatcher):
         pools = self._pools = await self._views()
         self._quotas.look(pools)
         waiting = await self._waiting(of_steps, pools)
-        heads = await self._heads([lane for lane in lanes if not lane.startswith(steps.PREFIX)], pools) | waiting.heads
+        of_graphs = await self._heads([lane for lane in lanes if not lane.startswith(steps.PREFIX)], pools)
+        heads = of_graphs.tasks | waiting.heads
         self._ranks = {task.task: task.rank for tasks in heads.values() for task in tasks}
-        self._plan = self._planned(heads, pools, waiting.asked)
+        self._plan = self._planned(heads, pools, waiting.asked, of_graphs.cut)
         return bool(self._plan.placements)
 
     def _planned(
-        self, heads: Mapping[str, Sequence[QueuedTask]], pools: Mapping[str, PoolView], asked: Mapping[str, Asked]
+        self,
+        heads: Mapping[str, Sequence[QueuedTask]],
+        pools: Mapping[str, PoolView],
+        asked: Mapping[str, Asked],
+        cut: Collection[str],
     ) -> Round:
         rules = Rules(
             mapping=self._scheduling.mapping,
@@ -139,7 +155,7 @@ class Placer(Dispatcher):
             failover=self._scheduling.failover,
             policy=self._order.name,
         )
-        return rounds.place(heads, pools, rules, MOST_AT_ONCE, asked)
+        return rounds.place(heads, pools, rules, MOST_AT_ONCE, asked, cut)
 
     async def _claim(self, free: int) -> list[ClaimedTask]:
         placed = await self._store.pools.place(
@@ -191,40 +207,48 @@ class Placer(Dispatcher):
                 pool.ill = f"all pools together run {total.running} of {total.capacity}"
         return found
 
-    async def _heads(self, lanes: Sequence[str], pools: Mapping[str, PoolView]) -> dict[str, list[QueuedTask]]:
-        """Give the first tasks of the lanes for which there is room."""
-        heads: dict[str, list[QueuedTask]] = {}
-        for lane in lanes:
-            spec = await self._spec(lane)
-            if spec is None:
-                continue
-            asked = choosing.preferred(
-                choosing.asked(spec, self._scheduling.mapping), failover=self._scheduling.failover
+    async def _heads(self, lanes: Sequence[str], pools: Mapping[str, PoolView]) -> Heads:
+        """Give the first tasks of the lanes for which there is room; tells of those that wait for somebody."""
+        asked = await self._asked(lanes)
+        rooms = {lane: rounds.room(self._specs[lane], found, pools, MOST_AT_ONCE) for lane, found in asked.items()}
+        able = [lane for lane, room in rooms.items() if room]
+        for lane in able:
+            self._warned.pop(lane, None)
+        for lane, found in asked.items():
+            if not rooms[lane] or found.warning is not None:
+                await self._warn(lane, found, pools)
+        if not able:
+            return Heads({}, set())
+        page = min(MOST_AT_ONCE, max(_LEAST_OF_A_LANE, 2 * MOST_AT_ONCE // len(able)))
+        heads = await self._store.pools.heads(able, page)
+        cut = {lane for lane, tasks in heads.items() if len(tasks) == page < rooms[lane]}
+        return Heads({lane: tasks[: rooms[lane]] for lane, tasks in heads.items()}, cut)
+
+    async def _asked(self, lanes: Sequence[str]) -> dict[str, Asked]:
+        """Give the pools that the tasks of each lane may have; of a lane that has none any more, nothing."""
+        unknown = [lane for lane in lanes if lane not in self._specs]
+        if unknown:
+            for lane, tasks in (await self._store.pools.heads(unknown, 1)).items():
+                self._specs[lane] = tasks[0].spec
+        found = {
+            lane: choosing.preferred(
+                choosing.asked(self._specs[lane], self._scheduling.mapping), failover=self._scheduling.failover
             )
-            room = rounds.room(spec, asked, pools, MOST_AT_ONCE)
-            if room:
-                heads[lane] = await self._store.pools.heads(lane, room)
-                self._warned.pop(lane, None)
-            if not room or asked.warning is not None:
-                await self._warn(lane, asked, pools)
-        return heads
+            for lane in lanes
+            if lane in self._specs
+        }
+        while len(self._specs) > _KNOWN_LANES:
+            self._specs.popitem(last=False)
+        return found
 
-    async def _spec(self, lane: str) -> TaskSpec | None:
-        if lane not in self._specs:
-            head = await self._store.pools.heads(lane, 1)
-            if not head:
-                return None
-            self._specs[lane] = head[0].spec
-            while len(self._specs) > _KNOWN_LANES:
-                self._specs.popitem(last=False)
-        return self._specs[lane]
-
-    async def _warn(self, lane: str, asked: choosing.Asked, pools: Mapping[str, PoolView]) -> None:
+    async def _warn(self, lane: str, asked: Asked, pools: Mapping[str, PoolView]) -> None:
         """Say once that the tasks of a lane can never run as things are, or run elsewhere than their skill says."""
-        head = await self._store.pools.heads(lane, 1)
-        if not head:
+        warning = obstacles.standing(self._specs[lane], asked, pools)
+        if warning == self._warned.get(lane):
             return
-        self._say(rounds.stuck(lane, head[0], asked, pools), head[0].task)
+        heads = await self._store.pools.heads([lane], 1)
+        if lane in heads:
+            self._say(Stuck(lane, heads[lane][0].task, warning), heads[lane][0].task)
 
     def _say(self, why: Stuck, name: str) -> None:
         text = why.warning

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -65,11 +65,13 @@ def place(
     rules: Rules,
     most: int,
     known: Mapping[str, Asked] = MappingProxyType({}),
+    cut: Collection[str] = (),
 ) -> Round:
     """Place tasks in the order of all lanes together, at most `most`, as long as there is room.
 
     A lane whose first task finds none is closed for this round: the others ask for the same. `pools` count what is placed.
-    `known`: the pools of lanes whose tasks do not say by themselves which they may have.
+    `known`: the pools of lanes whose tasks do not say by themselves which they may have. `cut`: lanes with more tasks than
+    these: when all of one of them are placed the round is over, so that nothing passes its others by.
     """
     result = Round()
     asked = {
@@ -93,6 +95,8 @@ def place(
         result.placements.append(_placement(task, pool, decision, rules.policy))
         if number + 1 < len(heads[lane]):
             heapq.heappush(order, (_key(heads[lane][number + 1]), lane, number + 1))
+        elif lane in cut:
+            break
     return result
 
 

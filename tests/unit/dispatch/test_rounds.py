@@ -115,6 +115,18 @@ def test_round_without_failover_looks_at_the_first_pool_alone_and_tells_of_what_
     assert "small has 4 cores, 9 asked" in stuck.warning
 
 
+def test_round_is_over_when_a_lane_was_not_given_whole_and_all_of_it_is_placed() -> None:
+    """What follows in that lane goes before what is less urgent in another."""
+    urgent = [queued(f"u{number}", 5) for number in range(3)]
+    other = [queued("first", 9, skills=("ml",)), queued("last", 1, skills=("ml",))]
+    pool = PoolView(name="a", type="docker")
+    heads = by_lane(*urgent, *other)
+    rules = Rules(mapping={"default": ("a",), "ml": ("a",)}, strategy=PoolStrategy.ORDERED, chance=lambda: 0.0)
+    cut = rounds.place(heads, {"a": pool}, rules, 10, cut={urgent[0].lane})
+    assert [task for task, _ in placed(cut)] == ["first", "u0", "u1", "u2"]
+    assert len(placed(rounds.place(heads, {"a": pool}, rules, 10, cut=set()))) == 5
+
+
 def test_room_is_what_all_pools_of_a_task_have() -> None:
     views = {
         "a": PoolView(name="a", type="docker", capacity=5, running=2),

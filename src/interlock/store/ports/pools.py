@@ -149,8 +149,11 @@ class Pools(Protocol):
         """Give the lanes that have ready tasks, after a name; a pool with tasks of its own is a lane too."""
         ...
 
-    async def heads(self, lane: str, limit: int) -> list[QueuedTask]:
-        """Give the first ready tasks of graphs in a lane, in the order in which they are to be placed."""
+    async def heads(self, lanes: Sequence[str], limit: int) -> Mapping[str, list[QueuedTask]]:
+        """Give the first ready tasks of graphs in each of these lanes, in the order in which they are to be placed.
+
+        A lane without any is not among the keys.
+        """
         ...
 
     async def step_lanes(self, names: Sequence[str]) -> list[str]:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from itertools import groupby
+from typing import Final
 
 import msgspec
 
-from interlock.model import task_graph
 from interlock.model.call import Requirements
 from interlock.model.task import Target
 from interlock.store.ports import (
@@ -27,8 +27,8 @@ from interlock.store.ports import (
     QueuedStep,
     QueuedTask,
 )
-from interlock.store.sql import queue, tries
-from interlock.store.sql.transaction import Database, Row, Transaction
+from interlock.store.sql import queue, queued, tries
+from interlock.store.sql.transaction import Database, Transaction
 
 WORKER: Final = "worker"
 _PLACED: Final = "placement"
@@ -119,17 +119,20 @@ class SqlPools:
 
         return await self._database.read(work, once=True)
 
-    async def heads(self, lane: str, limit: int) -> list[QueuedTask]:
-        async def work(transaction: Transaction) -> list[QueuedTask]:
-            rows = await transaction.rows("lane_heads", {"lane": lane, "limit": limit})
-            found = await transaction.rows("task_spec", {"task": rows[0][0]}) if rows else []
-            if not found:  # nothing is ready, or the graph was removed meanwhile
-                return []
-            spec = task_graph.decode(found[0][0])  # once: what is placed gets its own with its lease
-            return [
-                QueuedTask(task=task, lane=lane, priority=priority, rank=rank, spec=spec)
-                for task, priority, rank in rows
-            ]
+    async def heads(self, lanes: Sequence[str], limit: int) -> dict[str, list[QueuedTask]]:
+        async def work(transaction: Transaction) -> dict[str, list[QueuedTask]]:
+            asked = {"lanes": _encode(list(lanes)).decode(), "limit": limit}
+            ready = {
+                lane: list(rows)
+                for lane, rows in groupby(await transaction.rows("lane_heads", asked), key=lambda row: str(row[0]))
+            }
+            first = _encode([rows[0][1] for rows in ready.values()]).decode()
+            specs: dict[str, bytes] = dict(await transaction.rows("task_specs", {"tasks": first})) if ready else {}  # type: ignore[arg-type]  # two columns
+            return {
+                lane: queued.heads(lane, rows, specs[rows[0][1]])
+                for lane, rows in ready.items()
+                if rows[0][1] in specs  # else its graph was removed meanwhile
+            }
 
         return await self._database.read(work)
 
@@ -143,7 +146,7 @@ class SqlPools:
 
     async def steps(self, lane: str, limit: int) -> list[QueuedStep]:
         async def work(transaction: Transaction) -> list[QueuedStep]:
-            return [_step(row) for row in await transaction.rows("step_heads", {"lane": lane, "limit": limit})]
+            return [queued.step(row) for row in await transaction.rows("step_heads", {"lane": lane, "limit": limit})]
 
         return await self._database.read(work, once=True)
 
@@ -380,17 +383,3 @@ def _declared(pool: DeclaredPool, chosen: str | None, now: float | None) -> dict
         "settings": _with_policy(pool.settings, chosen) if pool.pool == ALL else pool.settings,
         "now": now,
     }
-
-
-def _step(row: Row) -> QueuedStep:
-    task, run_id, path, priority, rank, target, needs = row
-    parsed: Any = _target.decode(target)
-    return QueuedStep(
-        task=task,
-        run_id=run_id,
-        path=path,
-        priority=priority,
-        rank=rank,
-        target=parsed,
-        requires=None if needs is None else _requirements.decode(needs),
-    )

@@ -111,7 +111,7 @@ OPENED: Final[Mapping[str, Mapping[int, str]]] = {
     "graph_tasks_known": {4: "tasks.spec"},
     "graph_tasks_page": {16: "tasks.spec"},
     "graph_tasks_stamped": {5: "tasks.spec"},
-    "task_spec": {0: "tasks.spec"},
+    "task_specs": {1: "tasks.spec"},
     "step_heads": {5: "tasks.target"},
     "task_terms": {0: "tasks.spec"},
     "tasks_place": _TASK,
