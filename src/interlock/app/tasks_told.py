@@ -34,6 +34,7 @@ def loaded(document: GraphDocument, done: LoadedGraph, folder: str, *, served: b
         added=list(done.added),
         changed=list(done.changed),
         same=done.same,
+        corrected=list(done.corrected),
         kept=list(done.kept),
         absent=list(done.absent),
         folder=folder,
