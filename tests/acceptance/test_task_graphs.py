@@ -356,3 +356,18 @@ def test_tasks_that_wait_for_somebody_are_named_by_watch_and_explain_with_what_h
     ]
     explained = run(shell, "tasks", "explain", "resting").out
     assert "warning: no pool can run it: idle is disabled. What helps: `interlock pools enable idle`" in explained
+
+
+def test_result_of_an_attempt_before_is_not_the_result_of_the_next_one(shell: Shell) -> None:
+    write(
+        shell,
+        "graph: g\ntasks:\n"
+        "  - id: agent\n"
+        "    agent: {command: [sh, -c, 'test $INTERLOCK_ATTEMPT = 2 || { echo 1 > r.json; exit 3; }'], result: r.json}\n"
+        "    retry: {max_attempts: 2, initial_interval: 10ms}\n",
+    )
+    run(shell, "tasks", "load", "tasks.yaml")
+    run(shell, "tasks", "watch", "g", "--until-done", code=1)
+    last, first = shown(shell, "agent")["tries"]
+    assert "Exited with 3" in first["detail"]["title"]
+    assert "the one there is older than the attempt" in last["detail"]["detail"]

@@ -358,7 +358,7 @@ def test_edited_task_keeps_the_run_that_goes_on(shell: Shell, nodes: Nodes) -> N
     load(shell, where, ONE_HELD, HELD, GREET)
     begun(shell)
     shell.write("tasks.yaml", ONE_HELD.replace("held", "greet"))
-    assert "begun or over, so left as they are: a" in run(shell, where, "tasks", "load", "tasks.yaml").err
+    assert "they run or are done, so left as they are: a" in run(shell, where, "tasks", "load", "tasks.yaml").err
     go(shell)
     found = ends(where, "done")
     assert found.outcome() == {"answer": 42}

@@ -84,6 +84,61 @@ async def test_same_load_again_changes_nothing_and_a_changed_one_only_what_has_n
     assert await states(store) == {"a": "done", "b": "ready", "c": "blocked", "d": "ready"}
 
 
+async def test_task_that_failed_is_corrected_and_tried_again_as_it_is_written_now(store: Store) -> None:
+    """A reload changes what does not run and is not done; its state is for a person to change."""
+    once = RetryTerms(budgets={"application": 0})
+    await load(store, graph_task("bad", 1, retry=once), graph_task("behind", 2, {"bad": True}), graph_task("open", 3))
+    (bad,) = await place(store, "bad")
+    await settle(store, bad, failed())
+    loaded = await load(
+        store,
+        graph_task("bad", 1, {"open": True}, digest="new", title="mended", retry=once),
+        graph_task("behind", 2, {"bad": True}, digest="new", title="mended too"),
+        graph_task("open", 3),
+        digest="2",
+    )
+    assert loaded == LoadedGraph(added=[], changed=[], same=1, kept=[], absent=[], corrected=["bad", "behind"])
+    assert await states(store) == {"bad": "failed", "behind": "skipped", "open": "ready"}
+    assert await store.tasks.reopen("default/g/bad", 200.0)
+    assert await states(store) == {"bad": "blocked", "behind": "blocked", "open": "ready"}
+    (row, behind) = [await store.tasks.get(f"default/g/{id}") for id in ("bad", "behind")]
+    assert row is not None
+    assert behind is not None
+    assert (row.spec.title, row.attempt, behind.spec.title) == ("mended", 2, "mended too")
+    (opened,) = await place(store, "open")
+    await settle(store, opened, Done(1))
+    (again,) = await place(store, "bad")
+    assert (again.attempt, again.fence) == (2, 2)
+
+
+async def test_retry_of_a_task_that_is_done_leaves_no_trace_on_those_skipped_behind_it(store: Store) -> None:
+    once = RetryTerms(budgets={"application": 0})
+    await load(
+        store,
+        graph_task("good", 1),
+        graph_task("bad", 2, retry=once),
+        graph_task("both", 3, {"good": True, "bad": True}),
+    )
+    good, bad = await place(store, "good", "bad")
+    await settle(store, good, Done(1))
+    await settle(store, bad, failed())
+    assert not await store.tasks.reopen("default/g/good", 200.0)
+    assert await store.tasks.reopen("default/g/bad", 200.0)
+    (again,) = await place(store, "bad")
+    await settle(store, again, Done(1))
+    assert await states(store) == {"good": "done", "bad": "done", "both": "ready"}
+
+
+async def test_changed_task_counts_against_the_limits_that_it_names_now(store: Store) -> None:
+    await store.graphs.limit("old", 1)
+    limited = [msgspec.structs.replace(graph_task(id, n), limits=["old"]) for n, id in enumerate("ab", 1)]
+    await load(store, *limited)
+    await place(store, "a")
+    await load(store, limited[0], graph_task("b", 2, digest="new"), digest="2")
+    (placed,) = await place(store, "b")  # the other one has all of `old`
+    assert placed.task == "default/g/b"
+
+
 async def test_new_task_behind_one_that_is_over_begins_or_is_skipped(store: Store) -> None:
     await load(store, graph_task("good", 1), graph_task("bad", 2, retry=RetryTerms(budgets={"application": 0})))
     good, bad = await place(store, "good", "bad")

@@ -34,6 +34,7 @@ def loaded(document: GraphDocument, done: LoadedGraph, folder: str, *, served: b
         added=list(done.added),
         changed=list(done.changed),
         same=done.same,
+        corrected=list(done.corrected),
         kept=list(done.kept),
         absent=list(done.absent),
         folder=folder,
@@ -182,10 +183,8 @@ def step_explained(found: StepExplanation) -> wire.StepExplained:
 
 def _budget(row: GraphTaskRow, failure: str) -> wire.Budget:
     terms = row.spec.retry
-    return wire.Budget(
-        used=row.used.get(task_graph.counted(failure, terms), 0),
-        of=terms.budgets.get(failure, task_graph.budget(failure)),
-    )
+    counted = task_graph.counted(failure, terms)  # a timeout may share the budget of another class
+    return wire.Budget(used=row.used.get(counted, 0), of=terms.budgets.get(counted, task_graph.budget(counted)))
 
 
 def pools(rows: Sequence[PoolRow]) -> wire.Pools:

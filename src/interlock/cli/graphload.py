@@ -39,12 +39,18 @@ async def load(file: str, *, as_json: bool) -> int:
     if as_json:
         answer(json.encode(loaded).decode())
         return 0
-    parts = [f"{len(names)} {word}" for names, word in ((loaded.added, "added"), (loaded.changed, "changed")) if names]
+    parts = [
+        f"{len(names)} {word}"
+        for names, word in ((loaded.added, "added"), ([*loaded.changed, *loaded.corrected], "changed"))
+        if names
+    ]
     if loaded.same:
         parts.append(f"{loaded.same} as before")
     answer(f"{document.name}: {', '.join(parts) or 'nothing to do'}")
+    if loaded.corrected:
+        note(f"changed, and over without success: {_some(loaded.corrected)}; `interlock tasks retry` tries one again")
     if loaded.kept:
-        note(f"begun or over, so left as they are: {_some(loaded.kept)}; `interlock tasks retry` tries one again")
+        note(f"they run or are done, so left as they are: {_some(loaded.kept)}")
     if loaded.absent:
         note(f"no longer in {file}, and still in the store: {_some(loaded.absent)}; `interlock tasks cancel` ends one")
     if options.server is not None:

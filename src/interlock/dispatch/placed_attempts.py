@@ -98,9 +98,10 @@ class PlacedAttempts(Attempts):
             if adopted is None or isinstance(task.target, WorkflowTarget):
                 told = None if workspace is None else workspace_of(workspace)
                 self._briefs[task.task] = await briefing.briefing(self._store, task, self._terms(spec), told)
-            outcome = await super().perform(task, adopted)
             folder = task.folder if workspace is None else str(workspace.path)
-            outcome = await asyncio.to_thread(results.with_result, outcome, spec, folder)
+            before = await asyncio.to_thread(results.mark, spec, folder) if adopted is None else None
+            outcome = await super().perform(task, adopted)
+            outcome = await asyncio.to_thread(results.with_result, outcome, spec, folder, before)
         except errors.Invalid as error:  # no such commit, no name for a branch
             outcome = _refused(str(error))
         except (errors.Environment, errors.Conflict, OSError) as error:

@@ -71,15 +71,19 @@ class WorkerAttempts(Attempts):
 
     async def perform(self, task: ClaimedTask, adopted: Mapping[str, int] | None) -> Outcome:
         began = self._clock.monotonic()
+        before: results.Mark | None = None
         try:
             if task.spec is not None:
                 self._terms = await attempt_terms.declared(self._store)
+                if adopted is None:
+                    before = await asyncio.to_thread(results.mark, task.spec, self._folder(task.folder))
             if adopted is None:
                 await self._contexts.prepare(task, self._called(task))
                 await self._brief(task)
             outcome = await super().perform(task, adopted)
             if task.spec is not None:
-                outcome = await asyncio.to_thread(results.with_result, outcome, task.spec, self._folder(task.folder))
+                folder = self._folder(task.folder)
+                outcome = await asyncio.to_thread(results.with_result, outcome, task.spec, folder, before)
         except (
             errors.Environment,
             OSError,

@@ -20,9 +20,10 @@ class LoadGraph(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_d
 
 
 class LoadedTold(msgspec.Struct, kw_only=True):
-    """What a load did, by the ids of tasks. `same`: how many were as before. `kept`: begun or over, so that a changed
-    definition of theirs is not taken. `absent`: in the store, and not in the document any more: they stay. `folder`: where
-    tasks start. `served`: a node places tasks now."""
+    """What a load did, by the ids of tasks. `same`: how many were as before. `corrected`: changed, and over without success,
+    so that it counts when they are tried again. `kept`: they run or are done, so that a changed definition is not taken.
+    `absent`: in the store, and not in the document any more: they stay. `folder`: where tasks start. `served`: a node places
+    tasks now."""
 
     graph: str
     namespace: str
@@ -33,6 +34,7 @@ class LoadedTold(msgspec.Struct, kw_only=True):
     absent: list[str]
     folder: str
     served: bool
+    corrected: list[str] = []
 
 
 class GraphTold(msgspec.Struct, kw_only=True):

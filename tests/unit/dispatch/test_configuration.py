@@ -177,6 +177,15 @@ OTHERS: list[tuple[str, str]] = [
     ("agent_pools: {p: {type: ray}}\nautoscaling: {enabled: true, command: [x]}", "nothing to scale"),
     (POOLS + "autoscaling: {command: scale it}", "must be a list of arguments; no shell reads it"),
     (
+        "agent_pools: {p: {type: docker, config: {image: a, restart_policy: OnFailure}}}",
+        "a pool of the type docker has no `restart_policy`: the dispatcher alone tries attempts again, and counts why: give the"
+        " task a budget instead, such as `retry: {preempted: 10, lost: 3, application: 2}`",
+    ),
+    (
+        "agent_pools: {p: {type: local-process, config: {backoff_limit: 3}}}",
+        "a pool of the type local-process has no `backoff_limit`: the dispatcher alone",
+    ),
+    (
         "agent_pools: {p: {type: kubernetes, config: {restart_policy: OnFailure}}}",
         "restart_policy",
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -61,3 +62,18 @@ def test_result_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     found = results.with_result(ENDED, TaskSpec(id="a", digest="d", agent=AgentTerms(result="r")), str(tmp_path))
     assert isinstance(found, Failed)
     assert "has 5 bytes; at most 3" in str(found.fault.detail)
+
+
+def test_result_that_was_there_before_the_attempt_and_was_not_written_again_is_none_of_its(tmp_path: Path) -> None:
+    """An attempt that died after it wrote one must not give the next one its result."""
+    spec = TaskSpec(id="a", digest="d", agent=AgentTerms(result="r.json"))
+    assert results.mark(spec, str(tmp_path)) is None
+    (tmp_path / "r.json").write_text("1")
+    os.utime(tmp_path / "r.json", (1, 1))
+    before = results.mark(spec, str(tmp_path))
+    found = results.with_result(ENDED, spec, str(tmp_path), before)
+    assert isinstance(found, Failed)
+    assert "left no result in r.json: the one there is older than the attempt" in str(found.fault.detail)
+    (tmp_path / "r.json").write_text("1")  # the same text, and its own
+    assert results.with_result(ENDED, spec, str(tmp_path), before) == Done({"code": 0, "result": 1})
+    assert results.mark(TaskSpec(id="a", digest="d"), str(tmp_path)) is None

@@ -153,6 +153,36 @@ def test_what_says_how_a_program_is_run_is_refused_of_a_workflow() -> None:
         assert reading.read(text).problems[0].message.startswith(f"`{name}` is for programs")
 
 
+@pytest.mark.parametrize("name", sorted(grammar.OF_PROCESSES))
+def test_what_is_handed_to_a_process_is_refused_of_a_function(name: str) -> None:
+    """It was accepted, and did nothing."""
+    text = f"graph: g\ntasks: [{{id: a, python: 'm:f', {name}: {OF_PROGRAMS[name]}}}]"
+    assert problems(text) == [("exclusive-properties", f"/tasks/0/{name}", 2)]
+    assert "hand it over under `with`" in reading.read(text).problems[0].message
+
+
+@pytest.mark.parametrize("field", ["timeout: 0", "rate: {key: k, limit: 1, per: 0s}"])
+def test_time_that_is_none_is_refused_where_it_would_end_or_allow_everything(field: str) -> None:
+    ((code, _, line),) = problems(f"graph: g\ntasks: [{{id: a, run: [x], {field}}}]")
+    assert (code, line) == ("invalid-duration", 2)
+
+
+def test_limits_of_one_key_that_differ_are_refused() -> None:
+    """The last one would hold for both."""
+    text = (
+        "graph: g\ntasks:\n"
+        "  - {id: a, run: [x], concurrency: {key: k, limit: 2}, rate: {key: k, limit: 1, per: 1s}}\n"
+        "  - {id: b, run: [x], concurrency: {key: k, limit: 2}}\n"
+        "  - {id: c, run: [x], concurrency: {key: k, limit: 3}}\n"
+        "  - {id: d, run: [x], rate: {key: k, limit: 9, per: 1s}}\n"
+    )
+    assert problems(text) == [
+        ("invalid-value", "/tasks/2/concurrency", 5),
+        ("invalid-value", "/tasks/3/rate", 6),
+    ]
+    assert "that of item 1; a key has one limit" in reading.read(text).problems[0].message
+
+
 def test_what_programs_of_a_graph_have_in_common_is_nothing_to_its_workflows() -> None:
     common = ", ".join(f"{name}: {value}" for name, value in OF_PROGRAMS.items() if name != "stdin")
     read = reading.read(

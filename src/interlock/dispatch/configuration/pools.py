@@ -18,6 +18,12 @@ _NO_CONFIG: Final = {
     "in-process": "its functions run in the node itself",
     "worker": "what its attempts get is said where `interlock worker` starts",
 }
+_RETRIES: Final = ("restart_policy", "backoff_limit")
+"""What only Kubernetes could be told, and what it may be told only not to do."""
+_BUDGET: Final = (
+    "the dispatcher alone tries attempts again, and counts why: give the task a budget instead, such as"
+    " `retry: {preempted: 10, lost: 3, application: 2}`"
+)
 
 
 def check(name: str, type: str, config: Mapping[str, Json], path: str, findings: Findings) -> None:
@@ -27,6 +33,11 @@ def check(name: str, type: str, config: Mapping[str, Json], path: str, findings:
             message = f"a pool of the type {type} has no `{key}`: {_NO_CONFIG[type]}"
             findings.add("unknown-property", message, pointer.child(path, key), at_key=True, found=key)
         return
+    if type != "kubernetes":
+        for key in (each for each in _RETRIES if each in config):
+            message = f"a pool of the type {type} has no `{key}`: {_BUDGET}"
+            findings.add("unknown-property", message, pointer.child(path, key), at_key=True, found=key)
+        config = {key: value for key, value in config.items() if key not in _RETRIES}
     _ask(_reader(name, type), config, path, findings)
 
 

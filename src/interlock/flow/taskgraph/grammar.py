@@ -36,6 +36,8 @@ OF_PROGRAMS: Final = frozenset(
     {"environment", "stdin", "required_skill", "skills", "pool", "cpu", "memory", "gpu", "labels", "workspace"}
 )
 """What a workflow has no use for, since its run is no process; those of `defaults` do not count for it."""
+OF_PROCESSES: Final = frozenset({"environment", "stdin"})
+"""What a function has no use for, since it is called with arguments; those of `defaults` do not count for it."""
 MOST_RETRIES: Final = 1000
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}\Z")
 _MEGABYTES: Final = {
@@ -85,6 +87,10 @@ class _Read:
             findings.add(self.code, message, path, found=str(value), expected=self.expected)
 
 
+def _some_seconds(value: Json) -> float | None:
+    return seconds(value) or None
+
+
 def _amount(value: Json) -> float | None:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0 else None
 
@@ -127,6 +133,7 @@ class _Retry:
 
 
 DURATION: Final = _Read("a duration such as 30s, 5m or PT2H", seconds, "invalid-duration")
+SOME_TIME: Final = _Read("a duration above 0, such as 30s, 5m or PT2H", _some_seconds, "invalid-duration")
 MEMORY: Final = _Read("megabytes, or a size such as 4 GiB", megabytes)
 CORES: Final = _Read("a number of cores, 0 or more", _amount)
 _ID_TEXT: Final = Text(
@@ -193,7 +200,7 @@ _CONCURRENCY: Final = Record(
 )
 _RATE: Final = Record(
     who="`rate`",
-    fields={"key": _FILLED, "per": DURATION, "limit": Integer(1, 1_000_000)},
+    fields={"key": _FILLED, "per": SOME_TIME, "limit": Integer(1, 1_000_000)},
     required=("key", "limit", "per"),
 )
 TASK_FIELDS: Final[dict[str, Shape]] = {
@@ -218,7 +225,7 @@ TASK_FIELDS: Final[dict[str, Shape]] = {
     "labels": MapOf(Text()),
     "priority": Integer(-1_000_000, 1_000_000),
     "retry": _Retry(),
-    "timeout": DURATION,
+    "timeout": SOME_TIME,
     "deadline": DURATION,
     "expected": DURATION,
     "key": _FILLED,

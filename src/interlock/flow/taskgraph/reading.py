@@ -133,6 +133,7 @@ def _check_meaning(tasks: list[Json], findings: Findings, base: str = "") -> Non
             message = f"two tasks have the id `{id}`; the other one is item {int(places[id].rpartition('/')[2]) + 1}"
             findings.add("duplicate-task", message, f"{base}/tasks/{number}/id", found=id)
         places.setdefault(id, f"{base}/tasks/{number}")
+    _check_limits(tasks, findings, base)
     after: dict[str, list[str]] = {}
     for number, task in enumerate(tasks):
         names = _dependencies(task) if isinstance(task, dict) else []
@@ -144,6 +145,8 @@ def _check_meaning(tasks: list[Json], findings: Findings, base: str = "") -> Non
                 findings.add("unknown-dependency", message, f"{base}/tasks/{number}{where}", found=name, nearest=near)
         if isinstance(task, dict) and "workflow" in task:
             _check_workflow(task, f"{base}/tasks/{number}", findings)
+        elif isinstance(task, dict) and "python" in task:
+            _check_function(task, f"{base}/tasks/{number}", findings)
         if isinstance(task, dict) and isinstance(task.get("id"), str):
             after.setdefault(task["id"], [name for _, name in names])
     for way in cycles.cycles(after):
@@ -158,6 +161,27 @@ def _check_workflow(task: dict[str, Json], path: str, findings: Findings) -> Non
     for name in sorted(grammar.OF_PROGRAMS & task.keys()):
         message = f"`{name}` is for programs, and a workflow is none: its own steps say where they are executed"
         findings.add("exclusive-properties", message, f"{path}/{name}", at_key=True)
+
+
+def _check_function(task: dict[str, Json], path: str, findings: Findings) -> None:
+    """Note what is handed to a process: a function is called with arguments, in a process that may have others."""
+    for name in sorted(grammar.OF_PROCESSES & task.keys()):
+        message = f"`{name}` is for programs, and a function is none: hand it over under `with`"
+        findings.add("exclusive-properties", message, f"{path}/{name}", at_key=True)
+
+
+def _check_limits(tasks: list[Json], findings: Findings, base: str) -> None:
+    """Note limits of one key that allow different things: the last one would hold for all of its tasks."""
+    first: dict[tuple[str, str], tuple[int, Json]] = {}
+    for number, task in enumerate(tasks):
+        for name in ("concurrency", "rate"):
+            given = task.get(name) if isinstance(task, dict) else None
+            if not isinstance(given, dict) or not isinstance(key := given.get("key"), str):
+                continue
+            item, other = first.setdefault((name, key), (number, given))
+            if other != given:
+                message = f"`{name}` of the key `{key}` differs from that of item {item + 1}; a key has one limit"
+                findings.add("invalid-value", message, f"{base}/tasks/{number}/{name}", found=key)
 
 
 def _dependencies(task: dict[str, Json]) -> list[tuple[str, str]]:

@@ -23,7 +23,8 @@ class NewGraph(Row, frozen=True, kw_only=True):
 
 
 class LoadedGraph(Row, frozen=True, kw_only=True):
-    """What a load did, by the ids of tasks. `kept`: begun or over, so that a changed definition of theirs is not taken;
+    """What a load did, by the ids of tasks. `corrected`: changed too, and over without success, so that it counts when they
+    are tried again; `kept`: they run or are done, so that a changed definition of theirs is not taken;
     `absent`: in the store, and not in the document any more: they stay."""
 
     added: Sequence[str]
@@ -31,6 +32,7 @@ class LoadedGraph(Row, frozen=True, kw_only=True):
     same: int
     kept: Sequence[str]
     absent: Sequence[str]
+    corrected: Sequence[str] = []
 
 
 class GraphRow(Row, frozen=True, kw_only=True):

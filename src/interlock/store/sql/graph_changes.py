@@ -12,7 +12,8 @@ from interlock.model.states import TaskState
 from interlock.store.ports import GraphTask, LoadedGraph
 
 OVER: Final = frozenset({TaskState.DONE, TaskState.FAILED, TaskState.CANCELLED, TaskState.SKIPPED})
-_BEGUN: Final = OVER | {TaskState.RUNNING}
+WITHOUT_SUCCESS: Final = OVER - {TaskState.DONE}
+_KEPT: Final = frozenset({TaskState.RUNNING, TaskState.DONE})
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -25,10 +26,11 @@ class Known(msgspec.Struct, frozen=True):
 
 
 class Changes(msgspec.Struct, frozen=True):
-    """What a load has to do. `fresh`: the tasks that it adds."""
+    """What a load has to do. `corrected`: changed ones that ended without success; `fresh`: the tasks that it adds."""
 
     new: Sequence[GraphTask]
     changed: Sequence[GraphTask]
+    corrected: Sequence[GraphTask]
     fresh: frozenset[str]
     total: int
     report: LoadedGraph
@@ -51,6 +53,7 @@ def changes_of(tasks: Sequence[GraphTask], known: Mapping[str, Known]) -> Change
     last = max((each.number for each in known.values()), default=0)
     new: list[GraphTask] = []
     changed: list[GraphTask] = []
+    corrected: list[GraphTask] = []
     kept: list[str] = []
     same = 0
     for each in tasks:
@@ -62,8 +65,10 @@ def changes_of(tasks: Sequence[GraphTask], known: Mapping[str, Known]) -> Change
             new.append(msgspec.structs.replace(each, task=numbered))
         elif old.spec.digest == each.spec.digest:
             same += 1
-        elif old.state in _BEGUN:
+        elif old.state in _KEPT:
             kept.append(each.spec.id)
+        elif old.state in WITHOUT_SUCCESS:
+            corrected.append(each)
         else:
             changed.append(each)
     named = {each.spec.id for each in tasks if each.spec is not None}
@@ -71,11 +76,12 @@ def changes_of(tasks: Sequence[GraphTask], known: Mapping[str, Known]) -> Change
         added=[each.task.path for each in new],
         changed=[each.task.path for each in changed],
         same=same,
+        corrected=[each.task.path for each in corrected],
         kept=kept,
         absent=[id for id in known if id not in named],
     )
     fresh = frozenset(each.task.task for each in new)
-    return Changes(new, changed, fresh, len(known) + len(new), report)
+    return Changes(new, changed, corrected, fresh, len(known) + len(new), report)
 
 
 def behind_of(id: str, known: Mapping[str, Known]) -> list[str]:
@@ -93,3 +99,15 @@ def behind_of(id: str, known: Mapping[str, Known]) -> list[str]:
                 found[name] = None
                 open_.append(name)
     return list(found)
+
+
+def waits_again(id: str, behind: Sequence[str], known: Mapping[str, Known]) -> list[tuple[str, str, bool]]:
+    """Give what a task that is tried again waits for, and those skipped behind it: the keys of a predecessor and of the task,
+    and whether it is a blocking one. The task itself may have been given other predecessors since it ended."""
+    again = {id, *behind}
+    return [
+        (known[predecessor].task, known[name].task, blocking)
+        for name in [id, *behind]
+        for predecessor, blocking in known[name].spec.dependencies.items()
+        if predecessor in again or known[predecessor].state not in OVER
+    ]

@@ -43,6 +43,7 @@ SEALED: Final[Mapping[str, Mapping[str, str]]] = {
     "graph_begin": {"document": "graphs.document"},
     "graph_put": {"document": "graphs.document"},
     "graph_task_add": {"target": "tasks.target", "spec": "tasks.spec"},
+    "graph_task_correct": {"target": "tasks.target", "spec": "tasks.spec"},
     "graph_task_update": {"target": "tasks.target", "spec": "tasks.spec"},
     "task_rank": {"spec": "tasks.spec"},
     "history_add": {"events": "history.events"},

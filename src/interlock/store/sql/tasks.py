@@ -26,7 +26,7 @@ from interlock.store.ports import (
     WaitRow,
 )
 from interlock.store.sql import graphs, limits
-from interlock.store.sql.graph_changes import OVER, Changes, Known, behind_of, changes_of
+from interlock.store.sql.graph_changes import Changes, Known, behind_of, changes_of, waits_again
 from interlock.store.sql.transaction import Database, Row, Transaction
 
 AT_ONCE: Final = 1000
@@ -119,7 +119,7 @@ class SqlTasks:
         await self._database.write(work)
 
     async def _conclude(self, graph: NewGraph, changes: Changes, now: float | None) -> None:
-        """Change the tasks that have not begun, let new ones wait for those that were there: then the load is whole."""
+        """Change tasks that neither run nor are done, let new ones wait for those that were there: then the load is whole."""
         header = _header(graph) | {"tasks": changes.total, "now": now}
         outer = sorted(
             (p, each.task.task, blocking)
@@ -132,8 +132,12 @@ class SqlTasks:
                 await transaction.run("edges_of_task_end", {"task": each.task.task})
                 inner = changes.inner(each) | {_gate(graph.graph): False}
                 await transaction.many("edge_add", [_edge(p, each.task.task, b) for p, b in inner.items()])
-                await transaction.many("task_limit_add", [{"task": each.task.task, "name": n} for n in each.limits])
                 await transaction.run("graph_task_update", graphs.row_of(each, now))
+            for each in changes.corrected:
+                await transaction.run("graph_task_correct", graphs.row_of(each, now))
+            for each in [*changes.changed, *changes.corrected]:
+                await transaction.run("task_limits_end", {"task": each.task.task})
+                await transaction.many("task_limit_add", [{"task": each.task.task, "name": n} for n in each.limits])
             for predecessor, task, blocking in outer:
                 await _wait_for(transaction, predecessor, task, blocking, now)
             await transaction.run("graph_put", header)
@@ -275,14 +279,11 @@ class SqlTasks:
             return False
         known = await self._look(row.graph)
         behind = behind_of(row.id, known)
-        edges = [
-            {"predecessor": known[predecessor].task, "task": known[id].task, "blocking": int(blocking)}
-            for id in behind
-            for predecessor, blocking in known[id].spec.dependencies.items()
-            if predecessor == row.id or predecessor in behind or known[predecessor].state not in OVER
-        ]
+        edges = [_edge(*each) for each in waits_again(row.id, behind, known)]
+        own = [each for each in edges if each["task"] == task]
 
         async def work(transaction: Transaction) -> bool:
+            await transaction.many("edge_add", own)  # first: what waits for one that is open is blocked
             if not await transaction.run("task_reopen", {"task": task}):
                 return False
             await transaction.many("edge_add", edges)
@@ -365,13 +366,8 @@ def _edge(predecessor: str, task: str, blocking: bool) -> dict[str, object]:
 
 
 def _stamp(stamp: NewStamp) -> dict[str, object]:
-    return {
-        "task": stamp.task,
-        "before_priority": stamp.before[0],
-        "before_rank": stamp.before[1],
-        "priority": stamp.after[0],
-        "rank": stamp.after[1],
-    }
+    before = {"before_priority": stamp.before[0], "before_rank": stamp.before[1]}
+    return {"task": stamp.task, "priority": stamp.after[0], "rank": stamp.after[1]} | before
 
 
 def _gate(graph: str) -> str:
