@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 import engines
+import new_stores
 import postgres
 import required
 from interlock.testing import plugin
@@ -34,6 +35,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session", autouse=True)
 def servers() -> Iterator[None]:
+    new_stores.install()
     yield
     postgres.close()
     engines.close()
