@@ -11,7 +11,8 @@ FULLY_COVERED := model expr flow
 FULLY_COVERED_FILES := $(patsubst %,engine/%.py,bindings calls cause compensation decide ending extending faults fold issuing listening machine \
   remembered requesting requests rollback settling state steps tickets timing)
 
-# What `make test` leaves to other targets, and what it runs by itself at last, since it judges times.
+# What `make test` leaves to other targets, and what it runs by itself, since it judges times: at first, when each worker of a fresh
+# checkout would compile every test for itself otherwise.
 FAST := not chaos and not engines and not browser and not kubernetes
 
 # Tests start thousands of processes: each would compile every module anew.
@@ -41,8 +42,8 @@ demo: $(STAMP)  ## run the sample workflow: a report about this repository
 # With the coverage, which costs as much time again: make test COVERAGE=1
 test: $(STAMP)  ## run the unit, store and acceptance tests; with COVERAGE=1 also measure and check their coverage
 	@rm -f .coverage .coverage.*
-	$(BIN)/python -m pytest -n $(if $(COVERAGE),3,4) --dist worksteal $(if $(COVERAGE),--cov --cov-report=) --ignore=tests/docs -m "$(FAST) and not alone"
-	$(BIN)/python -m pytest -n 0 $(if $(COVERAGE),--cov --cov-append --cov-report=) --ignore=tests/docs -m "$(FAST) and alone"
+	$(BIN)/python -m pytest -n 0 $(if $(COVERAGE),--cov --cov-report=) --ignore=tests/docs -m "$(FAST) and alone"
+	$(BIN)/python -m pytest -n $(if $(COVERAGE),3,4) --dist worksteal $(if $(COVERAGE),--cov --cov-append --cov-report=) --ignore=tests/docs -m "$(FAST) and not alone"
 ifdef COVERAGE
 	$(BIN)/coverage report --skip-covered --fail-under=95
 	@set -e; for part in $(FULLY_COVERED:%=%/*) $(FULLY_COVERED_FILES); do \

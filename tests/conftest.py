@@ -9,15 +9,27 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 import engines
+import new_stores
+import one_authority
 import postgres
 import required
 from interlock.testing import plugin
+
+_authority = one_authority.OneAuthority()
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     """Have the plugin also in a checkout that was installed before the plugin was there."""
     if not pluginmanager.is_registered(plugin):
         pluginmanager.register(plugin, "interlock")
+
+
+def pytest_configure() -> None:
+    _authority.install()
+
+
+def pytest_unconfigure() -> None:
+    _authority.remove()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -34,6 +46,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session", autouse=True)
 def servers() -> Iterator[None]:
+    new_stores.install()
     yield
     postgres.close()
     engines.close()

@@ -31,9 +31,7 @@ from typing import Any
 SOURCE = Path(__file__).parents[1] / "src"
 _OF_THE_INTERPRETER = ("PYTHON", "LD_", "LC_", "LANG", "TZ", "COVERAGE_", "MALLOC_")
 _EXTRAS = ("kubernetes", "ray", "docker", "temporal", "testing", "github", "__main__", "s3")
-_SERVE = (
-    "import sys; sys.path.insert(0, {tests!r}); import forks; del sys.path[0]; forks.serve({path!r}); forks.perform()"
-)
+_SERVE = "import sys; sys.path.insert(0, {tests!r}); import forks; forks.serve({path!r}); forks.perform()"
 _MAIN = "from interlock.cli.main import main; main()"
 _LENGTH = struct.Struct("!I")
 _STATUS = struct.Struct("!i")
@@ -146,6 +144,7 @@ def _received(connection: socket.socket, size: int) -> bytes:
 def serve(path: str) -> None:
     """Fork for each request; returns in each child, once that is what the request asked for."""
     _load()
+    del sys.path[0]  # the folder of the tests, which is none of the command's
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(path)
     listener.listen(64)
@@ -197,11 +196,13 @@ def perform() -> None:
 
 def _load() -> None:
     import interlock
+    import new_stores
 
     for found in pkgutil.walk_packages(interlock.__path__, "interlock."):
         if not any(part in _EXTRAS for part in found.name.split(".")):
             with contextlib.suppress(ImportError):  # an extra that is not installed
                 importlib.import_module(found.name)
+    new_stores.install()
     gc.collect()
     gc.freeze()
 

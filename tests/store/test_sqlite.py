@@ -20,7 +20,7 @@ import pytest
 from interlock import errors
 from interlock.store.open import open_store
 from interlock.store.ports import Committed
-from interlock.store.sql import sqlite, statements
+from interlock.store.sql import sqlite, sqlite_schema, statements
 from interlock.store.sql.store import SqliteStore
 from interlock.store.sql.transaction import Transaction
 from store.rows import accepting, batch, new_task, node
@@ -40,7 +40,7 @@ def _statements(script: str) -> set[str]:
 
 def test_schema_file_equals_the_migrations() -> None:
     connection = sqlite3.connect(":memory:", isolation_level=None)
-    sqlite.migrate(connection)
+    sqlite_schema.migrate(connection)
     declared = _statements(statements.schema("sqlite"))
     assert {row for row in _schema(connection) if "sqlite_sequence" not in row} == declared
     connection.close()
@@ -48,12 +48,12 @@ def test_schema_file_equals_the_migrations() -> None:
 
 def test_migrations_go_up_and_down_on_an_empty_store() -> None:
     connection = sqlite3.connect(":memory:", isolation_level=None)
-    sqlite.migrate(connection)
+    sqlite_schema.migrate(connection)
     for name in reversed(statements.migrations("sqlite")):
-        sqlite.revert(connection, name)
+        sqlite_schema.revert(connection, name)
     assert {row for row in _schema(connection) if "sqlite_sequence" not in row} == set()
-    sqlite.migrate(connection)
-    sqlite.migrate(connection)
+    sqlite_schema.migrate(connection)
+    sqlite_schema.migrate(connection)
     connection.close()
 
 
@@ -121,17 +121,23 @@ WHOLE = {"counts", "definitions_unused", "runs_ended_oldest", "restored_leases",
 """Statements that read or write whole tables: for people, in a reader, or once after a restore."""
 
 
+@pytest.fixture(scope="module")
+def schema() -> Generator[sqlite3.Connection]:
+    """An empty store, for who only asks how statements would be run."""
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    sqlite_schema.migrate(connection)
+    yield connection
+    connection.close()
+
+
 @pytest.mark.parametrize("name", sorted(statements.load("sqlite")))
-def test_statement_is_planned_with_an_index(name: str) -> None:
+def test_statement_is_planned_with_an_index(name: str, schema: sqlite3.Connection) -> None:
     """Every statement that a hot path runs searches an index; none scans a table that grows."""
     sql = statements.load("sqlite")[name]
     if name in WHOLE:
         return
-    connection = sqlite3.connect(":memory:", isolation_level=None)
-    sqlite.migrate(connection)
     parameters = dict.fromkeys(re.findall(r":([a-z_]+)", sql), 1)
-    plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", parameters)]
-    connection.close()
+    plan = [row[3] for row in schema.execute(f"EXPLAIN QUERY PLAN {sql}", parameters)]
     grown = [
         step
         for step in plan
@@ -149,7 +155,7 @@ def test_statement_is_planned_with_an_index(name: str) -> None:
 async def test_list_of_what_has_not_completed_leaves_out_the_completed_ones() -> None:
     sql = statements.load("sqlite")["run_list_unfinished"]
     connection = sqlite3.connect(":memory:", isolation_level=None)
-    sqlite.migrate(connection)
+    sqlite_schema.migrate(connection)
     parameters = dict.fromkeys(re.findall(r":([a-z_]+)", sql), 1)
     plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", parameters)]
     connection.close()

@@ -57,11 +57,12 @@ def test_every_invalid_document_is_refused_at_its_place(name, oracle):
 
 
 @pytest.mark.timeout(60)
-def test_the_verdict_on_20000_mutants_is_that_of_the_schema(schema, oracle):
+@pytest.mark.parametrize("mutants", [4_000, pytest.param(20_000, marks=pytest.mark.chaos)])
+def test_the_verdict_on_mutants_is_that_of_the_schema(schema, oracle, mutants):
     bases = [yaml.read(text).value for text in (*_EXAMPLES.values(), *_INVALID.values())]
     mutator = Mutator(bases, seed=1, names=_property_names(schema))
     differing, valid = [], 0
-    for _ in range(20_000):
+    for _ in range(mutants):
         mutant = mutator.mutant()
         verdict = oracle.is_valid(mutant)
         valid += verdict
@@ -69,7 +70,7 @@ def test_the_verdict_on_20000_mutants_is_that_of_the_schema(schema, oracle):
             differing.append(mutant)
 
     assert differing[:3] == []
-    assert 3_000 < valid < 17_000  # both verdicts are met often
+    assert 0.15 < valid / mutants < 0.85  # both verdicts are met often
 
 
 @pytest.mark.timeout(60)

@@ -25,16 +25,17 @@ async def flow(n: int) -> str:
 
 
 def run(folder: Path, tests: str, *options: str) -> subprocess.CompletedProcess[str]:
-    """Run tests in a process of its own, which has the plugin by name, as if it were not installed."""
+    """Run tests in a process of its own, which has the plugin by name, as if it were not installed, and only the others named."""
     (folder / "flow.py").write_text(FLOW)
     (folder / "test_it.py").write_text("import pytest\nfrom flow import add, flow\n" + tests)
     (folder / "plugged.py").write_text(PLUGGED)
     (folder / "pytest.ini").write_text("[pytest]\n")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("INTERLOCK_", "PYTEST_"))}
+    plugins = {"PYTEST_PLUGINS": "plugged", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", *options],
         cwd=folder,
-        env=inherited | {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{folder}", "PYTEST_PLUGINS": "plugged"},
+        env=inherited | plugins | {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{folder}"},
         capture_output=True,
         text=True,
         timeout=60,
@@ -81,8 +82,15 @@ async def test_it(interlock):
 """
 
 
-AUTO = ("-o", "asyncio_mode=auto", "-o", "asyncio_default_fixture_loop_scope=function")
-STRICT = ("-o", "asyncio_mode=strict", "-o", "asyncio_default_fixture_loop_scope=function")
+AUTO = ("-p", "pytest_asyncio.plugin", "-o", "asyncio_mode=auto", "-o", "asyncio_default_fixture_loop_scope=function")
+STRICT = (
+    "-p",
+    "pytest_asyncio.plugin",
+    "-o",
+    "asyncio_mode=strict",
+    "-o",
+    "asyncio_default_fixture_loop_scope=function",
+)
 
 
 def passed(done: subprocess.CompletedProcess[str]) -> bool:
@@ -100,11 +108,11 @@ def test_it_works_with_the_strict_mode_of_pytest_asyncio(tmp_path: Path) -> None
 
 def test_it_works_with_anyio(tmp_path: Path) -> None:
     fixture = "pytestmark = pytest.mark.anyio\n\n@pytest.fixture\ndef anyio_backend():\n    return 'asyncio'\n"
-    assert passed(run(tmp_path, fixture + ASYNC, "-p", "no:asyncio"))
+    assert passed(run(tmp_path, fixture + ASYNC, "-p", "anyio.pytest_plugin"))
 
 
 def test_it_works_without_a_plugin_for_async_tests_and_in_classes(tmp_path: Path) -> None:
-    assert passed(run(tmp_path, MARKED, "-p", "no:asyncio", "-p", "no:anyio", "--strict-markers"))
+    assert passed(run(tmp_path, MARKED, "--strict-markers"))
 
 
 def test_golden_histories_are_written_anew_when_pytest_is_asked_to(tmp_path: Path) -> None:
