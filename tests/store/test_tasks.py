@@ -129,6 +129,76 @@ async def test_retry_of_a_task_that_is_done_leaves_no_trace_on_those_skipped_beh
     assert await states(store) == {"good": "done", "bad": "done", "both": "ready"}
 
 
+async def test_task_behind_two_that_failed_stays_skipped_until_both_are_tried_again(store: Store) -> None:
+    once = RetryTerms(budgets={"application": 0})
+    await load(
+        store,
+        graph_task("one", 1, retry=once),
+        graph_task("other", 2, retry=once),
+        graph_task("both", 3, {"one": True, "other": True}),
+        graph_task("last", 4, {"both": True}),
+    )
+    for task in await place(store, "one", "other"):
+        await settle(store, task, failed())
+    assert await store.tasks.reopen("default/g/one", 200.0)
+    assert await states(store) == {"one": "ready", "other": "failed", "both": "skipped", "last": "skipped"}
+    assert await store.tasks.reopen("default/g/other", 200.0)
+    assert await states(store) == {"one": "ready", "other": "ready", "both": "blocked", "last": "blocked"}
+    for task in await place(store, "one", "other"):
+        await settle(store, task, Done(1))
+    assert await states(store) == {"one": "done", "other": "done", "both": "ready", "last": "blocked"}
+
+
+@pytest.mark.parametrize(
+    ("outcome", "after"),
+    [
+        (Done(1), {"open": "done", "bad": "ready", "behind": "blocked"}),
+        (failed(), {"open": "failed", "bad": "ready", "behind": "skipped"}),
+    ],
+    ids=["done", "failed"],
+)
+async def test_predecessor_that_ends_while_a_task_is_tried_again_leaves_none_blocked_for_ever(
+    store: Store, monkeypatch: pytest.MonkeyPatch, outcome: Outcome, after: dict[str, str]
+) -> None:
+    """It was open when somebody looked what the task waits for, and is over when that is written."""
+    once = RetryTerms(budgets={"application": 0})
+    await load(
+        store,
+        graph_task("open", 1, retry=once),
+        graph_task("bad", 2, retry=once),
+        graph_task("behind", 3, {"bad": True}),
+    )
+    opened, bad = await place(store, "open", "bad")
+    await settle(store, bad, failed())
+    await load(
+        store,
+        graph_task("open", 1, retry=once),
+        graph_task("bad", 2, {"open": True}, digest="new", retry=once),
+        graph_task("behind", 3, {"bad": True, "open": True}, digest="new"),
+        digest="2",
+    )
+    look: Any = store.tasks._look  # type: ignore[attr-defined]  # the moment between its two transactions
+
+    async def meanwhile(graph: str) -> object:
+        found = await look(graph)
+        await settle(store, opened, outcome)
+        return found
+
+    monkeypatch.setattr(store.tasks, "_look", meanwhile)
+    assert await store.tasks.reopen("default/g/bad", 200.0)
+    assert await states(store) == after
+    assert await store.tasks.waits_for("default/g/bad") == {}
+
+
+async def test_task_that_is_not_over_is_not_tried_again_and_waits_for_nothing_more(store: Store) -> None:
+    await load(store, graph_task("a", 1), graph_task("b", 2, {"a": False}))
+    (a,) = await place(store, "a")
+    assert not await store.tasks.reopen("default/g/a", 200.0)
+    assert not await store.tasks.reopen("default/g/b", 200.0)
+    await settle(store, a, Done(1))
+    assert await states(store) == {"a": "done", "b": "ready"}
+
+
 async def test_changed_task_counts_against_the_limits_that_it_names_now(store: Store) -> None:
     await store.graphs.limit("old", 1)
     limited = [msgspec.structs.replace(graph_task(id, n), limits=["old"]) for n, id in enumerate("ab", 1)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -84,30 +84,66 @@ def changes_of(tasks: Sequence[GraphTask], known: Mapping[str, Known]) -> Change
     return Changes(new, changed, corrected, fresh, len(known) + len(new), report)
 
 
-def behind_of(id: str, known: Mapping[str, Known]) -> list[str]:
-    """Give the tasks that were skipped because of one, directly or behind another such."""
+class Again(msgspec.Struct, frozen=True):
+    """What another try of a task has to do. `behind`: the tasks that were skipped because of it, by key.
+
+    A wait is the key of a predecessor, that of the task, and whether the first has to succeed: `own` are those of the task
+    itself and `outer` those of the tasks behind it, both for others, which may be over by the time that this is written;
+    `inner` are those among tasks that are tried again.
+    """
+
+    behind: Sequence[str]
+    own: Sequence[tuple[str, str, bool]]
+    inner: Sequence[tuple[str, str, bool]]
+    outer: Sequence[tuple[str, str, bool]]
+
+
+def tried_again(id: str, known: Mapping[str, Known]) -> Again:
+    """Find what another try of a task has to do; it may have been given other predecessors since it ended."""
+    behind = _behind(id, known)
+    tried = {id, *behind}
+    waits = sorted(
+        (known[predecessor].task, known[name].task, blocking, predecessor in tried)
+        for name in tried
+        for predecessor, blocking in known[name].spec.dependencies.items()
+        if predecessor in tried or known[predecessor].state not in OVER
+    )
+    task = known[id].task
+    return Again(
+        behind=[known[name].task for name in behind],
+        own=[(before, each, blocking) for before, each, blocking, is_inner in waits if each == task and not is_inner],
+        inner=[(before, each, blocking) for before, each, blocking, is_inner in waits if is_inner],
+        outer=[(before, each, blocking) for before, each, blocking, is_inner in waits if each != task and not is_inner],
+    )
+
+
+def _behind(id: str, known: Mapping[str, Known]) -> list[str]:
+    """Give the tasks that were skipped because of one, directly or behind another such, and because of none that stays so."""
     successors: dict[str, list[str]] = {}
     for name, each in known.items():
         for predecessor, blocking in each.spec.dependencies.items():
             if blocking:
                 successors.setdefault(predecessor, []).append(name)
-    found: dict[str, None] = {}
+    found = set(_reached(id, successors, known))
+    while left := {name for name in found if _stays_skipped(known[name], found | {id}, known)}:
+        found -= left
+    return sorted(found)
+
+
+def _reached(id: str, successors: Mapping[str, Sequence[str]], known: Mapping[str, Known]) -> Iterator[str]:
+    seen = {id}
     open_ = [id]
     while open_:
         for name in successors.get(open_.pop(), ()):
-            if name not in found and known[name].state is TaskState.SKIPPED:
-                found[name] = None
+            if name not in seen and known[name].state is TaskState.SKIPPED:
+                seen.add(name)
                 open_.append(name)
-    return list(found)
+                yield name
 
 
-def waits_again(id: str, behind: Sequence[str], known: Mapping[str, Known]) -> list[tuple[str, str, bool]]:
-    """Give what a task that is tried again waits for, and those skipped behind it: the keys of a predecessor and of the task,
-    and whether it is a blocking one. The task itself may have been given other predecessors since it ended."""
-    again = {id, *behind}
-    return [
-        (known[predecessor].task, known[name].task, blocking)
-        for name in [id, *behind]
-        for predecessor, blocking in known[name].spec.dependencies.items()
-        if predecessor in again or known[predecessor].state not in OVER
-    ]
+def _stays_skipped(task: Known, tried: Collection[str], known: Mapping[str, Known]) -> bool:
+    """Say whether a task has to have another one's success that ended without, and is not tried again."""
+    return any(
+        blocking and predecessor not in tried and known[predecessor].state in WITHOUT_SUCCESS
+        for predecessor, blocking in task.spec.dependencies.items()
+    )

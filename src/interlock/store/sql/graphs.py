@@ -141,3 +141,18 @@ def row_of(each: GraphTask, now: float | None, *, waited_for: bool = False) -> d
         "spec": None if each.spec is None else _encode(each.spec),
         "now": now,
     }
+
+
+async def wait_for(transaction: Transaction, predecessor: str, task: str, blocking: bool, now: float | None) -> None:
+    """Let a task wait for one that was stored before: one that is over by now skips it, or holds it back no more."""
+    if await transaction.run("edge_add_behind", edge(predecessor, task, blocking)) or not blocking:
+        return
+    rows = await transaction.rows("task_state", {"task": predecessor})
+    if rows and rows[0][0] != TaskState.DONE and await transaction.run("task_skip", {"task": task, "now": now}):
+        await transaction.run("edges_of_task_end", {"task": task})
+        await unblock(transaction, task, False, now)
+
+
+def edge(predecessor: str, task: str, blocking: bool) -> dict[str, object]:
+    """Give a wait as it is stored."""
+    return {"predecessor": predecessor, "task": task, "blocking": int(blocking)}

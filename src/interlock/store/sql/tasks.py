@@ -26,7 +26,7 @@ from interlock.store.ports import (
     WaitRow,
 )
 from interlock.store.sql import graphs, limits
-from interlock.store.sql.graph_changes import Changes, Known, behind_of, changes_of, waits_again
+from interlock.store.sql.graph_changes import Changes, Known, changes_of, tried_again
 from interlock.store.sql.transaction import Database, Row, Transaction
 
 AT_ONCE: Final = 1000
@@ -107,8 +107,10 @@ class SqlTasks:
     async def _stage(self, graph: str, changes: Changes, tasks: Sequence[GraphTask], now: float | None) -> None:
         """Store new tasks behind the gate, with what they wait for among themselves."""
         rows = [graphs.row_of(each, now) | {"state": TaskState.BLOCKED} for each in tasks]
-        edges = [_edge(p, each.task.task, blocking) for each in tasks for p, blocking in changes.inner(each).items()]
-        edges += [_edge(_gate(graph), each.task.task, False) for each in tasks if changes.is_gated(each)]
+        edges = [
+            graphs.edge(p, each.task.task, blocking) for each in tasks for p, blocking in changes.inner(each).items()
+        ]
+        edges += [graphs.edge(_gate(graph), each.task.task, False) for each in tasks if changes.is_gated(each)]
         named = [{"task": each.task.task, "name": name} for each in tasks for name in each.limits]
 
         async def work(transaction: Transaction) -> None:
@@ -131,7 +133,7 @@ class SqlTasks:
             for each in changes.changed:
                 await transaction.run("edges_of_task_end", {"task": each.task.task})
                 inner = changes.inner(each) | {_gate(graph.graph): False}
-                await transaction.many("edge_add", [_edge(p, each.task.task, b) for p, b in inner.items()])
+                await transaction.many("edge_add", [graphs.edge(p, each.task.task, b) for p, b in inner.items()])
                 await transaction.run("graph_task_update", graphs.row_of(each, now))
             for each in changes.corrected:
                 await transaction.run("graph_task_correct", graphs.row_of(each, now))
@@ -139,7 +141,7 @@ class SqlTasks:
                 await transaction.run("task_limits_end", {"task": each.task.task})
                 await transaction.many("task_limit_add", [{"task": each.task.task, "name": n} for n in each.limits])
             for predecessor, task, blocking in outer:
-                await _wait_for(transaction, predecessor, task, blocking, now)
+                await graphs.wait_for(transaction, predecessor, task, blocking, now)
             await transaction.run("graph_put", header)
 
         await self._database.write(work)
@@ -277,21 +279,24 @@ class SqlTasks:
         row = await self.get(task)
         if row is None:
             return False
-        known = await self._look(row.graph)
-        behind = behind_of(row.id, known)
-        edges = [_edge(*each) for each in waits_again(row.id, behind, known)]
-        own = [each for each in edges if each["task"] == task]
+        again = tried_again(row.id, await self._look(row.graph))
 
-        async def work(transaction: Transaction) -> bool:
-            await transaction.many("edge_add", own)  # first: what waits for one that is open is blocked
+        async def work(transaction: Transaction) -> None:
+            for wait in again.own:  # first: what waits for one that is open is blocked
+                await transaction.run("edge_add_behind", graphs.edge(*wait))
             if not await transaction.run("task_reopen", {"task": task}):
-                return False
-            await transaction.many("edge_add", edges)
-            for id in behind:
-                await transaction.run("task_reopen", {"task": known[id].task})
-            return True
+                raise _NotOver
+            await transaction.many("edge_add", [graphs.edge(*wait) for wait in again.inner])
+            for skipped in again.behind:
+                await transaction.run("task_reopen", {"task": skipped})
+            for wait in again.outer:
+                await graphs.wait_for(transaction, *wait, now)
 
-        return await self._database.write(work)
+        try:
+            await self._database.write(work)
+        except _NotOver:
+            return False
+        return True
 
     async def _look(self, graph: str) -> dict[str, Known]:
         async def work(transaction: Transaction) -> dict[str, Known]:
@@ -339,6 +344,10 @@ class SqlTasks:
         return await self._database.write(work)
 
 
+class _NotOver(Exception):
+    """The task is not over, or was a success: nothing of its retry is written."""
+
+
 async def stop(transaction: Transaction, task: str, now: float | None) -> bool:
     """Cancel a task, or ask who performs it to; False: it is over already."""
     rows = await transaction.rows("task_stop", {"task": task, "now": now})
@@ -349,20 +358,6 @@ async def stop(transaction: Transaction, task: str, now: float | None) -> bool:
     await transaction.run("edges_of_task_end", {"task": task})
     await graphs.unblock(transaction, task, False, now)
     return True
-
-
-async def _wait_for(transaction: Transaction, predecessor: str, task: str, blocking: bool, now: float | None) -> None:
-    """Let a task wait for one that was stored before: one that is over by now skips it, or holds it back no more."""
-    if await transaction.run("edge_add_behind", _edge(predecessor, task, blocking)) or not blocking:
-        return
-    rows = await transaction.rows("task_state", {"task": predecessor})
-    if rows and rows[0][0] != TaskState.DONE and await transaction.run("task_skip", {"task": task, "now": now}):
-        await transaction.run("edges_of_task_end", {"task": task})
-        await graphs.unblock(transaction, task, False, now)
-
-
-def _edge(predecessor: str, task: str, blocking: bool) -> dict[str, object]:
-    return {"predecessor": predecessor, "task": task, "blocking": int(blocking)}
 
 
 def _stamp(stamp: NewStamp) -> dict[str, object]:
