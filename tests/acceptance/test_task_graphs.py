@@ -308,12 +308,15 @@ def test_worktree_is_given_to_a_task_and_its_changes_come_back(shell: Shell, tmp
     git("commit", "-qm", "first")
     write(
         shell,
-        "graph: g\ntasks:\n- id: edit\n  run: {shell: 'echo two >> code.txt; echo $PWD'}\n  workspace: {branch: 'agent/{id}'}\n",
+        "graph: g\ntasks:\n- id: edit\n  run: {shell: 'echo two >> code.txt; echo $PWD; echo \"$TASK_CONTEXT\"'}\n  workspace: {branch: 'agent/{id}'}\n",
     )
     run(shell, "tasks", "load", "tasks.yaml")
     run(shell, "tasks", "watch", "g", "--until-done", env={"INTERLOCK_DISPATCHER_WORKSPACES": str(tmp_path / "trees")})
     result = shown(shell, "edit")["tries"][0]["detail"]
-    assert result["stdout"].startswith(str(tmp_path / "trees"))
+    place, context = result["stdout"].splitlines()
+    assert place.startswith(str(tmp_path / "trees"))
+    told = json.loads(context)
+    assert (told["slot_path"], told["branch_name"], told["repo_url"]) == (place, "agent/edit", str(shell.folder))
     assert result["workspace"]["branch"] == "agent/edit"
     assert "+two" in result["workspace"]["diff"]
     assert (shell.folder / "code.txt").read_text() == "one\n"

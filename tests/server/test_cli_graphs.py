@@ -137,6 +137,7 @@ def test_key_without_the_right_is_told(served: Served, monkeypatch: pytest.Monke
     unknown = served.far("tasks", "watch", "build", "--until-done")
     monkeypatch.setenv("INTERLOCK_API_KEY", served.site.keys[Role.VIEWER])
     watched = served.far("tasks", "watch", "build", "--until-done")
+    assert "failed: application, Exited with 1" in watched.out
     refused = [served.far(*line.split()) for line in ("tasks cancel later/one", "tasks load later.yaml", "pools drain local")]  # fmt: skip
 
     assert (unknown.code, unknown.out) == (2, "")

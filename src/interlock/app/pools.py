@@ -41,6 +41,12 @@ def find(settings: config.Dispatcher, folder: Path) -> Scheduling:
     )
 
 
+def files(settings: config.Dispatcher, folder: Path) -> list[Path]:
+    """Give the dispatcher's files that there are."""
+    found = [_file(settings.file, "dispatcher.yaml", folder), _file(settings.pools, "agent-pools.yaml", folder)]
+    return [file for file in found if file is not None]
+
+
 def _file(given: str, name: str, folder: Path) -> Path | None:
     if given == NONE:
         return None

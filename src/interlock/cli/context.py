@@ -53,12 +53,13 @@ async def opened(kind: type[Kind]) -> AsyncIterator[Kind]:
 
 
 @contextlib.asynccontextmanager
-async def existing(kind: type[Kind]) -> AsyncIterator[Kind]:
-    """Open the store for a command about what is in it. Raises NotFound where there is none, and makes none."""
+async def existing(kind: type[Kind], *, made_by: str = "interlock run FILE") -> AsyncIterator[Kind]:
+    """Open the store for a command about what is in it. Raises NotFound where there is none, and makes none; `made_by`: what
+    would."""
     choice.refuse_server()
     url = settings().store.url
     if not is_there(url):
-        raise errors.NotFound(f"there is no store {url} here; `interlock run FILE` makes it")
+        raise errors.NotFound(f"there is no store {url} here; `{made_by}` makes it")
     async with opened(kind) as app:
         yield app
 

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from interlock.flow.taskgraph.document import GraphDocument
     from interlock.handshake.artifacts import Artifacts
 
+MADE_BY: Final = "interlock tasks load FILE"
+"""What makes the store that a command about task graphs does not find."""
 _PAGE: Final = 500
 _LONG_SECONDS: Final = 600.0  # of a request about every task of a large graph
 
@@ -219,7 +221,7 @@ async def opened(*, makes: bool = False) -> AsyncIterator[Book]:
         async with far.opened() as server:
             yield FarBook(server)
     else:
-        async with context.opened(Records) if makes else context.existing(Records) as app:
+        async with context.opened(Records) if makes else context.existing(Records, made_by=MADE_BY) as app:
             yield NearBook(app)
 
 

@@ -168,11 +168,16 @@ def _told(each: wire.TryTold, now: float) -> str:
         return f"placed in {each.pool} {began}, not begun after {took}"
     if each.outcome is None:
         return f"in {each.pool} since {began}, {took}"
-    why = "" if each.detail is None else f": {glyphs.value(each.detail)}"
+    reason = why(each)
+    return f"{each.outcome} in {each.pool}, {began}, {took}" + (f": {reason}" if reason else "")
+
+
+def why(each: wire.TryTold) -> str:
+    """Give what came of an attempt, in words: its failure, or its result."""
     if each.failure is not None and isinstance(each.detail, dict):
         words = [each.failure, str(each.detail.get("title") or ""), glyphs.value(each.detail.get("detail"))]
-        why = ": " + ", ".join(word for word in words if word)
-    return f"{each.outcome} in {each.pool}, {began}, {took}{why}"
+        return ", ".join(word for word in words if word)
+    return "" if each.detail is None else glyphs.value(each.detail)
 
 
 async def explain(task: str, *, as_json: bool) -> int:

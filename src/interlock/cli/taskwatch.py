@@ -16,7 +16,7 @@ from interlock.cli.attend import INTERRUPTED, Attention
 from interlock.cli.graphbook import Book, FarBook, NearBook
 from interlock.cli.options import options
 from interlock.cli.output import answer, note
-from interlock.cli.taskbook import glyph, states, unserved
+from interlock.cli.taskbook import glyph, states, unserved, why
 from interlock.model import json
 from interlock.model.states import TaskState
 from interlock.wire import graphs as wire
@@ -28,6 +28,7 @@ _ASKED: Final = 20  # of those that are ready, at each of these looks: who waits
 _LINES: Final = 200
 """Graphs with more tasks are told by their counts alone: nobody reads a hundred thousand lines."""
 _RESTING: Final = OVER | {TaskState.QUARANTINED}
+_WRONG: Final = {TaskState.FAILED, TaskState.QUARANTINED}
 
 
 async def watch(graph: str, *, until_done: bool, as_json: bool) -> int:
@@ -36,7 +37,7 @@ async def watch(graph: str, *, until_done: bool, as_json: bool) -> int:
         if options.server is not None:
             async with graphbook.opened() as book:
                 return await _Following(book, graph, as_json=as_json).follow(attention, until_done=until_done)
-        async with context.existing(Session) as app:
+        async with context.existing(Session, made_by=graphbook.MADE_BY) as app:
             near = _Following(NearBook(app), graph, as_json=as_json, app=app)
             return await near.follow(attention, until_done=until_done)
 
@@ -101,7 +102,7 @@ class _Following:
             return
         if row.tasks <= _LINES:
             for task in await self._book.tasks(self._graph, None, 0, _PAGE):
-                self._tell(task)
+                await self._tell(task)
         elif row.states != self._counts and not self._as_json:
             answer(f"{row.graph}  {states(row.states)}")
         self._counts = row.states
@@ -118,7 +119,7 @@ class _Following:
                 self._warned.add(warning)
                 note(f"{task.task} waits: {warning}")
 
-    def _tell(self, task: wire.GraphTaskTold) -> None:
+    async def _tell(self, task: wire.GraphTaskTold) -> None:
         now = (task.state, task.attempt)
         if self._seen.get(task.id) == now or (task.id not in self._seen and task.state == TaskState.BLOCKED):
             return
@@ -128,7 +129,9 @@ class _Following:
             return
         where = f" in {task.pool}" if task.state == TaskState.RUNNING else ""
         again = f", attempt {task.attempt}" if task.attempt > 1 and task.state != TaskState.DONE else ""
-        answer(f" {glyph(task)} {task.id:<24} {task.state}{where}{again}")
+        tries = (await self._book.task(task.task)).tries if task.state in _WRONG else []
+        reason = f": {why(max(tries, key=lambda each: each.fence))}" if tries else ""
+        answer(f" {glyph(task)} {task.id:<24} {task.state}{where}{again}{reason}")
 
     def _end(self, row: wire.GraphTold) -> int:
         if not self._as_json:

@@ -99,9 +99,14 @@ def _shown(value: Json, unit: str) -> str:
 
 
 async def config_check() -> int:
-    """Say that every source is right. Raises InvalidSettings, which lists what is not."""
-    context.settings()
-    found = [str(file) for file in config.files(os.environ, context.folder(), Path.home()) if file.is_file()]
+    """Say that every source is right. Raises InvalidSettings, or InvalidDefinition for the dispatcher's files, which list
+    what is not."""
+    from interlock.app import pools  # noqa: PLC0415 (start-up: this command alone needs it)
+
+    settings, folder = context.settings(), context.folder()
+    pools.find(settings.dispatcher, folder)
+    found = [str(file) for file in config.files(os.environ, folder, Path.home()) if file.is_file()]
+    found += map(str, pools.files(settings.dispatcher, folder))
     answer(f"the settings are valid ({', '.join(found) or 'there is no file, the defaults hold'})")
     return 0
 

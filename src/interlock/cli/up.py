@@ -8,10 +8,10 @@ from contextlib import AsyncExitStack
 from typing import Final
 
 from interlock import config, errors, telemetry
-from interlock.app import loading
+from interlock.app import loading, pools
 from interlock.app.keys import Keys
 from interlock.app.readiness import Readiness
-from interlock.app.roles import ROLES
+from interlock.app.roles import DISPATCHER, ROLES
 from interlock.app.serving import Served, Serving, executing
 from interlock.app.session import Session
 from interlock.app.shortages import Shortages
@@ -36,6 +36,10 @@ async def up(modules: list[str], roles: str, listen: str | None, seconds: float 
     chosen = _roles(roles)
     loading.load(modules, context.folder())
     settings = context.settings({} if listen is None else {"server.listen": listen})
+    if DISPATCHER in chosen:
+        pools.find(
+            settings.dispatcher, context.folder()
+        )  # what a node would refuse is refused before anybody is greeted
     place = Place(settings.server.listen)
     async with AsyncExitStack() as stack:
         stack.callback(place.close)

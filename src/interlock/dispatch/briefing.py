@@ -48,6 +48,7 @@ def variables(task: ClaimedTask, spec: TaskSpec, workspace: Workspace | None) ->
         "required_skill": spec.skills[0] if spec.skills else None,
         "slot_id": None if workspace is None else workspace.path.name,
         "slot_path": None if workspace is None else str(workspace.path),
+        "repo_url": None if workspace is None else str(workspace.repository),
         "branch_name": None if workspace is None else workspace.branch,
         "metadata": spec.metadata,
     }

@@ -679,6 +679,20 @@ def test_config_check_tells_all_that_is_wrong(typed: Typed, monkeypatch: pytest.
     assert typed("list").code == 2
 
 
+def test_config_check_reads_the_files_of_the_dispatcher_too(typed: Typed) -> None:
+    typed.write("agent-pools.yaml", "agent_pools:\n  laptop: {type: local-process, max_concurrency: 2}\n")
+    assert typed("config", "check").out == f"the settings are valid ({typed.folder}/agent-pools.yaml)\n"
+    typed.write("dispatcher.yaml", "dispatcher: {scheduling_policy: prioritty}\n")
+    ended = typed("config", "check")
+    assert ended.code == 2
+    assert "dispatcher.yaml" in ended.err
+    assert "prioritty" in ended.err
+    up = typed("up", "--listen", "127.0.0.1:0")
+    assert up.code == 2
+    assert "prioritty" in up.err
+    assert "sign-in" not in up.err, "nobody is greeted by a server that does not begin"
+
+
 def test_doctor_measures_and_says_what_to_do(hello: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = hello("doctor")
     assert plain.code == 0

@@ -40,6 +40,10 @@ OF_PROCESSES: Final = frozenset({"environment", "stdin"})
 """What a function has no use for, since it is called with arguments; those of `defaults` do not count for it."""
 MOST_RETRIES: Final = 1000
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}\Z")
+_NO_BRANCH: Final = re.compile(
+    r"\A\Z|[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|(?:\A|/)\.|\.lock(?:/|\Z)|\A[-/]|[/.]\Z|\A(?:@|HEAD)\Z"
+)
+"""What `git check-ref-format --branch` refuses."""
 _MEGABYTES: Final = {
     "": 1.0,
     "mb": 1.0,
@@ -106,6 +110,8 @@ class _Command:
             wrong_type(value, path, findings, self.expected, advice)
         else:
             ListOf(Text(), minimum=1).check(value, path, findings)
+            if isinstance(value, list) and value and isinstance(value[0], str) and not value[0].strip():
+                findings.add("empty", "the first argument names the program, and is empty", f"{path}/0")
 
 
 class _Run:
@@ -143,6 +149,11 @@ _ID_TEXT: Final = Text(
 )
 _NAME: Final = Text("a valid name", is_name, "invalid-name", about_name)
 _FILLED: Final = Text("text that is not empty", lambda text: bool(text.strip()), "empty")
+_BRANCH: Final = Text(
+    "the name of a branch as git takes it: no blanks, `..`, `@{`, ~^:?*[\\, nor `-` or `/` at its beginning",
+    lambda text: _NO_BRANCH.search(text) is None,
+    "invalid-name",
+)
 _ENVIRONMENT: Final = MapOf(Text())
 _SHELL: Final = Record(who="`run`", fields={"shell": _FILLED, "arguments": ListOf(Text())}, required=("shell",))
 RETRY: Final = Record(
@@ -193,7 +204,7 @@ _DEPENDENCY: Final = Either(
 )
 _WORKSPACE: Final = Record(
     who="`workspace`",
-    fields={"branch": _FILLED, "base": _FILLED, "clean": Choice(("always", "on-success", "never"))},
+    fields={"branch": _BRANCH, "base": _FILLED, "clean": Choice(("always", "on-success", "never"))},
 )
 _CONCURRENCY: Final = Record(
     who="`concurrency`", fields={"key": _FILLED, "limit": Integer(1, 1_000_000)}, required=("key", "limit")

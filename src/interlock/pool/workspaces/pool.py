@@ -87,7 +87,7 @@ class WorkspacePool:
         except ValueError:
             known = ", ".join(Clean)
             raise errors.InvalidSettings(f"workspaces are cleaned {known}; {clean!r} is none of these") from None
-        self._repository = repository
+        self.repository: Final = repository
         self._folder = folder
         self._size = size
         self._grace_seconds = orphan_grace_seconds
@@ -204,7 +204,7 @@ class WorkspacePool:
         """Find the repository, and make the pool's folder. Raises Invalid when one is not what it should be."""
         if self._found is not None:
             return self._found
-        found = await Repository.find(self._repository, self._seconds)
+        found = await Repository.find(self.repository, self._seconds)
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder = self._folder.resolve()
         async with Claim.waited_for(self._folder / "lock", WAIT_SECONDS):
@@ -307,6 +307,7 @@ class Workspace:
 
     def __init__(self, pool: WorkspacePool, place: _Place, taken: Claim, worktree: Worktree, record: Record) -> None:
         self.path = place.path
+        self.repository = pool.repository
         self.attempt = record.attempt
         self.branch = record.branch
         self.base_commit = record.base_commit
