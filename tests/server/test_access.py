@@ -83,6 +83,8 @@ NEEDS: Final[dict[tuple[str, str], Right | None]] = {
     ("GET", "/api/v1/graphs/{graph}/document"): Right.READ,
     ("GET", "/api/v1/graphs/{graph}/tasks"): Right.READ,
     ("GET", "/api/v1/graphs/{graph}/tasks/{task}"): Right.READ,
+    ("GET", "/api/v1/graphs/{graph}/tasks/{task}/artifacts"): Right.READ,
+    ("GET", "/api/v1/graphs/{graph}/tasks/{task}/artifacts/{name}"): Right.READ,
     ("GET", "/api/v1/graphs/{graph}/tasks/{task}/explanation"): Right.READ,
     ("GET", "/api/v1/graphs/{graph}/tasks/{task}/logs"): Right.READ,
     ("POST", "/api/v1/graphs/{graph}/tasks/{task}/retry"): Right.OPERATE,
