@@ -91,6 +91,55 @@ async def test_settle_that_comes_before_the_edge_is_seen_by_the_load(two: Two, p
     assert row.state == "ready"
 
 
+@pytest.mark.parametrize(
+    ("outcome", "who", "after"),
+    [
+        (Done(1), "retry", {"bad": "ready", "behind": "blocked"}),
+        (Done(1), "settle", {"bad": "ready", "behind": "blocked"}),
+        (FAILURE, "retry", {"bad": "skipped", "behind": "skipped"}),  # it waited for what then failed
+        (FAILURE, "settle", {"bad": "ready", "behind": "skipped"}),  # what had failed by then is no reason, as by hand
+    ],
+    ids=["done-retry", "done-settle", "failed-retry", "failed-settle"],
+)
+async def test_retry_that_waits_for_a_task_which_ends_meanwhile(
+    two: Two, postgres_url: str, outcome: Outcome, who: str, after: dict[str, str]
+) -> None:
+    """Whoever comes first of the two: nothing waits for ever. `bad` was given the predecessor since it failed, `behind` had it."""
+    one, other = two
+    await declared(one)
+    once = RetryTerms(budgets={"application": 0})
+    rows = [graph_task("open", 1, retry=once), graph_task("bad", 2, retry=once)]
+    behind = graph_task("behind", 3, {"bad": True, "open": True})
+    await one.tasks.load(graph(), [*rows, behind], 100.0)
+    tasks = {
+        task.task[-4:].strip("/"): task
+        for task in (await one.pools.place("n1", placements("open", "bad"), 60.0, 100.0)).claimed
+    }
+    assert await one.queue.settle("default/g/bad", tasks["bad"].fence, FAILURE, 101.0, holder="n1")
+    mended = graph_task("bad", 2, {"open": True}, digest="new", retry=once)
+    await one.tasks.load(graph(digest="2"), [rows[0], mended, behind], 102.0)
+    retrying, settling = (
+        lambda: one.tasks.reopen("default/g/bad", 103.0),
+        lambda: other.queue.settle("default/g/open", tasks["open"].fence, outcome, 103.0, holder="n1"),
+    )
+    first, second = (retrying, settling) if who == "retry" else (settling, retrying)
+    end = "task_end" if isinstance(outcome, Done) else "task_over"
+    stop = stopped(one, one.tasks, "edge_add_behind") if who == "retry" else stopped(other, other.queue, end)
+    begun = asyncio.create_task(first())
+    await stop.reached.wait()
+    met = asyncio.create_task(second())
+    await is_blocked(postgres_url)
+    stop.go_on.set()
+    assert (await begun, await met) == (True, True)
+    assert {id: await state_of(one, id) for id in after} == after
+
+
+async def state_of(store: Store, id: str) -> str:
+    row = await store.tasks.get(f"default/g/{id}")
+    assert row is not None
+    return row.state
+
+
 async def test_cancel_that_meets_a_placement_stops_the_task_either_way(two: Two, postgres_url: str) -> None:
     one, other = two
     await declared(one)
