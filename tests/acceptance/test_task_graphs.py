@@ -359,6 +359,9 @@ def test_tasks_that_wait_for_somebody_are_named_by_watch_and_explain_with_what_h
     ]
     explained = run(shell, "tasks", "explain", "resting").out
     assert "warning: no pool can run it: idle is disabled. What helps: `interlock pools enable idle`" in explained
+    doctor = run(shell, "doctor")
+    assert "4 kinds that no pool can have as things are" in doctor.out
+    assert "g/huge and all that ask for the same: no pool can run it: small has 2 cores, 64 asked" in doctor.err
 
 
 def test_result_of_an_attempt_before_is_not_the_result_of_the_next_one(shell: Shell) -> None:

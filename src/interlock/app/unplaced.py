@@ -1,4 +1,4 @@
-"""Steps that wait for pools of a configuration which cannot have them as things are: which, why, and what helps."""
+"""Steps and tasks that wait for pools of a configuration which cannot have them as things are: which, why, and what helps."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ import msgspec
 
 from interlock.app.declared import Declared
 from interlock.app.tasks import pool_view
+from interlock.decisions import obstacles, steps
 from interlock.decisions import pools as choosing
-from interlock.decisions import steps
+from interlock.dispatch.lanes import PREFIX
 from interlock.model.task_graph import TaskSpec
 from interlock.store.ports import ALL, PoolRow, PoolState, QueuedStep, Store
 
+_LANES: Final = 1000
+"""Kinds of tasks that are looked at: those of one lane ask for the same."""
 _HEADS: Final = 100
 """Steps of one lane that are looked at: one that can never run stands behind no more of its kind."""
 
@@ -43,6 +46,24 @@ async def find(store: Store, lane: str, rows: Mapping[str, PoolRow], now: float,
             found.append(_unplaced(step, [each for each in told if each], asked.warning))
         elif not is_placing:
             found.append(_nobody(step, asked))
+    return found
+
+
+async def tasks(store: Store, now: float) -> list[tuple[str, str]]:
+    """Give one task of each kind that no pool can have until somebody changes something, with that. None before a node has
+    declared its pools: nobody knows then what there will be."""
+    rows = {row.pool: row for row in await store.pools.all()}
+    if ALL not in rows:
+        return []
+    declared = msgspec.json.decode(rows[ALL].settings, type=Declared)
+    pools = {name: pool_view(row, now) for name, row in rows.items() if name != ALL}
+    lanes = [each for each in await store.pools.lanes(PREFIX, _LANES) if each.startswith(PREFIX)]
+    found = []
+    for heads in (await store.pools.heads([each for each in lanes if not each.startswith(steps.PREFIX)], 1)).values():
+        asked = choosing.preferred(choosing.asked(heads[0].spec, declared.mapping), failover=declared.failover)
+        warning = obstacles.standing(heads[0].spec, asked, pools, ills=True)
+        if warning is not None:
+            found.append((heads[0].task, warning))
     return found
 
 

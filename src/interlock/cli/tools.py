@@ -15,6 +15,8 @@ from typing import Any, Final
 from interlock import config, errors
 from interlock.app.retention import Rules, ratio
 from interlock.app.session import Session
+from interlock.app.tasks import short
+from interlock.app.unplaced import tasks
 from interlock.cli import context, given, glyphs
 from interlock.cli.output import answer, note
 from interlock.cli.run import run
@@ -147,6 +149,8 @@ async def _examine(app: Session) -> None:
             f" {state.node.version}, {glyphs.counted(state.runs, 'run')}" + (" (draining)" if state.drain_at else "")
         )
     answer(f"stranded    {glyphs.counted(len(unattended), 'run')} that no process executes")
+    unplaced = await tasks(app.store, now)
+    answer(f"tasks       {glyphs.counted(len(unplaced), 'kind')} that no pool can have as things are")
     if commit > _SLOW_COMMIT_MILLISECONDS:
         note("slow: every step waits for this disk; put the store on a local one")
     if commit < _QUICK_COMMIT_MILLISECONDS:
@@ -154,6 +158,8 @@ async def _examine(app: Session) -> None:
     for each in unattended:
         row = each.row
         note(f"{row.id} ({row.workflow}, {row.status}): {each.reason}; {each.command}")
+    for task, warning in unplaced:
+        note(f"{short(task)} and all that ask for the same: {warning}")
 
 
 async def _oldest_inbox(app: Session, now: float) -> str:
