@@ -63,6 +63,30 @@ def test_blocked_head_stays_and_the_next_one_goes() -> None:
     assert (stuck.task, stuck.warning) == ("default/g/head", None)
 
 
+@pytest.mark.parametrize(
+    ("policy", "first"),
+    [
+        ("fifo", ["t0", "t1"]),
+        ("priority", ["t5", "t4"]),
+        ("skill-based", ["t5", "t4"]),
+        ("fair-share", ["t0", "t3"]),  # of two keys, each with three
+        ("deadline", ["t5", "t4"]),
+    ],
+)
+def test_round_never_places_more_than_there_is_room_for_under_any_policy(policy: str, first: list[str]) -> None:
+    """SC-02: at most 2, 6 in the queue: 2 are placed, those that the policy puts first."""
+    order = policies.policy(policy)
+    tasks = []
+    for n in range(6):
+        spec = TaskSpec(id=f"t{n}", digest="d", priority=n, deadline=1_000.0 - n)
+        stamp = order.stamp(Arriving(spec, 100.0, n, share=float(n % 3)))
+        tasks.append(queued(spec.id, stamp.priority, stamp.rank))
+    found = run(
+        tasks, PoolView(name="p", type="docker", capacity=2), strategy=order.strategy or PoolStrategy.LEAST_LOADED
+    )
+    assert placed(found) == [(first[0], "p"), (first[1], "p")]
+
+
 @pytest.mark.parametrize("strategy", list(PoolStrategy))
 def test_round_never_gives_a_pool_more_than_it_has(strategy: PoolStrategy) -> None:
     """SC-02: 6 tasks, 2 places."""
