@@ -18,6 +18,7 @@ from interlock.decisions.pools import DEFAULT, Asked, PoolView
 from interlock.dispatch import policies
 from interlock.dispatch.configuration import PoolSettings, Scheduling
 from interlock.dispatch.delayed import Delayed
+from interlock.dispatch.holder import Holder
 from interlock.dispatch.logbook import Logbook
 from interlock.dispatch.placed_attempts import PlacedAttempts
 from interlock.dispatch.placer import Placer
@@ -169,19 +170,10 @@ async def _placer(app: Interlock, places: int) -> TimedPlacer:
     store, clock = app.session.store, SystemClock()
     await store.pools.declare(declared(scheduling), None)
     launchers = dict.fromkeys(rooms, LocalPool())  # asked for nothing: what is placed does not begin
-    attempts = Unbegun(
-        _NODE,
-        store,
-        clock,
-        Logbook(store, clock, 0),
-        app.session.secrets,
-        launchers,
-        scheduling,
-        Workspaces(Path(), size=1, lease_seconds=1, release_seconds=1, orphan_grace_seconds=0),
-        orphan_grace_seconds=0,
-        away=lambda _: None,
-        may_act=lambda: True,
-    )
+    logbook = Logbook(store, clock, 0)
+    holder = Holder(_NODE, store, clock, logbook, app.session.secrets, 0.0, away=lambda _: None, may_act=lambda: True)
+    workspaces = Workspaces(Path(), size=1, lease_seconds=1, release_seconds=1, orphan_grace_seconds=0)
+    attempts = Unbegun(holder, launchers, scheduling, workspaces)
     return TimedPlacer(
         _NODE,
         store,

@@ -12,6 +12,7 @@ from interlock import config, errors
 from interlock.dispatch.attempts import Attempts
 from interlock.dispatch.delayed import Delayed
 from interlock.dispatch.dispatcher import Dispatcher
+from interlock.dispatch.holder import Holder
 from interlock.dispatch.logbook import Logbook
 from interlock.model.states import TaskState
 from interlock.model.task import Done, Outcome
@@ -132,10 +133,9 @@ def _dispatcher(store: PostgresStore, name: str, grants: Grants, clock: SystemCl
     def away(error: errors.Environment) -> None:
         raise AssertionError(error)
 
-    attempts = Attempts(
-        name, store, clock, Logbook(store, clock, 1000), Keeper("", config.Secrets(), clock, {}), lambda task: grants,
-        orphan_grace_seconds=0.0, away=away,
-    )  # fmt: skip
+    secrets = Keeper("", config.Secrets(), clock, {})
+    holder = Holder(name, store, clock, Logbook(store, clock, 1000), secrets, 0.0, away, may_act=lambda: True)
+    attempts = Attempts(holder, lambda task: grants)
     return Dispatcher(name, store, clock, "local", attempts, Delayed(store, clock), slots=100, own=False)
 
 

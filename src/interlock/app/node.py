@@ -6,6 +6,7 @@ import asyncio
 import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -35,6 +36,7 @@ from interlock.decisions import steps
 from interlock.dispatch.attempts import Attempts
 from interlock.dispatch.delayed import Delayed
 from interlock.dispatch.dispatcher import Dispatcher
+from interlock.dispatch.holder import Holder
 from interlock.dispatch.logbook import Logbook
 from interlock.effects.openapi.documents import Documents
 from interlock.engine import identity
@@ -102,7 +104,6 @@ class Node(Service):
         self._clock = clock
         self._graphs = graphs
         self._rows = Rows(settings.payload.inline_bytes)
-        self._secrets = secrets
         self._shortages = shortages
         self._roles = tuple(roles)
         self._client = Client(settings.http, settings.payload.max_bytes)
@@ -158,13 +159,13 @@ class Node(Service):
             token_seconds=settings.tokens.expires_seconds,
         )
         self._claims.engine = self.engine
-        attempts = partial(
-            Attempts,
+        self._holder = Holder(
             node,
             store,
             clock,
             self._logbook,
             secrets,
+            0.0 if pinned else settings.node.orphan_grace_seconds,
             away=self._store_is_away,
             may_act=lambda: self._membership.is_certain,
         )
@@ -175,9 +176,7 @@ class Node(Service):
         )  # fmt: skip
         self._dispatcher = dispatcher(
             pool=steps.LOCAL,
-            attempts=attempts(
-                lambda task: local, orphan_grace_seconds=0.0 if pinned else settings.node.orphan_grace_seconds
-            ),
+            attempts=Attempts(self._holder, lambda task: local),
             slots=settings.node.slots,
             own=pinned,
         )
@@ -185,7 +184,7 @@ class Node(Service):
         # Its functions are loaded where their runs are executed, which may be nowhere else.
         self._own_steps = dispatcher(
             pool=IN_PROCESS,
-            attempts=attempts(lambda task: in_process, orphan_grace_seconds=0.0),
+            attempts=Attempts(replace(self._holder, orphan_grace_seconds=0.0), lambda task: in_process),
             slots=settings.node.sync_threads,
             own=True,
             wanted=registry.has_queued_steps,
@@ -248,23 +247,16 @@ class Node(Service):
         from interlock.app import pools, workflow_pool  # noqa: PLC0415 (start-up: `interlock run` places nothing in pools)
 
         return pools.Pools(
-            self.row.node,
-            self._store,
-            self._clock,
+            self._holder,
             pools.find(settings.dispatcher, Path.cwd()),
             self._launches_locally,
-            self._logbook,
-            self._secrets,
             self._delayed,
             workflows=workflow_pool.WorkflowPool(self._store, self._clock, self._rows, self._accept),
             workspaces=settings.dispatcher.workspaces,
             workspace_slots=settings.dispatcher.workspace_slots,
             local_slots=settings.node.slots,
             local_running=lambda: self._dispatcher.active,
-            orphan_grace_seconds=0.0 if self._pinned else settings.node.orphan_grace_seconds,
-            away=self._store_is_away,
             host=identity.host(),
-            may_act=lambda: self._membership.is_certain,
             may_claim=self._has_enough,
         )
 

@@ -19,7 +19,7 @@ from interlock.dispatch import policies
 from interlock.dispatch.configuration import LOCAL, PoolSettings, Scheduling, reading
 from interlock.dispatch.deadlocks import Deadlocks
 from interlock.dispatch.delayed import Delayed
-from interlock.dispatch.logbook import Logbook
+from interlock.dispatch.holder import Holder
 from interlock.dispatch.placed_attempts import PlacedAttempts
 from interlock.dispatch.placer import Placer
 from interlock.dispatch.workspaces import Workspaces
@@ -27,9 +27,7 @@ from interlock.pool import local_settings
 from interlock.pool.in_process import THREADS, InProcessPool
 from interlock.pool.launcher import Launcher
 from interlock.pool.local import LocalPool
-from interlock.secrets.keeper import Keeper
-from interlock.service import Clock, Service
-from interlock.store.ports import Store
+from interlock.service import Service
 
 NONE: Final = "none"
 
@@ -62,13 +60,9 @@ class Pools(Service):
 
     def __init__(
         self,
-        node: str,
-        store: Store,
-        clock: Clock,
+        holder: Holder,
         scheduling: Scheduling,
         local: Launcher,
-        logbook: Logbook,
-        secrets: Keeper,
         delayed: Delayed,
         *,
         workflows: Launching,
@@ -76,17 +70,14 @@ class Pools(Service):
         workspace_slots: int,
         local_slots: int,
         local_running: Callable[[], int],
-        orphan_grace_seconds: float,
-        away: Callable[[errors.Environment], None],
         host: str,
-        may_act: Callable[[], bool],
         may_claim: Callable[[], bool],
     ) -> None:
-        self._store = store
-        self._clock = clock
+        self._store = holder.store
+        self._clock = holder.clock
         self._scheduling = scheduling
-        self._node = node
-        self._may_act = may_act
+        self._node = holder.node
+        self._may_act = holder.may_act
         self._own: dict[str, Launching] = {}
         self._launchers: dict[str, Launcher] = {}
         """Those that have started; the placer and the care see each as soon as it has."""
@@ -95,11 +86,7 @@ class Pools(Service):
             scheduling.policy, ageing_seconds=scheduling.ageing_seconds, weights=dict(scheduling.weights)
         )
         attempts = PlacedAttempts(
-            node,
-            store,
-            clock,
-            logbook,
-            secrets,
+            holder,
             self._launchers,
             scheduling,
             Workspaces(
@@ -107,16 +94,13 @@ class Pools(Service):
                 size=workspace_slots,
                 lease_seconds=scheduling.workspaces.lease_seconds,
                 release_seconds=scheduling.workspaces.release_seconds,
-                orphan_grace_seconds=orphan_grace_seconds,
+                orphan_grace_seconds=holder.orphan_grace_seconds,
             ),
-            orphan_grace_seconds=orphan_grace_seconds,
-            away=away,
-            may_act=may_act,
         )
         self.placer = Placer(
-            node,
-            store,
-            clock,
+            holder.node,
+            holder.store,
+            holder.clock,
             scheduling,
             policy,
             attempts,

@@ -32,6 +32,7 @@ from interlock.config import Settings
 from interlock.coord.heartbeats import HeartbeatMonitor
 from interlock.coord.timing import BALANCED, Timing
 from interlock.coord.workers import WorkerRegistry
+from interlock.dispatch.holder import Holder
 from interlock.dispatch.lanes import SERVES
 from interlock.dispatch.logbook import Logbook
 from interlock.dispatch.notebook import Notebook
@@ -101,19 +102,17 @@ class WorkerNode(Service):
         self._notebook = Notebook(store, clock, terms.post.worker, node)
         self._registry = WorkerRegistry(store, clock)
         self.heartbeats = HeartbeatMonitor(store, clock, terms.timing, lost=self._dismiss, unheard=self._dismiss)
-        self._attempts = WorkerAttempts(
+        holder = Holder(
             node,
             store,
             clock,
             self._logbook,
             secrets,
-            probes.launcher(self._pool),
-            terms.post,
-            self._notebook,
-            orphan_grace_seconds=settings.node.orphan_grace_seconds,
+            settings.node.orphan_grace_seconds,
             away=lambda error: None,  # it waits until the store is back
             may_act=lambda: self._membership.is_certain,
         )
+        self._attempts = WorkerAttempts(holder, probes.launcher(self._pool), terms.post, self._notebook)
         self.dispatcher = WorkerDispatcher(
             node,
             store,

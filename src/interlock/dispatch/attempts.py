@@ -16,7 +16,7 @@ import msgspec
 
 from interlock import errors, telemetry
 from interlock.dispatch import attempt_name, told
-from interlock.dispatch.logbook import Logbook
+from interlock.dispatch.holder import Holder
 from interlock.dispatch.starts import Starts
 from interlock.model import fault
 from interlock.model.fault import Fault
@@ -24,10 +24,9 @@ from interlock.model.task import PROGRAMS, Failed, FailureClass, Outcome, Snooze
 from interlock.pool.launcher import Launch, Launcher, Running
 from interlock.secrets.attempt import AttemptKey
 from interlock.secrets.callback import Callback
-from interlock.secrets.keeper import Keeper, no_key, no_secret
+from interlock.secrets.keeper import no_key, no_secret
 from interlock.secrets.revealed import Stream
-from interlock.service import Clock
-from interlock.store.ports import ClaimedTask, Store
+from interlock.store.ports import ClaimedTask
 
 LEASE_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 5.0  # for what a stopping process still has to tell a store that is slow or away
@@ -35,41 +34,20 @@ _RETRY_SECONDS: Final = 0.5
 
 
 class Attempts:
-    """Those of one dispatcher. `launcher_of`: who launches an attempt, or launched it.
+    """Those of one dispatcher. `launcher_of`: who launches an attempt, or launched it."""
 
-    `away` hears of every settle that failed because of the store: a node without patience ends then. `may_act`: whether the
-    node's lease is beyond doubt.
-    """
-
-    def __init__(
-        self,
-        node: str,
-        store: Store,
-        clock: Clock,
-        logbook: Logbook,
-        secrets: Keeper,
-        launcher_of: Callable[[ClaimedTask], Launcher],
-        *,
-        orphan_grace_seconds: float,
-        away: Callable[[errors.Environment], None],
-        may_act: Callable[[], bool] = lambda: True,
-    ) -> None:
-        self._node = node
-        self._store = store
-        self._clock = clock
-        self._logbook = logbook
-        self._secrets = secrets
+    def __init__(self, holder: Holder, launcher_of: Callable[[ClaimedTask], Launcher]) -> None:
+        self._holder = holder
+        self._store = holder.store
+        self._clock = holder.clock
         self._launcher_of = launcher_of
-        self._orphan_grace_seconds = orphan_grace_seconds
-        self._away = away
-        self._may_act = may_act
         self._wake: Callable[[], None] = lambda: None
         self._comes_back: Callable[[], None] = lambda: None
         self._identity = ""
         self._lost = False
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._running: dict[str, Running] = {}
-        self._starts = Starts(store, clock, lambda: self._wake())
+        self._starts = Starts(holder.store, holder.clock, lambda: self._wake())
 
     def serve(self, wake: Callable[[], None], comes_back: Callable[[], None]) -> None:
         """Say who gives the attempts. `wake`: to be called when there is room for more, or something to be told;
@@ -168,14 +146,16 @@ class Attempts:
                 "INTERLOCK_ATTEMPT": str(task.attempt),
                 "INTERLOCK_IDEMPOTENCY_KEY": task.idempotency_key,
             },
-            orphan_grace_seconds=LEASE_SECONDS if adopting else self._orphan_grace_seconds,  # the job has its own
+            orphan_grace_seconds=LEASE_SECONDS
+            if adopting
+            else self._holder.orphan_grace_seconds,  # the job has its own
             any_exit_code=task.any_exit_code,
         )
 
     async def perform(self, task: ClaimedTask, adopted: Mapping[str, int] | None) -> Outcome:
         """Launch an attempt, or go on with it, and give what came of it."""
         try:
-            revealed = await self._secrets.revealed(task.run, task.target)
+            revealed = await self._holder.secrets.revealed(task.run, task.target)
         except errors.InterlockError as error:
             return no_secret(str(error))
         try:
@@ -191,9 +171,9 @@ class Attempts:
             if known:
                 stored[stream] -= known
             if text[known:]:
-                self._logbook.write(task.run, task.path, task.attempt, stream, text[known:])
+                self._holder.logbook.write(task.run, task.path, task.attempt, stream, text[known:])
 
-        if adopted is None and not self._may_act():
+        if adopted is None and not self._holder.may_act():
             return Snoozed(0.0)  # somebody else may be about to begin it
         output = revealed.stream(write)
         try:
@@ -225,9 +205,9 @@ class Attempts:
     async def _callback(self, task: ClaimedTask) -> Callback | None:
         """Give what an attempt reports with: by the token that its step waits for, else, a program, by one of its own."""
         if not isinstance(task.target, WorkflowTarget) and task.target.token:
-            return await self._secrets.callback(task.namespace, task.target.token)
+            return await self._holder.secrets.callback(task.namespace, task.target.token)
         if isinstance(task.target, PROGRAMS):
-            return await self._secrets.attempt(AttemptKey(task.task, task.fence))
+            return await self._holder.secrets.attempt(AttemptKey(task.task, task.fence))
         return None
 
     async def _launched(
@@ -275,18 +255,18 @@ class Attempts:
         """Tell the store, its output first, for as long as it takes."""
         while True:
             try:
-                await self._logbook.flush()
+                await self._holder.logbook.flush()
                 settled = await self._store.queue.settle(
                     task.task,
                     task.fence,
                     outcome,
                     self._clock.stamp(),
-                    holder=self._node,
+                    holder=self._holder.node,
                     ran=self._starts.ran(task),
                 )
             except errors.Environment as error:
                 telemetry.emit("dispatcher.settle_failed", task=task.task, error=error)
-                self._away(error)
+                self._holder.away(error)
                 await asyncio.sleep(_RETRY_SECONDS)
                 continue
             telemetry.emit("attempt.settled", task=task.task, run=task.run, outcome=outcome, accepted=settled)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -14,7 +14,7 @@ from interlock.dispatch import briefing, results
 from interlock.dispatch.attempt_terms import AttemptTerms
 from interlock.dispatch.attempts import Attempts
 from interlock.dispatch.configuration import Scheduling
-from interlock.dispatch.logbook import Logbook
+from interlock.dispatch.holder import Holder
 from interlock.dispatch.workspaces import Workspaces, workspace_of
 from interlock.model import fault
 from interlock.model.fault import Fault
@@ -22,9 +22,7 @@ from interlock.model.task import Failed, FailureClass, Outcome, Snoozed, Target,
 from interlock.model.task_graph import TaskSpec
 from interlock.pool.launcher import Launch, Launcher
 from interlock.pool.workspaces import Workspace
-from interlock.secrets.keeper import Keeper
-from interlock.service import Clock
-from interlock.store.ports import ClaimedTask, Store
+from interlock.store.ports import ClaimedTask
 
 _SNOOZE_SECONDS: Final = 2.0
 
@@ -34,30 +32,12 @@ class PlacedAttempts(Attempts):
 
     def __init__(
         self,
-        node: str,
-        store: Store,
-        clock: Clock,
-        logbook: Logbook,
-        secrets: Keeper,
+        holder: Holder,
         launchers: Mapping[str, Launcher],
         scheduling: Scheduling,
         workspaces: Workspaces,
-        *,
-        orphan_grace_seconds: float,
-        away: Callable[[errors.Environment], None],
-        may_act: Callable[[], bool],
     ) -> None:
-        super().__init__(
-            node,
-            store,
-            clock,
-            logbook,
-            secrets,
-            lambda task: launchers[task.pool],
-            orphan_grace_seconds=orphan_grace_seconds,
-            away=away,
-            may_act=may_act,
-        )
+        super().__init__(holder, lambda task: launchers[task.pool])
         self._scheduling = scheduling
         self._workspaces = workspaces
         self._pools: dict[str, str] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -16,15 +16,13 @@ from interlock.dispatch import attempt_terms, briefing, context, results
 from interlock.dispatch.attempt_terms import AttemptTerms
 from interlock.dispatch.attempts import Attempts
 from interlock.dispatch.context import Contexts
-from interlock.dispatch.logbook import Logbook
+from interlock.dispatch.holder import Holder
 from interlock.dispatch.notebook import Notebook
 from interlock.dispatch.post import Post
 from interlock.model.task import Done, Failed, Outcome, Snoozed, Target
 from interlock.model.task_graph import TaskSpec
 from interlock.pool.launcher import Launch, Launcher
-from interlock.secrets.keeper import Keeper
-from interlock.service import Clock
-from interlock.store.ports import ClaimedTask, Store
+from interlock.store.ports import ClaimedTask
 
 _SNOOZE_SECONDS: Final = 2.0
 
@@ -32,35 +30,11 @@ _SNOOZE_SECONDS: Final = 2.0
 class WorkerAttempts(Attempts):
     """Those of one worker, which notes how each ended."""
 
-    def __init__(
-        self,
-        node: str,
-        store: Store,
-        clock: Clock,
-        logbook: Logbook,
-        secrets: Keeper,
-        launcher: Launcher,
-        post: Post,
-        notebook: Notebook,
-        *,
-        orphan_grace_seconds: float,
-        away: Callable[[errors.Environment], None],
-        may_act: Callable[[], bool],
-    ) -> None:
-        super().__init__(
-            node,
-            store,
-            clock,
-            logbook,
-            secrets,
-            lambda task: launcher,
-            orphan_grace_seconds=orphan_grace_seconds,
-            away=away,
-            may_act=may_act,
-        )
+    def __init__(self, holder: Holder, launcher: Launcher, post: Post, notebook: Notebook) -> None:
+        super().__init__(holder, lambda task: launcher)
         self._post = post
         self._notebook = notebook
-        self._contexts = Contexts(store, clock, post.pool)
+        self._contexts = Contexts(holder.store, holder.clock, post.pool)
         self._terms = AttemptTerms()
         self._briefs: dict[str, str] = {}
         self._voters: dict[str, Sequence[Strategy]] = {}
