@@ -1,6 +1,8 @@
 """What a node and the supervisor of an attempt say to each other, over one socket: the supervisor's standard input and
 output, or the one that an adopting node connected.
 
+Told to stand `APART` by an argument, the supervisor is no child of the node: it says its pid first, a line of digits.
+
 Node to supervisor: JSON texts, one per line. First the job:
 
     argv                  what to execute, the program as an absolute path; for a function: its name and the file, in the
@@ -41,6 +43,8 @@ STDOUT = b"o"
 STDERR = b"e"
 STARTED = b"p"
 REPORT = b"r"
+
+APART = "apart"
 
 HEADER_BYTES = 5
 SOCKET_FILE = "socket"

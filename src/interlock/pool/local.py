@@ -53,7 +53,7 @@ class LocalPool(Service):
     supervisors of each kind that are kept waiting, from the first launch on; None for what the settings say.
     `result_bytes`: how much of each stream is kept for the result. `spool`: the folder that holds the spool folders of
     attempts; None for temporary ones. `has_gpus`: whether graphics processors are given out here, so that an attempt that
-    was given none is to see none.
+    was given none is to see none. `apart`: whether supervisors are no children of this process.
     """
 
     def __init__(
@@ -65,12 +65,14 @@ class LocalPool(Service):
         spool: Path | None = None,
         settings: LocalSettings = _DEFAULTS,
         has_gpus: bool = False,
+        apart: bool = False,
     ) -> None:
         self._slots = contextlib.nullcontext() if slots is None else asyncio.Semaphore(slots)
         self._result_bytes = result_bytes
         self._warm = settings.warm if warm is None else warm
         self._settings = settings
         self._has_gpus = has_gpus
+        self._apart = apart
         self._ready: dict[bool, deque[Supervisor]] = {False: deque(), True: deque()}
         self._warming: set[asyncio.Task[None]] = set()
         self._attempts: set[_Attempt] = set()
@@ -243,13 +245,16 @@ class LocalPool(Service):
             task = asyncio.create_task(self._prepare(for_functions), name="warming")
             self._warming.add(task)
             task.add_done_callback(self._warming.discard)
-        return found or await Supervisor.start(for_functions=for_functions)
+        return found or await self._started(for_functions)
+
+    async def _started(self, for_functions: bool) -> Supervisor:
+        return await Supervisor.start(for_functions=for_functions, apart=self._apart)
 
     async def _prepare(self, for_functions: bool) -> None:
         ready = self._ready[for_functions]
         try:
             while len(ready) < self._warm and not self._stopping:
-                ready.append(await Supervisor.start(for_functions=for_functions))
+                ready.append(await self._started(for_functions))
         except OSError as error:  # the launch that needs one will say so
             telemetry.emit("pool.not_warmed", error=error)
 

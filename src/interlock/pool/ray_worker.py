@@ -39,7 +39,10 @@ Piece = tuple[str, bytes]
 
 
 def run_command(text: bytes, result_bytes: int) -> Iterator[Piece]:
-    """Run a command or script under a supervisor, which ends it when this process dies; cancelling ends it in order."""
+    """Run a command or script under a supervisor, which ends it when this process dies; cancelling ends it in order.
+
+    Ray kills the children of a worker when that ends with its node, so the supervisor is none.
+    """
     _end_with_node()
     launch = _launches.decode(text)
     if _DEVICES in os.environ:  # what Ray has given to this task
@@ -124,7 +127,7 @@ class _Command(threading.Thread):
         self.join(_END_SECONDS)
 
     async def _perform(self) -> Outcome:
-        pool = LocalPool(warm=0, result_bytes=self._result_bytes)
+        pool = LocalPool(warm=0, result_bytes=self._result_bytes, apart=True)
         running = await pool.launch(
             self._launch, lambda stream, text: self.pieces.put((stream, text.encode("utf-8", "surrogatepass")))
         )

@@ -93,14 +93,17 @@ class Supervisor:
         self._command = 0
 
     @classmethod
-    async def start(cls, *, for_functions: bool) -> Supervisor:
-        """Start a process that waits for its job."""
+    async def start(cls, *, for_functions: bool, apart: bool = False) -> Supervisor:
+        """Start a process that waits for its job. `apart`: as no child of this process, so that whoever kills the children
+        of this process does not kill the one that sees to the end of the work."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_PASSED_ON)}
         if for_functions:
             arguments = ["-X", "utf8", "-m", _FOR_FUNCTIONS]
             environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
         else:
             arguments = ["-I", "-S", "-c", _FOR_COMMANDS.format(_PACKAGE_FOLDER)]
+        if apart:
+            arguments.append(supervision.APART)
         ours, theirs = socket.socketpair()
         with theirs:
             try:
@@ -120,7 +123,18 @@ class Supervisor:
             ours.close()
             _reap_later(process)
             raise
-        return cls(reader, writer, process, process.pid)
+        if not apart:
+            return cls(reader, writer, process, process.pid)
+        try:
+            pid = int(await reader.readline() or 0)
+            if not pid:
+                raise ChildProcessError("the supervisor of the attempt ended before it began")
+        except BaseException:
+            writer.close()  # which ends it
+            raise
+        finally:
+            _reap_later(process)
+        return cls(reader, writer, None, pid)
 
     @classmethod
     async def attach(cls, spool: Path) -> Supervisor | None:
