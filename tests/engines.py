@@ -29,7 +29,7 @@ PYTHON = "/usr/bin/python3"
 _PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin:/usr/local/sbin"
 _PROGRAMS = {"docker": ("dockerd", "containerd", "runc"), "podman": ("podman", "conmon", "runc")}
 _WITHOUT = ("test", "idlelib", "tkinter", "turtledemo", "ensurepip", "site-packages", "dist-packages", "__pycache__")
-_START_SECONDS = 20.0
+_START_SECONDS = 60.0
 _MEMORY = "/dev/shm"
 _MEMORY_BYTES = 2 * 1024**3
 _PODMAN = """
@@ -78,7 +78,7 @@ class Engine:
         """Stop it, or crash it with SIGKILL."""
         if self._process is not None:
             self._process.send_signal(number)
-            self._process.wait(30)
+            self._process.wait(60)
             self._process = None
             self._socket.unlink(missing_ok=True)
             for name in (

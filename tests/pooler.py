@@ -14,7 +14,7 @@ from pathlib import Path
 
 PROGRAM = Path("/usr/sbin/pgbouncer")
 _NOBODY = 65534
-_SECONDS = 10
+_SECONDS = 60
 
 
 def is_there() -> bool:

@@ -96,7 +96,7 @@ class Shell:
         return kept | {"PYTHONPATH": str(SOURCE), "INTERLOCK_TESTING": "1", "HOME": str(self.folder)} | dict(more or {})
 
 
-def until(condition: Callable[[], bool], seconds: float = 40.0) -> None:
+def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     """Poll, backing off, until a condition holds."""
     end = time.monotonic() + seconds
     pause = 0.005

@@ -69,7 +69,7 @@ async def test_program_reports_by_the_socket_of_its_node(shell: Shell, runtime: 
     async with server(shell, runtime), Client(f"unix:{shell.folder}/up.sock") as client:
         (shell.folder / "go").touch()
         await client.start(document=REPORTING.replace("FOLDER_HERE", str(shell.folder)), id="r1")
-        assert await client.result("r1", timeout=40) == {"got": 812}
+        assert await client.result("r1", timeout=60) == {"got": 812}
         assert (shell.folder / "alive").read_text() == "200"
         assert (shell.folder / "runs").read_text() == "404"  # the socket serves what a token is right enough for
     assert list(runtime.iterdir()) == []

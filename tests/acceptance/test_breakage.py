@@ -59,7 +59,7 @@ def node_of(app: Session) -> Node:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.01)
 
@@ -76,7 +76,7 @@ class Broken:
 
 async def test_effect_that_breaks_its_performer_fails_its_step(app: Session) -> None:
     node_of(app).engine._performing._performer = Broken()
-    row = await asyncio.wait_for(finished(app, CALL), 10)
+    row = await asyncio.wait_for(finished(app, CALL), 60)
     assert row.status is RunStatus.FAULTED
     assert row.fault is not None
     assert b"RuntimeError" in row.fault
@@ -92,7 +92,7 @@ class Left:
 
 async def test_effect_that_ends_cancelled_by_nobody_fails_its_step(app: Session) -> None:
     node_of(app).engine._performing._performer = Left()
-    row = await asyncio.wait_for(finished(app, CALL), 10)
+    row = await asyncio.wait_for(finished(app, CALL), 60)
     assert row.status is RunStatus.FAULTED
     assert row.fault is not None
     assert b"CancelledError" in row.fault
@@ -119,7 +119,7 @@ async def test_runs_that_are_refused_together_leave_no_error_that_nobody_saw(app
 
 async def test_error_whose_text_is_not_utf8_fails_its_step(app: Session, tmp_path: Path) -> None:
     (tmp_path / "odd.py").write_text("def read():\n    raise OSError('no caf\\udce9')\n")
-    row = await asyncio.wait_for(finished(app, HEADER + "do: [{a: {call: 'python:odd:read'}}]"), 10)
+    row = await asyncio.wait_for(finished(app, HEADER + "do: [{a: {call: 'python:odd:read'}}]"), 60)
     assert row.status is RunStatus.FAULTED
     assert row.fault is not None
     assert b"udce9" in row.fault
@@ -128,7 +128,7 @@ async def test_error_whose_text_is_not_utf8_fails_its_step(app: Session, tmp_pat
 async def test_attempt_that_breaks_its_launcher_fails_its_step(app: Session) -> None:
     node_of(app)._dispatcher._attempts._launcher_of = lambda task: Broken()
     retries = "metadata: {interlock: {retry: {launch: 0}}}"
-    row = await asyncio.wait_for(finished(app, SHELL.replace("'echo hi'}}", "'echo hi'}}, " + retries)), 10)
+    row = await asyncio.wait_for(finished(app, SHELL.replace("'echo hi'}}", "'echo hi'}}, " + retries)), 60)
     assert row.status is RunStatus.FAULTED
     assert row.fault is not None
     assert b"secret" not in row.fault
@@ -141,9 +141,9 @@ async def test_cause_that_cannot_be_read_stops_its_own_run_only(app: Session) ->
     await asyncio.sleep(0)
     await app.store.journal.post(bad.run, "cancel:x", b'{"kind": "from-the-future"}', "test", 0.0)
     with pytest.raises(errors.StoreCorrupt, match=bad.run):
-        await asyncio.wait_for(finishing, 10)
+        await asyncio.wait_for(finishing, 60)
     await app.cancel(await app.find(None, good.id), None)
-    await asyncio.wait_for(app.finish(good.run), 10)
+    await asyncio.wait_for(app.finish(good.run), 60)
     assert (await app.find(None, "good")).status is RunStatus.CANCELLED
 
 
@@ -178,7 +178,7 @@ async def test_look_at_the_inbox_that_fails_is_made_again(app: Session) -> None:
 
     app.store.journal.inbox = away  # type: ignore[method-assign]
     assert await app.store.journal.post(started.run, "cancel:1", encode(Cancel(None)), "test", 0.0)
-    await asyncio.wait_for(app.finish(started.run), 10)
+    await asyncio.wait_for(app.finish(started.run), 60)
     assert failed.is_set()
 
 
@@ -199,7 +199,7 @@ async def test_lost_replies_of_the_first_commit_and_of_one_without_events_are_re
         started = await app.start(HEADER + "do: [{w: {wait: {seconds: 1}}}]")
         nothing = encode(Settled(77, Done(1)))
         assert await app.store.journal.post(started.run, "effect:77", nothing, "test", 0.0)
-        await asyncio.wait_for(app.finish(started.run), 10)
+        await asyncio.wait_for(app.finish(started.run), 60)
         assert (await app.find(None, started.id)).status is RunStatus.COMPLETED
         assert lost == {0, 1, 2}
 
@@ -218,9 +218,9 @@ async def test_node_that_stops_refuses_runs_instead_of_keeping_their_callers(app
     await node_of(app).engine.stop()
     app.store.journal.commit = commit  # type: ignore[method-assign]
     with pytest.raises(errors.LeaseLost):
-        await asyncio.wait_for(starting, 5)
+        await asyncio.wait_for(starting, 60)
     with pytest.raises(errors.LeaseLost):
-        await asyncio.wait_for(app.start(WAITING), 5)
+        await asyncio.wait_for(app.start(WAITING), 60)
 
 
 async def test_nothing_new_begins_in_a_run_that_was_drained(app: Session, tmp_path: Path) -> None:
@@ -268,7 +268,7 @@ async def test_definition_that_compiles_no_more_leaves_its_run_in_the_store_and_
     app.graphs._graphs.clear()
     assert await app.take(await app.find(None, "old"))
     with pytest.raises(errors.InvalidDefinition, match="the run old"):
-        await asyncio.wait_for(app.finish(started.run), 10)
+        await asyncio.wait_for(app.finish(started.run), 60)
     row = await app.find(None, "old")
     assert row.ended_at is None
     await app.store.nodes.bury(node_of(app).row.node, app.clock.now())
@@ -304,7 +304,7 @@ async def test_lease_thread_that_meets_the_unexpected_gives_the_lease_up(
         await app.bring_node()
         started = await app.start(WAITING)
         with pytest.raises(errors.LeaseLost):
-            await asyncio.wait_for(app.finish(started.run), 10)
+            await asyncio.wait_for(app.finish(started.run), 60)
 
 
 async def test_store_that_is_full_at_the_end_does_not_hide_why_the_node_stops(tmp_path: Path) -> None:
@@ -331,7 +331,7 @@ async def test_fork_of_a_run_whose_time_is_up_has_the_time_that_was_left(app: Se
     await asyncio.sleep(1.6)
     forked = await app.fork(row, "b", None)
     assert await app.take(await app.find(None, forked.id))
-    await asyncio.wait_for(app.finish(forked.run), 10)
+    await asyncio.wait_for(app.finish(forked.run), 60)
     assert await output(app, await app.find(None, forked.id)) == {"y": 1}
 
 
@@ -373,7 +373,7 @@ async def test_run_that_another_node_took_over_before_it_was_loaded_is_left_with
     detach = telemetry.attach(lambda name, fields: told.append(name))
     await engine.adopt(Claimed(run=started.run, epoch=7, wake_at=None, was_live=True))
     with pytest.raises(errors.StaleEpoch):
-        await asyncio.wait_for(engine.wait(started.run), 10)
+        await asyncio.wait_for(engine.wait(started.run), 60)
     detach()
     assert not engine.knows(started.run)
     assert "run.dropped" not in told

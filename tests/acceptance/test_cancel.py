@@ -65,12 +65,12 @@ def test_cancel_from_another_process_stops_the_work_within_a_second(shell: Shell
             cancelled = shell.run("cancel", "victim", "--reason", "test")
             assert cancelled.code == 0, cancelled.err
             assert ended.result() - _asked(shell) < 1.0
-        assert process.wait(20) == 3
+        assert process.wait(60) == 3
     assert shell.run("show", "victim", "--json").json["status"] == "cancelled"
 
 
 def _moment_of(condition: Callable[[], bool]) -> float:
-    until(condition, 10.0)
+    until(condition, 60.0)
     return time.time()
 
 
@@ -139,7 +139,7 @@ def test_cancel_hangs_up_a_running_http_call(shell: Shell, silent_server: tuple[
         until(lambda: any(run["status"] == "running" for run in shell.runs()))
         assert shell.run("cancel", "victim").code == 0
         assert hung_up.wait(1.0)
-        assert process.wait(20) == 3
+        assert process.wait(60) == 3
 
 
 def test_sync_step_is_refused_its_result_and_shown_as_abandoned(shell: Shell) -> None:
@@ -167,7 +167,7 @@ def test_suspended_run_ends_its_command_with_5_and_resumes_once(shell: Shell) ->
     with shell.started("run", "long.yaml", "--id", "victim") as process:
         until(lambda: len(shell.ledger()) >= 1)
         assert shell.run("suspend", "victim").code == 0
-        assert process.wait(20) == 5
+        assert process.wait(60) == 5
     assert shell.run("show", "victim", "--json").json["status"] == "suspended"
     assert shell.run("resume", "victim").code == 0
     again = shell.run("resume", "victim")

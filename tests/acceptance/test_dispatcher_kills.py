@@ -63,7 +63,7 @@ class Watcher:
 
     def look(self) -> int:
         """Compare what is taken with what there is; gives how many tasks are over."""
-        with contextlib.closing(sqlite3.connect(f"file:{self.file}?mode=ro", uri=True, timeout=30)) as connection:
+        with contextlib.closing(sqlite3.connect(f"file:{self.file}?mode=ro", uri=True, timeout=60)) as connection:
             rows = connection.execute(
                 "SELECT place, count(*) FROM leases WHERE kind = 'attempt' GROUP BY place"
             ).fetchall()

@@ -100,7 +100,7 @@ async def perform(url: str, *, is_on: bool) -> dict[str, Any]:
         broken = await app.start(BROKEN, input={"given": "MARK-fault-of-the-run"}, id="broken")
         started = await app.start(SINK, input={"given": given}, id="sink")
         tokens = Tokens(app, "default")
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not (rows := await app.store.tokens.of_run(started.run, 9)):
                 assert (await app.find("default", "sink")).fault is None, (await app.find("default", "sink")).fault
                 await asyncio.sleep(0.02)
@@ -111,7 +111,7 @@ async def perform(url: str, *, is_on: bool) -> dict[str, Any]:
         await app.finish(started.run)
         await app.finish(broken.run)
         waiting = await app.start(SINK.replace("sink", "sunk"), input={"given": "MARK-cancelled"}, id="cancelled")
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not await app.store.tokens.of_run(waiting.run, 9):
                 await asyncio.sleep(0.02)
         assert await app.cancel(await app.find("default", "cancelled"), "MARK-reason")

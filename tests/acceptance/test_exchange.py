@@ -29,7 +29,7 @@ async def waiting(app: Session, run: str, status: RunStatus = RunStatus.WAITING)
     row = await app.find(None, run)
     if row.status is status:
         return row
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         async for _ in app.follow(row):
             row = await app.find(None, run)
             if row.status is status:
@@ -130,7 +130,7 @@ async def test_an_event_that_a_load_sees_before_a_look_at_the_inbox_ends_is_hear
 
     monkeypatch.setattr(journal, "inbox", slow_inbox)
     monkeypatch.setattr(journal, "commit", slow_commit)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         engine._inbox.ring()
         await looking.wait()
         await sending.send(interlock, "default", {"type": "t", "data": 1})
@@ -198,7 +198,7 @@ SLEEPER = named("child", "do: [{a: {wait: PT1H}}]\n", "team")
 
 
 async def child_of(app: Session) -> RunRow:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             rows = await app.store.views.runs("team", ["waiting"], "child", None, 10)
             if rows:

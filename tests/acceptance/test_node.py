@@ -104,7 +104,7 @@ async def test_run_that_another_node_took_over_is_dropped(interlock: Session) ->
     claimed = await interlock.store.nodes.claim_runs("other", 1, only=started.run)
     assert [each.epoch for each in claimed] == [2]
     with pytest.raises((errors.StaleEpoch, errors.LeaseLost)):
-        await asyncio.wait_for(finishing, 10)
+        await asyncio.wait_for(finishing, 60)
     row = await interlock.find(None, "taken")
     assert row.epoch == 2
     assert row.status is RunStatus.WAITING

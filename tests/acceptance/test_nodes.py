@@ -49,7 +49,7 @@ class Nodes:
     def log(self, process: subprocess.Popen[bytes]) -> str:
         return (self.shell.folder / f"node{self._processes.index(process)}.log").read_text()
 
-    def says(self, process: subprocess.Popen[bytes], text: str, seconds: float = 30) -> None:
+    def says(self, process: subprocess.Popen[bytes], text: str, seconds: float = 60.0) -> None:
         until(lambda: text in self.log(process), seconds)
 
     def of(self, process: subprocess.Popen[bytes]) -> dict[str, Any]:
@@ -66,7 +66,7 @@ class Nodes:
             if process.poll() is None:
                 process.send_signal(signal.SIGCONT)
                 process.kill()
-            process.wait(30)
+            process.wait(60)
 
 
 @pytest.fixture
@@ -132,7 +132,7 @@ def test_attempt_of_a_killed_node_is_adopted_and_never_made_twice(nodes: Nodes) 
     holder.wait(10)
     nodes.says(other, "attempt.adopted")
     go(shell)
-    until(lambda: status(shell, "long") == "completed", 30)
+    until(lambda: status(shell, "long") == "completed", 60)
     assert shell.ledger() == ["begun", "ended"]
     assert counted_without_a_gap(shell, "long")
     assert events(shell, "long").count("step.attempt-failed") == 0
@@ -149,8 +149,8 @@ def test_stopped_node_loses_its_attempt_to_another_and_cannot_harm_it(nodes: Nod
     holder.send_signal(signal.SIGSTOP)
     nodes.says(other, "attempt.adopted", 60)  # 15 s until it counts as lost, and what the machine does besides
     holder.send_signal(signal.SIGCONT)
-    nodes.says(holder, "node.lost", 20)
-    until(lambda: nodes.log(holder).count("node.joined") == 2, 20)
+    nodes.says(holder, "node.lost", 60)
+    until(lambda: nodes.log(holder).count("node.joined") == 2, 60)
     go(shell)
     until(lambda: status(shell, "long") == "completed", 60)
     assert shell.ledger() == ["begun", "ended"]
@@ -182,7 +182,7 @@ def test_attempt_of_which_nothing_is_left_is_made_again_at_once(nodes: Nodes) ->
     other = nodes.start()
     nodes.says(other, "attempt.lost")
     go(shell)
-    until(lambda: status(shell, "lost") == "completed", 30)
+    until(lambda: status(shell, "lost") == "completed", 60)
     assert shell.ledger() == ["begun", "begun", "ended"]
 
 
@@ -298,7 +298,7 @@ def test_node_refuses_what_it_may_not_execute_and_the_follower_takes_it(nodes: N
     assert shell.ledger() == ["worked"]
     assert "python.allow" in nodes.log(node)
     shell.run("run", "python.yaml", "--detach", "--id", "theirs")
-    until(lambda: "python.allow" in str(nodes.of(node)["refusals"]), 10)
+    until(lambda: "python.allow" in str(nodes.of(node)["refusals"]), 60)
     shown = shell.run("show", "theirs").out
     assert "refused it: python.allow does not name" in shown
     assert "interlock resume theirs" in shown
@@ -316,7 +316,7 @@ def test_followed_node_that_dies_is_replaced_by_the_follower(nodes: Nodes, grace
     with shell.started("run", "ticks.yaml", "--id", "followed") as follower:
         until(lambda: shell.ledger() == ["begun"])
         node.kill()
-        until(lambda: shell.ledger() == ["begun"] * begun, 30)
+        until(lambda: shell.ledger() == ["begun"] * begun, 60)
         go(shell)
         assert follower.wait(40) == 0
     assert status(shell, "followed") == "completed"
@@ -331,7 +331,7 @@ def test_second_start_of_a_node_goes_on_with_what_the_first_had(nodes: Nodes) ->
     node.kill()
     node.wait(10)
     nodes.start()
-    until(lambda: {run["status"] for run in shell.runs()} == {"completed"}, 30)
+    until(lambda: {run["status"] for run in shell.runs()} == {"completed"}, 60)
     assert 5 <= len(shell.ledger()) <= 6
 
 

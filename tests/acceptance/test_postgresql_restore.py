@@ -51,7 +51,7 @@ def _restored(nodes: Nodes, server: postgres.Server, url: str) -> None:
     before = nodes.start(env=env)
     for number in range(2):
         assert shell.run(*command, "run", "flight.yaml", "--detach", "--id", f"flight-{number}").code == 0
-    until(lambda: shell.ledger().count("two") == 2, 30)
+    until(lambda: shell.ledger().count("two") == 2, 60)
     dump = str(shell.folder / "interlock.dump")
     _tool("pg_dump", "--format=custom", f"--file={dump}", url)
     before.send_signal(signal.SIGSTOP)
@@ -63,11 +63,11 @@ def _restored(nodes: Nodes, server: postgres.Server, url: str) -> None:
     refused = shell.run(*command, "restore", "--raise-fences")
     assert refused.code == 2, refused
     assert f"in use by pid {before.pid}" in refused.err, "its lease is in the dump, and its process is there"
-    until(lambda: shell.run(*command, "restore", "--raise-fences").code == 0, 30)
+    until(lambda: shell.run(*command, "restore", "--raise-fences").code == 0, 60)
 
     before.send_signal(signal.SIGCONT)
     after = nodes.start(env=env)
-    nodes.says(before, "node.lost", 30)
+    nodes.says(before, "node.lost", 60)
     (shell.folder / "go").touch()
     until(lambda: {run["status"] for run in shell.run(*command, "list", "--json").json} == {"completed"}, 60)
     lines = shell.ledger()

@@ -36,7 +36,7 @@ class House:
     async def open(self, clock: LaterClock | None = None) -> AsyncIterator[Session]:
         settings = config.Settings(
             store=config.Store(url=f"sqlite:///{self.folder}/runs.db"),
-            http=config.Http(allow_private=("127.0.0.1",), timeout_seconds=20),
+            http=config.Http(allow_private=("127.0.0.1",), timeout_seconds=60),
             payload=config.Payload(max_bytes=8 * 2**20),
         )
         async with Session.open(settings, clock=clock) as app:

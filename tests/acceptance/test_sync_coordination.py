@@ -19,7 +19,7 @@ from interlock.model.worker import Capabilities, WorkerStatus
 from interlock.sync import Coordination, Lock
 
 QUICK = Timing(beat_seconds=0.5, stale_seconds=1.0, scan_seconds=0.1, retries=0, retry_seconds=0.1)
-SECONDS = 20.0
+SECONDS = 60.0
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

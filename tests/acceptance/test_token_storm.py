@@ -105,7 +105,7 @@ async def reported(url: str, order: list[tuple[int, str]]) -> dict[int, tuple[bo
                 answers[number] = (answer.json()["applied"], answer.json()["state"])
                 break
 
-    async with httpx.AsyncClient(base_url=url, timeout=30, headers={"connection": "close"}) as http:
+    async with httpx.AsyncClient(base_url=url, timeout=60, headers={"connection": "close"}) as http:
         await asyncio.gather(*(report(http) for _ in range(CLIENTS)))
     return answers
 

@@ -36,7 +36,7 @@ T = TypeVar("T")
 async def eventually(look: Callable[[], Awaitable[T]]) -> T:
     """Look, backing off, until there is something; give it."""
     pause = 0.005
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not (found := await look()):
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, 0.1)
@@ -74,7 +74,7 @@ class House:
 
     async def ended(self, run: str) -> Any:
         """Give the output of a run, or its fault."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await self.app.finish(run)
         row = await self.app.find(None, run)
         if row.status is not RunStatus.COMPLETED:

@@ -116,7 +116,7 @@ def test_backup_of_a_store_in_use_restores_and_its_runs_complete(shell: Shell) -
         assert refused.code == 2
         assert "in use by pid" in refused.err
         shell.write("go", "")
-        assert process.wait(30) == 0
+        assert process.wait(60) == 0
     assert shell.ledger() == ["one", "two"]
     restored = shell.run("--store", "sqlite:///other.db", "restore", "copy.db")
     assert restored.code == 0, restored.err

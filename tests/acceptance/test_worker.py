@@ -64,7 +64,7 @@ class Fleet:
     def log(self, process: subprocess.Popen[bytes]) -> str:
         return (self.shell.folder / f"process{self._processes.index(process)}.log").read_text()
 
-    def says(self, process: subprocess.Popen[bytes], text: str, seconds: float = 30) -> None:
+    def says(self, process: subprocess.Popen[bytes], text: str, seconds: float = 60.0) -> None:
         def said() -> bool:
             assert text in self.log(process) or process.poll() is None, self.log(process)
             return text in self.log(process)
@@ -88,7 +88,7 @@ class Fleet:
             if process.poll() is None:
                 process.send_signal(signal.SIGCONT)
                 process.kill()
-            process.wait(30)
+            process.wait(60)
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def completed(shell: Shell, *runs: str) -> bool:
 
 def get(url: str) -> tuple[int, str]:
     try:
-        with urllib.request.urlopen(url, timeout=10) as answer:
+        with urllib.request.urlopen(url, timeout=60) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
@@ -345,12 +345,12 @@ def test_worker_that_stood_still_starts_anew(fleet: Fleet) -> None:
     stopped = fleet.worker("w1", env=FAST)
     watching = fleet.worker("w2", env=FAST)
     stopped.send_signal(signal.SIGSTOP)
-    fleet.says(watching, "worker.recovered", 30)
+    fleet.says(watching, "worker.recovered", 60)
     assert [each for each in fleet.events("w1") if each != "requeued"] == [
         "registered", "stale", "offline", "locks-released", "alert", "recovered",
     ]  # fmt: skip
     stopped.send_signal(signal.SIGCONT)
-    until(lambda: fleet.log(stopped).count("worker.registered") == 2, 30)
+    until(lambda: fleet.log(stopped).count("worker.registered") == 2, 60)
     assert fleet.show("w1")["status"] == "active"
 
 

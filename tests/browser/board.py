@@ -74,7 +74,7 @@ async def served(folder: Path, *, node: bool = True) -> AsyncIterator[Board]:
         )
         task = asyncio.create_task(server.serve())
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while not server.started:
                     await asyncio.sleep(0.01)
             board.url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
@@ -82,5 +82,5 @@ async def served(folder: Path, *, node: bool = True) -> AsyncIterator[Board]:
         finally:
             board.gateway.closing.set()
             server.should_exit = True
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 await task

@@ -84,7 +84,7 @@ def order(wait: str = "{milliseconds: 30}") -> str:
 
 async def settled(session: Session, id: str, *states: RunStatus, namespace: str = "shop") -> None:
     """Wait until a run stands as it should."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while (await session.find(namespace, id)).status not in states:
             rung = asyncio.Event()
             end = session.store.bell.listen(rung.set)

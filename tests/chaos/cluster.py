@@ -41,7 +41,7 @@ class Node:
         """SIGKILL; gives the moment."""
         at = time.time()
         self.process.kill()
-        self.process.wait(30)
+        self.process.wait(60)
         return at
 
     def stop(self) -> float:

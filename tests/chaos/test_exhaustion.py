@@ -49,7 +49,7 @@ class World:
     async def hold(self, id: str) -> None:
         """Start a run whose step is in flight until `let_go`, and wait until it is."""
         await self.start(id)
-        await until(lambda: self.status(id, RunStatus.RUNNING), 20)
+        await until(lambda: self.status(id, RunStatus.RUNNING), 60)
 
     async def start(self, id: str) -> None:
         await self.app.start_program(
@@ -85,9 +85,9 @@ class World:
 
     async def recovers(self, *ids: str) -> None:
         """Check that the node is ready again, and that everything comes to its end."""
-        await until(lambda: self.node.is_ready, 40)
+        await until(lambda: self.node.is_ready, 60)
         for id in ids:
-            await until(lambda id=id: self.status(id, RunStatus.COMPLETED), 40)  # type: ignore[misc]  # awaited here
+            await until(lambda id=id: self.status(id, RunStatus.COMPLETED), 60)  # type: ignore[misc]  # awaited here
             assert await works.output(self.app, id) == 4
         assert self.cluster.troubles() == []
         assert self.node.process.poll() is None
@@ -141,7 +141,7 @@ async def test_node_that_may_open_no_descriptor_goes_on_with_what_it_has(world: 
     await world.hold("held")
     before = resource.prlimit(world.node.process.pid, resource.RLIMIT_NOFILE)
     resource.prlimit(world.node.process.pid, resource.RLIMIT_NOFILE, (3, before[1]))
-    await until(lambda: world.is_short("descriptors"), 10)
+    await until(lambda: world.is_short("descriptors"), 60)
     assert not world.node.is_ready
     await world.start("new")
     await world.rests()
@@ -159,7 +159,7 @@ async def test_node_without_memory_to_spare_goes_on_with_what_it_has(world: Worl
     size = int(Path(f"/proc/{world.node.process.pid}/statm").read_text().split()[0]) * resource.getpagesize()
     unlimited = resource.RLIM_INFINITY, resource.RLIM_INFINITY
     resource.prlimit(world.node.process.pid, resource.RLIMIT_AS, (size + 8 * _MIB, resource.RLIM_INFINITY))
-    await until(lambda: world.is_short("memory"), 10)
+    await until(lambda: world.is_short("memory"), 60)
     assert not world.node.is_ready
     await world.start("new")
     await world.rests()
@@ -177,7 +177,7 @@ async def test_full_disk_refuses_what_is_new_and_loses_nothing(world: World) -> 
     (world.folder / "hello.yaml").write_text(HELLO)
     ballast = _fill(world.disk)
     refused = await asyncio.to_thread(_until_refused, world)
-    await until(lambda: world.is_short("disk"), 30)
+    await until(lambda: world.is_short("disk"), 60)
     assert not world.node.is_ready
     await world.rests()
     world.let_go()
@@ -229,7 +229,7 @@ async def test_server_that_takes_no_more_connections_slows_work_and_loses_none(w
         assert refused.code == 4
         assert "no more connections" in refused.err
         world.let_go()
-        await until(lambda: world.is_short("connections"), 20)
+        await until(lambda: world.is_short("connections"), 60)
         assert not world.node.is_ready
         await world.rests()
     await world.recovers("held", *ids)

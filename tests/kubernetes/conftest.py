@@ -134,10 +134,10 @@ def control(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Control]:
         for process in reversed(processes):
             process.terminate()
             try:
-                process.wait(20)
+                process.wait(60)
             except subprocess.TimeoutExpired:
                 process.kill()
-                process.wait(20)
+                process.wait(60)
 
 
 @pytest.fixture

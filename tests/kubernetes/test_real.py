@@ -50,7 +50,7 @@ class World:
 
     async def pod(self) -> str:
         """Wait for the one pod that is not ending, and give it to a node."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while True:
                 pods = await self.do(self.control.items, "pods")
                 names = [pod["metadata"]["name"] for pod in pods if "deletionTimestamp" not in pod["metadata"]]
@@ -71,7 +71,7 @@ class World:
 
     async def is_empty(self) -> None:
         """Wait until nothing is left, playing the kubelet that ends what was asked to end."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while True:
                 left = []
                 for kind in ("jobs", "pods"):
@@ -101,7 +101,7 @@ async def world(control: Control, logs: Logs) -> AsyncIterator[World]:
 
 
 async def ended(running: Running) -> Outcome:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         return await running.outcome()
 
 

@@ -46,8 +46,8 @@ def marked(mark: str) -> list[int]:
     return found
 
 
-async def until(condition: Callable[[], object], complaint: str, seconds: float = 5.0) -> None:
-    """Wait for a condition that other processes bring about."""
+async def until(condition: Callable[[], object], complaint: str, seconds: float = 60.0) -> None:
+    """Wait for a condition that other processes bring about, however slow a busy machine makes them."""
     try:
         async with asyncio.timeout(seconds):
             while not condition():

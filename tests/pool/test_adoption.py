@@ -83,7 +83,7 @@ async def test_running_orphan_is_adopted_with_all_of_its_output(pool: LocalPool,
 
 
 async def test_adopted_attempt_can_be_cancelled(pool: LocalPool, tmp_path: Path, mark: str) -> None:
-    orphaned(tmp_path, mark, "echo on; sleep 60")
+    orphaned(tmp_path, mark, "echo on; sleep 600")
     running = await pool.adopt(launch(tmp_path), lambda stream, text: None)
     await until(lambda: running.supervisor is not None and running.supervisor._command, "it was not adopted")  # type: ignore[attr-defined]
     await running.cancel()
@@ -104,7 +104,7 @@ async def test_outcome_of_an_orphan_that_ended_is_taken_from_its_spool(
 
 
 async def test_orphan_that_nobody_adopted_in_time_is_lost(pool: LocalPool, tmp_path: Path, mark: str) -> None:
-    orphaned(tmp_path, mark, "echo on; sleep 60", grace=0.1)
+    orphaned(tmp_path, mark, "echo on; sleep 600", grace=0.1)
     (spool,) = (tmp_path / "tmp").iterdir()
     await until((spool / "outcome.json").exists, "the orphan was not ended")
     running = await pool.adopt(launch(tmp_path), lambda stream, text: None)
@@ -159,7 +159,7 @@ async def test_detached_attempt_goes_on_and_is_adopted(tmp_path: Path, pool: Loc
 
 
 async def test_attempt_without_grace_ends_when_it_is_detached(tmp_path: Path, pool: LocalPool) -> None:
-    running = await pool.launch(launch(tmp_path, "sleep 60", grace=0), lambda stream, text: None)
+    running = await pool.launch(launch(tmp_path, "sleep 600", grace=0), lambda stream, text: None)
     await until(lambda: running.supervisor is not None, "it did not begin")  # type: ignore[attr-defined]
     await running.detach()
     assert await running.outcome() == Cancelled()

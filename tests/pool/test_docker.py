@@ -245,7 +245,7 @@ class TestContainerTarget:
         await running.outcome()
         await running.forget()
         assert len(home.containers()) == 1
-        await until(lambda: home.containers() == [], "it stays", 10)
+        await until(lambda: home.containers() == [], "it stays", 60)
 
 
 class TestImages:

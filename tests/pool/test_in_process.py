@@ -30,7 +30,10 @@ async def launcher() -> AsyncIterator[InProcessPool]:
 
 
 class TestInProcessPool(FunctionConformance):
-    """The suite for functions."""
+    """The suite for functions. An abandoned one goes on in its thread, which Python waits for at its end."""
+
+    slack = 20.0
+    endless = 25.0
 
     async def lingering(self, attempts: Attempts, seconds: float, nth: int = 1) -> Running:
         """Start a sync function and wait until it runs."""

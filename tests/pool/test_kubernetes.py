@@ -119,7 +119,7 @@ class TestConformance(ShellConformance, ScriptConformance, EndingConformance, Fu
 
     @pytest.mark.parametrize("name", ["sleep", "sleep_later"])
     async def test_timeout_of_a_function(self, attempts: Attempts, name: str) -> None:
-        outcome = await attempts.run(self.call(name, seconds=30), timeout_seconds=0.2)
+        outcome = await attempts.run(self.call(name, seconds=600), timeout_seconds=0.2)
         assert isinstance(outcome, Failed)
         assert outcome.failure is FailureClass.TIMEOUT
 

@@ -53,7 +53,7 @@ class TestLocalPool(ShellConformance, ScriptConformance, ProcessConformance, End
         assert await attempts.run(self.call("where")) == Done([folder, folder])
 
     async def test_isolated_sync_function_is_killed(self, attempts: Attempts) -> None:
-        running = await attempts.start(self.call("sleep", seconds=30))
+        running = await attempts.start(self.call("sleep", seconds=600))
         await running.cancel()
         assert await running.outcome() == Cancelled()
         assert marked(attempts.mark) == []
@@ -137,7 +137,7 @@ async def test_dead_warm_supervisor_is_passed_over(attempts: Attempts) -> None:
     await until(lambda: len(pool._ready[False]) == 2, "nothing is warmed")
     for supervisor in pool._ready[False]:
         supervisor._process.kill()
-        supervisor._process.wait(5)
+        supervisor._process.wait(60)
     assert (await attempts.shell("echo alive"))["stdout"] == "alive\n"
     await pool.stop()
 
@@ -146,8 +146,8 @@ async def test_attempts_wait_for_a_slot(attempts: Attempts) -> None:
     pool = LocalPool(slots=1)
     await pool.start()
     attempts.launcher = pool
-    first = await attempts.start(ShellTarget(command="echo first; sleep 60"))
-    second = await attempts.start(ShellTarget(command="echo second; sleep 60"))
+    first = await attempts.start(ShellTarget(command="echo first; sleep 600"))
+    second = await attempts.start(ShellTarget(command="echo second; sleep 600"))
     third = await attempts.start(ShellTarget(command="echo third"))
     await attempts.has_printed("first")
     await second.cancel()
@@ -174,7 +174,7 @@ async def test_pool_that_is_stopped_at_once_leaves_nothing(attempts: Attempts) -
     pool = LocalPool()
     await pool.start()
     attempts.launcher = pool
-    running = await attempts.start(ShellTarget(command="sleep 60"))
+    running = await attempts.start(ShellTarget(command="sleep 600"))
     await pool.stop()
     assert await running.outcome() == Cancelled()
 

@@ -33,7 +33,7 @@ async def run(target: Target, config: dict[str, Any], *, has_gpus: bool = False,
     await pool.start()
     launch = Launch(**{"attempt": "1", "target": target, "folder": "/"} | fields)
     running = await pool.launch(launch, lambda stream, text: None)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         outcome = await running.outcome()
     await pool.stop()
     return outcome

@@ -96,7 +96,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         yield World(store, tmp_path, stack)
 
 
-async def until(condition: Callable[[], Any], seconds: float = 20.0) -> None:
+async def until(condition: Callable[[], Any], seconds: float = 60.0) -> None:
     async with asyncio.timeout(seconds):
         while True:
             found = condition()
@@ -130,7 +130,7 @@ async def test_worker_that_is_alone_does_not_wait(world: World) -> None:
     await world.registry.register("of another pool", capacity=100, metadata={"pool": "gpu"})
     await world.worker()
     await world.enqueue("t1")
-    await until(lambda: _are_done(world, 1), 10.0)
+    await until(lambda: _are_done(world, 1), 60.0)
     (decision,) = await _decided(world, 1)
     assert msgspec.json.decode(decision.body)["strategy"] == "least_loaded"
 

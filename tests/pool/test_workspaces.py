@@ -470,7 +470,7 @@ def said(process: subprocess.Popen[str]) -> str:
 
 def end(process: subprocess.Popen[str]) -> None:
     process.kill()
-    process.wait(10)
+    process.wait(60)
     assert process.stdout is not None
     process.stdout.close()
 
@@ -520,7 +520,7 @@ async def test_worktree_in_which_somebody_still_works_waits(repository: Reposito
     pool = WorkspacePool(repository.folder, tmp_path / "pool", size=1)
     assert await pool.lease("second") is None
     os.kill(int(child), signal.SIGKILL)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while await pool.lease("second") is None:
             await asyncio.sleep(0.01)
 
@@ -589,7 +589,7 @@ async def test_processes_that_are_killed_share_no_worktree_and_lose_none(
     try:
         for kill in range(1, 9):
             wanted = kill * 6
-            await until(lambda wanted=wanted: len(log.read_text().splitlines()) >= wanted, "nobody gets on", seconds=30)
+            await until(lambda wanted=wanted: len(log.read_text().splitlines()) >= wanted, "nobody gets on", seconds=60)
             victim = choice.randrange(len(workers))
             end(workers[victim])
             workers[victim] = start(WORKER, repository.folder, folder, log, next(names), mark=mark)

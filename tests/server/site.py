@@ -70,7 +70,7 @@ class Site:
         given = dict(headers)
         if role is not None:
             given["Authorization"] = f"Bearer {self.keys[role]}"
-        return httpx.AsyncClient(base_url=self.url, headers=given, timeout=30)
+        return httpx.AsyncClient(base_url=self.url, headers=given, timeout=60)
 
     def client(self, role: Role | None = None, namespace: str | None = None) -> Client:
         return Client(self.url, key=None if role is None else self.keys[role], namespace=namespace)

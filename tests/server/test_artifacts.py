@@ -58,7 +58,7 @@ async def address(site: Site, tmp_path: Path) -> str:
 async def begun(site: Site, folder: Path) -> str:
     async with site.client() as client:
         await client.start(document=WORKING.replace("FOLDER_HERE", str(folder)), id="r1")
-    async with site.http() as http, asyncio.timeout(30):
+    async with site.http() as http, asyncio.timeout(60):
         while not (await http.get("/api/v1/runs/r1/artifacts")).json()["items"]:
             await asyncio.sleep(0.05)
     return f"/api/v1/tokens/{await site.session.secrets.attempt_token(await key(site))}/artifacts"
@@ -146,7 +146,7 @@ async def _raw(place: str, request: str) -> str:
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(request.encode())
     await writer.drain()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         answer = await reader.read()
     writer.close()
     return answer.decode("latin-1")
@@ -174,7 +174,7 @@ async def test_file_that_ends_in_the_middle_is_not_kept(site: Site, address: str
         f"PUT {address}/half HTTP/1.1\r\nHost: {place}\r\nContent-Length: 9000000\r\n\r\n".encode() + b"x" * 2_000_000
     )
     await writer.drain()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while len(stored(site)) < 2:  # its draft
             await asyncio.sleep(0.01)
         writer.close()
@@ -232,7 +232,7 @@ async def test_step_has_no_artifacts(site: Site) -> None:
     asking += 'do:\n  - ask: {call: "approval:1.0.0@default", with: {question: "Ready?", expires: PT1H}}\n'
     async with site.client() as client, site.http() as http:
         await client.start(document=asking, id="a1")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not (rows := await site.session.store.tokens.of_run((await site.session.find("shop", "a1")).run, 9)):
                 await asyncio.sleep(0.01)
         text = await site.session.secrets.token("shop", rows[0].token)
@@ -251,7 +251,7 @@ async def test_key_of_another_namespace_finds_no_artifact(site: Site, address: s
 async def test_artifacts_go_with_their_run(site: Site, address: str, tmp_path: Path) -> None:
     (tmp_path / "go").touch()
     async with site.client() as client:
-        await client.result("r1", timeout=30)
+        await client.result("r1", timeout=60)
     session = site.session
     assert await retention.prune(session.store, Rules(keep=0.0), SystemClock(), artifacts=session.artifacts) == 1
     assert stored(site) == []
@@ -303,7 +303,7 @@ async def test_files_of_a_program_are_kept_in_a_bucket(tmp_path: Path, bucket: A
             assert (await http.put(f"{address}/again", content=b"y")).is_success
         (tmp_path / "go").touch()
         async with site.client() as client:
-            await client.result("r1", timeout=30)
+            await client.result("r1", timeout=60)
         session = site.session
         assert await retention.prune(session.store, Rules(keep=0.0), SystemClock(), artifacts=session.artifacts) == 1
         assert list(bucket.objects.all()) == []

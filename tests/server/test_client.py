@@ -24,7 +24,7 @@ async def test_run_is_started_followed_and_gives_its_result(site: Site) -> None:
         again = await client.start("shop/order:1.0.0", {"amount": 21}, id="o1")
 
         assert (started.id, started.namespace, started.fresh, again.fresh) == ("o1", "shop", True, False)
-        assert await client.result("o1", timeout=20) == {"total": 42}
+        assert await client.result("o1", timeout=60) == {"total": 42}
         seen = [each.type async for each in client.follow("o1")]
         assert seen == [each.type for each in (await client.history("o1")).items]
         assert seen[0] == "workflow.started"
@@ -39,7 +39,7 @@ async def test_run_with_any_id_is_found(site: Site, id: str) -> None:
         await client.publish(sites.ORDER)
         await client.start("shop/order", {"amount": 1}, id=id)
 
-        assert await client.result(id, timeout=20) == {"total": 2}
+        assert await client.result(id, timeout=60) == {"total": 2}
         assert (await client.get(id)).id == id
 
 
@@ -59,7 +59,7 @@ async def test_many_runs_are_started_at_once_and_listed_in_pages(site: Site) -> 
         started = await client.start_many("shop/order", [{"amount": number} for number in range(25)], ids=ids)
         assert [each.id for each in started] == ids
         for id in ids:
-            await client.result(id, timeout=20)
+            await client.result(id, timeout=60)
 
         seen, before = [], None
         while True:
@@ -76,7 +76,7 @@ async def test_fault_is_raised_with_what_happened(site: Site) -> None:
         await client.start(document=sites.FAILING, id="f1")
 
         with pytest.raises(errors.RunFaulted, match="it broke") as caught:
-            await client.result("f1", timeout=20)
+            await client.result("f1", timeout=60)
         assert (caught.value.fault.type, caught.value.fault.status) == ("urn:oops", 422)
 
 
@@ -93,17 +93,17 @@ async def test_waiting_run_is_suspended_resumed_sent_an_event_and_cancelled(site
         await _until(client, "w1", "waiting")
         assert (await client.cancel("w2", "not wanted")).applied
         with pytest.raises(errors.RunCancelled):
-            await client.result("w2", timeout=20)
+            await client.result("w2", timeout=60)
 
         sent = await client.send("go", {"n": 1}, source="urn:test", id="e1")
         again = await client.send("go", {"n": 1}, source="urn:test", id="e1")
 
         assert (sent.listeners, again.listeners) == (1, None)
-        assert await client.result("w1", timeout=20) is not None
+        assert await client.result("w1", timeout=60) is not None
 
 
 async def _until(client: Client, id: str, status: str) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (await client.get(id)).status != status:
             await asyncio.sleep(0.05)
 
@@ -163,7 +163,7 @@ async def test_memory_is_written_compared_and_watched(site: Site) -> None:
         with pytest.raises(errors.Conflict, match="Read it and decide anew"):
             await client.memory.set("tasks/1", {"phase": 3}, base=one.version)
         await client.memory.set("tasks/2", 7)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await watching
 
         assert seen == [("tasks/1", {"phase": 2}), ("tasks/2", 7)]
@@ -189,7 +189,7 @@ async def test_programs_without_a_loop_have_the_same(site: Site) -> None:
         with sync.Client(site.url) as client:
             client.publish(sites.ORDER)
             client.start("shop/order", {"amount": 4}, id="o1")
-            return client.result("o1", timeout=20), [each.type for each in client.follow("o1")]
+            return client.result("o1", timeout=60), [each.type for each in client.follow("o1")]
 
     output, seen = await asyncio.to_thread(work)
 

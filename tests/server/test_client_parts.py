@@ -61,7 +61,7 @@ async def test_place_of_a_page_that_is_none_is_refused(site: Site, after: str) -
 async def test_tokens_are_reported_by_run_and_step(site: Site) -> None:
     async with site.client() as client:
         await client.start(document=ASKING, id="a1")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not (waiting := await client.tokens.of_run("a1")):
                 await asyncio.sleep(0.01)
         assert [each.step for each in waiting] == ["/do/0/ask"]
@@ -69,7 +69,7 @@ async def test_tokens_are_reported_by_run_and_step(site: Site) -> None:
         assert not (await client.tokens.heartbeat_step("a1", "ask", {"at": "desk"})).cancel_requested
         await client.tokens.progress_step("a1", "ask", 0.5)
         assert (await client.tokens.complete_step("a1", "ask", True)).applied
-        assert await client.result("a1", timeout=20) is True
+        assert await client.result("a1", timeout=60) is True
         with pytest.raises(errors.TokenError) as refused:
             await client.tokens.fail_step("a1", "ask", "no")
         assert refused.value.code == "token-already-completed"
@@ -81,7 +81,7 @@ async def test_artifacts_are_kept_and_read(site: Site, tmp_path: Path) -> None:
     content = b"x" * 200_000 + b"end"
     async with site.client() as client:
         await client.start(document=HOLDING.replace("FOLDER_HERE", str(tmp_path)), id="h1")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not (tasks := await client.tasks("h1")) or tasks[0].state != "running":
                 await asyncio.sleep(0.01)
         token = await site.session.secrets.attempt_token(AttemptKey(tasks[0].task, 1))
@@ -96,7 +96,7 @@ async def test_artifacts_are_kept_and_read(site: Site, tmp_path: Path) -> None:
             with pytest.raises(errors.NotFound):
                 await failing
         (tmp_path / "go").touch()
-        await client.result("h1", timeout=30)
+        await client.result("h1", timeout=60)
         with pytest.raises(errors.TokenError):
             await client.artifacts.keep(token, "late", b"")
 
@@ -105,7 +105,7 @@ async def test_what_was_recorded_is_read(site: Site) -> None:
     async with site.client() as client:
         await client.publish(sites.ORDER)
         await client.start("shop/order", {"amount": 2}, id="o1")
-        await client.result("o1", timeout=20)
+        await client.result("o1", timeout=60)
         commits = await client.commits("o1")
         assert [each async for each in client.follow_commits("o1")] == commits.items
         assert (await client.source("o1")).document == sites.ORDER
@@ -164,7 +164,7 @@ async def test_what_did_not_change_is_not_sent_again(site: Site) -> None:
     async with site.client() as client:
         await client.publish(sites.ORDER)
         await client.start("shop/order", {"amount": 2}, id="o1")
-        await client.result("o1", timeout=20)
+        await client.result("o1", timeout=60)
         await client.memory.set("k", 1)
     paths = ["definitions/shop/order", "definitions/shop/order/1.0.0", "runs/o1", "runs/o1/history", "runs/o1/commits"]
     async with site.http() as http:
@@ -181,12 +181,12 @@ async def test_history_that_grew_is_sent_again(site: Site) -> None:
     async with site.client() as client, site.http() as http:
         await client.publish(sites.WAITING)
         await client.start("shop/waiting", id="w1")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while (await client.get("w1")).status != "waiting":
                 await asyncio.sleep(0.01)
         first = await http.get("/api/v1/runs/w1/history")
         await client.send("go", namespace="shop")
-        await client.result("w1", timeout=20)
+        await client.result("w1", timeout=60)
         again = await http.get("/api/v1/runs/w1/history", headers={"If-None-Match": first.headers["etag"]})
         assert again.status_code == 200
         assert len(again.json()["items"]) > len(first.json()["items"])

@@ -34,7 +34,7 @@ class Stream:
         self.seen: list[Item] = []
 
     async def until(self, name: str, fits: Callable[[Any], bool] = lambda data: True) -> Any:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             async for item in self._items:
                 self.seen.append(item)
                 if item.name == name and fits(item.data):

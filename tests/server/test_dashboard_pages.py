@@ -295,7 +295,7 @@ async def test_retry_goes_on_from_the_step_that_failed(board: Board, http: httpx
     await samples.start(board.session, samples.PLAIN_FAILING, "r")
     await samples.settled(board.session, "r", RunStatus.FAULTED)
     assert (await post(http, "/ui/runs/shop/r/retry")).status_code == 303
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (await board.session.find("shop", "r")).epoch < 2:
             await asyncio.sleep(0.02)
     await samples.settled(board.session, "r", RunStatus.FAULTED)
@@ -445,6 +445,6 @@ async def test_step_that_waits_for_a_report_can_be_completed_with_any_value_and_
 
 async def asks(board: Board, http: httpx.AsyncClient, path: str) -> None:
     """Wait until a step asks for a report."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while "Waits for a report" not in (await page(http, path)).text:
             await asyncio.sleep(0.02)

@@ -56,7 +56,7 @@ async def test_client_of_another_language_reports(site: Site, language: str) -> 
     async with site.client() as client:
         await client.start(document=ASKING, id="a1")
     rows = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not rows:
             run = await site.session.find("shop", "a1")
             rows = await site.session.store.tokens.of_run(run.run, 9)
@@ -86,4 +86,4 @@ async def test_client_of_another_language_reports(site: Site, language: str) -> 
     unknown = await report("fail", {"message": "no"}, f"{site.url}/api/v1/tokens/nonsense")
     assert "token-unknown" in unknown.stderr
     async with site.client() as client:
-        assert await client.result("a1", timeout=20) == {"pr": 812}
+        assert await client.result("a1", timeout=60) == {"pr": 812}

@@ -16,7 +16,7 @@ from interlock.store.sql.sealing import Sealing
 from interlock.store.sql.transaction import Database, Row, Transaction
 
 T = TypeVar("T")
-_SECONDS = 20
+_SECONDS = 60
 
 
 class Stop:

@@ -47,7 +47,7 @@ async def value(store: Store, key: str = "k", now: float | None = NOW) -> bytes 
 
 async def changes(store: Store, after: str, space: str | None = "global") -> list[CellChange]:
     """Give what has changed since a cursor, when no older transaction is at work any more."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             found = await store.cells.changes("default", space, after, 1_000)
             if not found.is_held:
@@ -57,7 +57,7 @@ async def changes(store: Store, after: str, space: str | None = "global") -> lis
 
 
 async def end(store: Store) -> str:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (found := await store.cells.changes("default", None, None, 1)).is_held:
             await asyncio.sleep(0.01)
     return found.cursor

@@ -53,7 +53,7 @@ async def test_process_that_is_killed_inside_of_a_block_leaves_neither(tmp_path:
         assert process.stdout is not None
         assert await asyncio.to_thread(process.stdout.readline) == b"inside\n"
         process.send_signal(signal.SIGKILL)
-    async with asyncio.timeout(10), store.transaction() as joined:
+    async with asyncio.timeout(60), store.transaction() as joined:
         assert await joined.rows("SELECT * FROM orders") == []
         assert await joined.store.journal.load("r1") is None
         assert await joined.store.journal.texts("r1", ["d"]) == {}
@@ -69,7 +69,7 @@ async def test_block_that_cannot_begin_in_time_says_so_and_leaves_the_store_free
         async with store.transaction(0.1):
             raise AssertionError("unreachable")
     lock.release()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         assert await store.journal.commit(accepting()) is Committed.APPLIED
     lock.close()
     await store.close()
@@ -190,7 +190,7 @@ async def test_many_blocks_at_once_leave_connections_for_commits(two: Two) -> No
     blocks = [asyncio.create_task(block(number)) for number in range(12)]
     for _ in range(4):
         await inside.acquire()
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(60):
         assert await store.journal.commit(accepting("other")) is Committed.APPLIED
     leave.set()
     await asyncio.gather(*blocks)

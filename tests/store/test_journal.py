@@ -302,7 +302,7 @@ async def test_listeners_are_woken_after_a_commit(store: Store) -> None:
     rung = asyncio.Event()
     end = store.bell.listen(rung.set)
     await store.journal.commit(accepting())
-    await asyncio.wait_for(rung.wait(), 5)
+    await asyncio.wait_for(rung.wait(), 60)
     end()
     end()
 

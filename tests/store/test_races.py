@@ -231,7 +231,7 @@ async def test_transactions_that_lock_each_other_out_are_both_made(two: Two) -> 
                 await transaction.rows("node_renew", beat)
                 if number == 0:
                     mine.set()
-                    async with asyncio.timeout(20):
+                    async with asyncio.timeout(60):
                         await theirs.wait()
 
         return work

@@ -18,7 +18,7 @@ from interlock.store.sql.postgresql.store import PostgresStore
 from store.stops import is_blocked, stopped
 
 Two = tuple[PostgresStore, PostgresStore]
-SECONDS = 20
+SECONDS = 60
 
 
 def write(key: str = "k", value: bytes | None = b"1", **more: Any) -> CellWrite:
@@ -203,7 +203,7 @@ async def test_a_watch_hears_of_what_an_older_transaction_held_back(two: Two, po
             following = asyncio.create_task(anext(watch))
             done, _ = await asyncio.wait({following}, timeout=0.3)
             assert not done
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             assert (await following).value == 1
 
 

@@ -56,7 +56,7 @@ async def uncommitted(url: str, statement: str, **given: Any) -> AsyncIterator[i
 async def meet(first: Awaitable[Any], stop: Any, second: Awaitable[Any], url: str) -> tuple[Any, Any]:
     """Let the second begin when the first has stopped, and go on when the second waits for it."""
     one = asyncio.ensure_future(first)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await stop.reached.wait()
     other = asyncio.ensure_future(second)
     await is_blocked(url)
@@ -127,7 +127,7 @@ async def test_turn_is_the_first_ones_though_both_are_awake(two: Two, postgres_u
     await one.locks.release("default", "deploy", "w0", old.fence, NOW)
     stop = stopped(one, one.locks, statement)
     taking = asyncio.ensure_future(one.locks.take(first, NOW))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await stop.reached.wait()
     assert (await other.locks.take(second, NOW)).grant is None  # who is not the first does not even wait
     stop.go_on.set()
@@ -292,7 +292,7 @@ async def test_share_that_ends_is_there_until_it_has_ended(two: Two) -> None:
     share = await granted(one, reading("w1"))
     stop = stopped(one, one.locks, "lock_share_release")
     ending = asyncio.ensure_future(one.locks.release("default", "deploy", "w1", share.fence, NOW))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await stop.reached.wait()
     assert (await other.locks.take(asking(holder="w2"), NOW)).grant is None
     stop.go_on.set()

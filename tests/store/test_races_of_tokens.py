@@ -207,7 +207,7 @@ async def test_commit_that_sets_a_limit_as_it_is_waits_for_no_claim(two: Two) ->
     stop = stopped(one, one.queue, "limit_occupancy")
     claim = asyncio.create_task(one.queue.claim("n1", "local", 1, 1, 60.0, 100.0, own=False))
     await stop.reached.wait()  # the claim holds the limit now
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await other.journal.commit(accepting("r2", limits=limits, tasks=[new_task("t2", "r2", limits=["key"])]))
     stop.go_on.set()
     assert len(await claim) == 1

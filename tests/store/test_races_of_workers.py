@@ -21,7 +21,7 @@ Two = tuple[PostgresStore, PostgresStore]
 async def _meet(first: Any, stop: Any, second: Any, url: str) -> tuple[Any, Any]:
     """Let the second begin when the first has stopped, and go on when the second waits for it."""
     one = asyncio.create_task(first)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await stop.reached.wait()
     other = asyncio.create_task(second)
     await is_blocked(url)

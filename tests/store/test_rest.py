@@ -75,7 +75,7 @@ async def test_look_tells_of_an_attempt_whose_own_lease_ran_out(store: Store) ->
 
 
 async def test_renewal_wakes_no_other_process_and_a_commit_does(tmp_path: Path) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         one, other = [await open_store(f"sqlite:///{tmp_path}/s.db") for _ in range(2)]
         await one.nodes.join(node("n1"), _NODE_SECONDS)
         rung = asyncio.Event()

@@ -43,7 +43,7 @@ def test_signal_without_a_terminal_leaves_the_run_and_exits_130(shell: Shell, nu
     with shell.started("run", "listening.yaml", "--id", "left") as process:
         until(lambda: _waits(shell))
         process.send_signal(number)
-        assert process.wait(20) == 130
+        assert process.wait(60) == 130
         assert process.stderr is not None
         assert "the run stays in the store; `interlock resume left` goes on with it" in process.stderr.read()
     assert shell.run("events", "send", "go.on").code == 0

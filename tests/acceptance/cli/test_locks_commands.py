@@ -217,7 +217,7 @@ def test_lost_lock_ends_the_command_with_all_that_it_started(shell: Shell) -> No
         pid = _pid(shell)
         until(lambda: bool(shell.ledger("child")))
         assert locks(shell, "release", "deploy", "--fence", "1").code == 0
-        assert process.wait(20) == 4
+        assert process.wait(60) == 4
         assert process.stderr is not None
         assert "the lock 'deploy' was lost under the number 1; sh was ended" in process.stderr.read()
     until(lambda: not alive(pid) and not alive(int(shell.ledger("child")[0])))
@@ -242,7 +242,7 @@ def test_sigterm_is_passed_on_and_the_lock_released(shell: Shell) -> None:
         _pid(shell)
         until(lambda: with_store(shell, lambda coord: coord.locks.is_locked("deploy")))
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 3
+        assert process.wait(60) == 3
     assert shell.ledger("told") == ["told"]
     assert locks(shell, "show", "deploy").out == "deploy is free\n"
 
@@ -252,7 +252,7 @@ def test_killed_process_leaves_its_lock_to_end_by_itself(shell: Shell) -> None:
     with running(shell, "exec sleep 100") as process:
         pid = _pid(shell)
         process.kill()
-        process.wait(20)
+        process.wait(60)
         assert locks(shell, "run", "deploy", "--timeout", "20s", "--", "true").code == 0
         assert alive(pid)  # nobody is left to end it: what it writes is refused by its number
         os.kill(pid, signal.SIGKILL)

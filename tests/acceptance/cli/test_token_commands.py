@@ -43,7 +43,7 @@ def waiting(shell: Shell) -> Shell:
     with shell.started("run", "approve.yaml", "--id", "r1") as process:
         until(lambda: is_open(shell))
         process.send_signal(signal.SIGKILL)
-        process.wait(20)
+        process.wait(60)
     return shell
 
 
@@ -107,7 +107,7 @@ def test_script_uses_the_token_of_its_environment(shell: Shell) -> None:
         assert "40% reading" in token(shell, "show", env=env).out
         reported = token(shell, "complete", "--result", '{"pr": 812}', "--json", env=env)
         assert (reported.json["state"], reported.json["applied"]) == ("completed", True)
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
     assert token(shell, "complete", "--result", '{"pr": 812}', env=env).code == 0
     refused = token(shell, "complete", "--result", '{"pr": 900}', env=env)
     assert refused.code == 2
@@ -174,13 +174,13 @@ def test_run_that_is_killed_at_any_commit_asks_once_and_goes_on(shell: Shell, fa
         until(lambda: process.poll() is not None or _is_handed_over(shell))
         was_killed = process.poll() == -signal.SIGKILL
         process.send_signal(signal.SIGKILL)
-        process.wait(20)
+        process.wait(60)
     texts = {(shell.folder / "text").read_text()} if (shell.folder / "text").exists() else set()
     with shell.started("resume", "r1") as process:
         until(lambda: _is_handed_over(shell) and bool((shell.folder / "text").read_text()))
         texts.add((shell.folder / "text").read_text())
         process.send_signal(signal.SIGKILL)
-        process.wait(20)
+        process.wait(60)
     assert was_killed or fault.startswith("commit:4")
     (text,) = texts  # the same, however often the effect was begun
     assert token(shell, "complete", text.strip(), "--result", "1").code == 0

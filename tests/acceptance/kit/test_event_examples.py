@@ -43,13 +43,13 @@ async def _listened(place: Place, name: str, events: list[Told], input: Any = No
         await _listens(app, started.id)
         for type_, data in events:
             await sending.send(app, "test", {"type": type_, "data": data})
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await app.finish(started.run)
         return await place.ended(app, started)
 
 
 async def _listens(app: Session, run: str) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         async for _, news in app.follow(await app.find(None, run)):
             if any(isinstance(event, Listened) for event in news):
                 return
@@ -112,7 +112,7 @@ async def _listening_for_ever_posts_each_event_until_it_is_cancelled(place: Plac
         await _listens(app, started.id)
         for number in range(3):
             await sending.send(app, "test", {"type": "gossip", "id": f"g{number}", "data": {"number": number}})
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while len(place.server.asked) < 3:
                 await asyncio.sleep(0.01)
         await app.cancel(await app.find(None, started.id), None)
@@ -134,7 +134,7 @@ async def _readings_of_one_room_are_gathered(place: Place) -> None:
         for kind, room in (("temperature", "a"), ("humidity", "b"), ("humidity", "a")):
             attributes = {"type": f"my.home.sensors.{kind}", "source": source, "roomid": room, "data": {"room": room}}
             await sending.send(app, "examples", attributes)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await app.finish(started.run)
         executed = await place.ended(app, started)
     assert executed.fault is not None

@@ -32,7 +32,7 @@ async def app(tmp_path: Path) -> AsyncIterator[Interlock]:
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not holds():
             await asyncio.sleep(0.01)
 
@@ -103,7 +103,7 @@ async def test_result_of_a_cancelled_sync_step_is_refused_and_it_shows_as_abando
 
 async def _logs(app: Interlock, run: str) -> list[LogLine]:
     found: list[LogLine] = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not found:
             found = list(await app.session.store.views.logs(run, 0, 100, None))
             await asyncio.sleep(0.02)

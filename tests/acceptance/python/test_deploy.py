@@ -233,7 +233,7 @@ async def _completes(shell: Shell) -> bool:
     """Execute the run with the code that is there, and say whether it completes."""
     settings = config.Settings(store=config.Store(url=f"sqlite:///{shell.folder / '.interlock/interlock.db'}"))
     with shell.started("node", "--app", "shop"):
-        async with Session.open(settings) as session, asyncio.timeout(30):
+        async with Session.open(settings) as session, asyncio.timeout(60):
             while True:
                 row = await session.find(None, "live")
                 refused = any(node.refusals for node in await session.store.nodes.states(None))

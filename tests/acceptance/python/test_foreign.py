@@ -99,7 +99,7 @@ async def _program(app: Interlock, run: Any) -> Any:
 
 
 async def _until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not holds():
             await asyncio.sleep(0.02)
 

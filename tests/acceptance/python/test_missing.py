@@ -24,7 +24,7 @@ async def test_who_waits_for_a_run_that_cannot_be_executed_is_told_however_late(
         monkeypatch.setattr(registry, "_workflows", {})
         node = await session.bring_node()
         assert await session.take(await session.find(None, started.id))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while node.engine.knows(started.run):
                 await asyncio.sleep(0.01)
         with pytest.raises(errors.CannotExecute, match=r"the workflow default/lost:1\.0\.0 is not here"):

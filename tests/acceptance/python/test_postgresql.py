@@ -158,7 +158,7 @@ def test_run_that_was_killed_goes_on(shell: Shell, postgres_url: str, fault: str
     killed = shell.run(*store, "run", "shop:march", "--id", "one", env={"INTERLOCK_FAULT": fault})
     assert killed.code == -signal.SIGKILL, killed.err
     with shell.started(*store, "node", "--app", "shop"), shell.started(*store, "node", "--app", "shop"):
-        until(lambda: shell.run(*store, "list", "--json").json[0]["status"] == "completed", 40)
+        until(lambda: shell.run(*store, "list", "--json").json[0]["status"] == "completed", 60)
     assert shell.run(*store, "show", "one", "--output").out.strip() == "70"
     marks = shell.ledger()
     assert len(set(marks)) == 8

@@ -21,7 +21,7 @@ async def test_heap_is_trimmed_again_and_again_beside_the_loop(monkeypatch: pyte
 
     service = Trim(trim)
     await service.start()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await enough.wait()
     await service.stop()
     assert threading.get_ident() not in threads

@@ -101,7 +101,7 @@ async def begun(pool: WorkflowPool, task: ClaimedTask, **more: Any) -> Running:
 
 
 async def told(running: Running) -> Outcome:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         return await running.outcome()
 
 
@@ -207,7 +207,7 @@ async def test_run_that_is_tried_again_between_two_reads_goes_on(world: World, m
 
     monkeypatch.setattr(world.store.views, "statuses", meanwhile)
     await world.end(run, RunStatus.FAULTED, fault=FAULT)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while seen[-2:] != [RunStatus.FAULTED, RunStatus.RUNNING]:
             world.one.wake()
             await asyncio.sleep(0.01)
@@ -229,7 +229,7 @@ async def test_run_that_takes_too_long_is_asked_to_cancel_and_is_a_timeout(world
     (a,) = await world.place("a")
     running = await begun(world.one, a, timeout_seconds=0.0)
     run = await world.only()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not await world.asked(run):
             await asyncio.sleep(0.01)
     await world.end(run, RunStatus.CANCELLED)

@@ -50,7 +50,7 @@ async def test_trouble_of_a_loop_is_heard_from_its_thread() -> None:
     with attend.Attention().paid() as attention:
         await asyncio.to_thread(telemetry.emit, "node.beat_failed", error=StoreFull("no space"))
         await asyncio.to_thread(telemetry.emit, "loop.failed", error=ValueError("another kind"))
-        await asyncio.wait_for(attention.heard.wait(), 5)
+        await asyncio.wait_for(attention.heard.wait(), 60)
         assert isinstance(attention.trouble, StoreFull)
         assert not attention.interrupted
 

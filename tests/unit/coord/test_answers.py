@@ -27,7 +27,7 @@ async def test_what_was_given_to_a_cancelled_caller_is_undone_before_its_owner_h
         await caller
     stopping = asyncio.create_task(undoing.stop())
     answer.set()
-    await asyncio.wait_for(stopping, 30)
+    await asyncio.wait_for(stopping, 60)
     assert undone == [7]
 
 
@@ -39,5 +39,5 @@ async def test_stop_does_not_wait_for_a_store_that_never_answers(monkeypatch: py
     caller.cancel()
     with pytest.raises(asyncio.CancelledError):
         await caller
-    await asyncio.wait_for(undoing.stop(), 30)
-    await asyncio.wait_for(undoing.stop(), 30)
+    await asyncio.wait_for(undoing.stop(), 60)
+    await asyncio.wait_for(undoing.stop(), 60)

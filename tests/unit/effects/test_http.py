@@ -25,7 +25,7 @@ async def server() -> AsyncIterator[loopback.Server]:
 
 
 async def performed(target: HttpTarget, settings: config.Http | None = None) -> Outcome:
-    client = Client(settings or config.Http(allow_private=("127.0.0.1",), timeout_seconds=20), max_bytes=1000)
+    client = Client(settings or config.Http(allow_private=("127.0.0.1",), timeout_seconds=60), max_bytes=1000)
     try:
         return await http.perform(target, "run-1/do/0/call", client)
     finally:

@@ -70,7 +70,7 @@ class Api:
 @pytest.fixture
 async def api() -> AsyncIterator[Api]:
     async with loopback.serving() as server:
-        client = Client(config.Http(allow_private=("127.0.0.1",), timeout_seconds=20), max_bytes=100_000)
+        client = Client(config.Http(allow_private=("127.0.0.1",), timeout_seconds=60), max_bytes=100_000)
         try:
             yield Api(server, client)
         finally:

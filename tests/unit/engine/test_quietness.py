@@ -21,7 +21,7 @@ async def test_call_that_is_no_coroutine_is_made_in_a_task_that_counts_until_it_
     task = quietness.alone(asyncio.get_running_loop(), Later(), ended.set)
     assert not quietness.holds(1)
     assert quietness.holds(2)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         assert await task == "done"
         await ended.wait()
     assert quietness.holds(1)
@@ -43,7 +43,7 @@ async def test_function_that_gathers_waits_until_all_it_gathers_is_done() -> Non
     assert quietness.holds(1)
     all_done.set_result("all")
     assert not quietness.holds(1)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         assert await gathering == "all"
         await task
     assert not quietness.gathers

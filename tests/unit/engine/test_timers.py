@@ -37,6 +37,6 @@ async def test_clock_that_was_put_forward_wakes_what_is_due_and_nothing_else() -
     timers.arm("moved", 1000.0 + 10)
     timers.arm("moved", 1000.0 + 9000)
     clock.moment += 3601
-    assert await asyncio.wait_for(due.get(), 5) == "soon"
+    assert await asyncio.wait_for(due.get(), 60) == "soon"
     assert due.empty()
     timers.stop()

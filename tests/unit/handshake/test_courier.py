@@ -406,7 +406,7 @@ async def test_courier_looks_by_itself_and_stops_with_what_is_under_way(world: W
     await world.courier.start()
     await world.begin()
     await world.end()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while (await world.row()).state is DeliveryState.PENDING:
             await asyncio.sleep(0.01)
     await world.courier.stop()
@@ -472,7 +472,7 @@ async def test_courier_outlives_a_store_that_is_away(world: World, monkeypatch: 
 
     monkeypatch.setattr(world.store.deliveries, "next_due", away)
     await world.courier.start()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while "loop.failed" not in told:
             await asyncio.sleep(0.01)
     await world.courier.stop()

@@ -52,7 +52,7 @@ class Us:
 @pytest.fixture
 async def us() -> AsyncIterator[Us]:
     async with loopback.serving() as server:
-        client = Client(config.Http(allow_private=("127.0.0.1",), timeout_seconds=20), max_bytes=2000)
+        client = Client(config.Http(allow_private=("127.0.0.1",), timeout_seconds=60), max_bytes=2000)
         try:
             yield Us(client, server)
         finally:

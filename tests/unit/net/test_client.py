@@ -35,7 +35,7 @@ def resolving(table: dict[str, list[str]]) -> Callable[[str], Awaitable[list[str
     return resolve
 
 
-OPEN = config.Http(allow_private=("127.0.0.1",), timeout_seconds=20)
+OPEN = config.Http(allow_private=("127.0.0.1",), timeout_seconds=60)
 
 
 async def sent(request: Request, settings: config.Http = OPEN, max_bytes: int = 10_000, **names: list[str]) -> Answer:

@@ -94,14 +94,14 @@ def talk(tmp_path: Path) -> Iterator[Conversation]:
     yield conversation
     with conversation.process as process:
         try:
-            process.wait(5)
+            process.wait(60)
         finally:
             process.kill()
 
 
 def test_supervisor_without_a_job_ends_with_its_input(talk: Conversation) -> None:
     talk.leave()
-    assert talk.process.wait(5) == 0
+    assert talk.process.wait(60) == 0
 
 
 def test_report_is_told_and_kept(talk: Conversation) -> None:
@@ -182,7 +182,7 @@ def test_orphan_without_grace_is_killed_and_forgotten(talk: Conversation) -> Non
     talk.give(SURVIVOR)
     talk.hear_until(lambda: b"on" in talk.output[supervision.STDOUT])
     talk.leave()
-    talk.process.wait(5)
+    talk.process.wait(60)
     assert not is_alive(talk.pid)
     assert not talk.spool.exists()
 
@@ -191,7 +191,7 @@ def test_orphan_that_exits_within_its_grace_keeps_its_outcome(talk: Conversation
     talk.give("echo on; sleep 0.2; echo late; exit 3", orphan_grace_seconds=5)
     talk.hear_until(lambda: b"on" in talk.output[supervision.STDOUT])
     talk.leave()
-    talk.process.wait(5)
+    talk.process.wait(60)
     assert json.loads((talk.spool / supervision.OUTCOME_FILE).read_text())["code"] == 3
     assert (talk.spool / "stdout").read_text() == "on\nlate\n"
 
@@ -200,7 +200,7 @@ def test_orphan_is_ended_after_its_grace(talk: Conversation) -> None:
     talk.give(SURVIVOR, orphan_grace_seconds=0.2)
     talk.hear_until(lambda: b"on" in talk.output[supervision.STDOUT])
     talk.leave()
-    talk.process.wait(5)
+    talk.process.wait(60)
     assert json.loads((talk.spool / supervision.OUTCOME_FILE).read_text())["ended_by"] == "orphan"
 
 
@@ -208,7 +208,7 @@ def test_background_processes_end_with_the_command(talk: Conversation) -> None:
     talk.give("(trap '' TERM; sleep 60) & echo $!; exit 0")
     started = time.monotonic()
     assert talk.report()["ended_by"] == "exit"
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 30
     assert not is_alive(int(talk.output[supervision.STDOUT]))
 
 
@@ -225,7 +225,7 @@ def test_output_that_others_hold_open_is_not_waited_for(talk: Conversation, tmp_
     talk.give("", argv=[sys.executable, "-c", "import socket, sys\n" + GIVER, str(tmp_path / "socket")])
     started = time.monotonic()
     assert talk.report()["ended_by"] == "exit"
-    assert time.monotonic() - started < 4
+    assert time.monotonic() - started < 30
     with holder:
         holder.kill()
 
