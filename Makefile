@@ -11,15 +11,17 @@ FULLY_COVERED := model expr flow
 FULLY_COVERED_FILES := $(patsubst %,engine/%.py,bindings calls cause compensation decide ending extending faults fold issuing listening machine \
   remembered requesting requests rollback settling state steps tickets timing)
 
-# What `make test` leaves to other targets, and what it runs by itself, since it judges times: at first, when each worker of a fresh
-# checkout would compile every test for itself otherwise.
+# What is left to targets of their own, wherever it is.
 FAST := not chaos and not engines and not browser and not kubernetes
+TESTED := tests/unit tests/store tests/acceptance tests/typed tests/simulation
+SERVED := tests/pool tests/server
+MEASURED := $(if $(COVERAGE),--cov --cov-append --cov-report=)
 
 # Tests start thousands of processes: each would compile every module anew.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-docs test-quick test-engines test-browser test-kubernetes screenshots test-long chaos storm soak idle reliability simulate bench bench-peers bench-smoke docs check \
+.PHONY: help env demo test test-services coverage test-docs test-quick test-engines test-browser test-kubernetes screenshots test-long chaos storm soak idle reliability simulate bench bench-peers bench-smoke docs check \
   format clean
 
 help:  ## list the targets
@@ -39,24 +41,31 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)  ## run the sample workflow: a report about this repository
 	$(BIN)/interlock demo .
 
-# With the coverage, which costs as much time again: make test COVERAGE=1
-test: $(STAMP)  ## run the unit, store and acceptance tests; with COVERAGE=1 also measure and check their coverage
+# In a fresh checkout each worker would compile every test for itself.
+test: $(STAMP)  ## run the unit, store and acceptance tests
+	@test -d tests/unit/__pycache__ || for part in "tests/unit tests/typed" "tests/store tests/acceptance tests/simulation"; do \
+	  $(BIN)/python -m pytest --collect-only -qq $$part >/dev/null & \
+	done; wait
+	$(BIN)/python -m pytest -n $(if $(COVERAGE),4,5) --dist worksteal $(MEASURED) -m "$(FAST)" $(TESTED)
+
+test-services: $(STAMP)  ## run the tests of the pools, Docker's where it is there, and of the server
+	$(BIN)/python -m pytest -n $(if $(COVERAGE),4,5) --dist worksteal $(MEASURED) -m "$(FAST)" $(SERVED)
+
+coverage: $(STAMP)  ## run both, and check what they cover; measuring costs as much time again
 	@rm -f .coverage .coverage.*
-	$(BIN)/python -m pytest -n 0 $(if $(COVERAGE),--cov --cov-report=) --ignore=tests/docs -m "$(FAST) and alone"
-	$(BIN)/python -m pytest -n $(if $(COVERAGE),3,4) --dist worksteal $(if $(COVERAGE),--cov --cov-append --cov-report=) --ignore=tests/docs -m "$(FAST) and not alone"
-ifdef COVERAGE
+	$(MAKE) test COVERAGE=1
+	$(MAKE) test-services COVERAGE=1
 	$(BIN)/coverage report --skip-covered --fail-under=95
 	@set -e; for part in $(FULLY_COVERED:%=%/*) $(FULLY_COVERED_FILES); do \
 	  echo "100 % of $$part"; \
 	  $(BIN)/coverage report --skip-covered --fail-under=100 --include="*/interlock/$$part"; \
 	done
-endif
 
 test-docs: $(STAMP)  ## do what the documentation says: every command, every program
 	$(BIN)/python -m pytest -n 3 --dist worksteal tests/docs
 
 test-quick: $(STAMP)  ## run the unit and store tests without coverage, such as for another Python: VENV=.venv-3.13
-	$(BIN)/python -m pytest -n 3 --dist worksteal tests/unit tests/store -m "$(FAST) and not alone" -k "not postgresql"
+	$(BIN)/python -m pytest -n 3 --dist worksteal tests/unit tests/store -m "$(FAST)" -k "not postgresql"
 
 test-engines: $(STAMP)  ## run the store on an older PostgreSQL and behind PgBouncer, which pip does not bring, and pools on Podman and Ray
 	$(BIN)/python -m pytest -n 2 tests/store tests/pool -m "engines and not chaos"

@@ -46,13 +46,12 @@ class TestInProcessPool(FunctionConformance):
     def _in_its_folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(tmp_path)
 
-    @pytest.mark.alone
     async def test_cancelled_sync_function_is_abandoned_at_once(self, attempts: Attempts) -> None:
-        running = await self.lingering(attempts, 3)
+        running = await self.lingering(attempts, 12)
         before = time.monotonic()
         await running.cancel()
         assert await running.outcome() == Cancelled(abandoned=True)
-        assert time.monotonic() - before < 2
+        assert time.monotonic() - before < 10
         await running.cancel()
         assert await running.outcome() == Cancelled(abandoned=True)
 
@@ -79,15 +78,14 @@ class TestInProcessPool(FunctionConformance):
         await attempts.run(self.call("add", a=1))
         assert started(attempts) == 2
 
-    @pytest.mark.alone
     async def test_async_function_that_ignores_its_cancellation_is_abandoned(self, attempts: Attempts) -> None:
-        running = await attempts.start(self.call("stubborn", seconds=2))
+        running = await attempts.start(self.call("stubborn", seconds=12))
         waiting = asyncio.create_task(running.outcome())
         await asyncio.sleep(0)
         before = time.monotonic()
         await running.cancel()
         assert await waiting == await running.outcome() == Cancelled(abandoned=True)
-        assert time.monotonic() - before < 1.5
+        assert time.monotonic() - before < 10
 
     async def test_function_is_not_called_once_the_node_is_in_doubt(
         self, attempts: Attempts, launcher: InProcessPool, monkeypatch: pytest.MonkeyPatch

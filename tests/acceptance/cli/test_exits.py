@@ -192,11 +192,11 @@ def test_completion_script_is_for_this_program(shell: Shell) -> None:
 
 LIGHT = """
 import sys, time
-began = time.perf_counter()
+began = time.process_time()
 from interlock.cli.main import outcome
 outcome(sys.argv[1:])
 heavy = ("asyncio", "msgspec", "rich", "sqlite3", "interlock.engine", "interlock.config")
-print(time.perf_counter() - began, [name for name in heavy if name in sys.modules], file=sys.stderr)
+print(time.process_time() - began, [name for name in heavy if name in sys.modules], file=sys.stderr)
 """
 
 
@@ -220,7 +220,6 @@ def test_what_needs_no_engine_does_not_load_it(arguments: list[str]) -> None:
     assert _loaded(*arguments)[1] == "[]"
 
 
-@pytest.mark.alone
 def test_help_is_there_at_once(capsys: pytest.CaptureFixture[str]) -> None:
     """The target is 150 ms on a free machine; what is asserted bears a busy one."""
     took = sorted(_loaded("--help")[0] * 1000 for _ in range(5))

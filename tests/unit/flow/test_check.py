@@ -139,7 +139,6 @@ def test_loading_never_raises_on_mutants_of_a_document_of_every_construct():
         assert (loaded.workflow is None) == any(problem.severity is Severity.ERROR for problem in loaded.problems)
 
 
-@pytest.mark.alone
 def test_a_file_of_100_tasks_is_checked_quickly(capsys):
     """Target 150 ms, usual 40 ms. The figure is printed and asserted only against ten times its target."""
     task = (
@@ -149,9 +148,9 @@ def test_a_file_of_100_tasks_is_checked_quickly(capsys):
     )
     text = f"{_HEADER}do:\n{''.join(task.format(n=n) for n in range(100))}"
 
-    started = time.perf_counter()
+    started = time.process_time()
     loaded = check.load(text)
-    elapsed = time.perf_counter() - started
+    elapsed = time.process_time() - started
 
     assert loaded.problems == ()
     assert elapsed < 1.5

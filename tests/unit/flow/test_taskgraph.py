@@ -274,9 +274,9 @@ def test_graph_without_circles_has_none_and_takes_no_time() -> None:
     draw = random.Random(7)
     after = {str(n): [str(draw.randrange(n)) for _ in range(min(n, 3))] for n in range(1000)}
     assert cycles.cycles(after) == []
-    started = time.perf_counter()
+    started = time.process_time()
     assert cycles.cycles({str(n): [str(n - 1)] if n else [] for n in range(100_000)}) == []
-    assert time.perf_counter() - started < 30
+    assert time.process_time() - started < 30
 
 
 def test_two_knots_are_two_circles_and_the_shortest_way_is_told() -> None:
