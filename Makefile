@@ -21,7 +21,7 @@ MEASURED := $(if $(COVERAGE),--cov --cov-append --cov-report=)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-services coverage test-docs test-quick test-engines test-browser test-kubernetes screenshots test-long chaos storm soak idle reliability simulate bench bench-peers bench-smoke docs check \
+.PHONY: help env demo test test-slow test-services coverage test-docs test-quick test-engines test-browser test-kubernetes screenshots test-long chaos storm soak idle reliability simulate bench bench-peers bench-smoke docs check \
   format clean
 
 help:  ## list the targets
@@ -46,14 +46,18 @@ test: $(STAMP)  ## run the unit, store and acceptance tests
 	@test -d tests/unit/__pycache__ || for part in "tests/unit tests/typed" "tests/store tests/acceptance tests/simulation"; do \
 	  $(BIN)/python -m pytest --collect-only -qq $$part >/dev/null & \
 	done; wait
-	$(BIN)/python -m pytest -n $(if $(COVERAGE),4,5) --dist worksteal $(MEASURED) -m "$(FAST)" $(TESTED)
+	$(BIN)/python -m pytest -n $(if $(COVERAGE),4,5) --dist worksteal $(MEASURED) -m "$(FAST) and not slow" $(TESTED)
+
+test-slow: $(STAMP)  ## run those of them that take seconds each, mostly since they kill processes
+	$(BIN)/python -m pytest -n $(if $(COVERAGE),4,5) --dist worksteal $(MEASURED) -m "$(FAST) and slow" $(TESTED)
 
 test-services: $(STAMP)  ## run the tests of the pools, Docker's where it is there, and of the server
 	$(BIN)/python -m pytest -n $(if $(COVERAGE),4,5) --dist worksteal $(MEASURED) -m "$(FAST)" $(SERVED)
 
-coverage: $(STAMP)  ## run both, and check what they cover; measuring costs as much time again
+coverage: $(STAMP)  ## run these three, and check what they cover; measuring costs as much time again
 	@rm -f .coverage .coverage.*
 	$(MAKE) test COVERAGE=1
+	$(MAKE) test-slow COVERAGE=1
 	$(MAKE) test-services COVERAGE=1
 	$(BIN)/coverage report --skip-covered --fail-under=95
 	@set -e; for part in $(FULLY_COVERED:%=%/*) $(FULLY_COVERED_FILES); do \
@@ -65,7 +69,7 @@ test-docs: $(STAMP)  ## do what the documentation says: every command, every pro
 	$(BIN)/python -m pytest -n 3 --dist worksteal tests/docs
 
 test-quick: $(STAMP)  ## run the unit and store tests without coverage, such as for another Python: VENV=.venv-3.13
-	$(BIN)/python -m pytest -n 3 --dist worksteal tests/unit tests/store -m "$(FAST)" -k "not postgresql"
+	$(BIN)/python -m pytest -n 3 --dist worksteal tests/unit tests/store -m "$(FAST) and not slow" -k "not postgresql"
 
 test-engines: $(STAMP)  ## run the store on an older PostgreSQL and behind PgBouncer, which pip does not bring, and pools on Podman and Ray
 	$(BIN)/python -m pytest -n 2 tests/store tests/pool -m "engines and not chaos"

@@ -75,6 +75,7 @@ async def test_program_reports_by_the_socket_of_its_node(shell: Shell, runtime: 
     assert list(runtime.iterdir()) == []
 
 
+@pytest.mark.slow
 async def test_program_that_outlived_its_node_reports_to_the_next_one(shell: Shell, runtime: Path) -> None:
     asked = shell.folder / "runs"
     async with server(shell, runtime) as pid, Client(f"unix:{shell.folder}/up.sock") as client:

@@ -143,6 +143,7 @@ def test_statement_that_frames_a_transaction_is_told_from_others(statement: str,
     assert statements.frames(statement) is frames
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", sampled.one_of(4, ["C3", "W13", "W1", "P1"]))  # `make bench-smoke` runs them all
 def test_case_gives_figures_in_a_process_of_its_own(case: str) -> None:
     done = subprocess.run(
@@ -177,6 +178,7 @@ async def test_round_of_the_bench_places_by_the_code_of_the_dispatcher(tmp_path:
     assert figures.keys() == {"beside_1_us", "beside_2_us", "times_first"}
 
 
+@pytest.mark.slow
 def test_whole_measurement_writes_the_table(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "bench", "--cases", "W10", "--rounds", "1", "--peers", "none", "--scale", "smoke",

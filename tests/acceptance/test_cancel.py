@@ -142,6 +142,7 @@ def test_cancel_hangs_up_a_running_http_call(shell: Shell, silent_server: tuple[
         assert process.wait(60) == 3
 
 
+@pytest.mark.slow
 def test_sync_step_is_refused_its_result_and_shown_as_abandoned(shell: Shell) -> None:
     """WF-16"""
     shell.write("functions.py", FUNCTIONS)
@@ -156,6 +157,7 @@ def test_sync_step_is_refused_its_result_and_shown_as_abandoned(shell: Shell) ->
     assert shown["output"] is None
 
 
+@pytest.mark.slow
 def test_suspended_run_ends_its_command_with_5_and_resumes_once(shell: Shell) -> None:
     """WF-17: resuming twice repeats nothing."""
     shell.write("f.py", "def note(n):\n    open('ledger', 'a').write(f'{n}\\n')\n    return n\n")

@@ -189,6 +189,7 @@ async def test_run_that_was_accepted_is_told_though_who_accepted_it_is_gone(
     assert (told["run"], told["status"]) == ("a", "completed")
 
 
+@pytest.mark.slow
 async def test_kill_between_the_commit_and_its_delivery_tells_again_under_the_same_id(
     shell: Shell, server: loopback.Server
 ) -> None:
@@ -238,6 +239,7 @@ def _run_with(shell: Shell, callback: str) -> Any:
 # -- receivers -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 async def test_receiver_that_is_away_is_told_when_it_is_back(app: Interlock, server: loopback.Server) -> None:
     """TK-08, TK-09."""
     server.otherwise = lambda asked: loopback.Reply(503) if len(server.asked) < 3 else OK
@@ -358,6 +360,7 @@ async def test_callback_that_is_none_is_refused_before_anything_is_stored(app: I
 # -- secrets ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 async def test_no_read_gives_a_callback_and_the_store_holds_none_in_clear(
     shell: Shell, server: loopback.Server, tmp_path: Path
 ) -> None:
@@ -383,6 +386,7 @@ async def test_no_read_gives_a_callback_and_the_store_holds_none_in_clear(
         assert secret.encode() not in stored
 
 
+@pytest.mark.slow
 async def test_retry_by_hand_is_in_the_audit_log(shell: Shell, server: loopback.Server) -> None:
     """TK-19."""
     shell.write("fast.yaml", HEADER % "fast" + "do: [{a: {set: {x: 1}}}]")
@@ -409,6 +413,7 @@ async def test_retry_by_hand_is_in_the_audit_log(shell: Shell, server: loopback.
     ).code == errors.Invalid.exit_code
 
 
+@pytest.mark.slow
 async def test_node_tells_of_what_it_could_not_deliver(shell: Shell, server: loopback.Server) -> None:
     """TK-13."""
     server.otherwise = loopback.Reply(404)
@@ -464,6 +469,7 @@ async def test_token_of_an_attempt_that_timed_out_is_refused_and_the_run_stays_a
         assert await run.result() == 2
 
 
+@pytest.mark.slow
 async def test_cancellation_of_the_outer_activity_cancels_the_run(app: Interlock) -> None:
     """TK-15: within a heartbeat."""
     async with temporal_stub.serving() as stub:
@@ -503,6 +509,7 @@ async def test_temporal_that_was_away_is_told_when_it_is_back(app: Interlock) ->
 # -- PostgreSQL ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 async def test_of_several_nodes_one_tells_each_outcome(
     postgres_url: str, server: loopback.Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -72,6 +72,7 @@ async def test_tasks_of_a_claim_whose_reply_was_lost_are_found_and_performed_onc
     assert (tmp_path / "ledger").read_text() == "x\n"
 
 
+@pytest.mark.slow
 async def test_node_without_patience_tells_that_the_store_is_full(tmp_path: Path) -> None:
     async def full(*_arguments: Any, **_more: Any) -> bool:
         raise errors.StoreFull("no space")
@@ -88,6 +89,7 @@ async def test_node_without_patience_tells_that_the_store_is_full(tmp_path: Path
         assert (await app.find(None, "full")).status is RunStatus.COMPLETED
 
 
+@pytest.mark.slow
 async def test_node_stops_though_the_store_takes_nothing_any_more(tmp_path: Path) -> None:
     async def full(*_arguments: Any, **_more: Any) -> bool:
         raise errors.StoreFull("no space")

@@ -150,6 +150,7 @@ async def raw(url: str) -> bytes:
 PLANTED = [f"MARK-{place}".encode() for place in PLACES if place not in ("argument", "memory")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_on", [True, False])
 async def test_files_hold_nothing_of_the_payloads_and_everything_is_shown(
     url: str, interlock: Interlock, *, is_on: bool
@@ -175,6 +176,7 @@ async def test_files_hold_nothing_of_the_payloads_and_everything_is_shown(
     assert "MARK-fault-of-the-run" in (await asyncio.to_thread(interlock, "show", "broken")).out
 
 
+@pytest.mark.slow
 async def test_operator_turns_it_on_later_rotates_and_removes_the_old_key(
     url: str, interlock: Interlock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

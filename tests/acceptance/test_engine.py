@@ -67,6 +67,7 @@ async def _quiet(measure: Callable[[], Awaitable[float]], bound: float) -> float
     return best
 
 
+@pytest.mark.slow
 async def test_endless_runs_leave_others_quick_and_can_be_cancelled(interlock: Session) -> None:
     endless = HEADER + "do:\n  - a: {set: {n: '${ .n + 1 }'}}\n  - b: {switch: [{again: {then: a}}]}\n"
     loop = await interlock.start(endless, input={"n": 0}, id="endless")

@@ -31,6 +31,7 @@ def example(path: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_tasks_of_a_killed_worker_finish_on_the_others() -> None:
     told = example("worker_fleet/fleet.py")
     assert re.search(r"anna is killed, with [1-6] tasks?\b", told), told
@@ -38,6 +39,7 @@ def test_tasks_of_a_killed_worker_finish_on_the_others() -> None:
     assert "is held" in told
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sampled.one_of(len(FLEETS), FLEETS))
 def test_fleet_is_short_and_does_what_it_says(name: str) -> None:
     assert len((EXAMPLES / f"fleets/{name}.py").read_text().splitlines()) < 100

@@ -172,6 +172,7 @@ def test_each_execution_of_a_step_has_a_graph_of_its_own(shell: Shell) -> None:
     assert sorted(shell.ledger()) == ["1", "2"]
 
 
+@pytest.mark.slow
 def test_retry_of_the_run_tries_again_only_what_failed(shell: Shell, where: str) -> None:
     shell.write("build.yaml", FLAKY)
     failed = run(shell, where, "run", "build.yaml", "--id", "flaky", code=1)
@@ -182,6 +183,7 @@ def test_retry_of_the_run_tries_again_only_what_failed(shell: Shell, where: str)
     assert list(graphs(shell, where).values()) == [{"done": 3}]
 
 
+@pytest.mark.slow
 def test_cancel_of_the_run_cancels_the_graph(shell: Shell, where: str, nodes: Nodes) -> None:
     shell.write("build.yaml", WAITING)
     nodes.start(env=store(where))
@@ -207,6 +209,7 @@ def test_rollback_waits_for_the_end_of_the_graph_that_it_cancels(shell: Shell, n
     assert list(graphs(shell, where).values()) == [{"cancelled": 2}]
 
 
+@pytest.mark.slow
 def test_timeout_of_the_step_cancels_the_graph(shell: Shell, nodes: Nodes) -> None:
     where = f"sqlite:///{shell.folder}/interlock.db"
     shell.write("build.yaml", WAITING.replace("      with:", "      timeout: {after: {seconds: 2}}\n      with:"))
@@ -227,6 +230,7 @@ def test_run_that_is_cancelled_alone_leaves_no_task_behind(shell: Shell) -> None
     assert list(graphs(shell, where).values()) == [{"cancelled": 2}]
 
 
+@pytest.mark.slow
 def test_node_killed_while_tasks_run_is_followed_by_another(shell: Shell, where: str, nodes: Nodes) -> None:
     shell.write("build.yaml", WAITING)
     first = nodes.start(env=store(where))
@@ -247,6 +251,7 @@ BOUNDARIES = [f"commit:{number}:{moment}" for number in range(2, 24, 4) for mome
 """Around every fourth transaction, since each takes a dozen seconds and more; the others are not tried."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", one_of(11, BOUNDARIES))
 def test_run_killed_at_any_transaction_is_told_once_how_its_graph_ended(shell: Shell, where: str, fault: str) -> None:
     """Between the last settlement and the report too: whoever comes next finds a graph that has ended and a token that waits."""
@@ -280,6 +285,7 @@ do:
 )
 
 
+@pytest.mark.slow
 def test_run_killed_between_the_last_settlement_and_the_report_is_told_once(shell: Shell) -> None:
     """Which transaction lies there depends on which ones met in a group: so the first kill that fell there counts."""
     shell.write("build.yaml", ONE)

@@ -11,6 +11,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from acceptance import ledger
 from acceptance.kitchen import FUNCTIONS, UNDONE
 from acceptance.shell import SOURCE
@@ -63,6 +65,7 @@ async def _rollbacks(path: Path) -> int:
     return len(failed)
 
 
+@pytest.mark.slow
 def test_killed_workflows_end_as_the_unkilled_ones(tmp_path: Path) -> None:
     """WF-19, WF-11"""
     calm, wild = tmp_path / "calm", tmp_path / "wild"

@@ -141,6 +141,7 @@ def _told(found: histories.Histories, fleet: Fleet) -> str:
     return f"\n{len(found)} histories, {calls} calls, {unanswered} of them unanswered; {troubles}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("what", "seconds"), [("cells", 2.0), ("locks", 3.0)])
 async def test_calls_are_linearizable(place: Place, tmp_path: Path, what: str, seconds: float) -> None:
     """MS-12: read, set, compare-and-set and delete. LK-02, LK-09: one holder at a time, under a larger number each time, and

@@ -52,6 +52,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return found
 
 
+@pytest.mark.slow
 async def test_of_many_processes_one_wins_each_time(url: str, tmp_path: Path) -> None:
     """LK-02"""
     async with Coordination(url):
@@ -72,6 +73,7 @@ def race(url: str, folder: Path, processes: int, locks: int) -> None:
     assert won == dict.fromkeys(map(str, range(locks)), 1)
 
 
+@pytest.mark.slow
 async def test_of_many_processes_one_holds_it_at_a_time(url: str, tmp_path: Path) -> None:
     """LK-02, LK-09"""
     async with Coordination(url):

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from acceptance.shell import SOURCE
 
 SCRIPT = """
@@ -38,6 +40,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.slow
 def test_thousand_waiting_runs_fit_in_150_megabytes(tmp_path: Path) -> None:
     environment = {key: value for key, value in os.environ.items() if not key.startswith("COV")}
     ended = subprocess.run(

@@ -138,6 +138,7 @@ def test_attempt_of_a_killed_node_is_adopted_and_never_made_twice(nodes: Nodes) 
     assert events(shell, "long").count("step.attempt-failed") == 0
 
 
+@pytest.mark.slow
 def test_stopped_node_loses_its_attempt_to_another_and_cannot_harm_it(nodes: Nodes) -> None:
     shell = nodes.shell
     nodes.start()
@@ -186,6 +187,7 @@ def test_attempt_of_which_nothing_is_left_is_made_again_at_once(nodes: Nodes) ->
     assert shell.ledger() == ["begun", "begun", "ended"]
 
 
+@pytest.mark.slow
 def test_drain_from_elsewhere_lets_the_effect_end_and_gives_the_run_back(nodes: Nodes) -> None:
     shell = nodes.shell
     node = nodes.start()
@@ -308,6 +310,7 @@ def test_node_refuses_what_it_may_not_execute_and_the_follower_takes_it(nodes: N
     assert "run.claimed" in nodes.log(allowed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("grace", "begun"), [("0s", 2), ("50s", 1)])
 def test_followed_node_that_dies_is_replaced_by_the_follower(nodes: Nodes, grace: str, begun: int) -> None:
     """Which adopts what is left of its attempt, and makes it again at once where nothing is."""

@@ -39,6 +39,7 @@ def told(name: str, folder: Path, *arguments: str) -> list[str]:
     return done.stdout.splitlines()
 
 
+@pytest.mark.slow
 def test_coordinator_gives_every_task_to_a_worker(url: str, tmp_path: Path) -> None:
     first, *lines, last = told("coordinator_worker", tmp_path, url)
 
@@ -50,6 +51,7 @@ def test_coordinator_gives_every_task_to_a_worker(url: str, tmp_path: Path) -> N
     assert last == "12 tasks done, in sum 650; workers left: 0"
 
 
+@pytest.mark.slow
 def test_peers_do_everything_though_one_is_killed(url: str, tmp_path: Path) -> None:
     *lines, accident, last = told("peer_to_peer", tmp_path, url)
 
@@ -62,6 +64,7 @@ def test_peers_do_everything_though_one_is_killed(url: str, tmp_path: Path) -> N
     assert last == "9 tasks done, 2 peers left"
 
 
+@pytest.mark.slow
 def test_region_whose_lead_is_killed_is_led_by_another_one(url: str, tmp_path: Path) -> None:
     eu, us, last = told("hierarchical", tmp_path, url)
 
@@ -80,6 +83,7 @@ def test_example_is_short_and_says_how_it_is_run(name: str) -> None:
     assert f"python examples/fleets/{name}.py " in text
 
 
+@pytest.mark.slow
 def test_example_needs_no_store_of_its_own(tmp_path: Path) -> None:
     assert told("peer_to_peer", tmp_path)[-1] == "9 tasks done, 2 peers left"
     assert list(tmp_path.iterdir()) == []

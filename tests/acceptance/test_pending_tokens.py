@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from acceptance.shell import SOURCE
 
 ROOT = Path(__file__).parents[2]
@@ -31,6 +33,7 @@ async def _rested(url: str, tokens: int) -> dict[str, Any]:
     return told
 
 
+@pytest.mark.slow
 async def test_pending_tokens_use_no_thread_and_no_polling(tmp_path: Path) -> None:
     """100,000 pending tokens use no thread and no polling; a thread or a look for each of 1,000 would show."""
     few, many = await asyncio.gather(

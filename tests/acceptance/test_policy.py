@@ -43,6 +43,7 @@ def done(shell: Shell, *arguments: str, **more: dict[str, str]) -> Ended:
     return ended
 
 
+@pytest.mark.slow
 def test_order_of_what_waits_is_changed_while_a_node_runs(nodes: Nodes) -> None:
     """By priority first; by age after it was switched off, also for what waited then and after a restart; and back."""
     shell = nodes.shell
@@ -71,6 +72,7 @@ def test_order_of_what_waits_is_changed_while_a_node_runs(nodes: Nodes) -> None:
     assert performed(shell, "d") == ["high", "middle", "low"]
 
 
+@pytest.mark.slow
 def test_policy_that_a_node_cannot_load_is_told_by_it_and_the_configured_one_stays(nodes: Nodes) -> None:
     """The command knows a policy of a package that is not installed where the node runs."""
     shell = nodes.shell

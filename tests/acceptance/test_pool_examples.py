@@ -31,6 +31,7 @@ def example(name: str, folder: Path, **variables: str) -> list[str]:
     return done.stdout.splitlines()
 
 
+@pytest.mark.slow
 def test_local_part_runs_and_the_other_is_left_out_where_no_engine_answers(tmp_path: Path) -> None:
     told = example("local_and_docker", tmp_path, DOCKER_HOST=f"unix://{tmp_path}/nowhere.sock")
     assert told[1] == "verify ran in the pool here: 6 of 6 came out of the archive as they were"
@@ -39,6 +40,7 @@ def test_local_part_runs_and_the_other_is_left_out_where_no_engine_answers(tmp_p
     ]
 
 
+@pytest.mark.slow
 def test_words_are_counted_in_containers_where_an_engine_answers(tmp_path: Path) -> None:
     if may_skip("docker", engines.present("docker")):
         pytest.skip("docker is not installed, or this is not root")
@@ -49,6 +51,7 @@ def test_words_are_counted_in_containers_where_an_engine_answers(tmp_path: Path)
     assert engine.containers() == []
 
 
+@pytest.mark.slow
 def test_policy_of_the_example_decides_the_order(tmp_path: Path) -> None:
     told = example("own_policy", tmp_path)
     sizes = [int(size) for size in re.findall(r": (\d+) bytes", "\n".join(told))]
@@ -58,6 +61,7 @@ def test_policy_of_the_example_decides_the_order(tmp_path: Path) -> None:
     assert told[-1] == "6 texts were compressed, the largest first"
 
 
+@pytest.mark.slow
 def test_tasks_fall_back_and_the_explanation_says_why(tmp_path: Path) -> None:
     told = [" ".join(line.split()) for line in example("fallback", tmp_path)]
     assert told[0] == "full: 6 checksums are right; spot made 2, on-demand 4"

@@ -66,6 +66,7 @@ async def _check(url: str, count: int) -> None:
     await store.close()
 
 
+@pytest.mark.slow
 async def test_killed_workflows_complete(tmp_path: Path, postgres_url: str) -> None:
     """WF-19"""
     (tmp_path / "kitchen_functions.py").write_text(FUNCTIONS)
@@ -91,6 +92,7 @@ async def _herd(script: str, url: str, folder: Path) -> asyncio.subprocess.Proce
     )  # fmt: skip
 
 
+@pytest.mark.slow
 async def test_connections_that_break_all_the_time_cost_no_work(
     tmp_path: Path, postgres_url: str, postgres_server: postgres.Server
 ) -> None:
@@ -153,6 +155,7 @@ do:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cuts", [40, pytest.param(200, marks=pytest.mark.chaos)])
 async def test_replies_that_are_lost_all_the_time_lose_and_double_nothing(
     tmp_path: Path, postgres_url: str, postgres_server: postgres.Server, cuts: int

@@ -51,6 +51,7 @@ def with_password(url: str) -> str:
 # -- what works ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_runs_are_executed_shown_pruned_and_made_safe(interlock: Interlock, postgres_url: str, tmp_path: Path) -> None:
     url = with_password(postgres_url)
     done = interlock(url, "run", "quick.yaml", "--id", "one")

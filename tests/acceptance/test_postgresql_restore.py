@@ -32,6 +32,7 @@ def nodes(shell: Shell) -> Iterator[Nodes]:
     found.end()
 
 
+@pytest.mark.slow
 async def test_restored_database_goes_on_and_hears_nothing_from_before(
     nodes: Nodes, postgres_server: postgres.Server, postgres_url: str, tmp_path: Path
 ) -> None:

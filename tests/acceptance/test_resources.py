@@ -188,6 +188,7 @@ async def test_what_cannot_be_fetched_is_told_with_its_place(house: House) -> No
     assert "is no UTF-8 text" in await house.refused(call(uri))
 
 
+@pytest.mark.slow
 async def test_functions_in_circles_and_without_end_are_refused(house: House) -> None:
     one, two = house.server.url("/1.yaml"), house.server.url("/2.yaml")
     house.serve("/1.yaml", f"call: '{two}'")

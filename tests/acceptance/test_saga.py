@@ -130,6 +130,7 @@ async def test_saga_makes_one_commit_more_than_it_has_steps_and_undos(shell: She
     _check(bank, await _history(shell), repeated=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["commit:11:after", "commit:15:before", "commit:18:after", "commit:21:before"])
 async def test_saga_on_postgresql_undoes_everything_once(
     shell: Shell, bank: loopback.Server, postgres_url: str, fault: str

@@ -121,6 +121,7 @@ async def test_event_without_a_secret_leaves_a_run_that_has_some(house: House) -
     assert output["data"] == {"x": 1}
 
 
+@pytest.mark.slow
 def test_terminal_shows_stars_for_secrets(shell: Shell) -> None:
     secrets = {"INTERLOCK_SECRET_TOKEN": "t0p-s3cret", "INTERLOCK_SECRET_DB": "hunter2"}
     steps = "[{a: {set: {key: '${ $secrets.token }'}, export: {as: .}}}, {b: {set: '${ $context.key }'}}, {c: {set: '${ $context }'}}"

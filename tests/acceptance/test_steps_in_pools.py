@@ -90,6 +90,7 @@ def test_step_is_executed_in_the_configured_pool_that_it_names(nodes: Nodes) -> 
     assert (pool(shell, "small")["placed"], pool(shell, "small")["running"]) == (1, 0)
 
 
+@pytest.mark.slow
 def test_function_is_called_in_a_pool_of_functions(nodes: Nodes) -> None:
     shell = nodes.shell
     shell.write("adding.py", "def add(a, b):\n    return a + b\n")
@@ -99,6 +100,7 @@ def test_function_is_called_in_a_pool_of_functions(nodes: Nodes) -> None:
     assert pool(shell, "functions")["placed"] == 1
 
 
+@pytest.mark.slow
 def test_steps_never_exceed_the_slots_of_their_pool(nodes: Nodes) -> None:
     """PO-02: `mkdir busy` fails where two run at once."""
     shell = nodes.shell
@@ -125,6 +127,7 @@ def test_step_of_a_killed_node_is_adopted_and_done_once(nodes: Nodes) -> None:
     assert shell.ledger() == ["begun", "ended"]
 
 
+@pytest.mark.slow
 def test_cancelled_run_ends_its_step_in_the_pool(nodes: Nodes) -> None:
     shell = nodes.shell
     nodes.start()
@@ -168,6 +171,7 @@ def explained(shell: Shell, run: str, step: str = "work") -> Any:
     return ended.json
 
 
+@pytest.mark.slow
 def test_step_is_explained_while_it_waits_and_when_it_has_its_place(nodes: Nodes) -> None:
     """As tasks of graphs are: by pools, and by the workers of a pool that no configuration has."""
     shell = nodes.shell
@@ -227,6 +231,7 @@ def test_container_without_a_pool_waits_and_says_what_is_missing(nodes: Nodes, m
     assert "agent-pools.yaml" in text
 
 
+@pytest.mark.slow
 def test_run_in_the_foreground_says_what_its_container_waits_for(shell: Shell) -> None:
     """SC-04: never in silence."""
     shell.write("c.yaml", CONTAINER % ("alpine", "'true'", ""))

@@ -77,6 +77,7 @@ def shown(shell: Shell, task: str) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 def test_graph_is_loaded_executed_and_explained(shell: Shell) -> None:
     """CF-02: without any configuration; WF-08: what waits for a failure is skipped; RU-02: what a runner is told."""
     write(shell, BILLING)
@@ -112,6 +113,7 @@ def test_pools_of_a_file_are_chosen_by_skill_and_explained(shell: Shell) -> None
     assert (pools["one"]["capacity"], pools["two"]["cpu"]) == (2, 4.0)
 
 
+@pytest.mark.slow
 def test_retry_and_cancel_by_hand(shell: Shell) -> None:
     write(
         shell,
@@ -233,6 +235,7 @@ def test_killed_dispatcher_leaves_its_runner_to_the_next_one(shell: Shell) -> No
         nodes.end()
 
 
+@pytest.mark.slow
 def test_graphs_of_the_same_name_in_two_stores_of_a_machine_are_strangers(shell: Shell, tmp_path: Path) -> None:
     """SH-02: their tasks and fences are the same, what their attempts leave on the machine is not."""
     shells = [shell, Shell(tmp_path / "other")]
@@ -277,6 +280,7 @@ def test_stopped_node_ends_its_runners_and_says_so(shell: Shell) -> None:
         nodes.end()
 
 
+@pytest.mark.slow
 def test_two_dispatchers_share_a_graph_without_doing_anything_twice(shell: Shell) -> None:
     """SH-03, DQ-02."""
     lines = [f"  - {{id: t{n}, run: {{shell: 'echo t{n} >> ledger'}}}}" for n in range(40)]

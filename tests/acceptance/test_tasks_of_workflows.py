@@ -200,6 +200,7 @@ def test_workflow_that_nobody_published_is_a_final_failure_that_says_what_to_do(
     assert "no workflow x/none:2.0.0 is published; `interlock publish FILE`" in found.outcome()["detail"]
 
 
+@pytest.mark.slow
 def test_killed_node_leaves_the_run_to_the_next_one(shell: Shell, where: str, nodes: Nodes) -> None:
     first = nodes.start(env=store(where), wait=False)
     load(shell, where, ONE_HELD, HELD)
@@ -241,6 +242,7 @@ def test_node_that_stops_waits_for_no_run_that_waits(shell: Shell, nodes: Nodes)
     assert (stored(where).states, stored(where).statuses) == ({"a": "ready"}, ["waiting"])
 
 
+@pytest.mark.slow
 def test_node_that_watches_is_killed_and_another_one_adopts(shell: Shell, where: str, nodes: Nodes) -> None:
     both = [nodes.start(env=store(where), wait=False) for _ in range(2)]
     for each in both:
@@ -271,6 +273,7 @@ def test_cancel_of_the_task_cancels_its_run(shell: Shell, nodes: Nodes) -> None:
     assert shell.ledger() == ["began"]
 
 
+@pytest.mark.slow
 def test_task_that_was_cancelled_while_no_node_was_up_takes_its_run_with_it(
     shell: Shell, where: str, nodes: Nodes
 ) -> None:

@@ -116,6 +116,7 @@ async def each_was_completed_once(client: Client, size: int) -> None:
         assert [event.type for event in events].count("step.completed") == 1
 
 
+@pytest.mark.slow
 async def test_every_report_is_applied_once_whatever_is_lost(tmp_path: Path, postgres_url: str) -> None:
     """TK-07, TK-18; at full size in `make chaos`."""
     await storm(tmp_path, postgres_url, 200, seed=1)

@@ -166,6 +166,7 @@ def test_restore_of_what_is_no_backup_changes_nothing(filled: Shell) -> None:
     assert not [path for path in filled.folder.rglob("*") if "restoring" in path.name or "before" in path.name]
 
 
+@pytest.mark.slow
 def test_damaged_store_is_replaced_by_force(filled: Shell) -> None:
     filled.run("backup", "copy.db")
     for end in ("-wal", "-shm"):

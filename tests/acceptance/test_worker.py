@@ -154,6 +154,7 @@ def test_state_of_a_task_and_its_context_are_in_shared_memory(fleet: Fleet) -> N
     until(lambda: "/state" in shell.run("memory", "list", "--space", "tasks").out)
 
 
+@pytest.mark.slow
 def test_sigterm_ends_intake_waits_releases_deregisters_and_exits_0(fleet: Fleet) -> None:
     """HB-12"""
     shell = fleet.shell
@@ -191,6 +192,7 @@ def test_sigterm_ends_intake_waits_releases_deregisters_and_exits_0(fleet: Fleet
     assert fleet.show("w1")["status"] == "removed"
 
 
+@pytest.mark.slow
 def test_worker_that_is_asked_to_drain_ends(fleet: Fleet) -> None:
     first, second, third = (fleet.worker(f"w{number}") for number in range(3))
     fleet.shell.run("workers", "drain", "w0")
@@ -211,6 +213,7 @@ def test_worker_ends_when_its_time_is_over(fleet: Fleet) -> None:
     assert "its time is over" in fleet.log(by_option)
 
 
+@pytest.mark.slow
 def test_task_goes_only_to_a_worker_that_has_what_it_requires(fleet: Fleet) -> None:
     shell = fleet.shell
     fleet.node()
@@ -239,6 +242,7 @@ def test_run_whose_pool_has_no_worker_says_so(fleet: Fleet) -> None:
     assert "wait for the pool" not in shell.run("show", "r").out
 
 
+@pytest.mark.slow
 def test_tasks_are_shared_out_by_load(fleet: Fleet) -> None:
     shell = fleet.shell
     shell.write(
@@ -292,6 +296,7 @@ def supervisors(worker: int) -> list[int]:
     return found
 
 
+@pytest.mark.slow
 def test_task_of_a_killed_worker_is_adopted_by_another_one_of_its_host(anywhere: Fleet) -> None:
     """HB-14: nothing is made twice where its process lives on."""
     shell = anywhere.shell
@@ -307,6 +312,7 @@ def test_task_of_a_killed_worker_is_adopted_by_another_one_of_its_host(anywhere:
     assert shell.ledger() == ["begun", "ended"]
 
 
+@pytest.mark.slow
 def test_task_whose_processes_were_killed_too_is_made_once_more(anywhere: Fleet) -> None:
     """HB-14: one more time exactly, and one result is accepted."""
     shell = anywhere.shell
@@ -340,6 +346,7 @@ def test_worker_takes_its_own_place_after_it_was_killed(fleet: Fleet) -> None:
     assert fleet.events("w1") == ["registered", "locks-released", "removed", "registered"]
 
 
+@pytest.mark.slow
 def test_worker_that_stood_still_starts_anew(fleet: Fleet) -> None:
     fleet.node()
     stopped = fleet.worker("w1", env=FAST)

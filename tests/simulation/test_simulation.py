@@ -83,6 +83,7 @@ def test_seed_gives_the_same_world_again() -> None:
     assert first.digest != simulate.seed(seed + 1).digest
 
 
+@pytest.mark.slow
 def test_seed_gives_the_same_world_in_another_process() -> None:
     def digest() -> str:
         command = [sys.executable, "-m", "simulation", "--seed", "3"]

@@ -29,6 +29,7 @@ LIMITED = 500
 WRITERS = 8
 
 
+@pytest.mark.slow
 async def test_task_whose_predecessors_end_at_the_same_instant_never_stays_blocked(two: Two) -> None:
     one, other = two
     tasks = []
@@ -105,6 +106,7 @@ CREATE TRIGGER logged AFTER INSERT OR DELETE ON lease_limits FOR EACH ROW EXECUT
 """
 
 
+@pytest.mark.slow
 async def test_two_dispatchers_never_hold_more_leases_than_a_limit_allows(two: Two, postgres_url: str) -> None:
     """Sampled by somebody else all the time, and checked from what the pools and the store noted."""
     watching = await asyncpg.connect(postgres_url)
@@ -142,6 +144,7 @@ def _dispatcher(store: PostgresStore, name: str, grants: Grants, clock: SystemCl
 # -- cursors ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", [10_000, pytest.param(100_000, marks=[pytest.mark.chaos, pytest.mark.timeout(300)])])
 async def test_reader_that_follows_by_number_misses_nothing_of_eight_writers(two: Two, rows: int) -> None:
     one, other = two

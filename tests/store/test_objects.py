@@ -51,6 +51,7 @@ def parts(bucket: Any) -> list[str]:
     return [each.object_key for each in bucket.multipart_uploads.all()]
 
 
+@pytest.mark.slow
 @needs_server
 @pytest.mark.parametrize(
     "chunks", [(), (b"",), (b"a" * 70_000, b"", b"b"), (b"x" * PART,), (b"x" * (PART + 1),), (b"y" * (2 * PART), b"z")]

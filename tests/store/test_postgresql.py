@@ -125,6 +125,7 @@ async def test_processes_that_start_at_once_migrate_once(postgres_server: postgr
             await each.close()
 
 
+@pytest.mark.slow
 async def test_migration_lets_others_pass_while_a_table_is_in_use(
     store: PostgresStore, postgres_url: str, connection: asyncpg.Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -748,6 +749,7 @@ async def test_connection_in_a_state_of_its_own_is_replaced(store: PostgresStore
     assert used[0] != used[1]
 
 
+@pytest.mark.slow
 async def test_server_that_restarts_is_found_again() -> None:
     if required.may_skip("postgres", "18" in postgres.binaries()):
         pytest.skip("PostgreSQL is not installed")

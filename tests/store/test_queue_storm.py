@@ -26,6 +26,7 @@ CREW = {"load": 5, "place": 5, "list": 4, "clear": 2}
 _SECONDS = 120.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", [pytest.param("sqlite-file", marks=pytest.mark.chaos), "postgresql-18"])
 async def test_sixteen_processes_lose_no_task_and_give_none_out_twice(backend: str, tmp_path: Path) -> None:
     """DQ-04, DQ-02: some load, some place and settle, some list, some clear graphs while their tasks are given out."""

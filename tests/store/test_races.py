@@ -332,6 +332,7 @@ async def _until_told(call: Callable[[], Awaitable[T]]) -> T:
             await asyncio.sleep(0)
 
 
+@pytest.mark.slow
 async def test_commit_whose_reply_is_lost_is_neither_lost_nor_doubled(behind: Behind) -> None:
     store, between = behind
     await store.journal.commit(accepting())
@@ -347,6 +348,7 @@ async def test_commit_whose_reply_is_lost_is_neither_lost_nor_doubled(behind: Be
     assert [row.seq for row in await store.journal.history("r1", 0, 999)] == list(range(1, 202))
 
 
+@pytest.mark.slow
 async def test_claim_and_settle_whose_replies_are_lost_leave_nothing_stuck(behind: Behind) -> None:
     store, between = behind
     await _enqueue(store, 50)

@@ -429,6 +429,7 @@ asyncio.run(main(sys.argv[1], sys.argv[2]))
 """
 
 
+@pytest.mark.slow
 def test_fifty_processes_write_to_one_file_without_a_lock_error(tmp_path: Path) -> None:
     """The worst wait is printed: `pytest -s` shows it."""
     path = tmp_path / "s.db"

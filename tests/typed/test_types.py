@@ -68,6 +68,7 @@ def _marked(file: Path) -> set[int]:
     return {number for number, line in enumerate(file.read_text().splitlines(), 1) if line.endswith(MARK)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_mypy_refuses_what_is_wrong_and_nothing_else(name: str, mypy: Refused) -> None:
     assert mypy[name] == _marked(HERE / name)

@@ -18,6 +18,7 @@ async def name():
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chosen", ["asyncio", "uvloop"])
 def test_commands_turn_the_loop_that_is_chosen(shell: Shell, chosen: str) -> None:
     shell.write("loop.yaml", WORKFLOW)

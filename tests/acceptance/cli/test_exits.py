@@ -64,6 +64,7 @@ def test_command_that_follows_another_process_leaves_it_alone(shell: Shell) -> N
         assert owner.poll() is None
 
 
+@pytest.mark.slow
 def test_follower_takes_over_when_the_process_of_the_run_dies(shell: Shell) -> None:
     shell.write(
         "waiting.yaml", WAITING.replace("seconds: 5", "seconds: 12")
@@ -127,6 +128,7 @@ def _piped(shell: Shell, line: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "code", "said"),
     [
@@ -159,6 +161,7 @@ def test_what_a_function_prints_is_kept_out_of_the_result(shell: Shell) -> None:
 COMPLETION = {"_INTERLOCK_COMPLETE": "complete_bash", "COMP_CWORD": "2"}
 
 
+@pytest.mark.slow
 def test_completion_knows_commands_and_runs(shell: Shell) -> None:
     shell.write("good.yaml", HEADER + "do: [{a: {set: {x: 1}}}]\n")
     assert shell.run(env=COMPLETION | {"COMP_WORDS": "interlock show o"}).out.strip() == ""
@@ -220,6 +223,7 @@ def test_what_needs_no_engine_does_not_load_it(arguments: list[str]) -> None:
     assert _loaded(*arguments)[1] == "[]"
 
 
+@pytest.mark.slow
 def test_help_is_there_at_once(capsys: pytest.CaptureFixture[str]) -> None:
     """The target is 150 ms on a free machine; what is asserted bears a busy one."""
     took = sorted(_loaded("--help")[0] * 1000 for _ in range(5))

@@ -40,6 +40,7 @@ def _limited(kilobytes: int) -> Callable[[], None]:
     return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (kilobytes * 1024, resource.RLIM_INFINITY))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("document", "kilobytes"), [(IN_PROCESS, 860), (IN_PROCESS, 950), (QUEUED, 885), (QUEUED, 980)]
 )

@@ -63,6 +63,7 @@ def kept(shell: Shell) -> Shell:
     return shell
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "unwanted"),
     [

@@ -73,6 +73,7 @@ def test_dumb_terminal_gets_plain_lines(shell: Shell) -> None:
     assert "\x1b" not in screen.raw
 
 
+@pytest.mark.slow
 def test_interruption_asks_and_leaves_the_run_by_default(shell: Shell) -> None:
     shell.write("gates.py", GATES)
     shell.write("waiting.yaml", WAITING)

@@ -163,6 +163,7 @@ def test_wrong_use_gets_help(waiting: Shell, arguments: list[str], complaint: st
 # -- kill -9 -------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fault", [f"commit:{number}:{moment}" for number in (2, 3, 4) for moment in ("before", "after")]
 )
@@ -207,6 +208,7 @@ def test_reporter_that_is_killed_at_its_commit_reports_again(waiting: Shell, mom
     assert waiting.ledger() == ["before", "after"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_node_that_is_killed_while_it_applies_a_report_applies_it_once(waiting: Shell, moment: str) -> None:
     """TK-16: kill -9 between the report and what follows from it."""

@@ -45,6 +45,7 @@ async def test_definition_of_many_starts_is_stored_once(tmp_path: Path, monkeypa
         assert len(stored) == len(set(stored)) == 2
 
 
+@pytest.mark.slow
 async def test_runs_of_others_are_stored_for_whoever_comes(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/s.db"
     async with Interlock(url, roles=[]) as client:

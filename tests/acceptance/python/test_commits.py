@@ -129,6 +129,7 @@ async def _resumed(url: str) -> float:
         return time.process_time() - began
 
 
+@pytest.mark.slow
 async def test_resume_over_ten_thousand_finished_steps_is_quick(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/long.db"
     IN_TURN.clear()

@@ -151,6 +151,7 @@ async def march() -> int:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["commit:1:after", "commit:4:before", "commit:7:after", "commit:9:before"])
 def test_run_that_was_killed_goes_on(shell: Shell, postgres_url: str, fault: str) -> None:
     shell.write("shop.py", SHOP)

@@ -745,6 +745,7 @@ def test_database_of_others_is_left_as_it_is(typed: Typed, broken_stores: dict[s
     assert (typed.folder / "foreign.db").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_store_that_cannot_be_used_ends_in_one_line_and_exit_code_4(
     typed: Typed, broken_stores: dict[str, str]
 ) -> None:
@@ -765,6 +766,7 @@ def test_url_of_no_store_is_wrong_usage(typed: Typed, url: str) -> None:
     assert ended.err.startswith("interlock: ")
 
 
+@pytest.mark.slow
 def test_demo_reports_on_a_repository_and_shows_some_of_it(typed: Typed) -> None:
     ended = typed("demo", str(Path(__file__).parents[3]))
     assert ended.code == 0, ended.err

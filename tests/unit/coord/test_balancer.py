@@ -362,6 +362,7 @@ TASKS = some.lists(
 )
 
 
+@pytest.mark.slow
 @given(TASKS, some.sampled_from([None, 60.0, 600.0]))
 @settings(max_examples=100, deadline=None)
 def test_next_task_is_always_the_most_urgent_that_fits(rows: list[dict[str, Any]], ageing: float | None) -> None:

@@ -417,6 +417,7 @@ SENSITIVE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SENSITIVE)
 @pytest.mark.parametrize("orders", [20, pytest.param(80, marks=pytest.mark.chaos)])
 def test_identical_calls_of_several_tasks_are_never_mixed_up(name: str, orders: int) -> None:
@@ -442,6 +443,7 @@ async def edited() -> list[str]:
     return sorted([await task for task in tasks])
 
 
+@pytest.mark.slow
 @many
 @given(
     st.lists(st.integers(0, 9), min_size=1, max_size=6, unique=True),

@@ -324,6 +324,7 @@ def test_lost_attempts_do_not_use_the_authors_retries() -> None:
     assert world.state.status is RunStatus.FAULTED
 
 
+@pytest.mark.slow
 def test_endless_loop_pauses_and_goes_on() -> None:
     text = "do: [{a: {set: {n: '${ .n + 1 }'}}, {b: {switch: [{more: {when: .n < 20000, then: a}}]}}]"
     text = "do:\n  - a: {set: {n: '${ .n + 1 }'}}\n  - b: {switch: [{more: {when: .n < 20000, then: a}}]}"

@@ -40,6 +40,7 @@ async def test_costly_expressions_are_answered(evaluators: Evaluators) -> None:
     )
 
 
+@pytest.mark.slow
 async def test_hung_expressions_end_at_their_deadline_and_delay_nobody() -> None:
     """WF-13: two hung at once, in Python and in C code, while others are answered."""
     evaluators = Evaluators(deadline_seconds=4)
@@ -111,6 +112,7 @@ async def test_cancelled_request_gives_no_answer_to_the_next(evaluators: Evaluat
     assert await evaluators.evaluate(Request("[range(1)]", None, {})) == Value([0])
 
 
+@pytest.mark.slow
 async def test_all_places_taken_makes_requests_wait() -> None:
     evaluators = Evaluators(deadline_seconds=1.5)
     hung = [asyncio.create_task(evaluators.evaluate(ENDLESS)) for _ in range(8)]

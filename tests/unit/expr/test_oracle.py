@@ -79,6 +79,7 @@ def _wider(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 _programs = st.recursive(_atoms, _wider, max_leaves=5)
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(source=_programs, data=_data, variable=_scalars)
 def test_programs_give_what_jq_gives(source: str, data: object, variable: object) -> None:

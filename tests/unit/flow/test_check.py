@@ -127,6 +127,7 @@ def test_loading_never_raises_on_any_value_of_a_property(name, value):
     assert (loaded.workflow is None) == bool(loaded.errors)
 
 
+@pytest.mark.slow
 def test_loading_never_raises_on_mutants_of_a_document_of_every_construct():
     small = {**_EVERYTHING, "use": {}, "do": _EVERYTHING["do"][:2], "timeout": {"after": "PT1S"}}
     parts = [{**small, "do": [task]} for task in _EVERYTHING["do"]]

@@ -56,6 +56,7 @@ def test_every_invalid_document_is_refused_at_its_place(name, oracle):
     assert not oracle.is_valid(loaded.value)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("mutants", [4_000, pytest.param(20_000, marks=pytest.mark.chaos)])
 def test_the_verdict_on_mutants_is_that_of_the_schema(schema, oracle, mutants):
@@ -73,6 +74,7 @@ def test_the_verdict_on_mutants_is_that_of_the_schema(schema, oracle, mutants):
     assert 0.15 < valid / mutants < 0.85  # both verdicts are met often
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(60)
 def test_the_verdict_on_mutants_of_every_construct_is_that_of_the_schema(schema, oracle):
     everything = yaml.read(Path(__file__).with_name("everything.yaml").read_text("utf-8")).value

@@ -44,6 +44,7 @@ async def test_a_workflow_of_ten_steps_with_everything_survives(interlock: Kit) 
     assert shop.SENT == {}, "the world is as it was before"
 
 
+@pytest.mark.slow
 async def test_a_saga_survives_and_its_rollback_is_part_of_it(interlock: Kit) -> None:
     report = await interlock.crash_everywhere(shop.doomed, Order(1))
     assert report.attempts == 7, "four steps and three undos"
@@ -97,6 +98,7 @@ async def test_a_timeout_that_comes_is_a_result_like_any_other(interlock: Kit) -
 # -- what is wrong is named ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("function", "name"),
     [
@@ -122,6 +124,7 @@ async def test_the_message_has_all_that_is_needed(interlock: Kit) -> None:
     assert "unit.testing.planted.TOTAL: 6 instead of 3" in text
 
 
+@pytest.mark.slow
 async def test_an_undo_that_is_not_idempotent_is_named(interlock: Kit) -> None:
     assert places(await found(interlock, planted.booking)) == {
         ("not-idempotent", "the undo of books", "planted.py", planted.line("unbooks"))
@@ -133,22 +136,26 @@ async def test_a_step_that_gives_another_result_for_the_same_key_is_named(interl
     assert places(findings) == {("result-differs", "different", "planted.py", planted.line("different"))}
 
 
+@pytest.mark.slow
 async def test_calls_that_depend_on_who_comes_first_are_named(interlock: Kit) -> None:
     findings = await found(interlock, planted.branching)
     assert ("ambiguous-calls", "tick", "planted.py", planted.line("tick")) in places(findings)
 
 
+@pytest.mark.slow
 async def test_calls_in_the_order_of_a_set_are_named(interlock: Kit) -> None:
     assert ("unordered-gather", "unordered", "planted.py", planted.line("unordered")) in places(
         await found(interlock, planted.unordered)
     )
 
 
+@pytest.mark.slow
 async def test_a_result_that_depends_on_who_comes_first_is_told(interlock: Kit) -> None:
     findings = await found(interlock, planted.racing)
     assert {"unordered-gather", "result-differs"} == {each.code for each in findings}
 
 
+@pytest.mark.slow
 async def test_an_effect_in_finally_is_named(interlock: Kit) -> None:
     findings = await found(interlock, planted.cleaning)
     assert places(findings) == {("effect-in-finally", "cleaning", "planted.py", planted.line("finally"))}
@@ -160,6 +167,7 @@ async def test_an_effect_in_finally_that_the_source_hides_is_named(interlock: Ki
     assert "calls `fine` while it is put away" in str(findings)
 
 
+@pytest.mark.slow
 async def test_effects_that_are_gathered_in_finally_are_named(interlock: Kit) -> None:
     findings = await found(interlock, planted.cleaning_many)
     assert ("effect-in-finally", "cleaning_many", "planted.py", planted.line("gathered")) in places(findings)
@@ -178,6 +186,7 @@ async def test_an_effect_of_the_workflow_when_it_is_put_away_is_told(interlock: 
 # -- the world -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 async def test_the_world_may_be_the_tests_own(interlock: Kit) -> None:
     books: dict[str, list[str]] = {"ledger": []}
 

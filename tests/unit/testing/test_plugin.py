@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[3]
 
 FLOW = """
@@ -98,23 +100,28 @@ def passed(done: subprocess.CompletedProcess[str]) -> bool:
     return done.returncode == 0
 
 
+@pytest.mark.slow
 def test_it_works_with_pytest_asyncio(tmp_path: Path) -> None:
     assert passed(run(tmp_path, ASYNC, *AUTO))
 
 
+@pytest.mark.slow
 def test_it_works_with_the_strict_mode_of_pytest_asyncio(tmp_path: Path) -> None:
     assert passed(run(tmp_path, "pytestmark = pytest.mark.asyncio\n" + ASYNC, *STRICT))
 
 
+@pytest.mark.slow
 def test_it_works_with_anyio(tmp_path: Path) -> None:
     fixture = "pytestmark = pytest.mark.anyio\n\n@pytest.fixture\ndef anyio_backend():\n    return 'asyncio'\n"
     assert passed(run(tmp_path, fixture + ASYNC, "-p", "anyio.pytest_plugin"))
 
 
+@pytest.mark.slow
 def test_it_works_without_a_plugin_for_async_tests_and_in_classes(tmp_path: Path) -> None:
     assert passed(run(tmp_path, MARKED, "--strict-markers"))
 
 
+@pytest.mark.slow
 def test_golden_histories_are_written_anew_when_pytest_is_asked_to(tmp_path: Path) -> None:
     one, two = GOLDEN.replace("RETURNED", "1"), GOLDEN.replace("RETURNED", "2")
     assert passed(run(tmp_path, one, *AUTO))
