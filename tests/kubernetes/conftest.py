@@ -71,9 +71,13 @@ class Control:
         self.patch("pods", pod, "/status", {"status": {"phase": phase, "containerStatuses": [container], **status}})
 
     def end(self, pod: str) -> None:
-        """Remove a pod that was asked to end, as a kubelet does when it has ended."""
+        """Remove a pod that was asked to end, as a kubelet does when it has ended. One without a grace is gone already."""
         options = {"gracePeriodSeconds": 0}
-        self.ask("DELETE", f"{_base('pods')}/pods/{pod}", options)
+        try:
+            self.ask("DELETE", f"{_base('pods')}/pods/{pod}", options)
+        except httpx.HTTPStatusError as error:
+            if error.response.status_code != httpx.codes.NOT_FOUND:
+                raise
 
     def close(self) -> None:
         self._client.close()
