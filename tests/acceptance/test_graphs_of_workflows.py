@@ -237,7 +237,7 @@ def test_node_killed_while_tasks_run_is_followed_by_another(shell: Shell, where:
     run(shell, where, "run", "build.yaml", "--id", "long", "--detach")
     until(lambda: shell.ledger() == ["first"], seconds=60)
     first.send_signal(signal.SIGKILL)
-    first.wait(30)
+    first.wait(60)
     (shell.folder / "go").touch()
     nodes.start(env=store(where))
     until(lambda: shown(shell, where, "long")["status"] == "completed", seconds=100)

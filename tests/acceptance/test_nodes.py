@@ -104,7 +104,7 @@ def test_node_executes_what_others_store_and_drains_on_sigterm(nodes: Nodes) -> 
     until(lambda: [run["status"] for run in shell.runs()] == ["completed"] * 2)
     assert shell.ledger() == ["done", "done"]
     node.send_signal(signal.SIGTERM)
-    assert node.wait(20) == 0
+    assert node.wait(60) == 0
     assert "draining" in nodes.log(node)
     assert nodes.of(node)["state"] == "left"
 
@@ -129,7 +129,7 @@ def test_attempt_of_a_killed_node_is_adopted_and_never_made_twice(nodes: Nodes) 
     holder = nodes.holder()
     other = next(node for node in nodes._processes if node is not holder)
     holder.kill()
-    holder.wait(10)
+    holder.wait(60)
     nodes.says(other, "attempt.adopted")
     go(shell)
     until(lambda: status(shell, "long") == "completed", 60)
@@ -164,7 +164,7 @@ def test_outcome_of_an_orphan_that_ended_alone_is_taken_from_its_spool(nodes: No
     shell.run("run", "ticks.yaml", "--detach", "--id", "alone")
     until(lambda: shell.ledger() == ["begun"])
     node.kill()
-    node.wait(10)
+    node.wait(60)
     go(shell)
     until(lambda: shell.ledger() == ["begun", "ended"])
     nodes.start()
@@ -179,7 +179,7 @@ def test_attempt_of_which_nothing_is_left_is_made_again_at_once(nodes: Nodes) ->
     shell.run("run", "ticks.yaml", "--detach", "--id", "lost")
     until(lambda: shell.ledger() == ["begun"])
     node.kill()
-    node.wait(10)
+    node.wait(60)
     other = nodes.start()
     nodes.says(other, "attempt.lost")
     go(shell)
@@ -197,7 +197,7 @@ def test_drain_from_elsewhere_lets_the_effect_end_and_gives_the_run_back(nodes: 
     assert asked.code == 0, asked.err
     until(lambda: nodes.of(node)["state"] == "draining")
     go(shell)
-    assert node.wait(30) == 0
+    assert node.wait(60) == 0
     assert shell.ledger() == ["begun", "ended"]
     assert status(shell, "drained") == "completed"
     again = shell.run("nodes", "drain", nodes_id(shell))
@@ -214,7 +214,7 @@ def test_effect_that_does_not_end_within_the_grace_is_made_again_elsewhere(nodes
     shell.run("run", "endless.yaml", "--detach", "--id", "endless")
     until(lambda: shell.ledger() == ["begun"])
     node.send_signal(signal.SIGTERM)
-    assert node.wait(20) == 0
+    assert node.wait(60) == 0
     (run,) = shell.runs()
     assert run["status"] == "running"
     nodes.start()
@@ -230,7 +230,7 @@ def test_second_signal_ends_the_node_at_once(nodes: Nodes) -> None:
     node.send_signal(signal.SIGTERM)
     nodes.says(node, "because=draining")
     node.send_signal(signal.SIGTERM)
-    assert node.wait(5) == 130
+    assert node.wait(60) == 130
 
 
 def test_node_ends_after_its_time(nodes: Nodes) -> None:
@@ -274,7 +274,7 @@ def test_run_whose_commands_nobody_performs_is_unattended_and_says_what_helps(no
         assert following.stderr is not None
         assert "no live node has the role dispatcher" in following.stderr.readline()
         nodes.start("--roles", "dispatcher")
-        assert following.wait(30) == 0
+        assert following.wait(60) == 0
     assert shell.ledger() == ["done"]
     assert "no live node has the role dispatcher" not in shell.run("doctor").err
 
@@ -332,7 +332,7 @@ def test_second_start_of_a_node_goes_on_with_what_the_first_had(nodes: Nodes) ->
     for number in range(5):
         shell.run("run", "quick.yaml", "--detach", "--id", f"quick-{number}")
     node.kill()
-    node.wait(10)
+    node.wait(60)
     nodes.start()
     until(lambda: {run["status"] for run in shell.runs()} == {"completed"}, 60)
     assert 5 <= len(shell.ledger()) <= 6
@@ -345,7 +345,7 @@ def test_no_supervisor_is_left_behind(nodes: Nodes) -> None:
     children = [int(name) for name in os.listdir("/proc") if name.isdigit() and _parent(name) == node.pid]
     assert children
     node.send_signal(signal.SIGINT)
-    assert node.wait(20) == 0
+    assert node.wait(60) == 0
     until(lambda: not any(alive(pid) for pid in children))
 
 

@@ -62,7 +62,7 @@ def test_order_of_what_waits_is_changed_while_a_node_runs(nodes: Nodes) -> None:
     assert placed["policy"] == "fifo"
 
     node.terminate()
-    node.wait(30)
+    node.wait(60)
     nodes.start()
     load(shell, "c")
     assert performed(shell, "c") == list(TASKS)

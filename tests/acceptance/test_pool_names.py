@@ -33,11 +33,11 @@ def test_worker_is_refused_whose_pool_a_live_node_has(fleet: Fleet) -> None:
     assert "ann" not in shell.run("workers", "list").out
 
     second.send_signal(signal.SIGTERM)  # the last one that declared it; the first has it still
-    second.wait(30)
+    second.wait(60)
     assert shell.run("worker", "--pool", "builds", "--id", "ann", "--for", "30s").code == refused.code
 
     first.kill()  # what is dead offers nothing
-    first.wait(30)
+    first.wait(60)
     fleet.start("worker", "--pool", "builds", "--id", "ann", says="worker.registered")
 
 
@@ -56,6 +56,6 @@ def test_node_is_refused_with_a_pool_that_a_live_worker_serves(fleet: Fleet) -> 
 
     shell.write("agent-pools.yaml", POOLS % "local-process")
     worker.kill()  # it is registered still, and its process is gone
-    worker.wait(30)
+    worker.wait(60)
     fleet.start("node", says="ready=true")
     until(lambda: "local-process" in shell.run("pools", "list").out)

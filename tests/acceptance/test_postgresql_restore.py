@@ -75,7 +75,7 @@ def _restored(nodes: Nodes, server: postgres.Server, url: str) -> None:
     assert (lines.count("one"), lines.count("three")) == (2, 2), "what the dump holds as finished is not done again"
     for node in (before, after):
         node.send_signal(signal.SIGTERM)
-        assert node.wait(30) == 0
+        assert node.wait(60) == 0
 
 
 def _tool(program: str, *arguments: str) -> None:

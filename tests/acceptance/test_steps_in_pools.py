@@ -119,7 +119,7 @@ def test_step_of_a_killed_node_is_adopted_and_done_once(nodes: Nodes) -> None:
     start(shell, TICKS, "ticks")
     until(lambda: shell.ledger() == ["begun"])
     first.send_signal(signal.SIGKILL)
-    first.wait(30)
+    first.wait(60)
     second = nodes.start()
     nodes.says(second, "attempt.adopted", 60)
     (shell.folder / "go").touch()

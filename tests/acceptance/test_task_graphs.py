@@ -270,7 +270,7 @@ def test_stopped_node_ends_its_runners_and_says_so(shell: Shell) -> None:
         run(shell, "tasks", "load", "tasks.yaml")
         until(lambda: (shell.folder / "ledger").exists())
         node.send_signal(signal.SIGTERM)
-        assert node.wait(30) == 0
+        assert node.wait(60) == 0
         assert states(shell, "slow") == {"a": "ready", "b": "blocked"}
         assert shown(shell, "slow/a")["attempt"] == 1
         (shell.folder / "go").touch()

@@ -206,7 +206,7 @@ def test_killed_node_leaves_the_run_to_the_next_one(shell: Shell, where: str, no
     load(shell, where, ONE_HELD, HELD)
     begun(shell)
     first.kill()
-    first.wait(30)
+    first.wait(60)
     nodes.start(env=store(where))
     go(shell)
     found = ends(where, "done")
@@ -253,7 +253,7 @@ def test_node_that_watches_is_killed_and_another_one_adopts(shell: Shell, where:
     found = stored(where)
     (victim,) = (each for each in both if each.pid == found.nodes[found.tries[0].holder])
     victim.kill()
-    victim.wait(30)
+    victim.wait(60)
     go(shell)
     found = ends(where, "done")
     assert shell.ledger() == ["began", "ended"]

@@ -499,7 +499,7 @@ async def test_run_that_is_retried_asks_again_by_the_token_that_was_handed_out()
     async with Interlock("sqlite:///:memory:") as app:
         run = await app.start(asking_again)
         with pytest.raises(ValueError, match="first"):
-            await run.result("10s")
+            await run.result("60s")
         with pytest.raises(errors.TokenError, match="the run faulted: ValueError: first") as revoked:
             await app.tokens.heartbeat(ASKED[0])
         assert revoked.value.code == "token-revoked"
@@ -507,5 +507,5 @@ async def test_run_that_is_retried_asks_again_by_the_token_that_was_handed_out()
         await run.retry()
         await eventually(lambda: app.tokens.of_run(run.run))
         assert (await app.tokens.complete(ASKED[0], 7)).applied
-        assert await run.result("10s") == [1, 7]
+        assert await run.result("60s") == [1, 7]
         assert len(set(ASKED)) == 1

@@ -181,7 +181,7 @@ def test_sigterm_ends_intake_waits_releases_deregisters_and_exits_0(fleet: Fleet
     shell.run("run", "quick.yaml", "--detach", "--id", "late")
     assert alive(worker.pid)  # it waits for what runs
     (shell.folder / "go").touch()
-    assert worker.wait(30) == 0
+    assert worker.wait(60) == 0
     until(lambda: completed(shell, "working"))
     assert shell.ledger() == ["begun", "ended"]  # and it took nothing more
     assert "mine" not in shell.run("locks", "list").out
@@ -196,20 +196,20 @@ def test_sigterm_ends_intake_waits_releases_deregisters_and_exits_0(fleet: Fleet
 def test_worker_that_is_asked_to_drain_ends(fleet: Fleet) -> None:
     first, second, third = (fleet.worker(f"w{number}") for number in range(3))
     fleet.shell.run("workers", "drain", "w0")
-    assert first.wait(30) == 0
+    assert first.wait(60) == 0
     assert "interlock workers drain" in fleet.log(first)
     node = next(each for each in fleet.shell.run("nodes", "list", "--json").json if each["pid"] == second.pid)
     assert node["roles"] == ["worker"]
     fleet.shell.run("nodes", "drain", node["node"])
-    assert second.wait(30) == 0
+    assert second.wait(60) == 0
     third.send_signal(signal.SIGINT)
-    assert third.wait(30) == 0
+    assert third.wait(60) == 0
     assert [fleet.show(f"w{number}")["status"] for number in range(3)] == ["removed"] * 3
 
 
 def test_worker_ends_when_its_time_is_over(fleet: Fleet) -> None:
     by_option = fleet.start("worker", "--id", "w0", "--for", "0.5s", env={"WORKER_DURATION_MINUTES": "7"}, says="")
-    assert by_option.wait(30) == 0
+    assert by_option.wait(60) == 0
     assert "its time is over" in fleet.log(by_option)
 
 
@@ -340,7 +340,7 @@ def test_task_whose_processes_were_killed_too_is_made_once_more(anywhere: Fleet)
 def test_worker_takes_its_own_place_after_it_was_killed(fleet: Fleet) -> None:
     killed = fleet.worker("w1")
     killed.kill()
-    killed.wait(10)
+    killed.wait(60)
     again = fleet.worker("w1")
     assert fleet.show("w1")["pid"] == again.pid
     assert fleet.events("w1") == ["registered", "locks-released", "removed", "registered"]

@@ -240,7 +240,7 @@ async def test_file_whose_opening_is_given_up_is_closed_only_when_its_thread_is_
 
     def slow(connection: sqlite3.Connection) -> None:
         begun.set()
-        assert go_on.wait(20)
+        assert go_on.wait(60)
         connection.execute("SELECT 1")
         did.append("migrated")
 

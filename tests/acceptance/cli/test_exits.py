@@ -59,7 +59,7 @@ def test_command_that_follows_another_process_leaves_it_alone(shell: Shell) -> N
             assert follower.stderr is not None
             follower.stderr.readline()
             follower.send_signal(signal.SIGINT)
-            assert follower.wait(20) == 130
+            assert follower.wait(60) == 130
             assert "the run owned goes on in another process" in follower.stderr.read()
         assert owner.poll() is None
 
@@ -87,7 +87,7 @@ def test_logs_follow_a_run_while_it_speaks(shell: Shell) -> None:
             assert listener.stdout is not None
             assert listener.stdout.readline() == "1\n"
             assert listener.stdout.read() == "2\n3\n"
-            assert listener.wait(20) == 0
+            assert listener.wait(60) == 0
 
 
 def test_interrupted_command_that_only_looks_is_quiet(shell: Shell) -> None:
@@ -96,7 +96,7 @@ def test_interrupted_command_that_only_looks_is_quiet(shell: Shell) -> None:
     with shell.started("logs", "waits", "--follow") as listener:
         until(lambda: _has_opened_the_store(listener.pid))
         listener.send_signal(signal.SIGINT)
-        assert listener.wait(20) == 130
+        assert listener.wait(60) == 130
         assert listener.stderr is not None
         assert listener.stderr.read() == ""
 

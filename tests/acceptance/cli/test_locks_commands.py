@@ -106,7 +106,7 @@ def test_who_waits_is_shown_in_turn(held: Shell) -> None:
             assert f"-{first.pid}/" in shown[0]
             assert f"-{second.pid}/" in shown[1]
             assert locks(held, "release", "deploy/eu", "--fence", "1").out == "1 released\n"
-            assert (first.wait(20), second.wait(20)) == (0, 0)
+            assert (first.wait(60), second.wait(60)) == (0, 0)
 
 
 # -- freeing ---------------------------------------------------------------------------------------------------------
@@ -176,7 +176,7 @@ def test_commands_under_one_lock_run_one_after_the_other(shell: Shell) -> None:
         shell.started("--store", _store(shell), "locks", "run", "deploy", "--", "sh", "-c", script) as one,
         shell.started("--store", _store(shell), "locks", "run", "deploy", "--", "sh", "-c", script) as other,
     ):
-        assert (one.wait(20), other.wait(20)) == (0, 0)
+        assert (one.wait(60), other.wait(60)) == (0, 0)
     assert shell.ledger() == ["begin", "end", "begin", "end"]
 
 
@@ -189,7 +189,7 @@ def test_command_may_share_its_lock(shell: Shell, option: tuple[str, ...]) -> No
         refused = locks(shell, "run", "index", "--timeout", "100ms", "--", "true")
         assert refused.code == 2
         shell.write("go", "")
-        assert one.wait(20) == 0
+        assert one.wait(60) == 0
 
 
 def test_lock_that_is_not_free_in_time_is_told_with_its_holder(held: Shell) -> None:

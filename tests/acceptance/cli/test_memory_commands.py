@@ -63,7 +63,7 @@ def test_a_watch_hears_other_processes_and_goes_on_from_its_cursor(shell: Shell)
         assert (change["key"], change["value"], change["is_deleted"]) == ("tasks/1/state", "open", False)
         shell.run("memory", "delete", "tasks/1/state")
         assert json.loads(watching.stdout.readline())["is_deleted"] is True
-        assert watching.wait(20) == 0
+        assert watching.wait(60) == 0
     rest = shell.run("memory", "watch", "tasks/*/state", "--after", change["cursor"], "--count", "1")
     assert rest.code == 0
     assert "  tasks/1/state  deleted  user:" in rest.out
@@ -78,7 +78,7 @@ def test_a_watch_is_ended_by_a_signal(shell: Shell) -> None:
         assert watching.stdout is not None
         watching.stdout.readline()
         watching.send_signal(signal.SIGINT)
-        assert watching.wait(20) == 130
+        assert watching.wait(60) == 130
 
 
 @pytest.mark.parametrize(

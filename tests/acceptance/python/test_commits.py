@@ -59,7 +59,7 @@ async def at_once(effects: int) -> int:
 
 async def commits(app: Interlock, function: Any, effects: int) -> int:
     run = await app.start(function, effects)
-    assert await run.result("30s") == sum(range(effects))
+    assert await run.result("60s") == sum(range(effects))
     stored = await app.session.store.journal.load(run.run)
     assert stored is not None
     return stored.seq
@@ -145,7 +145,7 @@ async def test_resume_over_ten_thousand_finished_steps_is_quick(tmp_path: Path) 
         await _come_to_the_door(app)
         await app.send("door")
         run = await app.get("long", long)
-        assert await run.result("30s") == sum(range(STEPS))
+        assert await run.result("60s") == sum(range(STEPS))
         assert sum(isinstance(event, Called) for event in await run.history()) == STEPS + 1
     # Half a second, as a rule; measured for coverage, each line takes several times as long.
     assert max(many_at_once, in_turn) < (5.0 if sys.gettrace() is None else 20.0)

@@ -79,7 +79,7 @@ async def test_cancel_reaches_an_async_step(app: Interlock) -> None:
     await until(lambda: CALLS["begun a"] == 1)
     assert await run.cancel("enough")
     with pytest.raises(RunCancelled):
-        await run.result("10s")
+        await run.result("60s")
     await until(lambda: CALLS["cancelled a"] == 1)
     assert not await run.cancel(), "it has ended"
 
@@ -181,7 +181,7 @@ async def test_who_stops_waiting_for_a_run_does_not_touch_it(app: Interlock) -> 
     with pytest.raises(TimeoutError):
         await run.result(0.05)
     GATES["b"].set()
-    assert await run.result("10s") == "b"
+    assert await run.result("60s") == "b"
 
 
 @workflow(name="control-several")
@@ -204,7 +204,7 @@ async def test_suspended_run_keeps_what_ends_and_goes_on_when_it_is_resumed(app:
     GATES["q"].set()
     await until(lambda: CALLS["begun r"] == 1)
     GATES["r"].set()
-    assert await run.result("10s") == ["p", "q", "r"]
+    assert await run.result("60s") == ["p", "q", "r"]
     assert CALLS["begun p"] == CALLS["begun q"] == 1
 
 
@@ -230,7 +230,7 @@ async def test_retry_of_a_faulted_run_performs_only_the_failed_call_again(app: I
     run = await app.start(retried)
     assert await run.wait("10s") == "faulted"
     assert await run.retry()
-    assert await run.result("10s") == ["s", "fine"]
+    assert await run.result("60s") == ["s", "fine"]
     assert CALLS["begun s"] == 1
     assert CALLS["moody"] == 2
 

@@ -45,7 +45,7 @@ async def after_a_sleep() -> int:
 
 async def test_step_that_is_asked_for_after_a_foreign_wait_runs_outside_of_the_workflow(app: Interlock) -> None:
     run = await app.start(after_a_sleep)
-    assert await run.result("5s") == 20
+    assert await run.result("60s") == 20
     called = [event for event in await run.history() if type(event).__name__ == "Called"]
     assert len(called) == 1, "the step within the step is no call of the workflow"
 
@@ -114,9 +114,9 @@ async def test_functions_that_only_wait_for_calls_are_parked_and_others_are_not(
     await _until(lambda: plain.program is None and plain.state is None)
     assert timing.program is not None
     assert mixed.program is not None
-    assert await runs[1].result("10s") == "timed out"
+    assert await runs[1].result("60s") == "timed out"
     FOREIGN[0].set()
-    assert await runs[2].result("10s") == "foreign"
+    assert await runs[2].result("60s") == "foreign"
     assert len(FOREIGN) == 1
 
 
@@ -129,7 +129,7 @@ async def test_functions_are_parked_whatever_they_await_when_too_many_wait(
     lives = [await _program(app, run) for run in runs]
     await _until(lambda: sum(live.program is None for live in lives) == 2)
     await app.send("door")
-    assert [await run.result("10s") for run in runs] == ["door"] * 3
+    assert [await run.result("60s") for run in runs] == ["door"] * 3
 
 
 # -- resuming ------------------------------------------------------------------------------------------------------------
@@ -179,7 +179,7 @@ async def test_run_that_left_calls_resumes_without_them(tmp_path: Path, function
         run = await app.get("one", function)
         while not await app.send("door"):
             await asyncio.sleep(0.02)
-        assert await run.result("10s") == result
+        assert await run.result("60s") == result
         asked = Counter(event.scope for event in await run.history() if type(event).__name__ == "Called")
         assert max(asked.values()) == 1, asked
     assert CALLS["failing"] + CALLS["inner"] in (1, 2)

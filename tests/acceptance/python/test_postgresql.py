@@ -92,11 +92,11 @@ async def test_workflows_run_on_postgresql(postgres_url: str, key: None) -> None
     texts.clear()
     async with Interlock(postgres_url) as app:
         run = await app.start(many, 6, id="many")
-        assert await run.result("30s") == [f"n{number}" for number in range(6)]
+        assert await run.result("60s") == [f"n{number}" for number in range(6)]
         assert [found.id for found in await app.list(where={"kind": "many", "count": 6})] == ["many"]
-        assert await (await app.start(rounds, 1)).result("30s") == 4
+        assert await (await app.start(rounds, 1)).result("60s") == 4
         with pytest.raises(LookupError, match="nothing there"):
-            await (await app.start(saga)).result("30s")
+            await (await app.start(saga)).result("60s")
         assert undone[-1] == "n1"
         assert sorted(undone) == ["n1", "n2", "n3"]
 
@@ -106,7 +106,7 @@ async def test_workflows_run_on_postgresql(postgres_url: str, key: None) -> None
         while not texts:
             await asyncio.sleep(0.02)
         assert (await app.tokens.complete(texts[0], True)).applied
-        assert await waiting.result("30s") == [{"order": 7, "amount": 3}, True]
+        assert await waiting.result("60s") == [{"order": 7, "amount": 3}, True]
         with pytest.raises(Conflict, match="completed before"):
             await app.tokens.complete(texts[0], False)
 
@@ -122,7 +122,7 @@ async def test_start_commits_with_the_statements_of_the_program(postgres_url: st
             async with app.transaction() as tx:
                 await app.start(many, 1, id="second", conn=tx)
                 await tx.execute("INSERT INTO orders VALUES ($1)", 1)
-        assert await first.result("30s") == ["n0"]
+        assert await first.result("60s") == ["n0"]
         assert [run.id for run in await app.list()] == ["first"]
 
 

@@ -134,12 +134,12 @@ async def test_only_the_attempt_that_counts_writes(url: str) -> None:
     ATTEMPTS.clear()
     async with Coordination(url, worker="reader") as coord, Interlock(url) as app:
         run = await app.start(stumbling)
-        assert await run.result("30s") == 2
+        assert await run.result("60s") == 2
         assert ATTEMPTS == [1, 2]
         assert await coord.memory.get("stumbled") == 2
         faulted = await app.start(failing)
         with pytest.raises(RuntimeError, match="always"):
-            await faulted.result("30s")
+            await faulted.result("60s")
         assert await coord.memory.cell("failed") is None
 
 
@@ -157,4 +157,4 @@ async def test_what_cannot_be_stored_is_refused_where_it_is_written(tmp_path: Pa
     async with Interlock(f"sqlite:///{tmp_path}/memory.db") as app:
         run = await app.start(nonsense, what)
         with pytest.raises((errors.Invalid, errors.Misfit), match=message):
-            await run.result("30s")
+            await run.result("60s")

@@ -59,7 +59,7 @@ async def test_fail_fast(app: Interlock) -> None:
     """WF-10 fail_fast: the first failure of a gather ends the run, and nothing more is begun."""
     run = await app.start(fail_fast)
     with pytest.raises(ValueError, match="no car"):
-        await run.result("10s")
+        await run.result("60s")
     assert CALLS["never"] == 0
     assert CALLS["refuse car"] == 1
 
@@ -77,7 +77,7 @@ async def go_on() -> list[str]:
 async def test_continue(app: Interlock) -> None:
     """WF-10 continue: failures are results, and the run ends well."""
     run = await app.start(go_on)
-    assert await run.result("10s") == ["hotel", "no car", "no flight"]
+    assert await run.result("60s") == ["hotel", "no car", "no flight"]
     assert await run.status() == "completed"
 
 
@@ -89,7 +89,7 @@ async def retry() -> str:
 async def test_retry(app: Interlock) -> None:
     """WF-10 retry: an attempt that failed is made again, within its budget."""
     run = await app.start(retry)
-    assert await run.result("10s") == "at last"
+    assert await run.result("60s") == "at last"
     assert CALLS["refuse_twice"] == 3
 
 
@@ -104,6 +104,6 @@ async def test_rollback(app: Interlock) -> None:
     """WF-10 rollback: what was done is undone, and the run ends with the error that it failed with."""
     run = await app.start(roll_back)
     with pytest.raises(ValueError, match="no flight"):
-        await run.result("10s")
+        await run.result("60s")
     assert CALLS["cancel hotel"] == CALLS["cancel car"] == 1
     assert list(CALLS) == ["book hotel", "book car", "refuse flight", "cancel car", "cancel hotel"]

@@ -26,7 +26,7 @@ async def test_lock_of_a_server_that_is_gone_is_lost_in_its_time() -> None:
             await lock.wait_lost()
             await lock.release()
         await connection.close()
-    assert 0.3 <= time.monotonic() - began < 10
+    assert 0.3 <= time.monotonic() - began < 50
 
 
 async def test_lock_is_named_as_it_was_granted() -> None:
