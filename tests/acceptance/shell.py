@@ -17,7 +17,7 @@ from typing import Any
 import forks
 
 SOURCE = Path(__file__).parents[2] / "src"
-_SECONDS = 60
+_SECONDS = 180
 
 
 @dataclass(frozen=True)

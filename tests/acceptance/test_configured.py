@@ -25,7 +25,7 @@ from interlock.store.ports import GraphTaskRow, TryRow
 from store.rows import graph, graph_task
 
 ROOT = Path(__file__).parents[2]
-_SECONDS = 60.0
+_SECONDS = 180.0
 
 
 @contextlib.asynccontextmanager

@@ -24,7 +24,7 @@ from chaos.watch import Eyes
 from chaos.works import Works
 from interlock.store.open import open_store
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 
 LIBRARIES = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
 RUNS = 48

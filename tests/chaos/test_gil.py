@@ -168,7 +168,7 @@ async def start(app: Interlock, nodes: Nodes, workflow: str, seconds: float, id:
 
 
 @pytest.mark.parametrize(
-    "seconds", [NODE_TTL_SECONDS + 3.0, pytest.param(60.0, marks=[pytest.mark.chaos, pytest.mark.timeout(240)])]
+    "seconds", [NODE_TTL_SECONDS + 3.0, pytest.param(60.0, marks=[pytest.mark.chaos, pytest.mark.timeout(900)])]
 )
 async def test_python_that_spins_in_a_thread_and_on_the_loop_loses_no_lease(nodes: Nodes, seconds: float) -> None:
     busy = nodes.start()
@@ -189,7 +189,7 @@ async def test_python_that_spins_in_a_thread_and_on_the_loop_loses_no_lease(node
 
 
 @pytest.mark.chaos
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(900)
 async def test_c_call_that_keeps_the_interpreter_loses_its_run_once_and_says_why(nodes: Nodes) -> None:
     stuck = nodes.start()
     await nodes.joined(stuck)
@@ -214,7 +214,7 @@ async def test_c_call_that_keeps_the_interpreter_loses_its_run_once_and_says_why
 
 
 @pytest.mark.chaos
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(900)
 async def test_isolated_step_that_keeps_its_interpreter_loses_nothing(nodes: Nodes) -> None:
     node = nodes.start()
     await nodes.joined(node)

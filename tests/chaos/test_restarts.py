@@ -15,7 +15,7 @@ from chaos.client import Client
 from chaos.cluster import Cluster, Node, is_full, until
 from chaos.conftest import ClusterMaker
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 
 LONG_SECONDS = 14.0
 """Longer than the lease of a node: every node loses what it has, and none is told so."""

@@ -11,7 +11,7 @@ import required
 from chaos import storm
 from chaos.storm import POSTGRESQL, SQLITE, Plan
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 
 PLANS = (
     Plan(store=POSTGRESQL, seed=1, runs=150, kills=10, database_stops=6, pauses=3, cuts=8, runner_kills=6),

@@ -13,7 +13,7 @@ from chaos.client import Client
 from chaos.cluster import Cluster, Node, until
 from chaos.conftest import ClusterMaker
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 
 RUNS = 500
 STOPPED_SECONDS = 30.0

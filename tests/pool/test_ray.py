@@ -42,7 +42,7 @@ needs_ray = [
     pytest.mark.engines,
     pytest.mark.skipif(may_skip("ray", HAS_RAY), reason="Ray is not installed"),
     pytest.mark.filterwarnings("ignore"),  # Ray's own: files and sockets that it leaves to the collector
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(900),
 ]
 
 

@@ -20,7 +20,7 @@ from interlock.cli.options import options
 from server import site as sites
 from server.site import Site
 
-_SECONDS = 60.0
+_SECONDS = 180.0
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from server import site as sites
 from server.served import Served, plain
 from server.site import Site
 
-_SECONDS = 60.0
+_SECONDS = 180.0
 
 
 async def _prepared(site: Site) -> None:

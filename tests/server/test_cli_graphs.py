@@ -17,7 +17,7 @@ from interlock.model.access import Role
 from server.served import Ended, Served, plain
 from server.site import Site
 
-_SECONDS = 60.0
+_SECONDS = 180.0
 
 BUILD = """
 graph: build

@@ -71,7 +71,7 @@ async def test_client_of_another_language_reports(site: Site, language: str) -> 
             env={**os.environ, "INTERLOCK_CALLBACK": to},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=240,
             check=False,
         )
 

@@ -13,7 +13,7 @@ from interlock.client.client import Client
 from interlock.model.access import Role
 from server.site import Site
 
-_SECONDS = 60.0
+_SECONDS = 180.0
 _ONCE = {"max_attempts": 1}
 
 GRAPH: dict[str, Any] = {

@@ -45,7 +45,7 @@ async def test_every_shape_is_known_and_every_operation_is_told(site: Site) -> N
     assert all(each.get("description") for each in operations)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 async def test_no_request_is_answered_otherwise_than_promised(site: Site) -> None:
     assert await asked(site, EXAMPLES) == []
 

@@ -145,7 +145,7 @@ def _dispatcher(store: PostgresStore, name: str, grants: Grants, clock: SystemCl
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("rows", [10_000, pytest.param(100_000, marks=[pytest.mark.chaos, pytest.mark.timeout(300)])])
+@pytest.mark.parametrize("rows", [10_000, pytest.param(100_000, marks=[pytest.mark.chaos, pytest.mark.timeout(900)])])
 async def test_reader_that_follows_by_number_misses_nothing_of_eight_writers(two: Two, rows: int) -> None:
     one, other = two
     await one.journal.commit(accepting())

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from acceptance.shell import Shell
 
-_SECONDS = 60.0
+_SECONDS = 180.0
 _SEQUENCE = re.compile(r"\x1b\[([0-9;?]*)([A-Za-z])")
 
 

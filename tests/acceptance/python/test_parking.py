@@ -70,7 +70,7 @@ def _sleep(folder: Path, count: int) -> tuple[int, int]:
 
 
 @pytest.mark.chaos
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_parked_run_costs_less_than_two_kilobytes(tmp_path: Path) -> None:
     before, after = _sleep(tmp_path, 16_000)
     assert (after - before) / 16_000 < 2048
