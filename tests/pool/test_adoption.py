@@ -90,6 +90,24 @@ async def test_adopted_attempt_can_be_cancelled(pool: LocalPool, tmp_path: Path,
     assert await running.outcome() == Cancelled()
 
 
+async def test_attempt_that_the_node_before_ended_is_lost(pool: LocalPool, tmp_path: Path) -> None:
+    """It finds its lease gone, and ends what runs, before the node that has the lease comes to the supervisor."""
+    before = await pool.launch(launch(tmp_path, "echo on; sleep 600"), lambda stream, text: None)
+    (spool,) = await _spools(tmp_path)
+    await before.cancel()
+    await until((spool / "outcome.json").exists, "it was not ended")
+    running = await pool.adopt(launch(tmp_path), lambda stream, text: None)
+    outcome = await running.outcome()
+    assert isinstance(outcome, Failed)
+    assert outcome.failure is FailureClass.LOST
+    await running.forget()
+
+
+async def _spools(folder: Path) -> list[Path]:
+    await until(lambda: list((folder / "tmp").glob("*/socket")), "it did not begin")
+    return list((folder / "tmp").iterdir())
+
+
 async def test_outcome_of_an_orphan_that_ended_is_taken_from_its_spool(
     pool: LocalPool, tmp_path: Path, mark: str
 ) -> None:

@@ -184,8 +184,8 @@ class LocalPool(Service):
         return outcome
 
     async def _outcome(self, attempt: _Attempt, report: Report | None, output: Output, spool: Path) -> Outcome:
-        if attempt.is_adopting and report is not None and report.ended_by == "orphan":
-            report = None  # nobody came in time
+        if attempt.is_adopting and report is not None and report.ended_by in attempt.not_asked_for:
+            report = None  # nobody came in time; or the node before ended it, since it had lost its lease
         outcome = await asyncio.to_thread(
             reports.outcome,
             attempt.launch,
@@ -266,6 +266,7 @@ class _Attempt:
         self.launch = launch
         self.is_adopting = adopting
         self.is_detached = False
+        self.not_asked_for = {"orphan", "cancel"}
         self._pool = pool
         self.on_output = on_output
         self.supervisor: Supervisor | None = None
@@ -280,6 +281,7 @@ class _Attempt:
     async def cancel(self) -> None:
         if self.task.done():
             return
+        self.not_asked_for.discard("cancel")
         if self.supervisor is None:
             self.task.cancel()
         else:
