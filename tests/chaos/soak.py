@@ -75,6 +75,8 @@ class Soaked:
     samples: list[Sample] = field(default_factory=list)
     lags: list[float] = field(default_factory=list)
     """How much later than it should the node's loop came back, in seconds."""
+    removals: list[float] = field(default_factory=list)
+    """How long the removals of what had ended took, in seconds; one that has not come to its end is not here."""
     started: int = 0
     wrong: list[str] = field(default_factory=list)
 
@@ -122,7 +124,11 @@ class Soaked:
         for one, other in zip(self.samples, self.samples[1:], strict=False):
             fallen = [name for name, count in one.counts.items() if other.counts.get(name, 0) < count]
             self.wrong += [f"the count {name} fell after {other.at:.0f} s" for name in fallen]
-        bound = _ROOM * PER_SECOND * (KEPT_SECONDS + _PRUNE_SECONDS)
+        removals = self.removals or [0.0]
+        if (usual := statistics.median(removals)) > _PRUNE_SECONDS:
+            self.wrong.append(f"a removal takes {usual:.0f} s, and one is begun {_PRUNE_SECONDS:g} s after the other")
+        # One that was held up keeps what ends meanwhile, and no more.
+        bound = _ROOM * PER_SECOND * (KEPT_SECONDS + _PRUNE_SECONDS + max(removals))
         if (runs := max(sample.runs for sample in self.samples)) > bound:
             self.wrong.append(f"{runs} runs are kept, where {bound:g} may be: histories are not bounded")
         if (wal := max(sample.wal_bytes for sample in self.samples)) > _LARGEST_WAL_BYTES:
@@ -142,6 +148,7 @@ class Soaked:
             "descriptors": last.node.descriptors,
             "threads": last.node.threads,
             "runs_kept": max(sample.runs for sample in self.samples),
+            "removal_seconds_most": round(max(self.removals, default=0.0), 1),
             "store_mb": round(last.bytes / 2**20, 1),
             "wal_mb": round(max(sample.wal_bytes for sample in self.samples) / 2**20, 1),
             "lag_ms_median": round(1000 * statistics.median(lags), 1),
@@ -194,7 +201,9 @@ class Soak:
         """Let nothing that has ended stay for longer; a node would look every hour only."""
         while True:
             await asyncio.sleep(_PRUNE_SECONDS)
+            began = time.monotonic()
             await retention.prune(app.store, Rules(keep=KEPT_SECONDS), app.clock, Wanted())
+            self.soaked.removals.append(time.monotonic() - began)
 
     async def _measure_lag(self, app: Session) -> None:
         while True:

@@ -90,6 +90,22 @@ def test_count_that_falls_and_what_grows_without_bound_are_found(last: dict[str,
     assert wrong.startswith(said)
 
 
+def test_removal_that_was_held_up_may_leave_what_ended_meanwhile() -> None:
+    held_up = soaked(runs=5_117)
+    held_up.wrong.clear()
+    held_up.removals = [1.0, 1.0, 180.0, 2.0]
+    held_up.judge()
+    assert held_up.wrong == []
+    assert held_up.figures["removal_seconds_most"] == 180.0
+
+
+def test_removals_that_do_not_keep_up_are_found() -> None:
+    slow = soaked()
+    slow.removals = [1.0, 30.0, 31.0]
+    slow.judge()
+    assert slow.wrong == ["a removal takes 30 s, and one is begun 20 s after the other"]
+
+
 def test_memory_that_stands_higher_after_a_backlog_or_a_hold_up_does_not_grow() -> None:
     backlog = judged(
         lambda number: {"rss_mb": 50.0 if number < 500 else 75.0, "open": 800 if 495 <= number < 505 else 20}
