@@ -27,6 +27,15 @@ def adopt_orphans() -> None:
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
+def stand_apart(told: int) -> None:
+    """Go on as a grandchild of whoever started this process: that one sees its child end, and is told the pid that goes on,
+    a line of digits on the descriptor `told`."""
+    child = os.fork()
+    if child:
+        os.write(told, b"%d\n" % child)
+        os._exit(0)
+
+
 def spawn(become: Callable[[], None], folder: str, streams: tuple[int, int, int]) -> int:
     """Start a process in a group of its own and give its pid; `streams` become its 0, 1 and 2.
 

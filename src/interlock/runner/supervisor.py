@@ -50,7 +50,7 @@ def main(prepare: Prepare | None = None) -> None:
     `prepare` gives what the process of a job does, for jobs that are no programs.
     """
     if supervision.APART in sys.argv[1:]:
-        _stand_apart()
+        processes.stand_apart(_NODE)
     with contextlib.suppress(OSError):  # already leads its session
         os.setsid()
     line = bytearray()
@@ -61,14 +61,6 @@ def main(prepare: Prepare | None = None) -> None:
         line += data
     job, _, commands = bytes(line).partition(b"\n")
     Supervisor(json.loads(job), prepare or _program, commands).run()
-
-
-def _stand_apart() -> None:
-    """Go on as a grandchild of the node, which hears of it and sees its child end."""
-    child = os.fork()
-    if child:
-        os.write(_NODE, b"%d\n" % child)
-        os._exit(0)
 
 
 class Supervisor:
