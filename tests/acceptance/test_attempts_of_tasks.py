@@ -94,6 +94,7 @@ def test_events_are_read_from_the_store_and_the_node_writes_them_to_its_log(shel
         "warning pool.ill pool=far",
     ):
         nodes.says(process, line, 60)
+    assert "; tried again by 20" in run(shell, "pools", "list").out
 
     good, bad = shown(shell, "good"), shown(shell, "bad")
     attempt = ["task.assigned", "runner.started", "runner.finished"]

@@ -21,7 +21,7 @@ from interlock.dispatch import dispatcher
 from interlock.flow.taskgraph import reading
 from interlock.model import json
 from interlock.model.states import TaskState
-from interlock.store.ports import GraphTaskRow, TryRow
+from interlock.store.ports import GraphTaskRow, PoolState, TryRow
 from store.rows import graph, graph_task
 
 ROOT = Path(__file__).parents[2]
@@ -146,6 +146,22 @@ async def test_a_pool_of_local_processes_is_made_from_its_settings(
     assert explained.now["inside"] == "calls Python functions only (in-process)"
 
 
+async def test_the_pool_local_of_a_file_has_the_places_that_the_file_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CF-01: `max_concurrency` counts, not the slots of the node, in which attempts would wait and be told to run."""
+    (tmp_path / "agent-pools.yaml").write_text("agent_pools:\n  local: {type: local-process, max_concurrency: 3}\n")
+    wait = "until test -e a -a -e b -a -e c; do sleep 0.05; done"
+    graph = "graph: g\ndefaults: {retry: {application: 0}, timeout: 60s}\ntasks:\n" + "".join(
+        f"  - {{id: {id}, run: {{shell: 'touch {id}; {wait}'}}}}\n" for id in "abc"
+    )
+
+    async with node(tmp_path, monkeypatch, node=config.Node(slots=1)) as app:
+        found = await ended(app, tmp_path, graph)
+
+    assert {id: row.state for id, (row, _) in found.items()} == dict.fromkeys("abc", TaskState.DONE)
+
+
 async def test_a_pool_whose_engine_is_away_is_ill_and_keeps_nobody_from_working(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -249,3 +265,25 @@ async def test_a_long_task_in_the_pool_of_the_steps_is_begun_once(
 
     assert unknown == []
     assert (found["a"][0].state, (tmp_path / "began").read_text()) == (TaskState.DONE, "x\n")
+
+
+async def test_running_task_is_not_warned_of_because_its_pool_takes_no_new_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`explain` said that no pool can run it, of a task that ran."""
+    async with node(tmp_path, monkeypatch) as app:
+        text = "graph: g\ntasks:\n  - {id: a, run: {shell: 'until test -e go; do sleep 0.05; done'}}\n"
+        text += "  - {id: b, dependencies: [a], run: [echo]}\n"
+        book = await load(app, tmp_path, text)
+
+        async def runs() -> bool:
+            return (await book.find("g/a")).state is TaskState.RUNNING
+
+        await until(runs)
+        await app.store.pools.set_state("local", PoolState.DISABLED)
+        running, waiting = [await book.explain(await book.find(f"g/{id}")) for id in "ab"]
+        (tmp_path / "go").touch()
+
+    assert running.asked.warning is None
+    assert waiting.asked.warning is not None
+    assert "local is disabled" in waiting.asked.warning

@@ -158,6 +158,46 @@ def test_stopped_node_loses_its_attempt_to_another_and_cannot_harm_it(nodes: Nod
     assert counted_without_a_gap(shell, "long")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("comes_back", ["in-time", "late"])
+def test_worktree_of_a_stopped_node_is_worked_in_by_one_attempt_at_a_time(
+    nodes: Nodes, tmp_path: Path, comes_back: str
+) -> None:
+    """RU-01: it has the only worktree, and lets go of it when it comes back: in time, and the attempt that another node has
+    adopted goes on there; late, and that was ended by then, and is begun again."""
+    shell = nodes.shell
+    git = ["git", "-c", "user.name=t", "-c", "user.email=t@example"]
+    subprocess.run([*git, "init", "-q", "-b", "main"], cwd=shell.folder, check=True)
+    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "first"], cwd=shell.folder, check=True)
+    shell.write(
+        "graph.yaml",
+        "graph: g\ntasks:\n- id: a\n  workspace: {}\n  run: {shell: 'echo begun$INTERLOCK_ATTEMPT >> %s/ledger;"
+        " while ! test -e %s/go; do sleep 0.2; done; echo ended$INTERLOCK_ATTEMPT >> %s/ledger; echo two >> new.txt'}\n"
+        % ((shell.folder,) * 3),
+    )
+    env = {
+        "INTERLOCK_DISPATCHER_WORKSPACES": str(tmp_path / "trees"),
+        "INTERLOCK_DISPATCHER_WORKSPACE_SLOTS": "1",
+        "INTERLOCK_NODE_ORPHAN_GRACE": "5s",
+    }
+    both = [nodes.start(env=env), nodes.start(env=env)]
+    assert shell.run("tasks", "load", "graph.yaml").code == 0
+    until(lambda: shell.ledger() == ["begun1"])
+    holder = nodes.holder()
+    (other,) = [node for node in both if node is not holder]
+    holder.send_signal(signal.SIGSTOP)
+    nodes.says(other, "attempt.adopted", 60)
+    if comes_back == "late":
+        nodes.says(other, "task.placed", 60)  # what it adopted is over
+    go(shell)
+    holder.send_signal(signal.SIGCONT)
+    until(lambda: shell.run("tasks", "show", "a", "--json").json["state"] == "done", 120)
+    again = ["begun1"] if comes_back == "late" else []  # of the same number: it costs no retry
+    assert shell.ledger() == ["begun1", *again, "ended1"]
+    tries = shell.run("tasks", "show", "a", "--json").json["tries"]
+    assert "+two" in tries[0]["detail"]["workspace"]["diff"]
+
+
 def test_outcome_of_an_orphan_that_ended_alone_is_taken_from_its_spool(nodes: Nodes) -> None:
     shell = nodes.shell
     node = nodes.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 from collections import Counter
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from acceptance.shell import Ended, Shell, until
+from acceptance.shell import SOURCE, Ended, Shell, until
 from acceptance.test_nodes import Nodes
 from pool.conftest import marked
 
@@ -115,9 +116,11 @@ def test_pools_of_a_file_are_chosen_by_skill_and_explained(shell: Shell) -> None
 
 @pytest.mark.slow
 def test_retry_and_cancel_by_hand(shell: Shell) -> None:
+    first = "[sh, -c, 'test $INTERLOCK_ATTEMPT = 1']"
     write(
         shell,
-        "graph: g\ntasks:\n- {id: a, run: [test, -e, ok], retry: {max_attempts: 1}}\n- {id: b, run: ['true'], dependencies: [a]}\n- {id: c, run: ['true']}\n",
+        "graph: g\ntasks:\n- {id: a, run: [test, -e, ok], retry: {max_attempts: 1}}\n"
+        f"- {{id: b, run: {first}, dependencies: [a]}}\n- {{id: c, run: {first}}}\n",
     )
     run(shell, "tasks", "load", "tasks.yaml")
     run(shell, "tasks", "cancel", "g/c")
@@ -127,8 +130,29 @@ def test_retry_and_cancel_by_hand(shell: Shell) -> None:
     assert "is tried again" in run(shell, "tasks", "retry", "a").err
     run(shell, "tasks", "watch", "g", "--until-done", code=1)
     assert states(shell, "g") == {"a": "done", "b": "done", "c": "cancelled"}
+    assert shown(shell, "b")["attempt"] == 1  # it was skipped, and never ran before
+    run(shell, "tasks", "retry", "c")
+    run(shell, "tasks", "watch", "g", "--until-done")
+    assert shown(shell, "c")["attempt"] == 1
     assert "is done; only one that failed" in run(shell, "tasks", "retry", "a", code=2).err
     assert "is done already" in run(shell, "tasks", "cancel", "a", code=2).err
+
+
+def test_failure_is_told_whole(shell: Shell) -> None:
+    """What helps stands at its end; it was cut after 46 characters."""
+    last = "and this is what helps at the end of a long line of words"
+    write(
+        shell,
+        "graph: g\ntasks:\n"
+        f'- {{id: a, run: [sh, -c, "echo it could not find what it looked for, {last} >&2; exit 3"], retry: {{max_attempts: 1}}}}\n'
+        "- {id: b, run: [sh, -c, 'printf \"one\\033[2J\\ntwo\" >&2; exit 3'], retry: {max_attempts: 1}}\n",
+    )
+    run(shell, "tasks", "load", "tasks.yaml")
+    watched = run(shell, "tasks", "watch", "g", "--until-done", code=1).out
+    for told in (watched, run(shell, "tasks", "show", "a").out, run(shell, "tasks", "explain", "a").out):
+        assert last in told
+    for told in (run(shell, "tasks", "show", "b").out, run(shell, "tasks", "explain", "b").out):
+        assert told.splitlines()[-2:] == ["    one\\x1b[2J", "    two"]
 
 
 def test_attempt_tells_when_it_began(shell: Shell, nodes: Nodes) -> None:
@@ -366,6 +390,79 @@ def test_tasks_that_wait_for_somebody_are_named_by_watch_and_explain_with_what_h
     doctor = run(shell, "doctor")
     assert "4 kinds that no pool can have as things are" in doctor.out
     assert "g/huge and all that ask for the same: no pool can run it: small has 2 cores, 64 asked" in doctor.err
+
+
+def test_task_larger_than_the_machine_and_skill_that_nothing_maps_are_told_of_where_nothing_is_configured(
+    shell: Shell, nodes: Nodes
+) -> None:
+    """SC-04: never in silence. The first waits, the second runs in the default pool; together tasks may ask for too much."""
+    write(
+        shell,
+        "graph: g\ntasks:\n"
+        "  - {id: huge, cpu: 100000, run: ['true']}\n"
+        "  - {id: fat, memory: 900000 GiB, run: ['true']}\n"
+        "  - {id: skilled, required_skill: quantum, run: ['true']}\n"
+        "  - {id: one, cpu: 1, run: ['true']}\n"
+        "  - {id: two, cpu: 1, run: ['true']}\n",
+    )
+    run(shell, "tasks", "load", "tasks.yaml")
+    node = nodes.start(env={"INTERLOCK_NODE_SLOTS": "9"})
+    until(lambda: Counter(states(shell, "g").values()) == {"ready": 2, "done": 3})
+    for told in ("100000 asked", "MB on a machine", "no pool is mapped to the skill quantum: add it to skill_mapping"):
+        nodes.says(node, told)
+    assert nodes.log(node).count("task.stuck") == 3
+    explained = run(shell, "tasks", "explain", "huge").out
+    assert "warning: no pool can run it: local has" in explained
+    assert "cores on a machine, 100000 asked. What helps: ask for less, have a larger machine serve local" in explained
+    assert "MB on a machine" in run(shell, "tasks", "explain", "fat").out
+
+    write(shell, "", "agent_pools: {local: {type: local-process, cpu_quota: 100000, memory_quota: 900000 GiB}}\n")
+    nodes.start()
+    until(lambda: set(states(shell, "g").values()) == {"done"})
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="a machine of one core has none that is smaller")
+def test_task_is_placed_by_the_node_whose_machine_is_large_enough_and_warned_of_only_without_one(
+    shell: Shell, nodes: Nodes
+) -> None:
+    """SC-04: each node goes by its own machine, and people are told by the largest one that lives."""
+    write(shell, "graph: g\ntasks: [{id: wide, cpu: 2, run: ['true']}]\n")
+    run(shell, "tasks", "load", "tasks.yaml")
+    shell.module = "acceptance.one_core"
+    small = nodes.start(env={"PYTHONPATH": os.pathsep.join([str(SOURCE), str(Path(__file__).parents[1])])})
+    shell.module = ""
+    nodes.says(small, "has 1 cores on a machine, 2 asked")
+    assert states(shell, "g") == {"wide": "ready"}
+
+    large = nodes.start()
+    until(lambda: states(shell, "g") == {"wide": "done"})
+    assert "task.placed" in nodes.log(large)
+    assert "task.placed" not in nodes.log(small)
+
+
+def test_task_that_can_never_run_is_told_of_behind_however_many_that_wait(shell: Shell) -> None:
+    """SC-05: only the first twenty were asked, at every look the same ones."""
+    resting = "".join(f"  - {{id: resting-{number}, pool: idle, run: ['true']}}\n" for number in range(45))
+    write(
+        shell,
+        f"graph: g\ntasks:\n{resting}  - {{id: lost, pool: smal, run: ['true']}}\n",
+        "agent_pools:\n"
+        "  small: {type: local-process}\n"
+        "  idle: {type: local-process, enabled: false}\n"
+        "skill_mapping: {default: [small]}\n",
+    )
+    run(shell, "tasks", "load", "tasks.yaml")
+    told = shell.folder / "told"
+    with told.open("w") as sink:
+        watching = shell.process(
+            "tasks", "watch", "g", "--until-done", stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=sink
+        )
+        try:
+            until(lambda: "g/lost waits: no pool can run it: smal is not configured" in told.read_text(), seconds=180)
+        finally:
+            watching.send_signal(signal.SIGINT)
+            watching.wait(timeout=60)
+    assert told.read_text().count(" waits: ") == 2  # what is the same of many is said once
 
 
 def test_result_of_an_attempt_before_is_not_the_result_of_the_next_one(shell: Shell) -> None:

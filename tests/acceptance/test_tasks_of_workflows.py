@@ -179,6 +179,67 @@ def test_run_is_told_what_a_program_is_told_and_its_output_is_handed_on(shell: S
     assert [each.id[:4] for each in found.runs] == ["g.c.", "g.b.", "g.a."]
 
 
+def test_watching_brings_an_engine_where_somebody_else_places_tasks_and_nobody_executes_runs(
+    shell: Shell, nodes: Nodes
+) -> None:
+    """As does a second `watch`: who watches another graph, without workflows, has no engine."""
+    where = lite(shell)
+    nodes.start("--roles", "dispatcher", env=store(where))
+    load(shell, where, "graph: g\ntasks: [{id: a, workflow: greet, inputs: {who: Ada}}]", GREET)
+    watch(shell, where)
+    assert stored(where).outcome()["text"] == "Hello, Ada"
+
+
+NESTED = (
+    HEADER.replace("NAME", "nested")
+    + """
+do:
+  - step: {run: {shell: {command: echo step >> ledger}}, metadata: {interlock: {pool: default}}}
+  - graph:
+      call: tasks:1.0.0@default
+      with: {graph: {tasks: [{id: a, workflow: {name: greet, input: {who: Ada}}}, {id: b, run: {shell: 'echo task >> ledger'}}]}}
+      output: {as: .tasks.a.output.text}
+"""
+)
+"""A step in a pool, and a graph of its own."""
+
+
+def test_workflow_that_is_a_task_does_not_wait_for_its_own_place(shell: Shell) -> None:
+    """DL-01: one place in all pools together, which its steps and its graph need."""
+    where = lite(shell)
+    shell.write("dispatcher.yaml", "dispatcher: {max_global_concurrency: 1}\n")
+    shell.write("agent-pools.yaml", "agent_pools: {default: {type: local-process}}\n")
+    load(shell, where, "graph: g\ntasks: [{id: a, workflow: nested}]", GREET, NESTED)
+    watch(shell, where)
+    assert stored(where).outcome() == "Hello, Ada"
+    assert shell.ledger() == ["step", "task"]
+
+
+KEYED = (
+    HEADER.replace("NAME", "keyed")
+    + """
+do:
+  - graph:
+      call: tasks:1.0.0@default
+      with: {graph: {tasks: [{id: b, run: {shell: 'echo task >> ledger'}, concurrency: {key: k, limit: 1}}]}}
+"""
+)
+
+
+def test_workflow_whose_graph_waits_for_the_place_of_its_own_key_is_told_and_resolved(
+    shell: Shell, nodes: Nodes
+) -> None:
+    """DL-01, DL-02, for slots: the task that waits is cancelled."""
+    where = lite(shell)
+    shell.write("dispatcher.yaml", "dispatcher: {deadlock_detection: {action: resolve, check_interval: 1s}}\n")
+    node = nodes.start(env=store(where))
+    load(shell, where, "graph: g\ntasks: [{id: a, workflow: keyed, concurrency: {key: k, limit: 1}}]", KEYED)
+    found = ends(where, "failed")
+    assert "waits for a place of concurrency/default/k" in nodes.log(node)
+    assert found.statuses[0] == "faulted"
+    assert shell.ledger() == []
+
+
 def test_run_that_faults_is_followed_by_a_new_one_until_the_budget_ends(shell: Shell) -> None:
     where = lite(shell)
     graph = "graph: g\ntasks: [{id: a, workflow: faults, retry: {max_attempts: 3, initial_interval: 50ms}}]"

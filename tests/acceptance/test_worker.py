@@ -357,7 +357,7 @@ def test_worker_that_stood_still_starts_anew(fleet: Fleet) -> None:
         "registered", "stale", "offline", "locks-released", "alert", "recovered",
     ]  # fmt: skip
     stopped.send_signal(signal.SIGCONT)
-    until(lambda: fleet.log(stopped).count("worker.registered") == 2, 60)
+    until(lambda: fleet.log(stopped).count("worker.registered") >= 2, 60)  # on a busy machine it may stand still again
     assert fleet.show("w1")["status"] == "active"
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import math
 import os
 import statistics
 import sys
@@ -20,7 +21,7 @@ from pathlib import Path
 import postgres
 from chaos import errands, results, storm, works
 from chaos.cluster import Node
-from chaos.vitals import Vitals, most_per_hour, slope_per_hour, vitals
+from chaos.vitals import Vitals, lost_share, most_per_hour, slope_per_hour, ticks, vitals
 from chaos.watch import Eyes
 from interlock import errors
 from interlock.app import retention
@@ -37,7 +38,7 @@ _WARM_UP = 0.3  # of the time: caches fill, and the allocator gets what it keeps
 _MOST_DESCRIPTORS = 8  # that come and go
 _GAP_SECONDS = 3 * _SAMPLE_SECONDS  # between samples: whoever loads the node was held up
 _BACKLOG_SECONDS = 5.0  # of load that is not done yet: the node was
-_ROOM = 2.0  # of what histories may hold: what ended since the last removal, and what it has not come to
+_STAY_SECONDS = 2.0 * (KEPT_SECONDS + _PRUNE_SECONDS)  # of a run that has ended: what is kept, and as long again
 _LARGEST_WAL_BYTES = 64 * 2**20
 
 _COUNTS = {
@@ -51,6 +52,7 @@ _SIZES = (
     "SELECT count(*) FROM history",
     "SELECT count(*) FROM tasks",
     "SELECT count(*) FROM leases",
+    "SELECT min(ended_at) FROM runs WHERE ended_at IS NOT NULL",
 )
 
 
@@ -66,6 +68,25 @@ class Sample:
     leases: int
     bytes: int
     wal_bytes: int
+    stayed_seconds: float
+    """How long ago the run ended that has been there for the longest since its end; 0: none has ended."""
+
+    @property
+    def ended(self) -> int:
+        return self.runs - self.open
+
+    @property
+    def is_behind(self) -> bool:
+        """Say whether the node had more to do than it may leave undone."""
+        return self.open > PER_SECOND * _BACKLOG_SECONDS
+
+
+@dataclass(frozen=True)
+class Removal:
+    """One look for what is to be removed. `runs`: how many were; None: it failed, or had not come to its end."""
+
+    seconds: float
+    runs: int | None
 
 
 @dataclass
@@ -75,9 +96,10 @@ class Soaked:
     samples: list[Sample] = field(default_factory=list)
     lags: list[float] = field(default_factory=list)
     """How much later than it should the node's loop came back, in seconds."""
-    removals: list[float] = field(default_factory=list)
-    """How long the removals of what had ended took, in seconds; one that has not come to its end is not here."""
+    removals: list[Removal] = field(default_factory=list)
     started: int = 0
+    lost: float = 0.0
+    """The share of the processors' time that the machine's host gave to others."""
     wrong: list[str] = field(default_factory=list)
 
     @property
@@ -95,9 +117,25 @@ class Soaked:
         for sample in self.warm:
             if found[-1] and sample.at - found[-1][-1].at > _GAP_SECONDS:
                 found.append([])
-            if sample.open <= PER_SECOND * _BACKLOG_SECONDS:
+            if not sample.is_behind:
                 found[-1].append(sample)
         return [stretch for stretch in found if len(stretch) > 1]
+
+    @property
+    def held_up(self) -> int:
+        """How often client or node was held up while it was warm: also before anything was steady, and up to the end."""
+        count, was_behind = 0, False
+        for at, sample in zip([self.warm[0].at, *(sample.at for sample in self.warm)], self.warm, strict=False):
+            is_late = sample.at - at > _GAP_SECONDS
+            count += (sample.is_behind or is_late) and not was_behind
+            was_behind = sample.is_behind
+        return count
+
+    @property
+    def behind_seconds(self) -> float:
+        """For how long the node was behind, warm or not."""
+        pairs = zip(self.samples, self.samples[1:], strict=False)
+        return sum(now.at - before.at for before, now in pairs if now.is_behind)
 
     @property
     def slope(self) -> float:
@@ -124,15 +162,58 @@ class Soaked:
         for one, other in zip(self.samples, self.samples[1:], strict=False):
             fallen = [name for name, count in one.counts.items() if other.counts.get(name, 0) < count]
             self.wrong += [f"the count {name} fell after {other.at:.0f} s" for name in fallen]
-        removals = self.removals or [0.0]
-        if (usual := statistics.median(removals)) > _PRUNE_SECONDS:
+        usual = statistics.median([removal.seconds for removal in self.removals] or [0.0])
+        if usual > _PRUNE_SECONDS:
             self.wrong.append(f"a removal takes {usual:.0f} s, and one is begun {_PRUNE_SECONDS:g} s after the other")
-        bound = _ROOM * PER_SECOND * (KEPT_SECONDS + _PRUNE_SECONDS)
-        if (runs := max(sample.runs for sample in self.samples)) > bound:
-            slowest = f"the slowest removal took {max(removals):.0f} s"
-            self.wrong.append(f"{runs} runs are kept, where {bound:g} may be: histories are not bounded; {slowest}")
+        if self.stayed_seconds > _STAY_SECONDS:
+            self.wrong.append(
+                f"a run was still there {self.stayed_seconds:.0f} s after its end: removal does not keep up"
+            )
+        bound, judged = PER_SECOND * _STAY_SECONDS, self._at_their_pace
+        if judged and (most := max(judged, key=lambda sample: sample.runs)).runs > bound:
+            self.wrong.append(f"{most.runs} runs are kept, where {bound:g} may be: {self._why_kept(most)}")
         if (wal := max(sample.wal_bytes for sample in self.samples)) > _LARGEST_WAL_BYTES:
             self.wrong.append(f"the log grew to {wal / 2**20:.0f} MB")
+
+    @property
+    def _at_their_pace(self) -> list[Sample]:
+        """The samples at which runs have ended at the pace at which they began, for as long as they may stay. Those of a node
+        that was behind end all at once: they are many for as long, and removal answers for how long alone."""
+        found, behind_at = [], -math.inf
+        for sample in self.samples:
+            behind_at = sample.at if sample.is_behind else behind_at
+            if sample.at - behind_at > _STAY_SECONDS:
+                found.append(sample)
+        return found
+
+    def _why_kept(self, most: Sample) -> str:
+        return (
+            f"histories are not bounded; {most.open} of them had not ended; the node was behind for {self.behind_seconds:.0f} s, "
+            f"by up to {self._most_open} runs; none stayed for longer than {self.stayed_seconds:.0f} s after its end; "
+            f"{self._removed} were removed in {len(self.removals)} rounds, the slowest of which took {self._slowest:.0f} s, and "
+            f"{self._unfinished} came to no end"
+        )
+
+    @property
+    def stayed_seconds(self) -> float:
+        """The longest that a run was there after its end."""
+        return max(sample.stayed_seconds for sample in self.samples)
+
+    @property
+    def _unfinished(self) -> int:
+        return sum(removal.runs is None for removal in self.removals)
+
+    @property
+    def _most_open(self) -> int:
+        return max(sample.open for sample in self.samples)
+
+    @property
+    def _removed(self) -> int:
+        return sum(removal.runs or 0 for removal in self.removals)
+
+    @property
+    def _slowest(self) -> float:
+        return max((removal.seconds for removal in self.removals), default=0.0)
 
     @property
     def figures(self) -> dict[str, object]:
@@ -144,16 +225,24 @@ class Soaked:
             "rss_mb": round(last.node.rss_mb, 1),
             "slope_mb_per_hour": round(self.slope, 2),
             "allowed_mb_per_hour": round(self.most, 2) if self.steady else None,
-            "held_up": max(0, len(self.steady) - 1),
+            "held_up": self.held_up,
+            "behind_seconds": round(self.behind_seconds),
+            "open_most": self._most_open,
             "descriptors": last.node.descriptors,
             "threads": last.node.threads,
             "runs_kept": max(sample.runs for sample in self.samples),
-            "removal_seconds_most": round(max(self.removals, default=0.0), 1),
+            "ended_most": max(sample.ended for sample in self.samples),
+            "stayed_seconds": round(self.stayed_seconds, 1),
+            "runs_removed": self._removed,
+            "removals": len(self.removals),
+            "removals_unfinished": self._unfinished,
+            "removal_seconds_most": round(self._slowest, 1),
             "store_mb": round(last.bytes / 2**20, 1),
             "wal_mb": round(max(sample.wal_bytes for sample in self.samples) / 2**20, 1),
             "lag_ms_median": round(1000 * statistics.median(lags), 1),
             "lag_ms_99": round(1000 * lags[int(len(lags) * 0.99)], 1),
             "cpu_percent": round(100 * last.node.cpu_seconds / last.at, 1),
+            "lost_percent": round(100 * self.lost, 1),
             "wrong": len(self.wrong),
         }
 
@@ -173,11 +262,13 @@ class Soak:
         self.soaked = Soaked(store, minutes)
 
     async def run(self) -> Soaked:
+        before = ticks()
         async with Session.open(works.settings(self._url)) as app, asyncio.TaskGroup() as group:
             others = [group.create_task(each) for each in (self._prune(app), self._sample(), self._measure_lag(app))]
             await self._start(app)
             for task in others:
                 task.cancel()
+        self.soaked.lost = lost_share(before, ticks())
         self.soaked.judge()
         if self._node.process.poll() is not None:
             self.soaked.wrong.append(f"the node ended with {self._node.process.returncode}")
@@ -202,8 +293,13 @@ class Soak:
         while True:
             await asyncio.sleep(_PRUNE_SECONDS)
             began = time.monotonic()
-            await retention.prune(app.store, Rules(keep=KEPT_SECONDS), app.clock, Wanted())
-            self.soaked.removals.append(time.monotonic() - began)
+            removed = None
+            try:
+                removed = await retention.prune(app.store, Rules(keep=KEPT_SECONDS), app.clock, Wanted())
+            except errors.StoreUnavailable as error:  # nothing disturbs it, so this must not be
+                self.soaked.wrong.append(f"a removal failed: {error}")
+            finally:
+                self.soaked.removals.append(Removal(time.monotonic() - began, removed))
 
     async def _measure_lag(self, app: Session) -> None:
         while True:
@@ -218,8 +314,9 @@ class Soak:
         begin = time.monotonic()
         while True:
             await asyncio.sleep(_SAMPLE_SECONDS)
+            asked_at = time.time()
             counts, *sizes = await self._eyes.ask(_COUNTS[self.soaked.store], *_SIZES)
-            runs, open_, history, tasks, leases = (rows[0][0] for rows in sizes)
+            runs, open_, history, tasks, leases, ended_at = (rows[0][0] for rows in sizes)
             bytes_, wal = await self._stored()
             self.soaked.samples.append(
                 Sample(
@@ -233,6 +330,7 @@ class Soak:
                     leases=leases,
                     bytes=bytes_,
                     wal_bytes=wal,
+                    stayed_seconds=0.0 if ended_at is None else asked_at - ended_at,
                 )
             )
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 _MIB = 2**20
 _TICKS = os.sysconf("SC_CLK_TCK")
+_STEAL = 7  # of /proc/stat: user, nice, system, idle, iowait, irq, softirq, steal
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,24 @@ def vitals(pid: int) -> Vitals:
         threads=int(fields[17]),
         cpu_seconds=(int(fields[11]) + int(fields[12])) / _TICKS,
     )
+
+
+@dataclass(frozen=True)
+class Ticks:
+    """What the processors of the machine have counted since it began. `lost`: what its host gave to others meanwhile."""
+
+    all: int
+    lost: int
+
+
+def ticks() -> Ticks:
+    counted = [int(field) for field in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+    return Ticks(all=sum(counted), lost=counted[_STEAL])
+
+
+def lost_share(before: Ticks, now: Ticks) -> float:
+    """Give the share of the processors' time between two looks that others took, from 0 to 1."""
+    return (now.lost - before.lost) / (now.all - before.all) if now.all > before.all else 0.0
 
 
 def slope_per_hour(*stretches: Sequence[tuple[float, float]]) -> float:

@@ -90,6 +90,16 @@ async def test_adopted_attempt_can_be_cancelled(pool: LocalPool, tmp_path: Path,
     assert await running.outcome() == Cancelled()
 
 
+async def test_adopted_attempt_is_cancelled_before_its_supervisor_was_reached(
+    pool: LocalPool, tmp_path: Path, mark: str
+) -> None:
+    """As when its worktree is not to be had. `_no_process_is_left` sees that it does not go on."""
+    orphaned(tmp_path, mark, "echo on; sleep 600", grace=600)
+    running = await pool.adopt(launch(tmp_path), lambda stream, text: None)
+    await running.cancel()
+    assert await running.outcome() == Cancelled()
+
+
 async def test_attempt_that_the_node_before_ended_is_lost(pool: LocalPool, tmp_path: Path) -> None:
     """It finds its lease gone, and ends what runs, before the node that has the lease comes to the supervisor."""
     before = await pool.launch(launch(tmp_path, "echo on; sleep 600"), lambda stream, text: None)

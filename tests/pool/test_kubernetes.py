@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from interlock.app.pool_care import Probed
 from interlock.model.task import (
     Cancelled,
     CommandTarget,
@@ -66,6 +67,18 @@ async def launcher(api: FakeApi, tmp_path: Path) -> AsyncIterator[KubernetesPool
     yield pool
     await pool.stop()
     await kubelet.stop()
+
+
+async def test_cluster_that_does_not_answer_is_ill_for_who_looks_after_pools(
+    api: FakeApi, launcher: KubernetesPool
+) -> None:
+    """PO-05: with the time that an answer may take, as the pools of other engines are asked."""
+    assert isinstance(launcher, Probed)
+    assert await launcher.probe(10.0) is None
+    await api.down()
+    assert await launcher.probe(10.0) is not None
+    await api.up()
+    assert "no answer in 0 s" in str(await launcher.probe(0.0))
 
 
 class TestConformance(ShellConformance, ScriptConformance, EndingConformance, FunctionConformance):

@@ -8,6 +8,7 @@ import resource
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from interlock.model.task import Cancelled, Done, Failed, FailureClass, HttpTarget, ScriptTarget, ShellTarget, Snoozed
+from interlock.pool.launcher import Launch
 from interlock.pool.local import LocalPool
 from interlock.pool.supervised import Supervisor
 from pool.conformance import (
@@ -195,6 +197,7 @@ import asyncio, pathlib, sys
 from interlock.model.task import ShellTarget, ScriptTarget
 from interlock.pool.launcher import Launch
 from interlock.pool.local import LocalPool
+from interlock.pool.launcher import Launch
 from interlock.pool.supervised import Supervisor
 
 async def main():
@@ -283,3 +286,74 @@ async def test_attempt_for_which_the_node_has_no_descriptor_is_put_off(attempts:
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
     assert isinstance(outcome, Snoozed)
+
+
+async def test_pool_removes_what_nobody_came_for_in_a_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a node left that was killed before it could, and nothing of today, nor of others."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    yesterday = time.time() - 86_500
+    for name, changed in (("interlock-attempt-old", yesterday), ("interlock-attempt-new", None), ("other", yesterday)):
+        spool = tmp_path / name
+        spool.mkdir()
+        (spool / "stdout").write_text("x")
+        if changed is not None:
+            os.utime(spool, (changed, changed))
+    pool = LocalPool()
+    await pool.start()
+    await pool.stop()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["interlock-attempt-new", "other"]
+
+
+@pytest.mark.parametrize("left", ["over", "of today", "at work", "not over", "of another"])
+async def test_spool_of_an_attempt_that_is_over_goes_after_a_minute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mark: str, left: str
+) -> None:
+    """Its node was killed between telling the store and removing it. What may be needed still stays."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    pool = LocalPool(warm=0)
+    name, _, value = mark.partition("=")
+    command = ShellTarget(command="test ! -e on || sleep 600", environment={name: value})
+    if left == "at work":
+        (tmp_path / "on").touch()
+    launch = Launch(attempt="g/a.1@s", target=command, folder=str(tmp_path), orphan_grace_seconds=60.0)
+    running = await pool.launch(launch, lambda stream, text: None)
+    (folder,) = await spools(tmp_path)
+    if left == "at work":
+        await until(lambda: pool.is_left(launch), "it does not listen")
+    else:
+        await running.outcome()
+    if left != "of today":
+        os.utime(folder, (time.time() - 61,) * 2)
+    if left == "of another":
+        folder = folder.rename(tmp_path / "interlock-attempt-0123456789abcdef")
+    asked: list[str] = []
+
+    async def is_over(attempt: str) -> bool:
+        asked.append(attempt)
+        return left != "not over"
+
+    assert await pool.sweep(is_over) == (["g/a.1@s"] if left == "over" else [])
+    assert folder.exists() == (left != "over")
+    assert asked == (["g/a.1@s"] if left in ("over", "not over") else [])
+    await running.cancel()
+    await pool.stop()
+
+
+async def spools(folder: Path) -> list[Path]:
+    await until(lambda: list(folder.glob("interlock-attempt-*")), "no spool is made")
+    return list(folder.glob("interlock-attempt-*"))
+
+
+async def test_spool_that_is_empty_is_swept_when_it_is_old(tmp_path: Path) -> None:
+    """Its supervisor was ended before it wrote anything there, not even whose it is."""
+    spools = tmp_path / "spools"
+    old, new = spools / ("a" * 32), spools / ("b" * 32)
+    for each in (old, new):
+        each.mkdir(parents=True)
+    os.utime(old, (time.time() - 120,) * 2)
+
+    async def is_over(attempt: str) -> bool:
+        raise AssertionError(attempt)
+
+    assert await LocalPool(spool=spools).sweep(is_over) == []
+    assert list(spools.iterdir()) == [new]

@@ -488,6 +488,28 @@ async def test_worktree_of_a_killed_process_is_free_and_cleaned(
     assert (workspace.path / "a.txt").read_text() == "one\n"
 
 
+async def test_what_a_diff_was_taken_with_goes_after_its_process_was_killed(
+    repository: Repository, tmp_path: Path, mark: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It holds copies of all that the attempt had changed."""
+    victim, temporary = tmp_path / "victim", tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    repository.commit({".gitattributes": "*.txt filter=deadly\n"})
+    repository.git("config", "filter.deadly.clean", f"! test -e {victim} || kill -9 $(cat {victim}); cat")
+    more = f"Path({str(victim)!r}).write_text(str(os.getpid())); await workspace.diff()"
+    holder = start(HOLDER.format(more=more), repository.folder, tmp_path / "pool", mark=mark)
+    assert await asyncio.to_thread(holder.wait, 60) == -signal.SIGKILL
+    end(holder)
+    victim.unlink()
+    assert len([*temporary.iterdir(), *(tmp_path / "pool").glob("*.diff-*")]) == 1
+    pool = WorkspacePool(repository.folder, tmp_path / "pool", size=1)
+    async with asyncio.timeout(60):
+        while await pool.lease("second") is None:
+            await asyncio.sleep(0.01)
+    assert [*temporary.iterdir(), *(tmp_path / "pool").glob("*.diff-*")] == []
+
+
 @pytest.mark.parametrize(
     "more",
     [
@@ -539,6 +561,27 @@ async def test_attempt_of_a_dead_node_is_adopted_with_its_worktree(
     assert (workspace.branch, (workspace.path / "a.txt").read_text()) == ("agent/1", "half done\n")
     assert b"+half done" in ((await workspace.release()).diff or b"")
     assert await pool.adopt("first") is None
+
+
+async def test_worktree_of_a_holder_that_leaves_it_is_adopted_while_that_lives(
+    repository: Repository, tmp_path: Path
+) -> None:
+    old, new = (WorkspacePool(repository.folder, tmp_path / "pool", size=1, orphan_grace_seconds=60) for _ in range(2))
+    left = await old.lease("first", "agent/1")
+    assert left is not None
+    (left.path / "a.txt").write_text("half done\n")
+    left.leave()
+    left.leave()
+    with pytest.raises(errors.Conflict, match="left to whoever adopts"):
+        await left.release()
+    with pytest.raises(errors.Conflict):
+        await left.diff()
+    assert await new.lease("second") is None  # within the grace
+    workspace = await new.adopt("first")
+    assert workspace is not None
+    assert b"+half done" in ((await workspace.release()).diff or b"")
+    workspace.leave()  # it is returned already
+    assert await old.lease("second") is not None
 
 
 async def test_record_that_was_cut_short_is_that_of_a_dead_holder(pool: WorkspacePool, tmp_path: Path) -> None:

@@ -34,6 +34,17 @@ class Stop:
                 await self.go_on.wait()
 
 
+class Seen(Stop):
+    """Stops nowhere, and knows what was run."""
+
+    def __init__(self) -> None:
+        super().__init__("")
+        self.statements: list[str] = []
+
+    async def after(self, statement: str) -> None:
+        self.statements.append(statement)
+
+
 class StoppedTransaction:
     def __init__(self, transaction: Transaction, stop: Stop) -> None:
         self._transaction = transaction
@@ -50,6 +61,10 @@ class StoppedTransaction:
 
     async def many(self, statement: str, parameters: Sequence[Mapping[str, object]]) -> None:
         await self._transaction.many(statement, parameters)
+        await self._stop.after(statement)
+
+    async def insert(self, statement: str, shared: Mapping[str, object], rows: Sequence[Mapping[str, object]]) -> None:
+        await self._transaction.insert(statement, shared, rows)
         await self._stop.after(statement)
 
     async def rows(self, statement: str, parameters: Mapping[str, object]) -> list[Row]:

@@ -11,9 +11,21 @@ from interlock import telemetry
 from interlock.dispatch import deadlocks
 from interlock.dispatch.configuration import DeadlockAction, DeadlockSettings
 from interlock.dispatch.deadlocks import Deadlock, Deadlocks, Kind
+from interlock.model.task import Resources
 from interlock.service import SystemClock
-from interlock.store.ports import GraphTask, LockRequest, NewGraph, Store
-from store.rows import graph_task
+from interlock.store.ports import (
+    Begun,
+    DeclaredPool,
+    GraphTask,
+    LockRequest,
+    NewGraph,
+    NewToken,
+    NewWait,
+    Placement,
+    PlaceWait,
+    Store,
+)
+from store.rows import accepting, graph_task
 
 
 async def put(store: Store, *rows: GraphTask) -> None:
@@ -32,6 +44,77 @@ def circle(*ids: str, first: int = 1, **more: Any) -> list[GraphTask]:
 
 async def states(store: Store) -> dict[str, str]:
     return {row.id: row.state.value for row in await store.tasks.page("default/g", None, 0, 2000)}
+
+
+LIMIT = "concurrency/default/k"
+
+
+async def nested(store: Store, capacity: int, *others: str) -> None:
+    """A task that is a workflow has a place of a key; a child of its run waits for the graph g, whose tasks want one too.
+
+    `others`: tasks that take a place before those of g ask for theirs.
+    """
+    await store.pools.declare([DeclaredPool(pool="p", type="local-process")], 100.0)
+    await store.graphs.limit(LIMIT, capacity)
+    outer = [
+        msgspec.structs.replace(
+            each, task=msgspec.structs.replace(each.task, task=f"default/o/{each.task.path}", run="default/o")
+        )
+        for each in (graph_task(id, number, limits=[LIMIT]) for number, id in enumerate(("w", *others), 1))
+    ]
+    await store.tasks.load(
+        NewGraph(graph="default/o", namespace="default", name="o", digest="1", document=b"{}", folder="/"), outer, 100.0
+    )
+    await try_to_place(store, *(f"default/o/{id}" for id in ("w", *others)))
+    await store.journal.commit(accepting("r1", new={"parent": "default/o/w"}))
+    token = NewToken(token="k1", effect=1, name="build", step="/do/0/build")
+    await store.journal.commit(accepting("r2", new={"parent": "r1", "parent_effect": 1}, tokens=[token]))
+    waiting = NewWait(graph="default/g", visit="r2/do/0/build", token="k1", run="r2")
+    assert await store.waits.begin(waiting, 100.0) is Begun.LOADING
+    await put(store, graph_task("a", 1, limits=[LIMIT]), graph_task("b", 2, limits=[LIMIT]))
+    await try_to_place(store, "default/g/a", "default/g/b")
+
+
+async def try_to_place(store: Store, *tasks: str) -> None:
+    wanted = [Placement(task=task, pool="p", resources=Resources(), decision=b"{}") for task in tasks]
+    await store.pools.place("n1", wanted, 60.0, 101.0)
+
+
+async def test_places_of_a_key_that_only_those_who_wait_could_give_back_are_found(store: Store) -> None:
+    """DL-01, for slots: neither can go on before the other has ended."""
+    await nested(store, 1)
+    (one,) = await found(store)
+    assert one == Deadlock(kind=Kind.PLACES, where="default/g", members=("a", "default/o/w"), key=LIMIT)
+    assert str(one) == (
+        "the task a of default/g waits for a place of concurrency/default/k, all of which are taken by default/o/w, whose runs"
+        " wait for its end; raise the limit, or name another key"
+    )
+    resolving = Deadlocks(store, SystemClock(), DeadlockSettings(action=DeadlockAction.RESOLVE))
+    await resolving.round()
+    assert (await states(store))["a"] == "cancelled"
+
+
+async def test_place_that_somebody_else_gives_back_is_no_deadlock(store: Store) -> None:
+    await nested(store, 2, "x")
+    assert (await states(store)) == {"a": "held", "b": "held"}
+    assert await found(store) == []
+
+
+async def test_free_place_is_no_deadlock(store: Store) -> None:
+    await nested(store, 3)
+    assert (await states(store)) == {"a": "running", "b": "running"}
+    assert await found(store) == []
+
+
+def test_those_that_wait_for_one_who_is_freed_do_not_wait_for_ever() -> None:
+    """The second waits for the first, which waits for somebody who runs."""
+    waits = [
+        PlaceWait(task="g/a", graph="g", limit="k", holders=["o/w", "o/x"], awaited_by=["o/w"]),
+        PlaceWait(task="h/a", graph="h", limit="l", holders=["o/w"], awaited_by=["o/v"]),
+    ]
+    assert deadlocks.among_places(waits) == []
+    waits[0] = PlaceWait(task="g/a", graph="g", limit="k", holders=["o/w", "o/v"], awaited_by=["o/w"])
+    assert [each.where for each in deadlocks.among_places(waits)] == ["g", "h"]
 
 
 async def found(store: Store) -> list[Deadlock]:

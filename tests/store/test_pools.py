@@ -95,6 +95,21 @@ async def test_all_pools_together_have_a_limit(store: Store) -> None:
     assert {row.pool: row.running for row in await store.pools.all()} == {ALL: 3, "p": 2, "q": 1}
 
 
+async def test_tasks_that_are_workflows_take_no_place_of_all_pools_together(store: Store) -> None:
+    """They only watch runs; what those load, and their steps, would wait for the places for ever."""
+    await pools(
+        store,
+        DeclaredPool(pool=ALL, type="", capacity=1),
+        DeclaredPool(pool="workflows", type="workflows", capacity=2),
+        DeclaredPool(pool="p", type="docker"),
+    )
+    await load(store, 5)
+    placed = await place(store, wanted(3, "workflows") + wanted(2, first=4))
+    assert ids(placed) == ["t001", "t002", "t004"]
+    assert {row.pool: row.running for row in await store.pools.all()} == {ALL: 1, "p": 1, "workflows": 2}
+    assert ids(await place(store, wanted(1, "workflows", first=3) + wanted(1, first=5))) == []
+
+
 async def test_disabled_pool_gets_nothing_until_it_is_enabled_again(store: Store) -> None:
     """PO-01."""
     await pools(store, DeclaredPool(pool="p", type="docker"))

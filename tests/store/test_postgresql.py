@@ -270,6 +270,23 @@ async def test_placement_finds_its_tasks_by_name_however_few_there_are_when_it_i
     assert all(condition.startswith("(task = ") for _, condition in found), found
 
 
+async def test_look_for_lanes_with_ready_steps_reads_one_task_of_each_however_few_there_are_when_it_is_planned(
+    connection: asyncpg.Connection[Any], postgres_url: str
+) -> None:
+    """Else each round would read all tasks of graphs that are ready."""
+    await (await server.find(postgres_url)).prepare(connection)
+    found: list[tuple[str, str, str]] = []
+
+    def walk(each: dict[str, Any]) -> None:
+        if each.get("Relation Name") == "tasks":
+            found.append((each["Node Type"], each.get("Index Name", ""), each.get("Index Cond", "")))
+        for child in each.get("Plans", ()):
+            walk(child)
+
+    walk(json.loads(await _explained(connection, "step_lanes", {"lanes": '["a", "b"]'}))[0]["Plan"])
+    assert found == [("Index Scan", "tasks_ready", "(pool = l.name)")]
+
+
 _GROWN = re.compile(
     r"(runs|run_keys|history|memos|tasks|logs|scopes|large_values|leases|inbox|attributes|tokens|cached|cells|cell_changes|deliveries|delivery_attempts|waits)(_other|_2\d+)?$"
 )

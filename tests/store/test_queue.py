@@ -115,7 +115,7 @@ async def test_task_that_nobody_waits_for_is_dropped_or_named_to_its_holder(stor
     await _enqueue(store, 2)
     await store.queue.claim("n1", "local", 4, 1, 60.0, 100.0, own=False)
     await store.journal.commit(batch(seq=1, cancelled_tasks=[1, 2]))
-    assert await store.queue.unwanted("n1", []) == ["r1-t1"]
+    assert await store.queue.unwanted("n1", []) == [("r1-t1", 1)]
     assert await store.queue.unwanted("n2", []) == []
     assert not await store.queue.ready("local")
     assert await store.queue.settle("r1-t1", 1, Cancelled(), 101.0)
@@ -350,6 +350,7 @@ async def test_attempt_in_flight_is_found_and_tells_of_itself_until_it_ends(stor
 async def test_attempt_that_ended_by_a_report_is_unwanted_where_it_runs(store: Store) -> None:
     await _enqueue(store, 2)
     await store.queue.claim("n1", "local", 4, 4, 60.0, 100.0, own=False)
-    assert await store.queue.unwanted("n1", ["r1-t1", "r1-t2"]) == []
+    both = [("r1-t1", 1), ("r1-t2", 1)]
+    assert await store.queue.unwanted("n1", both) == []
     assert await store.queue.settle("r1-t1", 1, Done(1), 101.0)
-    assert await store.queue.unwanted("n1", ["r1-t1", "r1-t2"]) == ["r1-t1"]
+    assert await store.queue.unwanted("n1", both) == both[:1]

@@ -144,7 +144,7 @@ async def test_claim_that_meets_a_cancellation_does_one_or_the_other(two: Two, p
     stop.go_on.set()
     assert len(await claiming) == 1
     assert await cancelling is Committed.APPLIED
-    assert await one.queue.unwanted("n1", ["r1-t001"]) == ["r1-t001"]
+    assert await one.queue.unwanted("n1", [("r1-t001", 1)]) == [("r1-t001", 1)]
 
 
 async def test_reader_that_follows_output_misses_nothing_that_becomes_visible_late(two: Two, postgres_url: str) -> None:

@@ -545,7 +545,7 @@ ELSEWHERE = {
     "worker_end": "under worker_hold: test_five_who_recover_a_worker_do_it_once",
     "worker_forget": "under workers_guard: test_worker_that_is_forgotten_while_it_registers_gets_a_larger_fence",
     "worker_event_add": "adds a row of its own",
-    "decision_add": "adds a row of its own",
+    "decisions_add": "adds a row of its own",
     "worker_events_sweep": "deletes what is a day old, which nobody changes",
     "decisions_sweep": "deletes what is a day old, which nobody changes",
 }

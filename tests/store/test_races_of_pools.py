@@ -152,4 +152,4 @@ async def test_cancel_that_meets_a_placement_stops_the_task_either_way(two: Two,
     stop.go_on.set()
     ((task,),) = [(await placing).claimed]
     assert await cancelling
-    assert await one.queue.unwanted("n1", [task.task]) == [task.task]
+    assert await one.queue.unwanted("n1", [task.key]) == [task.key]

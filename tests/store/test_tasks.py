@@ -16,7 +16,7 @@ from interlock.model.task import Cancelled, Done, Failed, FailureClass, Outcome,
 from interlock.model.task_graph import RetryTerms
 from interlock.store.ports import ClaimedTask, DeclaredPool, GraphTask, LoadedGraph, Placement, Store
 from interlock.store.sql import tasks
-from store.rows import graph, graph_task
+from store.rows import graph, graph_task, node
 
 FAULT = Fault(type=fault.RUNTIME, status=500, title="no", detail="said no")
 
@@ -109,6 +109,23 @@ async def test_task_that_failed_is_corrected_and_tried_again_as_it_is_written_no
     await settle(store, opened, Done(1))
     (again,) = await place(store, "bad")
     assert (again.attempt, again.fence) == (2, 2)
+
+
+async def test_task_that_never_ran_has_its_first_attempt_when_it_is_tried_again(store: Store) -> None:
+    """One that was cancelled before it was placed had `attempt 2 of 3`, and so had those skipped behind it."""
+    await load(store, graph_task("a", 1), graph_task("b", 2, {"a": True}))
+    assert await store.tasks.stop("default/g/a", 103.0)
+    assert await states(store) == {"a": "cancelled", "b": "skipped"}
+    assert await store.tasks.reopen("default/g/a", 104.0)
+    (first,) = await place(store, "a", now=105.0)
+    assert (first.attempt, first.fence) == (1, 1)
+    await settle(store, first, Cancelled(), 106.0)
+    assert await store.tasks.reopen("default/g/a", 107.0)
+    (second,) = await place(store, "a", now=108.0)
+    assert second.attempt == 2
+    await settle(store, second, Done(1), 109.0)
+    (behind,) = await place(store, "b", now=110.0)
+    assert behind.attempt == 1
 
 
 async def test_retry_of_a_task_that_is_done_leaves_no_trace_on_those_skipped_behind_it(store: Store) -> None:
@@ -376,13 +393,30 @@ async def test_place_that_was_given_up_costs_nothing(store: Store) -> None:
     assert (again.attempt, again.fence) == (1, task.fence + 1)
 
 
+async def test_attempt_that_another_node_adopted_is_not_unwanted_but_one_that_was_made_again_is(store: Store) -> None:
+    for name in ("n1", "n2"):
+        await store.nodes.join(node(name, joined_at=None, pinned=False), 600.0)
+    await load(store, *(graph_task(id, number) for number, id in enumerate("abc", 1)))
+    adopted, again, own = [task.key for task in await place(store, "a", "b", "c")]
+    await store.nodes.bury("n1", None)
+    orphan = next(each for each in await store.queue.orphans(10) if each.task.key == adopted)
+    assert await store.queue.adopt(orphan, "n2", 60.0, None)
+    assert await store.queue.settle(*again, Snoozed(0.0), None)
+    assert await store.queue.unwanted("n1", [adopted, again, own]) == [again]
+    assert [await store.queue.is_adopted("n1", attempt) for attempt in (adopted, again, own)] == [True, False, False]
+    assert not await store.queue.is_adopted("n2", adopted)
+    (task,) = await place(store, "b")
+    assert task.key == (again[0], again[1] + 1)
+    assert await store.queue.unwanted("n1", [adopted, again, own, task.key]) == [again]
+
+
 async def test_cancel_ends_what_waits_and_asks_what_runs(store: Store) -> None:
     await load(store, graph_task("a", 1), graph_task("b", 2), graph_task("c", 3, {"b": True}))
     (a,) = await place(store, "a")
     assert await store.tasks.stop("default/g/a", 103.0)
     assert await store.tasks.stop("default/g/b", 103.0)
     assert await states(store) == {"a": "running", "b": "cancelled", "c": "skipped"}
-    assert await store.queue.unwanted("n1", [a.task]) == [a.task]
+    assert await store.queue.unwanted("n1", [a.key]) == [a.key]
     assert await settle(store, a, Cancelled())
     assert await states(store) == {"a": "cancelled", "b": "cancelled", "c": "skipped"}
     assert not await store.tasks.stop("default/g/a", 103.0)
@@ -396,7 +430,7 @@ async def test_tasks_are_cancelled_together_with_what_waits_for_them(store: Stor
     await settle(store, d, Done(1))
     assert await store.tasks.stop_all([f"default/g/{id}" for id in "abcd"], 103.0) == 2
     assert await states(store) == {"a": "running", "b": "cancelled", "c": "skipped", "d": "done"}
-    assert await store.queue.unwanted("n1", [a.task]) == [a.task]
+    assert await store.queue.unwanted("n1", [a.key]) == [a.key]
 
 
 async def test_task_that_fails_while_it_is_cancelled_is_not_tried_again(store: Store) -> None:

@@ -10,7 +10,9 @@ from interlock.model.states import RunStatus
 from interlock.model.task import Cancelled, Done, Failed, FailureClass
 from interlock.store.ports import Begun, Committed, GraphTask, LogLine, NewToken, NewWait, Store
 from interlock.store.sql.transaction import Transaction
+from interlock.store.sql.upkeep import SqlUpkeep
 from store.rows import accepting, batch, definition, graph, graph_task, new_task, node
+from store.stops import Seen, StoppedDatabase
 from store.test_tasks import place, settle
 
 FOREVER = 1e12
@@ -57,6 +59,23 @@ async def test_removed_run_is_gone_at_once_and_its_rows_in_pieces(store: Store) 
     assert (await store.views.counts())["commits"] == 2
     assert await store.views.run(None, "young") is not None
     await store.upkeep.compact()
+
+
+async def test_rows_of_fifty_short_runs_are_looked_for_once(store: Store) -> None:
+    """Where each statement waits for the processor, that is what a removal takes: a second look finds nothing for any table."""
+    runs = [f"short-{number}" for number in range(50)]
+    for run in runs:
+        await store.journal.commit(accepting(run))
+        for seq in (1, 2, 3):
+            await store.journal.commit(batch(run, seq))
+        await store.journal.commit(batch(run, 4, status=RunStatus.COMPLETED, ended=True, output=b"{}", at=100.0))
+    seen = Seen()
+    upkeep = SqlUpkeep(StoppedDatabase(store.upkeep._database, seen))  # type: ignore[attr-defined]  # of both dialects
+    assert await upkeep.remove(runs, 500.0) == 50
+    while await upkeep.clear():
+        pass
+    assert await store.journal.history(runs[0], 0, 10) == []
+    assert {seen.statements.count(statement) for statement in ("removal_history", "removal_logs", "removal_end")} == {1}
 
 
 async def test_what_tasks_of_graphs_wait_for_goes_with_them(store: Store) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from chaos import storm
-from chaos.soak import Sample, Soaked
-from chaos.vitals import Vitals, most_per_hour, slope_per_hour, vitals
+from chaos.soak import Removal, Sample, Soaked
+from chaos.vitals import Vitals, lost_share, most_per_hour, slope_per_hour, ticks, vitals
 
 
 def test_slope_is_that_of_the_line_that_fits_best() -> None:
@@ -47,6 +47,7 @@ _CALM: dict[str, Any] = {
     "runs": 100,
     "open": 20,
     "wal_bytes": 0,
+    "stayed_seconds": 75.0,
 }
 _LAST = 720
 
@@ -65,7 +66,7 @@ def judged(differs: Callable[[int], dict[str, Any]]) -> Soaked:
         found.samples.append(
             Sample(
                 at=said["at"], node=node, counts=said["counts"], runs=said["runs"], open=said["open"], history=0, tasks=0, leases=1,
-                bytes=1, wal_bytes=said["wal_bytes"],
+                bytes=1, wal_bytes=said["wal_bytes"], stayed_seconds=said["stayed_seconds"],
             )
         )  # fmt: skip
     found.judge()
@@ -81,6 +82,7 @@ def test_calm_soak_is_right() -> None:
     [
         ({"counts": {"inbox": 4}}, "the count inbox fell after 3600 s"),
         ({"runs": 100_000}, "100000 runs are kept, where 3200 may be: histories are not bounded"),
+        ({"stayed_seconds": 175.0}, "a run was still there 175 s after its end: removal does not keep up"),
         ({"wal_bytes": 100 * 2**20}, "the log grew to 100 MB"),
         ({"rss_mb": 5_000.0}, "memory grows by"),
     ],
@@ -93,20 +95,51 @@ def test_count_that_falls_and_what_grows_without_bound_are_found(last: dict[str,
 
 def test_removal_that_hangs_is_found_and_told() -> None:
     hanging = soaked()
-    hanging.samples[-1] = replace(hanging.samples[-1], runs=5_117)
-    hanging.removals = [1.0, 1.0, 180.0, 2.0]
+    hanging.samples[-1] = replace(hanging.samples[-1], runs=5_117, stayed_seconds=250.0)
+    hanging.removals = [Removal(seconds, runs) for seconds, runs in [(1.0, 400), (1.0, 400), (180.0, None), (2.0, 800)]]
     hanging.judge()
-    (wrong,) = hanging.wrong
-    assert wrong.startswith("5117 runs are kept, where 3200 may be")
-    assert wrong.endswith("the slowest removal took 180 s")
-    assert hanging.figures["removal_seconds_most"] == 180.0
+    stayed, kept = hanging.wrong
+    assert stayed == "a run was still there 250 s after its end: removal does not keep up"
+    assert kept.startswith("5117 runs are kept, where 3200 may be: histories are not bounded; 20 of them had not ended")
+    assert kept.endswith("1600 were removed in 4 rounds, the slowest of which took 180 s, and 1 came to no end")
+    figures = hanging.figures
+    assert [figures[f"removal{name}"] for name in ("s", "s_unfinished", "_seconds_most")] == [4, 1, 180.0]
+    assert figures["runs_removed"] == 1_600
+
+
+def test_runs_of_a_node_that_was_behind_are_told_from_what_removal_left() -> None:
+    """They fill the store before they end and after they have ended all at once; how long they stay is judged as ever."""
+
+    def differs(number: int, last: int = 640 + 32) -> dict[str, Any]:
+        if 560 < number <= 640:
+            return {"runs": 5_117, "open": 3_000}
+        return {"runs": 5_117, "open": 30} if 640 < number <= last else {}
+
+    behind = judged(differs)
+    assert behind.wrong == []
+    figures = behind.figures
+    assert [figures[name] for name in ("held_up", "open_most", "ended_most")] == [1, 3_000, 5_087]
+    assert figures["behind_seconds"] == 400
+    (wrong,) = judged(lambda number: differs(number, last=640 + 33)).wrong
+    assert wrong.startswith(
+        "5117 runs are kept, where 3200 may be: histories are not bounded; 30 of them had not ended"
+    )
+    (wrong,) = judged(lambda number: differs(number) | {"stayed_seconds": 161.0}).wrong
+    assert wrong == "a run was still there 161 s after its end: removal does not keep up"
 
 
 def test_removals_that_do_not_keep_up_are_found() -> None:
     slow = soaked()
-    slow.removals = [1.0, 30.0, 31.0]
+    slow.removals = [Removal(seconds, 400) for seconds in (1.0, 30.0, 31.0)]
     slow.judge()
     assert slow.wrong == ["a removal takes 30 s, and one is begun 20 s after the other"]
+
+
+def test_share_of_the_processors_that_others_took_is_seen() -> None:
+    before, now = ticks(), ticks()
+    assert now.all >= before.all > before.lost >= 0
+    assert lost_share(replace(before, all=100, lost=10), replace(before, all=300, lost=60)) == pytest.approx(0.25)
+    assert lost_share(before, before) == 0.0
 
 
 def test_memory_that_stands_higher_after_a_backlog_or_a_hold_up_does_not_grow() -> None:
@@ -123,6 +156,13 @@ def test_memory_that_grows_between_backlogs_is_found() -> None:
     (wrong,) = leaking.wrong
     assert wrong.startswith("memory grows by 24.0 MB/h")
     assert leaking.figures["held_up"] == 5
+
+
+def test_hold_up_that_nothing_steady_comes_before_or_after_is_counted() -> None:
+    """What a soak began or ended with was no gap between two stretches, so it said that nothing was held up."""
+    assert judged(lambda number: {"open": 800} if number < 300 else {}).figures["held_up"] == 1
+    assert judged(lambda number: {"open": 800} if number > 640 else {}).figures["held_up"] == 1
+    assert soaked().figures["held_up"] == 0
 
 
 def test_soak_that_was_held_up_most_of_the_time_says_nothing() -> None:

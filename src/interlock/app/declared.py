@@ -8,6 +8,7 @@ from interlock.decisions import pools as choosing
 from interlock.decisions import steps
 from interlock.decisions.pools import PoolStrategy
 from interlock.dispatch.attempt_terms import AttemptTerms
+from interlock.dispatch.machines import DeclaredMachines
 from interlock.model.task_graph import RetryTerms
 
 
@@ -24,11 +25,9 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     mapping: dict[str, tuple[str, ...]] = msgspec.field(default_factory=lambda: {choosing.DEFAULT: (steps.LOCAL,)})
 
 
-class DeclaredOfPool(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the row of a pool keeps of its configuration, beside its room."""
+class DeclaredOfPool(DeclaredMachines, frozen=True, kw_only=True, omit_defaults=True):
+    """What the row of a pool keeps of its configuration, beside its room, and of the nodes that have it."""
 
-    labels: dict[str, str] = {}
+    labels: dict[str, str] = msgspec.field(default_factory=dict)
     cost: float = 0.0
     weight: float = 1.0
-    nodes: tuple[str, ...] = ()
-    """Those that have it in their configuration, as far as the last one that declared it knew."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 
 import msgspec
@@ -10,11 +10,14 @@ import msgspec
 from interlock.app.declared import Declared, DeclaredOfPool
 from interlock.dispatch.attempt_terms import AttemptTerms
 from interlock.dispatch.configuration import PoolSettings, Scheduling
+from interlock.dispatch.machines import DeclaredMachines
 from interlock.store.ports import ALL, DeclaredPool
 
 
-def declared(scheduling: Scheduling, nodes: Mapping[str, Iterable[str]] = MappingProxyType({})) -> list[DeclaredPool]:
-    """Give what the store keeps of a configuration. `nodes`: by pool, those that have it."""
+def declared(
+    scheduling: Scheduling, nodes: Mapping[str, DeclaredMachines] = MappingProxyType({})
+) -> list[DeclaredPool]:
+    """Give what the store keeps of a configuration. `nodes`: by pool, those that have it, and their machines."""
     whole = Declared(
         policy=scheduling.policy,
         ageing_seconds=scheduling.ageing_seconds,
@@ -26,11 +29,13 @@ def declared(scheduling: Scheduling, nodes: Mapping[str, Iterable[str]] = Mappin
         mapping=dict(scheduling.mapping),
     )
     rows = [DeclaredPool(pool=ALL, type="", capacity=scheduling.capacity, settings=msgspec.json.encode(whole))]
-    return rows + [_row(pool, nodes.get(name, ())) for name, pool in scheduling.pools.items()]
+    return rows + [_row(pool, nodes.get(name, DeclaredMachines())) for name, pool in scheduling.pools.items()]
 
 
-def _row(pool: PoolSettings, nodes: Iterable[str]) -> DeclaredPool:
-    kept = DeclaredOfPool(labels=dict(pool.labels), cost=pool.cost, weight=pool.weight, nodes=tuple(sorted(nodes)))
+def _row(pool: PoolSettings, of: DeclaredMachines) -> DeclaredPool:
+    kept = DeclaredOfPool(
+        labels=dict(pool.labels), cost=pool.cost, weight=pool.weight, nodes=of.nodes, machines=of.machines
+    )
     return DeclaredPool(
         pool=pool.name,
         type=pool.type,

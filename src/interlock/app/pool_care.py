@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, Protocol, runtime_checkable
 
@@ -39,8 +40,11 @@ class SweptByName(Protocol):
 
 
 class Health(Loop):
-    """Tries each pool every `interval_seconds`, for at most `timeout_seconds`. One that fails gets nothing from this node for
-    `again_seconds`, then it is tried again (checklist PO-05). `changed` hears of every change.
+    """Tries each pool every `interval_seconds`, for at most `timeout_seconds`. One that fails is tried again after
+    `again_seconds`, and gets nothing from this node before it is well (checklist PO-05). `changed` hears of every change.
+
+    What the store is told lasts until a look that comes late must be over: a pool whose time ran out while nobody had tried
+    it would be given tasks, which fail there. After that nobody is left who would look.
     """
 
     def __init__(
@@ -67,10 +71,22 @@ class Health(Loop):
         """By pool, when it is tried again."""
 
     async def round(self) -> bool:
-        for pool, launcher in list(self._launchers.items()):  # one that starts late comes in later
-            if isinstance(launcher, Probed) and self._ill.get(pool, 0.0) <= self._clock.monotonic():
-                await self._note(pool, await launcher.probe(self._timeout_seconds))
+        now = self._clock.monotonic()
+        due = {  # one that starts late comes in later
+            pool: launcher
+            for pool, launcher in self._launchers.items()
+            if isinstance(launcher, Probed) and self._ill.get(pool, 0.0) <= now
+        }
+        reasons = await asyncio.gather(*map(self._trouble, due.values()))
+        for pool, reason in zip(due, reasons, strict=True):
+            await self._note(pool, reason)
         return False
+
+    async def _trouble(self, launcher: Probed) -> str | None:
+        try:
+            return await launcher.probe(self._timeout_seconds)
+        except Exception as error:  # noqa: BLE001 (one launcher must not keep the others from being tried)
+            return f"it met {type(error).__name__}: {error}"
 
     async def stop(self) -> None:
         await super().stop()
@@ -79,8 +95,8 @@ class Health(Loop):
 
     async def _note(self, pool: str, reason: str | None) -> None:
         if reason is not None:
-            again_at = self._clock.now() + self._again_seconds
-            await self._store.pools.ill(pool, self._node, reason, again_at, self._clock.stamp())
+            until = self._clock.now() + self._again_seconds + self._interval_seconds + self._timeout_seconds
+            await self._store.pools.ill(pool, self._node, reason, until, self._clock.stamp())
             self._ill[pool] = self._clock.monotonic() + self._again_seconds
             telemetry.emit("pool.ill", pool=pool, reason=reason)
         elif pool in self._ill:

@@ -7,16 +7,13 @@ from __future__ import annotations
 
 from typing import Final
 
-import msgspec
-
 from interlock import errors
-from interlock.app.declared import DeclaredOfPool
+from interlock.app.declarers import declarers, live_nodes
 from interlock.coord.workers import WorkerRegistry
 from interlock.dispatch.configuration import Scheduling
 from interlock.dispatch.lanes import SERVES
-from interlock.engine import identity
 from interlock.service import Clock
-from interlock.store.ports import ALL, PoolRow, Store
+from interlock.store.ports import ALL, Store
 
 _WORKER: Final = "worker"
 
@@ -26,7 +23,7 @@ async def refuse_of_workers(scheduling: Scheduling, store: Store, clock: Clock) 
     own = {name for name, pool in scheduling.pools.items() if pool.type != _WORKER}
     if not own:
         return
-    live = await _live(store, clock)
+    live = await live_nodes(store, clock)
     for worker in await WorkerRegistry(store, clock).list_workers():
         pool = worker.metadata.get(SERVES)
         if pool in own and worker.session in live:
@@ -41,26 +38,9 @@ async def refuse_of_configuration(pool: str, store: Store, clock: Clock) -> None
     row = next((each for each in await store.pools.all() if each.pool == pool and pool != ALL), None)
     if row is None or row.type == _WORKER:
         return
-    offering = sorted(declarers(row) & await _live(store, clock))
+    offering = sorted(declarers(row) & await live_nodes(store, clock))
     if offering:
         raise errors.Conflict(
             f"the pool {pool!r} is one of type {row.type} in the configuration of the node {offering[0]}; name another one "
             "by --pool, or give that pool `type: worker` and start the node again"
         )
-
-
-async def declaring(node: str, store: Store, clock: Clock, scheduling: Scheduling) -> dict[str, set[str]]:
-    """Give the live nodes that declared each pool of a configuration, and the one that is about to."""
-    live = await _live(store, clock)
-    before = {row.pool: declarers(row) & live for row in await store.pools.all()}
-    return {name: before.get(name, set()) | {node} for name in scheduling.pools}
-
-
-def declarers(row: PoolRow) -> set[str]:
-    """Give the nodes that have a pool in their configuration, as the last one that declared it knew them."""
-    return set(msgspec.json.decode(row.settings, type=DeclaredOfPool).nodes)
-
-
-async def _live(store: Store, clock: Clock) -> set[str]:
-    """Give the nodes whose lease runs and whose process is not known to be gone."""
-    return {each.node for each in await store.nodes.live(clock.stamp()) if not identity.is_dead(each)}

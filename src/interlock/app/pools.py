@@ -11,11 +11,12 @@ from interlock import config, errors
 from interlock.app import pool_names
 from interlock.app.autoscaling import Autoscaler
 from interlock.app.declared_pools import declared
+from interlock.app.declarers import declaring
 from interlock.app.pool_bounds import Bounds
 from interlock.app.pool_care import Health, Sweeps
 from interlock.app.pool_starts import Launching, Starts
 from interlock.decisions.pools import WORKFLOWS
-from interlock.dispatch import policies
+from interlock.dispatch import machines, policies
 from interlock.dispatch.configuration import LOCAL, PoolSettings, Scheduling, reading
 from interlock.dispatch.deadlocks import Deadlocks
 from interlock.dispatch.delayed import Delayed
@@ -55,8 +56,8 @@ def _file(given: str, name: str, folder: Path) -> Path | None:
 
 
 class Pools(Service):
-    """Serves the pools of a configuration. `local`: the pool of this node's own steps, which is `local` without a file;
-    `workflows`: that of tasks that are workflows."""
+    """Serves the pools of a configuration. `local`: the pool of this node's own steps, which is `local` where no file says
+    more of that; `workflows`: that of tasks that are workflows."""
 
     def __init__(
         self,
@@ -78,6 +79,7 @@ class Pools(Service):
         self._scheduling = scheduling
         self._node = holder.node
         self._may_act = holder.may_act
+        self._machine = machines.here()
         self._own: dict[str, Launching] = {}
         self._launchers: dict[str, Launcher] = {}
         """Those that have started; the placer and the care see each as soon as it has."""
@@ -109,6 +111,7 @@ class Pools(Service):
             local_slots=local_slots,
             local_running=local_running,
             host=host,
+            machine=self._machine,
             may_claim=may_claim,
         )
         self._stack = AsyncExitStack()
@@ -116,7 +119,7 @@ class Pools(Service):
     def _make(self, local: Launcher, workflows: Launching) -> None:
         """Make who launches in each pool; workers launch by themselves, and what is disabled need not be there."""
         for name, pool in self._scheduling.pools.items():
-            if pool.type == "local-process" and name == LOCAL and not pool.config and not pool.gpus:
+            if name == LOCAL and _is_of_node(pool):
                 self._launchers[name] = local
             elif pool.type == WORKFLOWS:
                 self._own[name] = workflows
@@ -133,7 +136,8 @@ class Pools(Service):
         What is wrong with an engine is no reason not to start: its pool is ill.
         """
         await pool_names.refuse_of_workers(self._scheduling, self._store, self._clock)
-        nodes = await pool_names.declaring(self._node, self._store, self._clock, self._scheduling)
+        types = {name: pool.type for name, pool in self._scheduling.pools.items()}
+        nodes = await declaring(self._node, self._machine, self._store, self._clock, types)
         await self._store.pools.declare(declared(self._scheduling, nodes), self._clock.stamp())
         care = self._scheduling.health
         health = Health(
@@ -185,6 +189,11 @@ class Pools(Service):
 
     async def stop(self) -> None:
         await self._stack.aclose()
+
+
+def _is_of_node(pool: PoolSettings) -> bool:
+    """Say whether a pool is nothing but the slots of this node, which its steps have too."""
+    return pool.type == "local-process" and pool.capacity is None and not pool.config and not pool.gpus
 
 
 def launcher(pool: PoolSettings, store: str, *, may_begin: Callable[[], bool] = lambda: True) -> Launching:

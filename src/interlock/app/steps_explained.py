@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from interlock import errors
+from interlock.app.declarers import live_nodes
 from interlock.app.ordering import in_force
 from interlock.app.stranded import is_configured
 from interlock.app.tasks import pool_view
@@ -65,14 +66,14 @@ async def _waiting(store: Store, clock: Clock, task: TaskRow) -> tuple[Asked, di
     if step is None:
         return Asked((), f"{task.pool}; it was taken meanwhile, or more than {_HEADS} others are before it"), {}
     if is_configured(task.pool, rows):
-        return _of_pools(step, task.pool, rows, clock.now())
+        return _of_pools(step, task.pool, rows, clock.now(), await live_nodes(store, clock))
     return await _of_workers(store, clock, step, task.pool)
 
 
 def _of_pools(
-    step: QueuedStep, lane: str, rows: Mapping[str, PoolRow], now: float
+    step: QueuedStep, lane: str, rows: Mapping[str, PoolRow], now: float, live: Collection[str]
 ) -> tuple[Asked, dict[str, str | None]]:
-    """Say it of the pools of configurations."""
+    """Say it of the pools of configurations. `live`: the nodes that are."""
     spec = steps.spec(step.task, step.target, step.requires)
     types = {name: row.type for name, row in rows.items() if name != ALL}
     declared = in_force(rows.get(ALL)).declared
@@ -80,7 +81,9 @@ def _of_pools(
     told: dict[str, str | None] = {}
     for name in asked.pools:
         row = rows.get(name)
-        told[name] = "is not configured by any node" if row is None else choosing.refusal(spec, pool_view(row, now))
+        told[name] = (
+            "is not configured by any node" if row is None else choosing.refusal(spec, pool_view(row, now, live))
+        )
     return asked, told
 
 

@@ -83,7 +83,7 @@ async def _without_workers(store: Store, clock: Clock, limit: int) -> list[Stran
         if is_configured(lane, rows):
             from interlock.app import unplaced  # noqa: PLC0415 (start-up: seldom does a step wait for such a pool)
 
-            for each in await unplaced.find(store, lane, rows, clock.now(), is_placing=is_placing):
+            for each in await unplaced.find(store, clock, lane, rows, is_placing=is_placing):
                 told.setdefault(each.run_id, (each.reason, each.command))
             if not told:
                 continue

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from interlock.dispatch.briefing import runner_of
+from interlock.model import task_graph
 from interlock.model.states import TaskState
 from interlock.store.ports import GraphTaskRow, TryRow
 from interlock.wire.graphs import TaskEventTold
@@ -38,7 +39,7 @@ def events(row: GraphTaskRow, tries: Sequence[TryRow]) -> list[TaskEventTold]:
                     type=_ENDS[row.state],
                     time=at,
                     attempt=row.attempt,
-                    retries=sum(row.used.values()),
+                    retries=sum(task_graph.retried(row.used).values()),
                     seconds=None if not tries else round(at - tries[-1].placed_at, 6),
                     failure=None if last is None else last.failure,
                 )

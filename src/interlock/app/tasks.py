@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -12,10 +12,12 @@ import msgspec
 
 from interlock import errors
 from interlock.app.declared import DeclaredOfPool
+from interlock.app.declarers import live_nodes
 from interlock.app.ordering import Ordering
 from interlock.decisions import obstacles
 from interlock.decisions import pools as choosing
 from interlock.decisions.pools import Asked, PoolDecision, PoolView
+from interlock.dispatch import machines
 from interlock.dispatch.lanes import lane
 from interlock.dispatch.outlook import view
 from interlock.dispatch.policies import Arriving, Stamp
@@ -197,11 +199,12 @@ class TaskGraphs:
         in_force = await self._ordering.in_force()
         declared = in_force.declared
         asked = choosing.preferred(choosing.asked(task.spec, declared.mapping), failover=declared.failover)
-        pools = {
-            row.pool: pool_view(row, self._clock.now()) for row in await self._store.pools.all() if row.pool != ALL
-        }
+        rows = [row for row in await self._store.pools.all() if row.pool != ALL]
+        live = await live_nodes(self._store, self._clock)
+        pools = {row.pool: pool_view(row, self._clock.now(), live) for row in rows}
         now = {name: _reason(task, pools.get(name)) for name in asked.pools}
-        if pools and task.state not in OVER:  # before a node has declared its pools nobody knows what there will be
+        # Before a node has declared its pools nobody knows what there will be; and who has a place needs none.
+        if pools and task.state not in OVER | {TaskState.RUNNING}:
             warning = obstacles.standing(task.spec, asked, pools, ills=True)
             asked = dataclasses.replace(asked, warning=warning)
         recorded = await self._store.workers.choices(_PLACEMENT, task.task, 20)
@@ -273,8 +276,9 @@ def _reason(task: GraphTaskRow, pool: PoolView | None) -> str | None:
     return "is not configured by any node" if pool is None else choosing.refusal(task.spec, pool)
 
 
-def pool_view(row: PoolRow, now: float) -> PoolView:
-    """Give a pool as it looks from outside of its nodes: ill when all that tried found it so."""
+def pool_view(row: PoolRow, now: float, live: Collection[str]) -> PoolView:
+    """Give a pool as it looks from outside of its nodes: ill when all that tried found it so, and with the largest machine of
+    those that are `live`."""
     kept = msgspec.json.decode(row.settings, type=DeclaredOfPool)
     node = next((ill.node for ill in row.ills if ill.again_at > now), "")
-    return view(row, kept, node, now)
+    return machines.bounded(view(row, kept, node, now), kept.largest(live))

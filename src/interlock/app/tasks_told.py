@@ -89,7 +89,7 @@ def _task(row: GraphTaskRow) -> dict[str, Any]:
         "attempt": row.attempt,
         "attempts": task_graph.executions(row.spec.retry),
         "priority": row.spec.priority,
-        "retries": dict(row.used),
+        "retries": task_graph.retried(row.used),
         "node": row.holder,
         "created_at": row.created_at,
         "ready_at": row.ready_at,
@@ -234,5 +234,5 @@ def _pool(row: PoolRow) -> dict[str, Any]:
         "placed": row.turn,
         "routed": row.routed,
         "ills": [wire.IllTold(node=ill.node, reason=ill.reason, again_at=ill.again_at) for ill in row.ills],
-        "warnings": list(choosing.reached(pool_view(row, now=0.0)).values()),
+        "warnings": list(choosing.reached(pool_view(row, now=0.0, live=())).values()),
     }

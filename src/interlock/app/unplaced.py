@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import msgspec
 
 from interlock.app.declared import Declared
+from interlock.app.declarers import live_nodes
 from interlock.app.tasks import pool_view
 from interlock.decisions import obstacles, steps
 from interlock.decisions import pools as choosing
 from interlock.dispatch.lanes import PREFIX
 from interlock.model.task_graph import TaskSpec
+from interlock.service import Clock
 from interlock.store.ports import ALL, PoolRow, PoolState, QueuedStep, Store
 
 _LANES: Final = 1000
@@ -31,17 +33,20 @@ class Unplaced:
     command: str
 
 
-async def find(store: Store, lane: str, rows: Mapping[str, PoolRow], now: float, *, is_placing: bool) -> list[Unplaced]:
+async def find(
+    store: Store, clock: Clock, lane: str, rows: Mapping[str, PoolRow], *, is_placing: bool
+) -> list[Unplaced]:
     """Give the steps of a lane that no pool can have until somebody changes something; one for which there is only no room
     now is none. `is_placing`: some node places."""
     pools = {name: row for name, row in rows.items() if name != ALL}
     types = {name: row.type for name, row in pools.items()}
     declared = msgspec.json.decode(rows[ALL].settings, type=Declared) if ALL in rows else Declared(mapping={})
+    live = await live_nodes(store, clock)
     found = []
     for step in await store.pools.steps(lane, _HEADS):
         spec = steps.spec(step.task, step.target, step.requires)
         asked = choosing.preferred(steps.asked(lane, spec, types, declared.mapping), failover=declared.failover)
-        told = [_told(name, spec, pools.get(name), now) for name in asked.pools]
+        told = [_told(name, spec, pools.get(name), clock.now(), live) for name in asked.pools]
         if all(told) and is_placing:
             found.append(_unplaced(step, [each for each in told if each], asked.warning))
         elif not is_placing:
@@ -49,14 +54,15 @@ async def find(store: Store, lane: str, rows: Mapping[str, PoolRow], now: float,
     return found
 
 
-async def tasks(store: Store, now: float) -> list[tuple[str, str]]:
+async def tasks(store: Store, clock: Clock) -> list[tuple[str, str]]:
     """Give one task of each kind that no pool can have until somebody changes something, with that. None before a node has
     declared its pools: nobody knows then what there will be."""
     rows = {row.pool: row for row in await store.pools.all()}
     if ALL not in rows:
         return []
     declared = msgspec.json.decode(rows[ALL].settings, type=Declared)
-    pools = {name: pool_view(row, now) for name, row in rows.items() if name != ALL}
+    live = await live_nodes(store, clock)
+    pools = {name: pool_view(row, clock.now(), live) for name, row in rows.items() if name != ALL}
     lanes = [each for each in await store.pools.lanes(PREFIX, _LANES) if each.startswith(PREFIX)]
     found = []
     for heads in (await store.pools.heads([each for each in lanes if not each.startswith(steps.PREFIX)], 1)).values():
@@ -78,12 +84,12 @@ def _unplaced(step: QueuedStep, told: Sequence[tuple[str, str]], warning: str | 
     return Unplaced(step.run_id, f"its step {step.path} has no place: {reasons}", command)
 
 
-def _told(name: str, spec: TaskSpec, row: PoolRow | None, now: float) -> tuple[str, str] | None:
+def _told(name: str, spec: TaskSpec, row: PoolRow | None, now: float, live: Collection[str]) -> tuple[str, str] | None:
     """Say why a pool cannot have a step, and what helps; None: it can, now or when there is room."""
     if row is None:
         reason = f"the pool {name} is not configured"
         return reason, f"add a pool {name} to agent-pools.yaml and start the nodes again"
-    pool = pool_view(row, now)
+    pool = pool_view(row, now, live)
     if (never := choosing.never(spec, pool)) is not None:
         return f"the pool {name} {never}", "name another pool, or change this one in agent-pools.yaml"
     if row.state is not PoolState.ENABLED:

@@ -60,6 +60,23 @@ def value(found: Json) -> str:
             return _clip(str(found))
 
 
+def lines(found: Json) -> list[str]:
+    """Give all of a text by its lines, with `***` for secrets; of any other value a few words.
+
+    Control characters are told by their numbers: what a program wrote may not steer the terminal.
+    """
+    if not isinstance(found, str):
+        return [value(found)] if value(found) else []
+    told = (_harmless(line.expandtabs()).rstrip() for line in hidden(found).strip().splitlines())
+    return [line for line in told if line]
+
+
+def clipped(text: str, stream: TextIO) -> str:
+    """Give a text on one line, cut at the width of a terminal; anything else gets all of it."""
+    flat, columns = _harmless(" ".join(text.split())), screen(stream).width
+    return flat if len(flat) <= columns else flat[: columns - 1] + "…"
+
+
 def counted(number: int, word: str) -> str:
     return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
@@ -71,6 +88,10 @@ def _scalar(item: Json) -> str:
         return f"{item:g}"
     text = hidden(item) if isinstance(item, str) else ""
     return text if 0 < len(text) <= 24 and text.isprintable() else ""
+
+
+def _harmless(line: str) -> str:
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in line)
 
 
 def _clip(text: str) -> str:

@@ -55,9 +55,13 @@ class NearBook:
         return tasks_told.loaded(document, loaded, folder, served=await self._app.has_dispatcher())
 
     async def graphs(self) -> list[wire.GraphTold]:
-        """Give the first graphs by namespace and name."""
-        rows = await self._book.graphs(options.namespace, limit=_PAGE)
-        return [tasks_told.graph(row, await self._book.counts(row)) for row in rows]
+        """Give the graphs by namespace and name."""
+        found: list[wire.GraphTold] = []
+        after = ("", "")
+        while rows := await self._book.graphs(options.namespace, after, _PAGE):
+            found += [tasks_told.graph(row, await self._book.counts(row)) for row in rows]
+            after = (rows[-1].namespace, rows[-1].name)
+        return found
 
     async def graph(self, name: str) -> wire.GraphTold:
         """Give a graph. Raises NotFound."""
@@ -134,7 +138,14 @@ class FarBook:
         return await self._server.ask(wire.LoadedTold, "POST", "/graphs", body=asked, safe=True, timeout=_LONG_SECONDS)
 
     async def graphs(self) -> list[wire.GraphTold]:
-        return (await self._server.ask(wire.Graphs, "GET", "/graphs", query={"limit": _PAGE})).items
+        found: list[wire.GraphTold] = []
+        after: str | None = None
+        while True:
+            page = await self._server.ask(wire.Graphs, "GET", "/graphs", query={"limit": _PAGE, "after": after})
+            found += page.items
+            after = page.next
+            if after is None:
+                return found
 
     async def graph(self, name: str) -> wire.GraphTold:
         return await self.whole(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import quote
 
@@ -37,7 +38,8 @@ async def listed(*, as_json: bool) -> int:
     for pool in found.items:
         answer(f"{pool.pool:<16} {pool.type:<14} {pool.state:<9} {_taken(pool)}")
         for ill in pool.ills:
-            answer(f"{'':<16} ill at {ill.node}: {ill.reason}")
+            again = datetime.fromtimestamp(ill.again_at, UTC).strftime("%Y-%m-%d %H:%M:%S")
+            answer(f"{'':<16} ill at {ill.node}: {ill.reason}; tried again by {again}")
         for warning in pool.warnings:
             answer(f"{'':<16} quota reached: {warning}")
     if not found.items:

@@ -139,7 +139,8 @@ async def show(task: str, *, as_json: bool) -> int:
     for name, text in _facts(found):
         answer(f"  {name:<12} {text}")
     for each in found.tries:
-        answer(f"  attempt {each.attempt}  {_told(each, now)}")
+        for line in _attempted(each, f"  attempt {each.attempt}  ", now):
+            answer(line)
     return 0
 
 
@@ -168,16 +169,24 @@ def _told(each: wire.TryTold, now: float) -> str:
         return f"placed in {each.pool} {began}, not begun after {took}"
     if each.outcome is None:
         return f"in {each.pool} since {began}, {took}"
-    reason = why(each)
-    return f"{each.outcome} in {each.pool}, {began}, {took}" + (f": {reason}" if reason else "")
+    return f"{each.outcome} in {each.pool}, {began}, {took}"
 
 
-def why(each: wire.TryTold) -> str:
-    """Give what came of an attempt, in words: its failure, or its result."""
+def why(each: wire.TryTold) -> list[str]:
+    """Give what came of an attempt, in words: all lines of its failure, or its result in one."""
     if each.failure is not None and isinstance(each.detail, dict):
-        words = [each.failure, str(each.detail.get("title") or ""), glyphs.value(each.detail.get("detail"))]
-        return ", ".join(word for word in words if word)
-    return "" if each.detail is None else glyphs.value(each.detail)
+        words = ", ".join(word for word in (each.failure, glyphs.value(each.detail.get("title"))) if word)
+        told = glyphs.lines(each.detail.get("detail"))
+        return [f"{words}, {told[0]}"] if len(told) == 1 else [words, *told]
+    return [glyphs.value(each.detail)] if each.detail is not None else []
+
+
+def _attempted(each: wire.TryTold, before: str, now: float, after: str = "") -> Iterator[str]:
+    """Give the lines that tell an attempt. `after`: what ends the first one."""
+    reason = why(each) if each.outcome is not None else []
+    first = f": {reason[0]}" if reason and reason[0] else ""
+    yield f"{before}{_told(each, now)}{first}{after}"
+    yield from (f"    {line}" for line in reason[1:])
 
 
 async def explain(task: str, *, as_json: bool) -> int:
@@ -211,7 +220,7 @@ def explanation(task: wire.Explained, now: float) -> Iterator[str]:
         if each.failure is not None:
             budget = task.budgets[each.failure]
             used = f"{budget.used} of {budget.of} retries for {each.failure} used"
-            yield f"  attempt {each.attempt} {_told(each, now)}; {used}"
+            yield from _attempted(each, f"  attempt {each.attempt} ", now, f"; {used}")
 
 
 def placement(decision: wire.PlacementTold) -> Iterator[str]:

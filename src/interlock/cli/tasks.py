@@ -166,7 +166,8 @@ def watch(
 
 @tasks.command("deadlocks")
 def deadlocks(as_json: JsonOption = False) -> int:
-    """Say which tasks wait for each other, or for one that does not exist, and which sessions for each other's locks."""
+    """Say which tasks wait for each other, for one that does not exist, or for places that only they could give back; and
+    which sessions wait for each other's locks."""
     from interlock.cli import deadlockbook  # noqa: PLC0415 (start-up: help must not wait for the engine)
 
     return perform(deadlockbook.listed(as_json=as_json))

@@ -15,7 +15,7 @@ from interlock.cli import context, glyphs, graphbook
 from interlock.cli.attend import INTERRUPTED, Attention
 from interlock.cli.graphbook import Book, FarBook, NearBook
 from interlock.cli.options import options
-from interlock.cli.output import answer, note
+from interlock.cli.output import answer, note, results
 from interlock.cli.taskbook import glyph, states, unserved, why
 from interlock.model import json
 from interlock.model.states import TaskState
@@ -24,7 +24,9 @@ from interlock.wire import graphs as wire
 _LOOK_SECONDS: Final = 0.5  # the net under the bell, and how often a server is asked
 _PAGE: Final = 1000
 _WARN_SECONDS: Final = 5.0  # between looks for tasks that wait for somebody
-_ASKED: Final = 20  # of those that are ready, at each of these looks: who waits for a place has others behind it
+_ASKED: Final = (
+    20  # of those that are ready, at each of these looks: the next ones, from the first again after the last
+)
 _LINES: Final = 200
 """Graphs with more tasks are told by their counts alone: nobody reads a hundred thousand lines."""
 _RESTING: Final = OVER | {TaskState.QUARANTINED}
@@ -55,6 +57,10 @@ class _Following:
         self._was_served = True
         self._warn_at = 0.0
         self._warned: set[str] = set()
+        self._asked_to = 0
+        """The number of the last ready task that was asked why it waits."""
+        self._has_workflows: tuple[str, bool] = ("", False)
+        """Whether a task of the graph is a workflow, for the digest of what was loaded."""
 
     async def follow(self, attention: Attention, *, until_done: bool) -> int:
         woken = asyncio.Event()
@@ -88,13 +94,35 @@ class _Following:
         if not isinstance(self._book, FarBook):
             row = await self._book.graph(self._graph)
             if self._app is not None:
-                await _serve(self._app, row)
+                await self._serve(self._app, row)
             return row
         whole = await self._book.whole(self._graph)
         if self._was_served and not whole.served:
             note(unserved(self._graph))
         self._was_served = whole.served
         return whole
+
+    async def _serve(self, app: Session, row: wire.GraphTold) -> None:
+        """Bring a node of this process while no other one places tasks, or while a task is a workflow and nobody else would
+        execute its run: who watches another graph places the tasks of this one too, perhaps without an engine. An engine
+        that is brought takes whatever other runs wait for one."""
+        if app.node is not None:
+            if app.node.failed.is_set():
+                failure = app.node.failure
+                raise failure or errors.Environment("the node of this process failed")
+            return
+        lacks_engine = await self._needs_engine(app, row) and not await app.servers()
+        if lacks_engine or not await app.has_dispatcher():
+            await app.bring_node(pinned=False, roles=ROLES if lacks_engine else (DISPATCHER,))
+
+    async def _needs_engine(self, app: Session, row: wire.GraphTold) -> bool:
+        known, needs = self._has_workflows
+        if known != row.digest:  # a large document takes a while to read, and this is asked at every look
+            stored = await app.store.tasks.document(row.namespace, row.graph)
+            tasks = [] if stored is None else json.decode(stored[1])["tasks"]
+            needs = any("workflow" in task for task in tasks)
+            self._has_workflows = (row.digest, needs)
+        return needs
 
     async def _look(self, row: wire.GraphTold) -> None:
         """Tell what has changed."""
@@ -113,7 +141,9 @@ class _Following:
         if now < self._warn_at or not row.states.get(TaskState.READY):
             return
         self._warn_at = now + _WARN_SECONDS
-        for task in await self._book.tasks(self._graph, TaskState.READY, 0, _ASKED):
+        asked = await self._book.tasks(self._graph, TaskState.READY, self._asked_to, _ASKED)
+        self._asked_to = asked[-1].number if len(asked) == _ASKED else 0
+        for task in asked:
             warning = (await self._book.explain(task.task)).warning
             if warning is not None and warning not in self._warned:
                 self._warned.add(warning)
@@ -130,25 +160,11 @@ class _Following:
         where = f" in {task.pool}" if task.state == TaskState.RUNNING else ""
         again = f", attempt {task.attempt}" if task.attempt > 1 and task.state != TaskState.DONE else ""
         tries = (await self._book.task(task.task)).tries if task.state in _WRONG else []
-        reason = f": {why(max(tries, key=lambda each: each.fence))}" if tries else ""
+        reason = " ".join(why(max(tries, key=lambda each: each.fence))) if tries else ""
+        reason = f": {glyphs.clipped(reason, results())}" if reason else ""
         answer(f" {glyph(task)} {task.id:<24} {task.state}{where}{again}{reason}")
 
     def _end(self, row: wire.GraphTold) -> int:
         if not self._as_json:
             answer(f"{row.graph}: {glyphs.counted(row.tasks, 'task')}, {states(row.states)}")
         return 0 if not set(row.states) - {TaskState.DONE} else 1
-
-
-async def _serve(app: Session, graph: wire.GraphTold) -> None:
-    """Bring a node of this process while no other one places tasks. With it comes an engine where a task is a workflow and
-    nobody else would execute its run; that engine takes whatever other runs wait for one."""
-    if app.node is not None:
-        if app.node.failed.is_set():
-            failure = app.node.failure
-            raise failure or errors.Environment("the node of this process failed")
-        return
-    if not await app.has_dispatcher():
-        stored = await app.store.tasks.document(graph.namespace, graph.graph)
-        tasks = [] if stored is None else json.decode(stored[1])["tasks"]
-        needs_engine = any("workflow" in task for task in tasks) and not await app.servers()
-        await app.bring_node(pinned=False, roles=ROLES if needs_engine else (DISPATCHER,))

@@ -149,7 +149,7 @@ async def _examine(app: Session) -> None:
             f" {state.node.version}, {glyphs.counted(state.runs, 'run')}" + (" (draining)" if state.drain_at else "")
         )
     answer(f"stranded    {glyphs.counted(len(unattended), 'run')} that no process executes")
-    unplaced = await tasks(app.store, now)
+    unplaced = await tasks(app.store, app.clock)
     answer(f"tasks       {glyphs.counted(len(unplaced), 'kind')} that no pool can have as things are")
     if commit > _SLOW_COMMIT_MILLISECONDS:
         note("slow: every step waits for this disk; put the store on a local one")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
+from operator import itemgetter
 from typing import Final
 
 import msgspec
@@ -45,7 +48,8 @@ class PoolStrategy(StrEnum):
 class PoolView:
     """A pool as one round sees it; what the round places is added. None: no bound.
 
-    `turn`: how many tasks were placed in it. `ill`: why it cannot launch now. `cost`: of an hour, in whatever currency.
+    `cpu_each`, `memory_each`: what one attempt may ask for, since the machine where it would run has no more. `turn`: how
+    many tasks were placed in it. `ill`: why it cannot launch now. `cost`: of an hour, in whatever currency.
     """
 
     name: str
@@ -53,8 +57,10 @@ class PoolView:
     running: int = 0
     capacity: int | None = None
     cpu: float | None = None
+    cpu_each: float | None = None
     cpu_taken: float = 0.0
     memory: float | None = None
+    memory_each: float | None = None
     memory_taken: float = 0.0
     gpus: int = 0
     gpus_taken: int = 0
@@ -127,17 +133,19 @@ def asked(spec: TaskSpec, mapping: Mapping[str, Sequence[str]]) -> Asked:
     default = tuple(mapping.get(DEFAULT, ()))
     if not spec.skills:
         return Asked(default, f"no skill asked, default: {', '.join(default) or 'none'}", _no_default(default))
-    if set(mapping) <= {DEFAULT}:  # nobody has said which pools have which skills
-        return Asked(default, f"no skills are mapped, default: {', '.join(default) or 'none'}", _no_default(default))
     unknown = [skill for skill in spec.skills if skill not in mapping]
     if unknown:
-        warning = f"no pool is mapped to the skill {', '.join(unknown)}: add it to skill_mapping"
         how = f"skill {', '.join(unknown)} is not mapped, default: {', '.join(default) or 'none'}"
-        return Asked(default, how, warning)
+        return Asked(default, how, unmapped(unknown))
     first, *others = (mapping[skill] for skill in spec.skills)
     pools = tuple(pool for pool in first if all(pool in other for other in others))
     how = f"skill {' and '.join(spec.skills)}: {', '.join(pools) or 'none'}"
     return Asked(pools, how, None if pools else _no_pool(spec))
+
+
+def unmapped(skills: Sequence[str]) -> str:
+    """Give the warning about skills that no pool is mapped to."""
+    return f"no pool is mapped to the skill {', '.join(skills)}: add it to skill_mapping"
 
 
 def _no_pool(spec: TaskSpec) -> str:
@@ -179,6 +187,8 @@ def impossible(spec: TaskSpec, pool: PoolView) -> tuple[str, str] | None:
         return f"has {pool.cpu:g} cores, {wants.cpu:g} asked", _MORE
     if pool.memory is not None and wants.memory > pool.memory + _ROUNDING:
         return f"has {pool.memory:g} MB, {wants.memory:g} asked", _MORE
+    if (too_much := _beyond_a_machine(wants, pool)) is not None:
+        return too_much
     if wants.gpus > pool.gpus:
         return f"has {pool.gpus} graphics processors, {wants.gpus} asked", _MORE
     for name, value in spec.labels.items():
@@ -187,10 +197,27 @@ def impossible(spec: TaskSpec, pool: PoolView) -> tuple[str, str] | None:
     return None
 
 
+def _beyond_a_machine(wants: Resources, pool: PoolView) -> tuple[str, str] | None:
+    """Say what one attempt asks for beyond what any machine there has, and what helps."""
+    if pool.cpu_each is not None and wants.cpu > pool.cpu_each + _ROUNDING:
+        reason = f"has {pool.cpu_each:g} cores on a machine, {wants.cpu:g} asked"
+        quota = f"`cpu_quota: {wants.cpu:g}`"
+    elif pool.memory_each is not None and wants.memory > pool.memory_each + _ROUNDING:
+        reason = f"has {pool.memory_each:.0f} MB on a machine, {math.ceil(wants.memory)} asked"
+        quota = f"`memory_quota: {math.ceil(wants.memory)}`"
+    else:
+        return None
+    helps = f"ask for less, have a larger machine serve {pool.name}, or give it {quota} in agent-pools.yaml to overcommit its"
+    return reason, f"{helps} machines"
+
+
 def refusal(spec: TaskSpec, pool: PoolView) -> str | None:
     """Say why a pool cannot have a task now; None: it can."""
-    if reason := never(spec, pool):
-        return reason
+    return never(spec, pool) or _occupied(spec, pool)
+
+
+def _occupied(spec: TaskSpec, pool: PoolView) -> str | None:
+    """Say why a pool that could have a task cannot have it now; None: it can."""
     wants = spec.resources
     if pool.state != "enabled":
         return f"is {pool.state}"
@@ -225,27 +252,62 @@ def choose(
     chance: Callable[[], float],
 ) -> PoolDecision | None:
     """Choose a pool among those that a task may have; None: none has room."""
-    refused, able = [], []
-    for number, name in enumerate(found.pools):
+    return choose_among(strategy, spec, contenders(spec, found, pools), found.how, chance)
+
+
+def contenders(spec: TaskSpec, found: Asked, pools: Mapping[str, PoolView]) -> list[PoolView | PoolCandidate]:
+    """Give the pools that a task may have, in their order, and in place of those that never can have it why.
+
+    It holds for all tasks that ask for the same, and while the pools fill.
+    """
+    result: list[PoolView | PoolCandidate] = []
+    for name in found.pools:
         pool = pools.get(name)
-        reason = "is not configured" if pool is None else refusal(spec, pool)
+        reason = "is not configured" if pool is None else never(spec, pool)
         if pool is None or reason is not None:
-            refused.append(PoolCandidate(pool=name, reason=reason or ""))
+            result.append(PoolCandidate(pool=name, reason=reason or ""))
+        else:
+            result.append(pool)
+    return result
+
+
+def choose_among(
+    strategy: PoolStrategy,
+    spec: TaskSpec,
+    among: Sequence[PoolView | PoolCandidate],
+    how: str,
+    chance: Callable[[], float],
+) -> PoolDecision | None:
+    """Choose one of the contenders for a task; None: none has room. `how`: see Asked."""
+    refused, able = [], []
+    for number, pool in enumerate(among):
+        if isinstance(pool, PoolCandidate):
+            refused.append(pool)
+        elif (reason := _occupied(spec, pool)) is not None:
+            refused.append(PoolCandidate(pool=pool.name, reason=reason))
         else:
             used = pool.utilisation
-            able.append((_key(strategy, number, pool, used, chance), name, used))
+            able.append((_key(strategy, number, pool, used, chance), pool.name, used, pool))
     if not able:
         return None
-    able.sort()
-    chosen = pools[able[0][1]]
-    ranked = [PoolCandidate(pool=name, score=round(1 - used, 4), reason=_state(used)) for _, name, used in able]
+    able.sort(key=_RANK)
+    chosen = able[0][-1]
     return PoolDecision(
         strategy=strategy,
         chosen=chosen.name,
         reason=_reason(strategy, chosen, len(able)),
-        asked=found.how,
-        candidates=ranked + refused,
+        asked=how,
+        candidates=[_able(name, used) for _, name, used, _ in able] + refused,
     )
+
+
+_RANK: Final = itemgetter(0, 1)  # by the strategy, then by name
+
+
+@lru_cache(maxsize=1024)
+def _able(name: str, used: float) -> PoolCandidate:
+    """Give a candidate with room. Of all pools of a round only the chosen one changes, so most are asked for again."""
+    return PoolCandidate(pool=name, score=round(1 - used, 4), reason=_state(used))
 
 
 def _key(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from interlock.decisions.pools import CONTAINERS, DEFAULT, Asked
+from interlock.decisions.pools import CONTAINERS, DEFAULT, Asked, unmapped
 from interlock.model.call import Requirements
 from interlock.model.task import ContainerTarget, PythonTarget, Resources, Target
 from interlock.model.task_graph import TaskSpec
@@ -63,8 +63,10 @@ def asked(lane: str, spec: TaskSpec, types: Mapping[str, str], mapping: Mapping[
     found = (named,) if named else containers
     if not found:
         return Asked((), how, NO_CONTAINERS)
-    if not spec.skills or set(mapping) <= {DEFAULT}:  # nobody has said which pools have which skills
+    if not spec.skills:
         return Asked(found, how)
+    if set(mapping) <= {DEFAULT}:  # nobody has said which pools have which skills
+        return Asked(found, how, unmapped(spec.skills))
     able = tuple(name for name in found if all(name in mapping.get(skill, ()) for skill in spec.skills))
     skills = " and ".join(spec.skills)
     warning = None if able else f"skill_mapping gives the skill {skills} to none of {', '.join(found)}"

@@ -1,8 +1,9 @@
 """The attempts that a process performs: each is launched, heard to its end, and settled.
 
 Every write about an attempt carries its fence and names its holder. A settle that changes nothing means that the attempt
-was given up meanwhile; its runner is ended and its outcome dropped. While the store is away, outcomes wait here until it is
-back.
+was given up meanwhile; its runner is ended and its outcome dropped. Where another node has adopted it, since it took this
+one for dead, the runner, its workspace and its outcome are that one's, and nothing of them is ended or removed here. While
+the store is away, outcomes wait here until it is back.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from interlock.secrets.attempt import AttemptKey
 from interlock.secrets.callback import Callback
 from interlock.secrets.keeper import no_key, no_secret
 from interlock.secrets.revealed import Stream
-from interlock.store.ports import ClaimedTask
+from interlock.store.ports import AttemptId, ClaimedTask
 
 LEASE_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 5.0  # for what a stopping process still has to tell a store that is slow or away
@@ -45,8 +46,9 @@ class Attempts:
         self._comes_back: Callable[[], None] = lambda: None
         self._identity = ""
         self._lost = False
-        self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._running: dict[str, Running] = {}
+        self._tasks: dict[AttemptId, asyncio.Task[None]] = {}
+        """By attempt, not by task: one that was given up may still be at its end here while the next one begins."""
+        self._running: dict[AttemptId, Running] = {}
         self._starts = Starts(holder.store, holder.clock, lambda: self._wake())
 
     def serve(self, wake: Callable[[], None], comes_back: Callable[[], None]) -> None:
@@ -65,29 +67,43 @@ class Attempts:
         return len(self._tasks)
 
     @property
-    def known(self) -> Set[str]:
-        """The tasks that are at work here; a view, which changes with them."""
+    def known(self) -> Set[AttemptId]:
+        """Those that are at work here; a view, which changes with them."""
         return self._tasks.keys()
 
     @property
-    def running(self) -> Collection[str]:
-        """The tasks that a pool has begun."""
+    def running(self) -> Collection[AttemptId]:
+        """Those that a pool has begun."""
         return self._running.keys()
 
     # -- what is done with them ----------------------------------------------------------------------------------
 
     def begin(self, task: ClaimedTask, adopted: Mapping[str, int] | None = None) -> None:
         """Begin an attempt. `adopted`: go on with one that another node began, of which so much output is stored."""
-        self._tasks[task.task] = asyncio.create_task(self._attempt(task, adopted), name=f"attempt-{task.task}")
+        self._tasks[task.key] = asyncio.create_task(self._attempt(task, adopted), name=f"attempt-{task.task}")
 
     async def is_left(self, task: ClaimedTask) -> bool:
         """Say whether an attempt of a node that is gone could be gone on with. Raises Environment: nobody knows."""
         given = self.launch_of(task, task.target, adopting=True)
         return await asyncio.to_thread(self._launcher_of(task).is_left, given)
 
-    async def cancel(self, tasks: Iterable[str]) -> None:
+    async def end(self, task: ClaimedTask) -> None:
+        """End an attempt of a node that is gone, which cannot be gone on with: the next one must not work beside it."""
+        launcher = self._launcher_of(task)
+        running = await launcher.adopt(self.launch_of(task, task.target, adopting=True), lambda stream, text: None)
+        await running.cancel()
+        await running.forget()
+
+    async def is_adopted(self, task: ClaimedTask) -> bool:
+        """Say whether another node goes on with an attempt of this one. False as well when the store does not say in time."""
+        with contextlib.suppress(errors.Environment, TimeoutError):
+            async with asyncio.timeout(STOP_SECONDS):
+                return await self._store.queue.is_adopted(self._holder.node, task.key)
+        return False
+
+    async def cancel(self, attempts: Iterable[AttemptId]) -> None:
         """End those that nobody wants any more."""
-        await asyncio.gather(*(self._running[task].cancel() for task in tasks if task in self._running))
+        await asyncio.gather(*(self._running[key].cancel() for key in attempts if key in self._running))
 
     async def tell_starts(self) -> None:
         """Tell the store of those that have run for a while."""
@@ -103,9 +119,9 @@ class Attempts:
         finally:
             hurried.cancel()
 
-    def leave(self, task: str) -> None:
+    def leave(self, attempt: AttemptId) -> None:
         """Let go of one attempt, which is settled as stopped by us."""
-        self._tasks[task].cancel()
+        self._tasks[attempt].cancel()
 
     def abandon(self) -> list[asyncio.Task[None]]:
         """End every attempt at once; gives what is still to be awaited of them."""
@@ -189,17 +205,17 @@ class Attempts:
         outcome: Outcome = Snoozed(0.0)  # stopped by us: it will be made again, free of charge
         try:
             outcome = await self.perform(task, adopted)
-            await self._settle(task, outcome)
-            if task.task in self._running:
-                await self._running[task.task].forget()
+            is_over = await self._settle(task, outcome)
+            if is_over and task.key in self._running:
+                await self._running[task.key].forget()
         except asyncio.CancelledError:
             if not self._lost:
                 await self.give_back(task, outcome)
             raise
         finally:
-            self._running.pop(task.task, None)
+            self._running.pop(task.key, None)
             self._starts.forget(task)
-            self._tasks.pop(task.task, None)
+            self._tasks.pop(task.key, None)
             self._wake()
 
     async def _callback(self, task: ClaimedTask) -> Callback | None:
@@ -225,7 +241,7 @@ class Attempts:
         except Exception as error:  # noqa: BLE001 (an attempt without an outcome would hold its slot for ever)
             telemetry.emit("attempt.broken", task=task.task, run=task.run, error=error)
             return _not_launched(f"the pool met {type(error).__name__}")
-        self._running[task.task] = running
+        self._running[task.key] = running
         if not adopting:
             self._starts.note(task)
             told.started(task)
@@ -233,7 +249,7 @@ class Attempts:
         try:
             return await running.outcome()
         except asyncio.CancelledError:
-            await asyncio.shield(self._let_go(running, target))
+            await asyncio.shield(self._let_go(task, running, target))
             raise
         except errors.LeaseLost as error:  # the store refuses this where another node has adopted it
             return _lost(str(error))
@@ -244,15 +260,16 @@ class Attempts:
             if not self._lost:  # else it runs on
                 told.finished(task, self._clock.monotonic() - began)
 
-    async def _let_go(self, running: Running, target: Target) -> None:
-        """End what runs, but for a run, which needs nobody who watches it; one of a node that was given up is left too."""
-        if not self._lost:
+    async def _let_go(self, task: ClaimedTask, running: Running, target: Target) -> None:
+        """End what runs, but for a run, which needs nobody who watches it; what others go on with is left too."""
+        is_left = self._lost or await self.is_adopted(task)
+        if not is_left:
             await running.cancel()
-        if self._lost or isinstance(target, WorkflowTarget):
+        if is_left or isinstance(target, WorkflowTarget):
             await running.detach()
 
-    async def _settle(self, task: ClaimedTask, outcome: Outcome) -> None:
-        """Tell the store, its output first, for as long as it takes."""
+    async def _settle(self, task: ClaimedTask, outcome: Outcome) -> bool:
+        """Tell the store, its output first, for as long as it takes. False: another node goes on with the attempt."""
         while True:
             try:
                 await self._holder.logbook.flush()
@@ -264,6 +281,7 @@ class Attempts:
                     holder=self._holder.node,
                     ran=self._starts.ran(task),
                 )
+                is_over = settled or not await self._store.queue.is_adopted(self._holder.node, task.key)
             except errors.Environment as error:
                 telemetry.emit("dispatcher.settle_failed", task=task.task, error=error)
                 self._holder.away(error)
@@ -274,7 +292,7 @@ class Attempts:
                 self._comes_back()
             if settled:
                 await told.settled(self._store, task, outcome)
-            return
+            return is_over
 
     def _called(self, task: ClaimedTask) -> str:
         """Give the name of an attempt, unlike that of any other of any store."""

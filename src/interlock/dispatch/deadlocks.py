@@ -2,13 +2,15 @@
 
     tasks   blocked ones of one graph whose edges form a circle, and those that wait for a task which does not exist
     locks   sessions whose waits form a circle
+    places  those that wait for a place of a key (`concurrency`), all of which are taken by tasks that wait for them: one that
+            is a workflow keeps its places until its run has ended, and that may wait for a graph that it loaded
 
 A load refuses both of the first, so only rows that were changed behind its back can have them; a lock refuses the wait that
 would close a circle, so only two that began in one moment can. Each look reads how things are, not what happened: nothing has
 to be remembered, and any number of dispatchers may look. Only members are told, never those that wait for one.
 
-Slots are not looked for: a task of a graph takes its place in a pool, and its workspace, when it begins, and waits for no
-other task from then on, so that no circle can go through them.
+Places of pools are not looked for: whoever has one, or a workspace, waits for no other task. A task that is a workflow has
+none: its pool only bounds how many runs are watched.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from interlock import telemetry
 from interlock.dispatch.configuration.scheduling import DeadlockAction, DeadlockSettings
 from interlock.flow.taskgraph.cycles import cycles
 from interlock.service import Clock, Loop
-from interlock.store.ports import GraphTaskRow, Store, Wait, WaitRow
+from interlock.store.ports import GraphTaskRow, PlaceWait, Store, Wait, WaitRow
 
 _NAMESPACE: Final = "default"
 _PAGE: Final = 500
@@ -33,6 +35,8 @@ class Kind(StrEnum):
     MISSING = "missing"
     """One task waits for another one that does not exist: `members` are the two."""
     LOCKS = "locks"
+    PLACES = "places"
+    """`members`: the task that waits for a place of a key, then those that have all of its places, by their whole names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +46,16 @@ class Deadlock:
     kind: Kind
     where: str
     members: tuple[str, ...]
+    key: str = ""
+    """Of places: `concurrency/<namespace>/<key>`."""
 
     def __str__(self) -> str:
+        if self.kind is Kind.PLACES:
+            task, *holders = self.members
+            return (
+                f"the task {task} of {self.where} waits for a place of {self.key}, all of which are taken by"
+                f" {', '.join(holders)}, whose runs wait for its end; raise the limit, or name another key"
+            )
         if self.kind is Kind.MISSING:
             return f"the task {self.members[0]} of {self.where} waits for {self.members[1]}, which does not exist"
         if len(self.members) == 1:
@@ -61,6 +73,7 @@ async def find(store: Store, now: float | None) -> list[Deadlock]:
         namespaces.add(graph.partition("/")[0])
         found += among_tasks(graph, await store.tasks.waits(graph))
         graph = await store.tasks.open_after(graph)
+    found += among_places(await store.tasks.place_waits())
     for namespace in sorted(namespaces):
         found += among_locks(namespace, await store.locks.waits(namespace, now))
     return found
@@ -90,6 +103,26 @@ def among_locks(namespace: str, waits: Sequence[Wait]) -> list[Deadlock]:
     for wait in waits:
         after.setdefault(wait.session, []).append(wait.other)
     return [Deadlock(kind=Kind.LOCKS, where=namespace, members=tuple(way)) for way in cycles(after)]
+
+
+def among_places(waits: Sequence[PlaceWait]) -> list[Deadlock]:
+    """Give the tasks that wait for places which nobody can give back before they have ended.
+
+    All wait for ever but those of which one holder does not wait for another such task; then all but those that this frees.
+    """
+    stuck = list(waits)
+    while True:
+        waiting = {task for wait in stuck for task in wait.awaited_by}
+        rest = [wait for wait in stuck if waiting.issuperset(wait.holders)]
+        if len(rest) == len(stuck):
+            break
+        stuck = rest
+    return [
+        Deadlock(
+            kind=Kind.PLACES, where=wait.graph, members=(_id(wait.graph, wait.task), *wait.holders), key=wait.limit
+        )
+        for wait in stuck
+    ]
 
 
 class Deadlocks(Loop):
@@ -129,7 +162,7 @@ class Deadlocks(Loop):
 
     async def _resolve(self, deadlock: Deadlock) -> None:
         """Cancel who is to go; those that cannot go on without it are skipped in the same transaction."""
-        waiting = deadlock.members[:1] if deadlock.kind is Kind.MISSING else deadlock.members
+        waiting = deadlock.members[:1] if deadlock.kind in (Kind.MISSING, Kind.PLACES) else deadlock.members
         rows = [row for id in waiting if (row := await self._store.tasks.get(f"{deadlock.where}/{id}")) is not None]
         if rows:
             row = _least(rows)

@@ -168,7 +168,7 @@ class Dispatcher(Loop):
     async def round(self) -> bool:
         if not self._wanted() and not self._attempts:
             return False
-        if running := list(self._attempts.running):
+        if running := self._attempts.running:
             await self._attempts.cancel(await self._store.queue.unwanted(self._node, running))
         await self._attempts.tell_starts()
         if self._clock.monotonic() >= self._reconcile_at:
@@ -196,7 +196,7 @@ class Dispatcher(Loop):
         """Launch what this node holds and does not know: a claim leased it whose reply was lost, so it never began."""
         known = set(self._attempts.known)  # before the question: an attempt that ends meanwhile is not unknown
         for task in await self._held():
-            if task.task not in known:
+            if task.key not in known:
                 telemetry.emit("dispatcher.unknown", task=task.task, run=task.run)
                 self._attempts.begin(task)
         self._reconcile_at = self._clock.monotonic() + _RECONCILE_SECONDS

@@ -22,7 +22,7 @@ from interlock.model.task import Failed, FailureClass, Outcome, Snoozed, Target,
 from interlock.model.task_graph import TaskSpec
 from interlock.pool.launcher import Launch, Launcher
 from interlock.pool.workspaces import Workspace
-from interlock.store.ports import ClaimedTask
+from interlock.store.ports import AttemptId, ClaimedTask
 
 _SNOOZE_SECONDS: Final = 2.0
 
@@ -40,10 +40,9 @@ class PlacedAttempts(Attempts):
         super().__init__(holder, lambda task: launchers[task.pool])
         self._scheduling = scheduling
         self._workspaces = workspaces
-        self._pools: dict[str, str] = {}
-        """By task, the pool in which its attempt is."""
-        self._leased: dict[str, Workspace] = {}
-        self._briefs: dict[str, str] = {}
+        self._pools: dict[AttemptId, str] = {}
+        self._leased: dict[AttemptId, Workspace] = {}
+        self._briefs: dict[AttemptId, str] = {}
 
     def in_pool(self, pool: str) -> int:
         """Say how many attempts of this process are in a pool."""
@@ -51,17 +50,17 @@ class PlacedAttempts(Attempts):
 
     def leave_runs(self) -> None:
         """Let go of the tasks that are workflows: their runs go on, and whoever watches next joins them."""
-        for task in [task for task, pool in self._pools.items() if pool == choosing.WORKFLOWS]:
-            self.leave(task)
+        for attempt in [attempt for attempt, pool in self._pools.items() if pool == choosing.WORKFLOWS]:
+            self.leave(attempt)
 
     async def perform(self, task: ClaimedTask, adopted: Mapping[str, int] | None) -> Outcome:
-        self._pools[task.task] = task.pool
+        self._pools[task.key] = task.pool
         try:
             if task.spec is None:
                 return await super().perform(task, adopted)  # in the folder of its run, which counts the retries
             return await self._task(task, task.spec, adopted)
         finally:
-            self._pools.pop(task.task, None)
+            self._pools.pop(task.key, None)
 
     async def _task(self, task: ClaimedTask, spec: TaskSpec, adopted: Mapping[str, int] | None) -> Outcome:
         workspace: Workspace | None = None
@@ -72,12 +71,14 @@ class PlacedAttempts(Attempts):
                     self._called(task), task.folder, spec.workspace, adopting=adopted is not None
                 )
                 if workspace is None:  # RU-01: no runner without its place; the task goes back, free of charge
+                    if adopted is not None:
+                        await self.end(task)
                     return Snoozed(_SNOOZE_SECONDS)
-                self._leased[task.task] = workspace
+                self._leased[task.key] = workspace
             # The node of an adopted one may have died before it began the run.
             if adopted is None or isinstance(task.target, WorkflowTarget):
                 told = None if workspace is None else workspace_of(workspace)
-                self._briefs[task.task] = await briefing.briefing(self._store, task, self._terms(spec), told)
+                self._briefs[task.key] = await briefing.briefing(self._store, task, self._terms(spec), told)
             folder = task.folder if workspace is None else str(workspace.path)
             before = await asyncio.to_thread(results.mark, spec, folder) if adopted is None else None
             outcome = await super().perform(task, adopted)
@@ -89,11 +90,19 @@ class PlacedAttempts(Attempts):
             telemetry.emit("task.not_prepared", task=task.task, error=error)
             outcome = Snoozed(_SNOOZE_SECONDS)
         finally:
-            self._briefs.pop(task.task, None)
-            self._leased.pop(task.task, None)
-            if workspace is not None and not self._lost:  # whoever adopts it still works there
-                outcome = await asyncio.shield(self._workspaces.give_back(workspace, outcome))
+            self._briefs.pop(task.key, None)
+            self._leased.pop(task.key, None)
+            if workspace is not None:
+                outcome = await asyncio.shield(self._let_go_of(workspace, task, outcome))
         return outcome
+
+    async def _let_go_of(self, workspace: Workspace, task: ClaimedTask, outcome: Outcome) -> Outcome:
+        """Return a worktree, or leave it to whoever adopts its attempt; gives the outcome with what is in it."""
+        is_adopted = await self.is_adopted(task)
+        if is_adopted or self._lost:  # which it may have become meanwhile
+            workspace.leave()
+            return outcome
+        return await self._workspaces.give_back(workspace, outcome)
 
     def launch_of(self, task: ClaimedTask, target: Target, *, adopting: bool) -> Launch:
         launch = super().launch_of(task, target, adopting=adopting)
@@ -107,8 +116,8 @@ class PlacedAttempts(Attempts):
                 labels=briefing.labels(task),
             )
         spec = self._terms(task.spec)
-        workspace = self._leased.get(task.task)
-        brief = self._briefs.get(task.task)
+        workspace = self._leased.get(task.key)
+        brief = self._briefs.get(task.key)
         return msgspec.structs.replace(
             launch,
             folder=launch.folder if workspace is None else str(workspace.path),

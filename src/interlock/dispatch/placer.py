@@ -25,6 +25,7 @@ from interlock.dispatch.configuration import LOCAL, Scheduling
 from interlock.dispatch.delayed import Delayed
 from interlock.dispatch.dispatcher import Dispatcher
 from interlock.dispatch.lanes import PREFIX
+from interlock.dispatch.machines import Machine, Machines
 from interlock.dispatch.outlook import view
 from interlock.dispatch.placed_attempts import PlacedAttempts
 from interlock.dispatch.placement import is_placed
@@ -76,9 +77,11 @@ class Placer(Dispatcher):
         local_slots: int,
         local_running: Callable[[], int],
         host: str,
+        machine: Machine,
         may_claim: Callable[[], bool],
     ) -> None:
-        """`local_slots`: of the pool `local` where no file configures pools; `local_running`: what else runs there."""
+        """`local_slots`: of the pool `local` where no file configures pools; `local_running`: what else runs there;
+        `machine`: this one, where nothing is placed that asks for more."""
         super().__init__(
             node,
             store,
@@ -109,6 +112,7 @@ class Placer(Dispatcher):
         self._conclude_at = clock.monotonic()
         self._warned: dict[str, str] = {}
         self._quotas = Quotas()
+        self._machines = Machines(node, store, clock, machine)
         self._pools: Mapping[str, PoolView] = {}
         """As the last round left them."""
 
@@ -175,8 +179,9 @@ class Placer(Dispatcher):
     async def _waiting(self, lanes: Sequence[str], pools: Mapping[str, PoolView]) -> Waiting:
         """Give the ready steps of workflows, and tell of those that can never run as things are."""
         waiting = await waiting_steps.look(self._store, self._scheduling, lanes, pools, MOST_AT_ONCE)
+        everywhere = await self._machines.everywhere(pools) if waiting.heads else pools
         for lane, tasks in waiting.heads.items():
-            self._say(rounds.stuck(lane, tasks[0], waiting.asked[lane], pools), waiting.names[tasks[0].task])
+            self._say(rounds.stuck(lane, tasks[0], waiting.asked[lane], everywhere), waiting.names[tasks[0].task])
         if waiting.heads and isinstance(self._order.policy, FairShare):
             # Their ranks are moments, and those of graphs are shares: they stand where a share that begins now would.
             now = (await self._store.pools.shares([""])).get("", 0.0)
@@ -193,7 +198,7 @@ class Placer(Dispatcher):
             if row.pool == ALL:
                 total = row
             elif (settings := self._scheduling.pools.get(row.pool)) is not None:
-                found[row.pool] = view(row, settings, self._node, now)
+                found[row.pool] = self._machines.view(row, view(row, settings, self._node, now))
         self._order.look(total)
         if (local := found.get(LOCAL)) is not None and local.capacity is None and local.type == "local-process":
             # Without a file the pool is that of this node, which has so many slots for steps and tasks alike.
@@ -204,7 +209,8 @@ class Placer(Dispatcher):
                 pool.ill = "this node has nothing that launches there"
         if total is not None and total.capacity is not None and total.running >= total.capacity:
             for pool in found.values():
-                pool.ill = f"all pools together run {total.running} of {total.capacity}"
+                if pool.type != choosing.WORKFLOWS:
+                    pool.ill = f"all pools together run {total.running} of {total.capacity}"
         return found
 
     async def _heads(self, lanes: Sequence[str], pools: Mapping[str, PoolView]) -> Heads:
@@ -213,10 +219,12 @@ class Placer(Dispatcher):
         rooms = {lane: rounds.room(self._specs[lane], found, pools, MOST_AT_ONCE) for lane, found in asked.items()}
         able = [lane for lane, room in rooms.items() if room]
         for lane in able:
-            self._warned.pop(lane, None)
-        for lane, found in asked.items():
-            if not rooms[lane] or found.warning is not None:
-                await self._warn(lane, found, pools)
+            if asked[lane].warning is None:
+                self._warned.pop(lane, None)
+        told = {lane: found for lane, found in asked.items() if not rooms[lane] or found.warning is not None}
+        everywhere = await self._machines.everywhere(pools) if told else pools
+        for lane, found in told.items():
+            await self._warn(lane, found, everywhere)
         if not able:
             return Heads({}, set())
         page = min(MOST_AT_ONCE, max(_LEAST_OF_A_LANE, 2 * MOST_AT_ONCE // len(able)))

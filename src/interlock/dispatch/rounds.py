@@ -80,13 +80,14 @@ def place(
         for lane, tasks in heads.items()
         if tasks
     }
+    among = {lane: choosing.contenders(tasks[0].spec, asked[lane], pools) for lane, tasks in heads.items() if tasks}
     order = [(_key(tasks[0]), lane, 0) for lane, tasks in heads.items() if tasks]
     heapq.heapify(order)
     while order and len(result.placements) < most:
         _, lane, number = heapq.heappop(order)
         task = heads[lane][number]
         found = asked[lane]
-        decision = choosing.choose(rules.strategy, task.spec, found, pools, rules.chance)
+        decision = choosing.choose_among(rules.strategy, task.spec, among[lane], found.how, rules.chance)
         if decision is None:
             result.stuck.append(stuck(lane, task, found, pools))
             continue

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from interlock.service import Clock
-from interlock.store.ports import ClaimedTask, Store
+from interlock.store.ports import AttemptId, ClaimedTask, Store
 
 _LONG_SECONDS: Final = 1.0
 
@@ -24,34 +24,32 @@ class Starts:
         self._clock = clock
         self._due = due
         self._timer: asyncio.TimerHandle | None = None
-        self._began: dict[str, tuple[int, float]] = {}
-        """By task, the fence of its attempt and when, on the monotonic clock, its pool had begun it."""
+        self._began: dict[AttemptId, float] = {}
+        """When, on the monotonic clock, the pool of an attempt had begun it."""
 
     def note(self, task: ClaimedTask) -> None:
         """Keep that the pool of an attempt has just begun it; of tasks of runs nobody asks."""
         if task.spec is not None:
-            self._began[task.task] = (task.fence, self._clock.monotonic())
+            self._began[task.key] = self._clock.monotonic()
             self._set_timer()
 
     def ran(self, task: ClaimedTask) -> float | None:
         """Give for how many seconds an attempt ran that the store knows no beginning of; None: it knows, or there is none."""
-        found = self._began.get(task.task)
-        return None if found is None or found[0] != task.fence else self._clock.monotonic() - found[1]
+        began = self._began.get(task.key)
+        return None if began is None else self._clock.monotonic() - began
 
     def forget(self, task: ClaimedTask) -> None:
         """Drop an attempt that is over."""
-        self._began.pop(task.task, None)
+        self._began.pop(task.key, None)
 
     async def tell(self) -> None:
         """Tell the store of those that have run for a while. Raises StoreUnavailable; they are told of the next time then."""
         now = self._clock.monotonic()
-        long = {task: found for task, found in self._began.items() if now - found[1] >= _LONG_SECONDS}
+        long = [(*attempt, now - at) for attempt, at in self._began.items() if now - at >= _LONG_SECONDS]
         if long:
-            attempts = [(task, fence, now - at) for task, (fence, at) in long.items()]
-            await self._store.queue.began(attempts, self._clock.stamp())
-            for task, found in long.items():
-                if self._began.get(task) == found:
-                    del self._began[task]
+            await self._store.queue.began(long, self._clock.stamp())
+            for task, fence, _ in long:
+                self._began.pop((task, fence), None)
 
     def stop(self) -> None:
         """Call `due` no more."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from interlock import errors, telemetry
 from interlock.dispatch.briefing import runner_id
 from interlock.dispatch.placement import is_placed
+from interlock.model import task_graph
 from interlock.model.states import TaskState
 from interlock.model.task import Cancelled, Done, Failed, Outcome
 from interlock.store.ports import ClaimedTask, Store
@@ -55,7 +56,7 @@ async def _failed(store: Store, task: str, outcome: Failed, about: dict[str, obj
         telemetry.emit("task.not_told", task=task, error=error)
         return
     if row is None or row.state in {TaskState.FAILED, TaskState.QUARANTINED}:
-        retries = 0 if row is None else sum(row.used.values())
+        retries = 0 if row is None else sum(task_graph.retried(row.used).values())
         telemetry.emit("task.failed", **about, **why, retries=retries)
     elif row.state is TaskState.CANCELLED:
         telemetry.emit("task.cancelled", **about)

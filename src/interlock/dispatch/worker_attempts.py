@@ -22,7 +22,7 @@ from interlock.dispatch.post import Post
 from interlock.model.task import Done, Failed, Outcome, Snoozed, Target
 from interlock.model.task_graph import TaskSpec
 from interlock.pool.launcher import Launch, Launcher
-from interlock.store.ports import ClaimedTask
+from interlock.store.ports import AttemptId, ClaimedTask
 
 _SNOOZE_SECONDS: Final = 2.0
 
@@ -36,12 +36,12 @@ class WorkerAttempts(Attempts):
         self._notebook = notebook
         self._contexts = Contexts(holder.store, holder.clock, post.pool)
         self._terms = AttemptTerms()
-        self._briefs: dict[str, str] = {}
-        self._voters: dict[str, Sequence[Strategy]] = {}
+        self._briefs: dict[AttemptId, str] = {}
+        self._voters: dict[AttemptId, Sequence[Strategy]] = {}
 
     def chosen(self, task: ClaimedTask, voters: Sequence[Strategy]) -> None:
         """Keep which strategies wanted a task here: what comes of it is told of them."""
-        self._voters[task.task] = voters
+        self._voters[task.key] = voters
 
     async def perform(self, task: ClaimedTask, adopted: Mapping[str, int] | None) -> Outcome:
         began = self._clock.monotonic()
@@ -65,18 +65,24 @@ class WorkerAttempts(Attempts):
             telemetry.emit("worker.no_context", worker=self._post.worker, task=task.task, error=error)
             return Snoozed(_SNOOZE_SECONDS)
         finally:
-            if not self._lost:  # whoever adopts it still needs the file
-                await asyncio.shield(self._contexts.forget(self._called(task)))
-            self._briefs.pop(task.task, None)
-            voters = self._voters.pop(task.task, ())
+            if context.path(self._called(task)).exists():
+                await asyncio.shield(self._forget_context(task))
+            self._briefs.pop(task.key, None)
+            voters = self._voters.pop(task.key, ())
         self._note(task, outcome, self._clock.monotonic() - began, voters)
         return outcome
+
+    async def _forget_context(self, task: ClaimedTask) -> None:
+        """Remove the file of an attempt, unless somebody adopts that, who still needs it."""
+        is_adopted = await self.is_adopted(task)
+        if not is_adopted and not self._lost:
+            await self._contexts.forget(self._called(task))
 
     async def _brief(self, task: ClaimedTask) -> None:
         """Write down what a task of a graph is told; one of a run has its own variables."""
         if task.spec is not None:
             spec = self._terms.applied(task.spec)
-            self._briefs[task.task] = await briefing.briefing(self._store, task, spec, None)
+            self._briefs[task.key] = await briefing.briefing(self._store, task, spec, None)
 
     def _note(self, task: ClaimedTask, outcome: Outcome, seconds: float, voters: Sequence[Strategy]) -> None:
         if isinstance(outcome, Done | Failed):
@@ -105,7 +111,7 @@ class WorkerAttempts(Attempts):
     def _of_graph(self, launch: Launch, task: ClaimedTask, spec: TaskSpec) -> Launch:
         """Add what the configuration and its author say of a task of a graph, as where a dispatcher launches it."""
         spec = self._terms.applied(spec)
-        brief = self._briefs.get(task.task)
+        brief = self._briefs.get(task.key)
         return msgspec.structs.replace(
             launch,
             environment=self._terms.environment | launch.environment | briefing.variables(task, spec, None),

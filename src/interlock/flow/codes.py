@@ -37,6 +37,7 @@ CODES: Final[dict[str, str]] = {
     "missing-name": "a list item that lost its name",
     # tasks of a graph
     "unknown-dependency": "a task that waits for one which the graph does not have",
+    "duplicate-dependency": "a task that waits for another one twice",
     "circular-dependency": "tasks that wait for each other in a circle",
     "no-tasks": "a graph without tasks",
     # where the flow goes

@@ -160,6 +160,11 @@ def counted(failure: str, terms: RetryTerms) -> str:
     return str(_SHARED[FailureClass(failure)]) if shared else failure
 
 
+def retried(used: Mapping[str, int]) -> dict[str, int]:
+    """Give the retries that a task has had, by the class that they count against, without what else is counted of it."""
+    return {failure: count for failure, count in used.items() if failure != KILLED}
+
+
 def budget(failure: str) -> int:
     """Give the retries for a class of failure where the author says nothing."""
     return GRAPH_BUDGETS[FailureClass(failure)]

@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Final
 
@@ -40,7 +40,10 @@ _NO_DEVICES: Final = "NoDevFiles"  # names none; unlike an empty text, nobody ta
 _CANCEL_SECONDS: Final = 7.0
 """A supervisor that has not ended its job so long after it was asked to is killed. It gives up by itself after 5 s."""
 _FORGOTTEN_SECONDS: Final = 86400.0  # by the clock of the files; an orphan is over after less than a minute
+_ALONE_SECONDS: Final = 60.0  # by that clock too: who settles an attempt removes its spool in a moment
 _SHARED: Final = "interlock-attempt-"
+_NAME_FILE: Final = "attempt"
+"""In the spool: the name of its attempt, by which who sweeps asks the store."""
 _EXHAUSTED: Final = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
 _SNOOZE_SECONDS: Final = 2.0
 _STREAMS: Final = {supervision.STDOUT: "stdout", supervision.STDERR: "stderr"}
@@ -112,6 +115,37 @@ class LocalPool(Service):
         """Go on with an attempt that another node began on this host; one that nothing is left of is lost."""
         return self._begin(_Attempt(self, launch, on_output, adopting=True))
 
+    async def sweep(self, is_over: Callable[[str], Awaitable[bool]]) -> list[str]:
+        """Remove the spools of attempts that are over, whose node died before it could, and give the names of these.
+
+        One is left alone that has changed within a minute, or that a supervisor still works for.
+        """
+        removed = []
+        for spool, attempt in await asyncio.to_thread(self._alone):
+            if await is_over(attempt):
+                await asyncio.to_thread(shutil.rmtree, spool, ignore_errors=True)
+                removed.append(attempt)
+        return removed
+
+    def _alone(self) -> list[tuple[Path, str]]:
+        """Give the spools on this host that nobody seems to be coming for, with the names of their attempts."""
+        folder, prefix = os.path.split(self._shared_spool)
+        found = []
+        for spool in _aged(Path(folder), prefix, _ALONE_SECONDS):
+            with contextlib.suppress(OSError):
+                spool.rmdir()  # an empty one: its supervisor was ended as it made it
+            with contextlib.suppress(
+                OSError, UnicodeDecodeError
+            ):  # its supervisor is older than this file, or removes it
+                attempt = (spool / _NAME_FILE).read_text("utf-8")
+                if spool.name != prefix + _digest(attempt):
+                    continue
+                if (connection := call(spool)) is None:
+                    found.append((spool, attempt))
+                else:
+                    connection.close()
+        return found
+
     def _begin(self, attempt: _Attempt) -> _Attempt:
         self._attempts.add(attempt)
         attempt.task.add_done_callback(lambda _: self._attempts.discard(attempt))
@@ -147,6 +181,8 @@ class LocalPool(Service):
         if supervisor is None:
             return await self._outcome(attempt, await asyncio.to_thread(_left, spool, output), output, spool)
         attempt.supervisor = supervisor
+        if attempt.is_unwanted:
+            supervisor.cancel()
         return await self._supervise(attempt, supervisor, supervisor.listen(_taker(output)), output, spool)
 
     async def forget(self, launch: Launch) -> None:
@@ -203,7 +239,7 @@ class LocalPool(Service):
     def _folder(self, launch: Launch) -> Path:
         """Give the spool folder of an attempt. Its name is a digest: the id may hold anything."""
         prefix = self._shared_spool if launch.orphan_grace_seconds else self._spool
-        return Path(prefix + hashlib.sha256(launch.attempt.encode("utf-8", "surrogatepass")).hexdigest()[:32])
+        return Path(prefix + _digest(launch.attempt))
 
     def _job(self, launch: Launch, spool: Path) -> Job:
         settings = self._settings
@@ -211,12 +247,15 @@ class LocalPool(Service):
         told = {variable: os.path.join(spool, file_name(variable)) for variable in launch.files}
         variables = settings.environment | launch.environment | told
         command = commands.command(launch.target, folder, str(spool), variables, settings.python_path or sys.executable)
+        files = command.files | {file_name(variable): text for variable, text in launch.files.items()}
+        if launch.orphan_grace_seconds:
+            files[_NAME_FILE] = launch.attempt.encode("utf-8", "replace").decode()
         return Job(
             argv=command.argv,
             environment=command.environment | self._devices(launch),
             folder=folder,
             spool=str(spool),
-            files=command.files | {file_name(variable): text for variable, text in launch.files.items()},
+            files=files,
             stdin=command.stdin,
             timeout_seconds=launch.timeout_seconds,
             orphan_grace_seconds=launch.orphan_grace_seconds,
@@ -266,6 +305,8 @@ class _Attempt:
         self.launch = launch
         self.is_adopting = adopting
         self.is_detached = False
+        self.is_unwanted = False
+        """It was to be ended before its supervisor was reached."""
         self.not_asked_for = {"orphan", "cancel"}
         self._pool = pool
         self.on_output = on_output
@@ -282,10 +323,12 @@ class _Attempt:
         if self.task.done():
             return
         self.not_asked_for.discard("cancel")
-        if self.supervisor is None:
-            self.task.cancel()
-        else:
+        if self.supervisor is not None:
             self.supervisor.cancel()
+        elif self.is_adopting:
+            self.is_unwanted = True
+        else:
+            self.task.cancel()
         await asyncio.wait([self.task], timeout=_CANCEL_SECONDS)
         if not self.task.done() and self.supervisor is not None:
             self.supervisor.kill()
@@ -303,13 +346,25 @@ class _Attempt:
             await asyncio.wait([self.task])
 
 
+def _digest(attempt: str) -> str:
+    return hashlib.sha256(attempt.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
 def _sweep(folder: Path) -> None:
     """Remove the spools of attempts that nobody came for in a day."""
-    for spool in folder.glob(f"{_SHARED}*"):
+    for spool in _aged(folder, _SHARED, _FORGOTTEN_SECONDS):
+        shutil.rmtree(spool, ignore_errors=True)
+
+
+def _aged(folder: Path, prefix: str, seconds: float) -> list[Path]:
+    """Give the spools of this user that have not changed for so long."""
+    found = []
+    for spool in folder.glob(f"{prefix}*"):
         with contextlib.suppress(OSError):
             state = spool.lstat()
-            if state.st_uid == os.geteuid() and time.time() - state.st_mtime > _FORGOTTEN_SECONDS:
-                shutil.rmtree(spool, ignore_errors=True)
+            if state.st_uid == os.geteuid() and time.time() - state.st_mtime > seconds:
+                found.append(spool)
+    return found
 
 
 def _report(spool: Path) -> Report | None:

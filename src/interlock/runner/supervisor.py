@@ -34,11 +34,10 @@ _KILL_AFTER_SECONDS = 0.5
 _KILL_AGAIN_SECONDS = 0.05
 _GIVE_UP_SECONDS = 5.0
 """A process that SIGKILL does not end for so long hangs in the kernel: report without it."""
-_DRAIN_SECONDS = 0.5
-"""How long output may stay open after the last process has ended: somebody else holds the pipe."""
+_DRAIN_SECONDS = 0.5  # for output that stays open after the last process has ended: somebody else holds the pipe
+_LONGEST_SECONDS = 86_400.0  # of one wait; the system counts milliseconds in 31 bits, which end after 24 days
 _CHUNK_BYTES = 65536
-_OUTBOX_BYTES = 1024 * 1024
-"""Output that waits for the node before the command has to."""
+_OUTBOX_BYTES = 1024 * 1024  # of output that waits for the node before the command has to
 _NODE = 0
 _OUT = 1
 _STREAMS = {supervision.STDOUT: "stdout", supervision.STDERR: "stderr"}
@@ -185,7 +184,7 @@ class Supervisor:
     def _milliseconds_left(self) -> float | None:
         if not self._deadlines:
             return None
-        return max(0.0, min(self._deadlines.values()) - time.monotonic()) * 1000
+        return min(max(0.0, min(self._deadlines.values()) - time.monotonic()), _LONGEST_SECONDS) * 1000
 
     def _hear(self) -> None:
         data = _read(self._in)
@@ -209,14 +208,14 @@ class Supervisor:
         said = self._callers[caller] + data
         if b"\n" in said:
             del self._callers[caller]
-            self._change_node(caller)
+            self._change_node(caller, said.partition(b"\n")[2])
         elif data:
             self._callers[caller] = said
         else:
             del self._callers[caller]
             os.close(caller)
 
-    def _change_node(self, connection: int) -> None:
+    def _change_node(self, connection: int, commands: bytes) -> None:
         """Serve the node that adopts this attempt; the one before, if it is still there, hears the end of its connection."""
         if self._in == _NODE:
             nowhere = os.open(os.devnull, os.O_RDWR)
@@ -228,7 +227,7 @@ class Supervisor:
         self._in = self._out = connection
         self._node_is_there = True
         self._deadlines.pop("orphan", None)
-        self._commands = b""
+        self._commands = commands
         self._outbox.clear()
         self._send(supervision.STARTED, str(self._pid).encode())
         for kind, stream in _STREAMS.items():

@@ -44,3 +44,11 @@ def test_budget_of_a_timeout_is_the_one_that_it_counts_against(
     )
     budget = tasks_told.explained(found).budgets["timeout"]
     assert (budget.used, budget.of) == told
+
+
+def test_runners_that_died_over_a_task_are_no_retries_of_it() -> None:
+    """RT-03: two retries were made before the third runner died; five were told of, and `3 killed` among the classes."""
+    row = failed(TaskSpec(id="a", digest="d"), {"lost": 2, "killed": 3})
+    told = tasks_told.whole_task(row, [TIMED_OUT])
+    assert told.retries == {"lost": 2}
+    assert (told.events[-1].type, told.events[-1].retries) == ("task.failed", 2)

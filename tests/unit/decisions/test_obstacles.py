@@ -17,6 +17,7 @@ VIEWS = {
     "sick": PoolView(name="sick", type="docker", ill="no engine"),
     "none": PoolView(name="none", type="docker", capacity=0),
     "functions": PoolView(name="functions", type="in-process"),
+    "machine": PoolView(name="machine", type="local-process", cpu_each=2.0, memory_each=512.0),
     "far": PoolView(name="far", type="worker"),
     "workflows": PoolView(name="workflows", type="workflows"),
 }
@@ -39,6 +40,16 @@ VIEWS = {
         ),
         ({"pools": ("small",), "resources": Resources(cpu=9)}, "small has 2 cores, 9 asked", "ask for less"),
         ({"pools": ("small",), "resources": Resources(memory=999)}, "small has 512 MB, 999 asked", "ask for less"),
+        (
+            {"pools": ("machine",), "resources": Resources(cpu=9)},
+            "machine has 2 cores on a machine, 9 asked",
+            "ask for less, have a larger machine serve machine, or give it `cpu_quota: 9` in agent-pools.yaml",
+        ),
+        (
+            {"pools": ("machine",), "resources": Resources(memory=999.5)},
+            "machine has 512 MB on a machine, 1000 asked",
+            "`memory_quota: 1000`",
+        ),
         ({"pools": ("small",), "resources": Resources(gpus=1)}, "small has 0 graphics", "ask for less"),
         ({"pools": ("small",), "labels": {"zone": "b"}}, "small is not labelled zone=b", "label a pool so"),
     ],

@@ -56,8 +56,14 @@ def test_pools_that_a_task_may_have(given: TaskSpec, names: tuple[str, ...], war
 
 def test_no_default_and_nothing_mapped() -> None:
     assert pools.asked(spec(), {"x": ("p",)}).warning is not None
-    assert pools.asked(spec(skills=("x",)), {"default": ("p",)}).warning is None
     assert pools.asked(spec(skills=("x",)), {}).pools == ()
+
+
+def test_skill_is_unknown_also_where_nothing_but_the_default_is_mapped() -> None:
+    """SC-04: it has the default pools, with a warning."""
+    found = pools.asked(spec(skills=("x",)), {"default": ("p",)})
+    assert (found.pools, found.how) == (("p",), "skill x is not mapped, default: p")
+    assert found.warning == "no pool is mapped to the skill x: add it to skill_mapping"
 
 
 def test_workflows_have_a_pool_of_their_own_whatever_is_mapped() -> None:
@@ -77,6 +83,10 @@ def test_workflows_have_a_pool_of_their_own_whatever_is_mapped() -> None:
         (spec(), pool(ill="no engine"), "is ill: no engine"),
         (spec(resources=Resources(cpu=9)), pool(cpu=8), "has 8 cores, 9 asked"),
         (spec(resources=Resources(memory=9)), pool(memory=8), "has 8 MB, 9 asked"),
+        (spec(resources=Resources(cpu=9)), pool(cpu_each=8), "has 8 cores on a machine, 9 asked"),
+        (spec(resources=Resources(cpu=8)), pool(cpu_each=8, cpu_taken=8), None),
+        (spec(resources=Resources(memory=8.5)), pool(memory_each=8), "has 8 MB on a machine, 9 asked"),
+        (spec(resources=Resources(memory=8)), pool(memory_each=8, memory_taken=8), None),
         (spec(resources=Resources(gpus=1)), pool(), "has 0 graphics processors, 1 asked"),
         (spec(labels={"zone": "a"}), pool(labels={"zone": "b"}), "is not labelled zone=a"),
         (spec(kind="container"), pool(type="local-process"), "starts no containers (local-process)"),

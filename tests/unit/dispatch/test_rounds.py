@@ -151,6 +151,26 @@ def test_round_is_over_when_a_lane_was_not_given_whole_and_all_of_it_is_placed()
     assert len(placed(rounds.place(heads, {"a": pool}, rules, 10, cut=set()))) == 5
 
 
+def test_each_decision_tells_of_the_pools_as_they_were_when_it_was_made() -> None:
+    """What a lane's tasks have in common is found once for all of them, what fills is looked at for each."""
+    views = [
+        PoolView(name="small", type="docker", capacity=1),
+        PoolView(name="big", type="docker", capacity=4, running=3),
+        PoolView(name="calls", type="in-process"),
+    ]
+    found = run([queued("a"), queued("b"), queued("c")], *views)
+    told = [
+        [(one.pool, one.score, one.reason) for one in decode(each.decision).candidates] for each in found.placements
+    ]
+    never = ("calls", None, "calls Python functions only (in-process)")
+    assert placed(found) == [("a", "small"), ("b", "big")]
+    assert told == [
+        [("small", 1.0, "utilisation 0 %"), ("big", 0.25, "utilisation 75 %"), never],
+        [("big", 0.25, "utilisation 75 %"), ("small", None, "1 of 1 slots leased"), never],
+    ]
+    assert [each.task for each in found.stuck] == ["default/g/c"]
+
+
 def test_room_is_what_all_pools_of_a_task_have() -> None:
     views = {
         "a": PoolView(name="a", type="docker", capacity=5, running=2),

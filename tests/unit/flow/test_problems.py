@@ -7,7 +7,7 @@ import pytest
 from interlock.flow import check, yaml
 from interlock.flow.codes import CODES
 
-OF_GRAPHS = {"unknown-dependency", "circular-dependency", "no-tasks"}
+OF_GRAPHS = {"unknown-dependency", "circular-dependency", "duplicate-dependency", "no-tasks"}
 """Those of task graphs, which `test_taskgraph` shows."""
 _TABLE = yaml.read(Path(__file__).with_name("problems.yaml").read_text("utf-8"))
 _HEADER = "document: {dsl: 1.0.3, namespace: shop, name: order, version: 1.0.0}\n"

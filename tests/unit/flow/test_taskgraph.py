@@ -183,6 +183,97 @@ def test_limits_of_one_key_that_differ_are_refused() -> None:
     assert "that of item 1; a key has one limit" in reading.read(text).problems[0].message
 
 
+@pytest.mark.parametrize(
+    ("fields", "code", "place", "words"),
+    [
+        ('run: [a, "x\\0y"]', "invalid-value", "run/1", r"`x\0y` is not text without NUL characters; an argument or a variable"),
+        ('run: {shell: " "}', "empty", "run/shell", "is not text that is not empty"),
+        ('run: {shell: "a\\0"}', "invalid-value", "run/shell", "without NUL characters"),
+        ('run: {shell: a, arguments: ["\\0"]}', "invalid-value", "run/arguments/0", "hand it over in `stdin`"),
+        ('agent: [a, "\\0"]', "invalid-value", "agent/1", "without NUL characters"),
+        ('agent: {command: ["\\0"]}', "invalid-value", "agent/command/0", "without NUL characters"),
+        ('container: {image: i, command: "\\0"}', "invalid-value", "container/command", "without NUL characters"),
+        ('container: {image: i, arguments: ["\\0"]}', "invalid-value", "container/arguments/0", "without NUL characters"),
+        ('container: {image: i, environment: {A: "\\0"}}', "invalid-value", "container/environment/A", "without NUL characters"),
+        ('run: [x], environment: {A: "\\0"}', "invalid-value", "environment/A", "without NUL characters"),
+        ('run: [x], environment: {"A\\0": b}', "invalid-name", "environment", r"`A\0` cannot name a variable"),
+        ('run: [x], environment: {"A=B": c}', "invalid-name", "environment", "no `=` and no NUL"),
+        ('run: [x], environment: {"": c}', "invalid-name", "environment", "such a name is not empty"),
+        ("run: [x], environment: [a]", "wrong-type", "environment", "must be a map"),
+        ("workflow: ':::'", "invalid-name", "workflow", "write NAME, or NAME:VERSION with a version such as 1.2.0 or `latest`"),
+        ("workflow: 'w:'", "invalid-name", "workflow", "write NAME, or NAME:VERSION"),
+        ("workflow: 'a b'", "invalid-name", "workflow", "no hyphen at the ends: `a-b`"),
+        ("workflow: 'w:1.2'", "invalid-name", "workflow", "did you mean `w:1.2.0`?"),
+        ("workflow: {name: w, version: newest}", "invalid-version", "workflow/version", "`latest`; write three numbers such as 1.2.0"),
+        ("python: nocolon", "invalid-value", "python", "`nocolon` is not the name of a function; write package.module:function"),
+        ("python: 'm:'", "invalid-value", "python", "write package.module:function"),
+        ("python: 'm.:f'", "invalid-value", "python", "write package.module:function"),
+        ("python: 'jobs/m.py:f'", "invalid-value", "python", "write package.module:function"),
+        ("container: UPPER case", "invalid-name", "container", "write it as registry.example/team/name:tag"),
+        ("container: {image: Upper}", "invalid-name", "container/image", "the path in small letters, without blanks"),
+        ("container: 'a:b:c'", "invalid-name", "container", "is not the name of a container image"),
+        ("container: 'a@sha256:12'", "invalid-name", "container", "is not the name of a container image"),
+        (f"container: {'a/' * 128}a", "invalid-name", "container", "is not the name of a container image"),
+        (f"container: {'a' * 10_000}", "invalid-name", "container", "is not the name of a container image"),
+    ],
+)  # fmt: skip
+def test_what_could_only_fail_when_it_is_run_is_refused(fields: str, code: str, place: str, words: str) -> None:
+    text = f"graph: g\ntasks: [{{id: a, {fields}}}]"
+    assert problems(text) == [(code, f"/tasks/0/{place}", 2)]
+    assert words in reading.read(text).problems[0].message
+
+
+@pytest.mark.parametrize(
+    ("line", "place"),
+    [
+        ("tasks: [{id: a, run: [x], <<: *common}]", "/tasks/0/<<"),
+        ("tasks: [{id: a, run: [x], retry: {<<: *common}}]", "/tasks/0/retry/<<"),
+        ("tasks: [{id: a, run: [x], environment: {<<: *common, B: c}}]", "/tasks/0/environment/<<"),
+        ("tasks: [{id: a, container: {image: i, <<: *common}}]", "/tasks/0/container/<<"),
+        ("tasks: [{id: a, run: [x], workspace: {<<: *common}}]", "/tasks/0/workspace/<<"),
+        ("tasks: [{id: a, run: [x]}]\ndefaults: {<<: *common}", "/defaults/<<"),
+        ("tasks: [{id: a, run: [x]}]\n<<: *common", "/<<"),
+    ],
+)
+def test_merge_keys_are_refused_with_what_is_there_for_it(line: str, place: str) -> None:
+    text = f"graph: g\nmetadata: {{common: &common {{A: b}}}}\n{line}"
+    (problem,) = reading.read(text).problems
+    assert (problem.code, problem.path) == ("unknown-property", place)
+    assert "write what tasks have in common once, under `defaults` beside `tasks`" in problem.message
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        "run: [x, '']", "run: [x], environment: {A.b: ''}", 'run: [x], stdin: "\\0"',
+        "workflow: w", "workflow: 'w:1.0.0-alpha.1'", "workflow: 'w:latest'", "workflow: {name: w, version: latest}",
+        "python: 'm:f'", "python: 'shop.prices:Total.of'", "python: 'my-script:step'", "python: 'm:f.<locals>.g'",
+        "container: alpine", "container: 'alpine:3.22'", "container: 'localhost:5000/a_b/c--d/e__f.g:V1_x'",
+        "container: '[::1]:5000/a'", "container: 'Registry.example/team/name'",
+        f"container: 'a/b:1@sha256:{'0f' * 32}'", f"container: 'sha256:{'0f' * 32}'",
+    ],
+)  # fmt: skip
+def test_what_can_be_run_is_taken(fields: str) -> None:
+    assert problems(f"graph: g\ntasks: [{{id: a, {fields}}}]") == []
+
+
+@pytest.mark.parametrize(
+    ("dependencies", "place"),
+    [("[{id: a, blocking: false}, a]", "1"), ("[a, a]", "1"), ("[a, c, {id: a}]", "2/id")],
+)
+def test_dependency_named_twice_is_refused(dependencies: str, place: str) -> None:
+    """The last one counted, so that of two which contradict each other one was nothing."""
+    text = f"graph: g\ntasks: [{{id: a, run: [x]}}, {{id: c, run: [x]}}, {{id: b, run: [x], dependencies: {dependencies}}}]"
+    assert problems(text) == [("duplicate-dependency", f"/tasks/2/dependencies/{place}", 2)]
+    message = reading.read(text).problems[0].message
+    assert message.startswith("the task `b` waits for `a` twice; leave one of them")
+
+
+def test_dependency_named_twice_is_refused_of_a_task_without_an_id() -> None:
+    found = problems("graph: g\ntasks: [{id: a, run: [x]}, {run: [x], dependencies: [a, a]}]")
+    assert [code for code, _, _ in found] == ["missing-property", "duplicate-dependency"]
+
+
 def test_what_programs_of_a_graph_have_in_common_is_nothing_to_its_workflows() -> None:
     common = ", ".join(f"{name}: {value}" for name, value in OF_PROGRAMS.items() if name != "stdin")
     read = reading.read(

@@ -84,3 +84,7 @@ def test_third_dead_runner_is_one_too_many() -> None:
     assert task_graph.after(RetryTerms(), used, failed("lost"), killed=True) == Over(
         used={"lost": 2, "killed": 3}, poisoned=True
     )
+
+
+def test_retries_are_counted_by_class_and_dead_runners_are_none() -> None:
+    assert task_graph.retried({"lost": 2, "killed": 3, "application": 1}) == {"lost": 2, "application": 1}

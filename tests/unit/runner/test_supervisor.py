@@ -135,6 +135,13 @@ def test_spool_keeps_the_beginning_of_long_output(talk: Conversation) -> None:
     assert (talk.spool / "stdout").stat().st_size == 1000
 
 
+@pytest.mark.parametrize("days", [25, 365, 400_000])
+def test_timeout_may_be_longer_than_the_system_waits_at_once(talk: Conversation, days: int) -> None:
+    """From 25 days on the supervisor died as the command began."""
+    talk.give("sleep 0.1; exit 7", timeout_seconds=days * 86_400.0)
+    assert talk.report()["code"] == 7
+
+
 def test_signal_is_told(talk: Conversation) -> None:
     talk.give("kill -USR1 $$")
     report = talk.report()

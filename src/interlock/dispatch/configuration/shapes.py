@@ -192,7 +192,7 @@ _DISPATCHER_FIELDS: Final[dict[str, Shape]] = {
         "attempts are leased for 60 s, with all that their node holds, so that one renewal serves them all; leave it out,"
         " and give a task a `timeout` where it may run too long",
     ),
-    "retry": grammar.TASK_FIELDS["retry"],
+    "retry": grammar.RETRY,
     "retry_max_attempts": _EXECUTIONS,
     "retry_backoff_base": Between("a number, 0 or more", _number, 0.0, 1000.0),
     "graceful_shutdown": Record(
@@ -269,8 +269,8 @@ def keys(record: Record, before: str = "") -> Iterator[tuple[str, str | None]]:
         inner = shape.shape if isinstance(shape, Only) else shape
         if isinstance(inner, MapOf) and isinstance(inner.item, _Pool):
             yield from keys(POOL_RECORD, f"{path}.NAME.")
-        elif shape is grammar.TASK_FIELDS["retry"]:
-            yield from keys(grammar.RETRY, f"{path}.")
+        elif isinstance(shape, grammar.Retry):
+            yield from keys(shape.record, f"{path}.")
         elif isinstance(inner, Record):
             yield from keys(inner, f"{path}.")
         else:

@@ -53,8 +53,8 @@ def kind_of(value: Json) -> str:
 
 
 def quoted(text: str) -> str:
-    """Give a text in backquotes on one line, cut at 60 characters."""
-    line = text.replace("\n", "\\n")
+    """Give a text in backquotes on one line, cut at 60 characters, with NUL as \\0."""
+    line = text.replace("\n", "\\n").replace("\0", "\\0")
     return f"`{line[:57]}...`" if len(line) > 60 else f"`{line}`"
 
 

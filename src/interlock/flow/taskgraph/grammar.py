@@ -25,6 +25,7 @@ from interlock.flow.grammar.shapes import (
     wrong_type,
 )
 from interlock.flow.nearest import name as nearest_name
+from interlock.flow.taskgraph import targets
 from interlock.model import duration
 from interlock.model.json import Json
 from interlock.model.task import FailureClass
@@ -109,7 +110,7 @@ class _Command:
             advice = "; no shell reads it, so write the arguments apart, or `run: {shell: ...}` for a command line"
             wrong_type(value, path, findings, self.expected, advice)
         else:
-            ListOf(Text(), minimum=1).check(value, path, findings)
+            ListOf(targets.PLAIN, minimum=1).check(value, path, findings)
             if isinstance(value, list) and value and isinstance(value[0], str) and not value[0].strip():
                 findings.add("empty", "the first argument names the program, and is empty", f"{path}/0")
 
@@ -126,13 +127,16 @@ class _Run:
             _Command().check(value, path, findings)
 
 
-class _Retry:
+class Retry:
     """Budgets by failure class, `max_attempts`, and the wait between attempts."""
 
     expected = "a map of budgets"
 
+    def __init__(self, record: Record) -> None:
+        self.record: Final = record
+
     def check(self, value: Json, path: str, findings: Findings) -> None:
-        RETRY.check(value, path, findings)
+        self.record.check(value, path, findings)
         if isinstance(value, dict) and "max_attempts" in value and FailureClass.APPLICATION in value:
             message = "`max_attempts` counts executions of the work and `application` its retries; give one of them"
             findings.add("exclusive-properties", message, f"{path}/application", at_key=True)
@@ -154,25 +158,28 @@ _BRANCH: Final = Text(
     lambda text: _NO_BRANCH.search(text) is None,
     "invalid-name",
 )
-_ENVIRONMENT: Final = MapOf(Text())
-_SHELL: Final = Record(who="`run`", fields={"shell": _FILLED, "arguments": ListOf(Text())}, required=("shell",))
-RETRY: Final = Record(
-    who="`retry`",
-    fields={
-        **dict.fromkeys((str(each) for each in FailureClass), Integer(0, MOST_RETRIES)),
-        "max_attempts": Integer(1, MOST_RETRIES + 1),
-        "backoff": Choice(("exponential", "linear", "fixed")),
-        "initial_interval": DURATION,
-        "backoff_base": CORES,
-        "max_interval": DURATION,
-    },
+_ENVIRONMENT: Final = targets.Environment()
+_MERGED: Final = {targets.MERGE: f"nowhere, {targets.MERGED}"}
+_SHELL: Final = Record(
+    who="`run`", fields={"shell": targets.COMMAND_LINE, "arguments": ListOf(targets.PLAIN)}, required=("shell",)
 )
+_RETRY_FIELDS: Final[dict[str, Shape]] = {
+    **dict.fromkeys((str(each) for each in FailureClass), Integer(0, MOST_RETRIES)),
+    "max_attempts": Integer(1, MOST_RETRIES + 1),
+    "backoff": Choice(("exponential", "linear", "fixed")),
+    "initial_interval": DURATION,
+    "backoff_base": CORES,
+    "max_interval": DURATION,
+}
+RETRY: Final = Retry(Record(who="`retry`", fields=_RETRY_FIELDS))
+"""Of a file that has no `defaults`."""
 _CONTAINER: Final = Record(
     who="`container`",
+    homes=_MERGED,
     fields={
-        "image": _FILLED,
-        "command": Text(),
-        "arguments": ListOf(Text()),
+        "image": targets.IMAGE,
+        "command": targets.PLAIN,
+        "arguments": ListOf(targets.PLAIN),
         "environment": _ENVIRONMENT,
         "ports": MapOf(Integer(1, 65535)),
         "volumes": MapOf(Text()),
@@ -184,7 +191,7 @@ _CONTAINER: Final = Record(
 )
 _WORKFLOW: Final = Record(
     who="`workflow`",
-    fields={"namespace": _NAME, "name": _NAME, "version": Text(), "input": Anything(role=None)},
+    fields={"namespace": _NAME, "name": _NAME, "version": targets.WORKFLOW_VERSION, "input": Anything(role=None)},
     required=("name",),
 )
 _AGENT: Final = Record(
@@ -204,6 +211,7 @@ _DEPENDENCY: Final = Either(
 )
 _WORKSPACE: Final = Record(
     who="`workspace`",
+    homes=_MERGED,
     fields={"branch": _BRANCH, "base": _FILLED, "clean": Choice(("always", "on-success", "never"))},
 )
 _CONCURRENCY: Final = Record(
@@ -219,10 +227,10 @@ TASK_FIELDS: Final[dict[str, Shape]] = {
     "title": Text(),
     "description": Text(),
     "run": _Run(),
-    "python": _FILLED,
+    "python": targets.FUNCTION,
     "with": MapOf(Anything(role=None)),
-    "container": Either("an image, or a map with `image`", text=_FILLED, mapping=_CONTAINER),
-    "workflow": Either("a name such as report:1.0.0, or a map with `name`", text=_FILLED, mapping=_WORKFLOW),
+    "container": Either("an image, or a map with `image`", text=targets.IMAGE, mapping=_CONTAINER),
+    "workflow": Either("a name such as report:1.0.0, or a map with `name`", text=targets.WORKFLOW, mapping=_WORKFLOW),
     "agent": Either("a list of arguments, or a map with `command`", mapping=_AGENT, items=_Command()),
     "environment": _ENVIRONMENT,
     "stdin": Text(),
@@ -235,7 +243,7 @@ TASK_FIELDS: Final[dict[str, Shape]] = {
     "gpu": Integer(0, 1024),
     "labels": MapOf(Text()),
     "priority": Integer(-1_000_000, 1_000_000),
-    "retry": _Retry(),
+    "retry": Retry(Record(who="`retry`", homes=_MERGED, fields=_RETRY_FIELDS)),
     "timeout": SOME_TIME,
     "deadline": DURATION,
     "expected": DURATION,
@@ -253,10 +261,16 @@ _TASK: Final = Record(
     required=("id",),
     one_of=(TARGETS,),
     needs={"with": "python"},
-    homes={"image": "under `container`", "command": "under `run`, as a list", "max_attempts": "under `retry`"},
+    homes={
+        **_MERGED,
+        "image": "under `container`",
+        "command": "under `run`, as a list",
+        "max_attempts": "under `retry`",
+    },
 )
 GRAPH: Final = Record(
     who="the document",
+    homes=_MERGED,
     fields={
         "graph": _NAME,
         "namespace": _NAME,
@@ -265,6 +279,7 @@ GRAPH: Final = Record(
         "repository": _FILLED,
         "defaults": Record(
             who="`defaults`",
+            homes=_MERGED,
             fields={
                 name: shape
                 for name, shape in TASK_FIELDS.items()

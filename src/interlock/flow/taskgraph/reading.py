@@ -143,6 +143,7 @@ def _check_meaning(tasks: list[Json], findings: Findings, base: str = "") -> Non
                 advice = f"; did you mean `{near}`?" if near else ""
                 message = f"the graph has no task `{name}`{advice}"
                 findings.add("unknown-dependency", message, f"{base}/tasks/{number}{where}", found=name, nearest=near)
+        _check_repeated(task, names, f"{base}/tasks/{number}", findings)
         if isinstance(task, dict) and "workflow" in task:
             _check_workflow(task, f"{base}/tasks/{number}", findings)
         elif isinstance(task, dict) and "python" in task:
@@ -154,6 +155,18 @@ def _check_meaning(tasks: list[Json], findings: Findings, base: str = "") -> Non
         if len(way) == 1:
             message = f"`{way[0]}` waits for itself"
         findings.add("circular-dependency", message, f"{places[way[0]]}/dependencies", at_key=True)
+
+
+def _check_repeated(task: Json, names: list[tuple[str, str]], path: str, findings: Findings) -> None:
+    """Note dependencies that stand twice: one may be blocking and the other not."""
+    first: dict[str, str] = {}
+    for where, name in names:
+        other = first.setdefault(name, where)
+        if other != where:
+            id = task.get("id")
+            who = f"the task `{id}`" if isinstance(id, str) else "the task"
+            message = f"{who} waits for `{name}` twice; leave one of them, with `blocking: false` or without"
+            findings.add("duplicate-dependency", message, f"{path}{where}", found=name)
 
 
 def _check_workflow(task: dict[str, Json], path: str, findings: Findings) -> None:
@@ -189,7 +202,7 @@ def _dependencies(task: dict[str, Json]) -> list[tuple[str, str]]:
     found = []
     given = task.get("dependencies")
     for number, each in enumerate(given if isinstance(given, list) else ()):
-        name = each.get("id") if isinstance(each, dict) else each
+        name, place = (each.get("id"), "/id") if isinstance(each, dict) else (each, "")
         if isinstance(name, str):
-            found.append((f"/dependencies/{number}", name))
+            found.append((f"/dependencies/{number}{place}", name))
     return found

@@ -18,6 +18,7 @@ from interlock.service import Service
 RESULT_BYTES: Final = 16 * 1024 * 1024  # of the output, for the result
 _FOLLOWED: Final = 64  # logs at once: each is a connection, and the client has a hundred
 _ASK_SECONDS: Final = 30.0
+_PROBE_SECONDS: Final = 10.0
 
 
 class KubernetesPool(Service):
@@ -99,10 +100,13 @@ class KubernetesPool(Service):
             raise errors.Environment(f"pool {self._around.pool!r}: leftovers cannot be removed: {error}") from error
         return sorted(set(removed))
 
-    async def probe(self) -> str | None:
-        """Say whether attempts can be launched: None, or what is wrong."""
+    async def probe(self, seconds: float = _PROBE_SECONDS) -> str | None:
+        """Say whether attempts can be launched: None, or what is wrong, such as no answer within `seconds`."""
         try:
-            answer = await self._around.api.ready()
+            async with asyncio.timeout(seconds):
+                answer = await self._around.api.ready()
+        except TimeoutError:
+            return f"the API server of Kubernetes gave no answer in {seconds:g} s"
         except ApiError as error:
             return str(error)
         return answer or self._around.watching.trouble or None

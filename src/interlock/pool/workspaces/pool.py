@@ -229,6 +229,7 @@ class WorkspacePool:
         made: str | None = None
         taken.write(msgspec.structs.replace(record, state="cleaning"))  # whoever worked here finds nothing to adopt
         try:
+            await finished(asyncio.to_thread(worktree.forget_diffs))
             is_sound = worktree.admin() is not None
             while True:
                 async with repository.locked():
@@ -316,13 +317,14 @@ class Workspace:
         self._place = place
         self._claim = taken
         self._return: asyncio.Task[Returned] | None = None
+        self._is_left = False
 
     async def diff(self) -> bytes:
         """Give a patch for all that changed since the base commit: commits, changes and new files, but none that is ignored.
 
         Raises Conflict after the release, Environment when git fails or the patch is too long.
         """
-        if self._return is not None:
+        if self._return is not None or self._is_left:
             raise errors.Conflict(
                 f"the workspace {self.path} of {self.attempt} was returned; its diff is what release gave"
             )
@@ -331,12 +333,21 @@ class Workspace:
     async def release(self, *, succeeded: bool = True) -> Returned:
         """Return the worktree: exactly once, however often this is called; all callers get what the first one got.
 
-        It never raises for what is wrong with the worktree. Whoever is cancelled meanwhile leaves when it is done.
+        It never raises for what is wrong with the worktree. Whoever is cancelled meanwhile leaves when it is done. Raises
+        Conflict for one that was left to others.
         """
+        if self._is_left:
+            raise errors.Conflict(f"the workspace {self.path} of {self.attempt} was left to whoever adopts that")
         if self._return is None:
             taking_back = self._pool.take_back(self, self._place, self._claim, succeeded)
             self._return = asyncio.create_task(taking_back, name=f"return {self.path.name}")
         return await finished(_given(self._return))
+
+    def leave(self) -> None:
+        """Let the worktree go as it is, as if this process had died: who adopts the attempt goes on in it."""
+        if self._return is None:
+            self._is_left = True
+            self._claim.let_go()
 
 
 class _Place:

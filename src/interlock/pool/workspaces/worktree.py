@@ -34,6 +34,7 @@ class Worktree:
         self._common = common
         self._seconds = seconds
         self._clean_index = path.with_name(f"{path.name}.index")
+        self._diffs = f"{path.name}.diff-"
 
     def admin(self) -> Path | None:
         """Give the folder where the repository keeps what it knows of this worktree; None when one of both is broken."""
@@ -102,7 +103,7 @@ class Worktree:
         Neither index nor objects of the repository change. Raises TooMuch.
         """
         head = await self.head()
-        with tempfile.TemporaryDirectory(prefix="interlock-diff-") as folder:
+        with tempfile.TemporaryDirectory(prefix=self._diffs, dir=self.path.parent) as folder:
             index = Path(folder, "index")
             objects = Path(folder, "objects")
             objects.mkdir()
@@ -121,6 +122,11 @@ class Worktree:
                 against, "--",
                 folder=self.path, seconds=self._seconds, variables=variables, limit_bytes=limit_bytes,
             )  # fmt: skip
+
+    def forget_diffs(self) -> None:
+        """Remove what processes left that were killed as they took a diff; call it when nobody takes one."""
+        for left in self.path.parent.glob(f"{self._diffs}*"):
+            shutil.rmtree(left, ignore_errors=True)
 
     def _sound_admin(self) -> Path:
         admin = self.admin()

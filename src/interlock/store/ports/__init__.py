@@ -83,7 +83,17 @@ from interlock.store.ports.pools import (
     QueuedStep,
     QueuedTask,
 )
-from interlock.store.ports.queue import Able, AttemptRow, ClaimedTask, LogLine, Orphan, Queue, TaskRow, WaitingTask
+from interlock.store.ports.queue import (
+    Able,
+    AttemptId,
+    AttemptRow,
+    ClaimedTask,
+    LogLine,
+    Orphan,
+    Queue,
+    TaskRow,
+    WaitingTask,
+)
 from interlock.store.ports.sealed import Resealed, Sealed
 from interlock.store.ports.store import TRANSACTION_SECONDS, Bell, Joined, Store
 from interlock.store.ports.tasks import (
@@ -92,6 +102,7 @@ from interlock.store.ports.tasks import (
     LoadedGraph,
     NewGraph,
     NewStamp,
+    PlaceWait,
     StampedTask,
     Tasks,
     TryRow,
@@ -125,6 +136,7 @@ __all__ = [
     "AddedDelivery",
     "ArtifactRow",
     "Artifacts",
+    "AttemptId",
     "AttemptRow",
     "Attribute",
     "AuditRow",
@@ -193,6 +205,7 @@ __all__ = [
     "NodeState",
     "Nodes",
     "Orphan",
+    "PlaceWait",
     "Placed",
     "Placement",
     "PoolRow",

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Collection, Sequence
+from typing import Protocol, TypeAlias
 
 from interlock.model.call import Requirements
 from interlock.model.states import TaskState
 from interlock.model.task import Outcome, Resources, Target
 from interlock.model.task_graph import TaskSpec
 from interlock.store.ports.row import Row
+
+AttemptId: TypeAlias = tuple[str, int]
+"""A task, and the fence of one of its attempts."""
 
 
 class ClaimedTask(Row, frozen=True, kw_only=True):
@@ -34,6 +37,11 @@ class ClaimedTask(Row, frozen=True, kw_only=True):
     """The graphics processors of its pool that it was given, by index."""
     resources: Resources = Resources()
     """What it takes of a pool of the configuration."""
+
+    @property
+    def key(self) -> AttemptId:
+        """Which attempt this is."""
+        return self.task, self.fence
 
 
 class Able(Row, frozen=True, kw_only=True):
@@ -197,9 +205,14 @@ class Queue(Protocol):
         """Give the attempts of a pool that are leased to a node: after a lost reply, also those it was never told of."""
         ...
 
-    async def unwanted(self, node: str, running: Sequence[str]) -> list[str]:
-        """Give the tasks that a node runs and nobody waits for any more: cancelled, or, of `running`, over by what their
-        program or somebody else reported."""
+    async def unwanted(self, node: str, running: Collection[AttemptId]) -> list[AttemptId]:
+        """Give the attempts of a node that nobody waits for any more: cancelled, or, of `running`, over by what their program
+        or somebody else reported, or made again since. What another node has adopted is that one's affair.
+        """
+        ...
+
+    async def is_adopted(self, node: str, attempt: AttemptId) -> bool:
+        """Say whether another node than this one, which had it, goes on with an attempt."""
         ...
 
     async def expire(self, now: float | None) -> int:

@@ -115,6 +115,17 @@ class NewStamp(Row, frozen=True, kw_only=True):
     after: tuple[int, float]
 
 
+class PlaceWait(Row, frozen=True, kw_only=True):
+    """A task that is held by a limit without a free place. `holders`: the tasks that have its places. `awaited_by`: the tasks
+    whose runs wait for the end of this one's graph, the nearest first."""
+
+    task: str
+    graph: str
+    limit: str
+    holders: Sequence[str]
+    awaited_by: Sequence[str]
+
+
 class WaitRow(Row, frozen=True, kw_only=True):
     """A task that waits for another one. `is_there`: whether that one exists; a load under way stands for one that does
     not."""
@@ -168,6 +179,10 @@ class Tasks(Protocol):
 
     async def open_after(self, graph: str) -> str | None:
         """Give the first graph, by its key and after one, that has tasks which are not over; None: there is none."""
+        ...
+
+    async def place_waits(self) -> list[PlaceWait]:
+        """Give who is held for want of a place of a key, in graphs that runs wait for: one task of each graph and key."""
         ...
 
     async def waits(self, graph: str) -> list[WaitRow]:

@@ -11,10 +11,10 @@ class SqlChoices:
         self._database = database
 
     async def note(self, kind: str, subject: str, chosen: str | None, body: bytes, now: float | None) -> None:
-        row = {"kind": kind, "subject": subject, "chosen": chosen, "body": body, "now": now}
+        row = {"subject": subject, "chosen": chosen, "body": body}
 
         async def work(transaction: Transaction) -> None:
-            await transaction.run("decision_add", row)
+            await transaction.insert("decisions_add", {"kind": kind, "now": now}, [row])
 
         await self._database.write(work, counted=False, tells=0, once=True)
 

@@ -31,6 +31,9 @@ from interlock.store.sql import queue, queued, tries
 from interlock.store.sql.transaction import Database, Transaction
 
 WORKER: Final = "worker"
+_WORKFLOWS: Final = "workflows"
+"""The pool whose attempts only watch runs. They take no place of all pools together: what their runs load would wait for the
+places that they have, for ever."""
 _PLACED: Final = "placement"
 
 _CHOSEN: Final = "chosen_policy"
@@ -202,6 +205,7 @@ class _Room:
     """What is left of a pool within one placement."""
 
     def __init__(self, pool: PoolRow) -> None:
+        self.is_counted = pool.type != _WORKFLOWS
         self.is_open = pool.state is PoolState.ENABLED
         self.slots = None if pool.capacity is None else pool.capacity - pool.running - pool.routed
         self.cpu = None if pool.cpu is None else pool.cpu - pool.cpu_taken
@@ -235,7 +239,7 @@ def _take(rooms: Mapping[str, _Room], placement: Placement) -> tuple[int, ...] |
     room, total = rooms.get(placement.pool), rooms.get(ALL)
     if room is None or not room.fits(placement):
         return None
-    if total is not None and total.slots is not None:
+    if total is not None and total.slots is not None and room.is_counted:
         if total.slots <= 0:
             return None
         total.slots -= 1
@@ -255,7 +259,8 @@ async def _pools(transaction: Transaction, *, lock: bool = False) -> list[PoolRo
     ills: defaultdict[str, list[Ill]] = defaultdict(list)
     for pool, node, reason, since, again_at in await transaction.rows("pools_ills", {}):
         ills[pool].append(Ill(pool=pool, node=node, reason=reason, since=since, again_at=again_at))
-    total = sum(each[0] for each in usage.values()) + sum(routed.values())
+    only_watched = {row[0] for row in rows if row[1] == _WORKFLOWS}
+    total = sum(each[0] for name, each in usage.items() if name not in only_watched) + sum(routed.values())
     found = []
     for row in rows:
         running, cpu, memory = usage.get(row[0], (0, 0.0, 0.0))
@@ -319,29 +324,23 @@ async def _lease(
     leases = [
         {
             "name": task.task,
-            "holder": node,
             "fence": task.fence,
             "place": task.pool,
-            "ttl": ttl_seconds,
             "cpu": taken[task.task][0].resources.cpu,
             "memory": taken[task.task][0].resources.memory,
             "devices": _encode(task.devices).decode() if task.devices else None,
-            "now": now,
         }
         for task in claimed
     ]
-    await transaction.many("lease_place", leases)
+    await transaction.insert("leases_place", {"holder": node, "ttl": ttl_seconds, "now": now}, leases)
     await tries.begin(transaction, claimed, node, now)
     return claimed
 
 
 async def _record(transaction: Transaction, placements: Sequence[Placement], now: float | None) -> None:
     """Keep why each task is where it is, and count the turns of the pools."""
-    decisions = [
-        {"at": now, "kind": _PLACED, "subject": each.task, "chosen": each.pool, "body": each.decision, "now": now}
-        for each in placements
-    ]
-    await transaction.many("decision_add", decisions)
+    decisions = [{"subject": each.task, "chosen": each.pool, "body": each.decision} for each in placements]
+    await transaction.insert("decisions_add", {"kind": _PLACED, "now": now}, decisions)
     counts: defaultdict[str, int] = defaultdict(int)
     for each in placements:
         counts[each.pool] += 1

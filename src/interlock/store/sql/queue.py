@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 import msgspec
 
 from interlock.model.call import Requirements
 from interlock.model.task import Outcome, Resources, Target
-from interlock.store.ports import Able, AttemptRow, ClaimedTask, LogLine, Orphan, WaitingTask, news
+from interlock.store.ports import Able, AttemptId, AttemptRow, ClaimedTask, LogLine, Orphan, WaitingTask, news
 from interlock.store.sql import attempt_rows, ends, limits, tries
 from interlock.store.sql.inbox import Post, Told
 from interlock.store.sql.transaction import Database, Row, Transaction
@@ -203,11 +203,19 @@ class SqlQueue:
 
         return await self._database.read(work, once=True)
 
-    async def unwanted(self, node: str, running: Sequence[str]) -> list[str]:
-        async def work(transaction: Transaction) -> list[str]:
-            leased: dict[str, int] = dict(await transaction.rows("tasks_leased", {"node": node}))  # type: ignore[arg-type]  # two columns
-            cancelled = [task for task, cancel in leased.items() if cancel]
-            return cancelled + [task for task in running if task not in leased]
+    async def unwanted(self, node: str, running: Collection[AttemptId]) -> list[AttemptId]:
+        async def work(transaction: Transaction) -> list[AttemptId]:
+            rows = await transaction.rows("tasks_leased", {"node": node})
+            leased = {(task, fence) for task, fence, _ in rows}
+            cancelled = [(task, fence) for task, fence, cancel in rows if cancel]
+            gone = [attempt for attempt in running if attempt not in leased]
+            return cancelled + [attempt for attempt in gone if not await _is_adopted(transaction, node, attempt)]
+
+        return await self._database.read(work, once=True)
+
+    async def is_adopted(self, node: str, attempt: AttemptId) -> bool:
+        async def work(transaction: Transaction) -> bool:
+            return await _is_adopted(transaction, node, attempt)
 
         return await self._database.read(work, once=True)
 
@@ -240,6 +248,11 @@ class SqlQueue:
                 await transaction.run("log_writer_move", last)
 
         await self._database.write(work, counted=False)
+
+
+async def _is_adopted(transaction: Transaction, node: str, attempt: AttemptId) -> bool:
+    task, fence = attempt
+    return bool(await transaction.rows("attempt_adopted", {"task": task, "fence": fence, "node": node}))
 
 
 async def _identity(transaction: Transaction) -> str:

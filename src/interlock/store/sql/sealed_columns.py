@@ -33,7 +33,7 @@ SEALED: Final[Mapping[str, Mapping[str, str]]] = {
     "cached_put": {"body": "cached.body"},
     "cell_put": {"value": "cells.value"},
     "cell_swap": {"value": "cells.value"},
-    "decision_add": {"body": "decisions.body"},
+    "decisions_add": {"body": "decisions.body"},
     "delivery_attempt_end": {"detail": "delivery_attempts.detail"},
     "delivery_beaten": _PROBLEM,
     "delivery_settle": _PROBLEM,

@@ -65,8 +65,8 @@ class SqlSlots:
                 return None
             await transaction.run("worker_assigned", {"worker": worker, "now": now})
             if choice is not None:
-                why = {"kind": CHOICE, "subject": task, "chosen": worker, "body": choice, "now": now}
-                await transaction.run("decision_add", why)
+                why = {"subject": task, "chosen": worker, "body": choice}
+                await transaction.insert("decisions_add", {"kind": CHOICE, "now": now}, [why])
             return _reserved(task, worker, session, fence, added[0][0], detail)
 
         return await self._database.write(work, counted=False, tells=news.WORKERS)

@@ -47,6 +47,9 @@ class SqliteTransaction:
             parameters = [self._sealing.given(statement, each) for each in parameters]
         self._connection.executemany(self._statements[statement], parameters)
 
+    async def insert(self, statement: str, shared: Mapping[str, object], rows: Sequence[Mapping[str, object]]) -> None:
+        await self.many(statement, [{**shared, **row} for row in rows])
+
     async def changed_by_many(self, statement: str, parameters: Sequence[Mapping[str, object]]) -> int:
         """As `many`; gives the number of rows changed, which not every driver can tell."""
         if self._sealing is not None:

@@ -21,11 +21,12 @@ from interlock.store.ports import (
     LoadedGraph,
     NewGraph,
     NewStamp,
+    PlaceWait,
     StampedTask,
     TryRow,
     WaitRow,
 )
-from interlock.store.sql import graphs, limits
+from interlock.store.sql import graphs, limits, place_waits
 from interlock.store.sql.graph_changes import Changes, Known, changes_of, tried_again
 from interlock.store.sql.transaction import Database, Row, Transaction
 
@@ -259,6 +260,9 @@ class SqlTasks:
             return rows[0][0] if rows else None
 
         return await self._database.read(work, once=True)
+
+    async def place_waits(self) -> list[PlaceWait]:
+        return await self._database.read(place_waits.found)
 
     async def waits(self, graph: str) -> list[WaitRow]:
         async def work(transaction: Transaction) -> list[WaitRow]:

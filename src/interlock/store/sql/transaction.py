@@ -31,6 +31,10 @@ class Transaction(Protocol):
         """Execute a statement once for each set of parameters."""
         ...
 
+    async def insert(self, statement: str, shared: Mapping[str, object], rows: Sequence[Mapping[str, object]]) -> None:
+        """Store rows by a statement that takes many at once. `shared`: the parameters that are the same for all of them."""
+        ...
+
     async def rows(self, statement: str, parameters: Mapping[str, object]) -> list[Row]:
         """Execute a statement and give its rows."""
         ...

@@ -24,12 +24,12 @@ _encode = msgspec.json.Encoder().encode
 async def begin(transaction: Transaction, tasks: Sequence[ClaimedTask], node: str, now: float | None) -> None:
     """Note the attempts that begin with a claim."""
     rows = [
-        {"task": task.task, "fence": task.fence, "attempt": task.attempt, "pool": task.pool, "holder": node, "now": now}
+        {"task": task.task, "fence": task.fence, "attempt": task.attempt, "pool": task.pool}
         for task in tasks
         if task.spec is not None
     ]
     if rows:
-        await transaction.many("attempt_add", rows)
+        await transaction.insert("attempts_add", {"holder": node, "now": now}, rows)
 
 
 async def end(

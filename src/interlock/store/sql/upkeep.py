@@ -21,13 +21,14 @@ from interlock.store.sql.transaction import Database, Transaction
 
 _encode = msgspec.json.Encoder().encode
 _PIECES: Final = {
-    "removal_history": 200, "removal_memos": 200, "removal_logs": 100, "removal_scopes": 200, "removal_edges": 200,
+    "removal_history": 400, "removal_memos": 400, "removal_logs": 100, "removal_scopes": 200, "removal_edges": 200,
     "removal_task_limits": 200, "removal_attempts": 200, "removal_tasks": 200, "removal_inbox": 200,
     "removal_log_writers": 200, "removal_attributes": 200, "removal_tokens": 200, "removal_delivery_attempts": 200,
     "removal_deliveries": 200,
     "removal_large": 4,
 }  # fmt: skip
-"""Rows per statement: large values are parts of up to 1 MiB, everything else is small."""
+"""Rows per statement: large values are parts of up to 1 MiB, everything else is small. Of history and memos there is room for
+eight of each of `_RUNS_AT_ONCE`: a statement that deletes as many as it may has all of them sent again."""
 _WRITER_SECONDS: Final = 0.02  # a piece ends after this, so that nobody's commit waits much longer
 _RUNS_AT_ONCE: Final = 50
 _DEFINITIONS_AT_ONCE: Final = 100

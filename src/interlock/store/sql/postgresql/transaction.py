@@ -42,6 +42,14 @@ class PostgresTransaction:
             parameters = [self._sealing.given(statement, each) for each in parameters]
         await self._connection.executemany(prepared.sql, [prepared.arguments(each) for each in parameters])
 
+    async def insert(self, statement: str, shared: Mapping[str, object], rows: Sequence[Mapping[str, object]]) -> None:
+        """The statement takes what differs as arrays, a place for each row: `many` would have the server run it for each."""
+        prepared = self._statements[statement]
+        if self._sealing is not None:
+            rows = [self._sealing.given(statement, each) for each in rows]
+        given = [shared[name] if name in shared else [row[name] for row in rows] for name in prepared.names]
+        await self._connection.execute(prepared.sql, *given)
+
     async def rows(self, statement: str, parameters: Mapping[str, object]) -> list[Row]:
         prepared = self._statements[statement]
         if self._sealing is None:

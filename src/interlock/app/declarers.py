@@ -1,0 +1,50 @@
+"""Which live nodes have a pool in their configuration, as its row says, and with which machines.
+
+Who only tells people of pools asks here, and loads nothing of what reads a configuration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from interlock.dispatch.machines import OF_NODES, DeclaredMachines, Machine
+from interlock.engine import identity
+from interlock.service import Clock
+from interlock.store.ports import PoolRow, Store
+
+
+async def declaring(
+    node: str, machine: Machine, store: Store, clock: Clock, types: Mapping[str, str]
+) -> dict[str, DeclaredMachines]:
+    """Give the live nodes that declared each pool, and the one that is about to, with their machines. `types`: by pool."""
+    live = await live_nodes(store, clock)
+    before = {row.pool: _declared(row) for row in await store.pools.all()}
+    return {
+        name: _with(node, machine if type_ in OF_NODES else None, before.get(name, DeclaredMachines()), live)
+        for name, type_ in types.items()
+    }
+
+
+def _with(node: str, machine: Machine | None, before: DeclaredMachines, live: set[str]) -> DeclaredMachines:
+    """Give those of the nodes that are live, and one more. `machine`: its, None where attempts run elsewhere."""
+    kept = {each: of for each, of in before.machines.items() if each in live and each != node}
+    return DeclaredMachines(
+        nodes=tuple(sorted((set(before.nodes) & live) | {node})),
+        machines={} if machine is None else kept | {node: machine},
+    )
+
+
+def declarers(row: PoolRow) -> set[str]:
+    """Give the nodes that have a pool in their configuration, as the last one that declared it knew them."""
+    return set(_declared(row).nodes)
+
+
+def _declared(row: PoolRow) -> DeclaredMachines:
+    return msgspec.json.decode(row.settings, type=DeclaredMachines)
+
+
+async def live_nodes(store: Store, clock: Clock) -> set[str]:
+    """Give the nodes whose lease runs and whose process is not known to be gone."""
+    return {each.node for each in await store.nodes.live(clock.stamp()) if not identity.is_dead(each)}
