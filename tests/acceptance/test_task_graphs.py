@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -66,6 +67,21 @@ def run(shell: Shell, *arguments: str, code: int = 0, env: dict[str, str] | None
     ended = shell.run(*arguments, env=env)
     assert ended.code == code, (ended.out, ended.err)
     return ended
+
+
+@contextlib.contextmanager
+def watching(shell: Shell) -> Iterator[Path]:
+    """Follow the graph g until the block ends; gives the file of what is said beside the lines of its tasks."""
+    told = shell.folder / "told"
+    with told.open("w") as sink:
+        process = shell.process(
+            "tasks", "watch", "g", "--until-done", stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=sink
+        )
+        try:
+            yield told
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(timeout=60)
 
 
 def states(shell: Shell, graph: str) -> dict[str, str]:
@@ -368,16 +384,8 @@ def test_tasks_that_wait_for_somebody_are_named_by_watch_and_explain_with_what_h
         "pool_selection: {failover_enabled: false}\n",
     )
     run(shell, "tasks", "load", "tasks.yaml")
-    told = shell.folder / "told"
-    with told.open("w") as sink:
-        watching = shell.process(
-            "tasks", "watch", "g", "--until-done", stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=sink
-        )
-        try:
-            until(lambda: told.read_text().count(" waits: ") == 4)
-        finally:
-            watching.send_signal(signal.SIGINT)
-            watching.wait(timeout=60)
+    with watching(shell) as told:
+        until(lambda: told.read_text().count(" waits: ") == 4)
     said = [line for line in told.read_text().splitlines() if " waits: " in line]
     assert sorted(line.partition(". What helps")[0] for line in said) == [
         "g/first waits: no pool can run it: small has 2 cores, 4 asked",
@@ -452,16 +460,8 @@ def test_task_that_can_never_run_is_told_of_behind_however_many_that_wait(shell:
         "skill_mapping: {default: [small]}\n",
     )
     run(shell, "tasks", "load", "tasks.yaml")
-    told = shell.folder / "told"
-    with told.open("w") as sink:
-        watching = shell.process(
-            "tasks", "watch", "g", "--until-done", stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=sink
-        )
-        try:
-            until(lambda: "g/lost waits: no pool can run it: smal is not configured" in told.read_text(), seconds=180)
-        finally:
-            watching.send_signal(signal.SIGINT)
-            watching.wait(timeout=60)
+    with watching(shell) as told:
+        until(lambda: "g/lost waits: no pool can run it: smal is not configured" in told.read_text(), seconds=180)
     assert told.read_text().count(" waits: ") == 2  # what is the same of many is said once
 
 

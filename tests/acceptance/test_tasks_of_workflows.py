@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -443,3 +444,23 @@ def test_task_that_is_another_workflow_by_now_has_its_old_run_cancelled(shell: S
     assert found.outcome()["text"] == "Hello, Ada"
     until(lambda: sorted(stored(where).statuses) == ["cancelled", "completed"], seconds=60)
     assert shell.ledger() == ["began"]
+
+
+def test_watch_executes_the_workflow_that_a_reload_brings(shell: Shell, where: str) -> None:
+    """WF-08: the node that `watch` has brought executes no runs, since the graph had none when it came."""
+    load(shell, where, "graph: g\ntasks: [{id: b, run: ['true']}, {id: held, pool: none, run: ['true']}]\n", GREET)
+    process = shell.process(
+        "tasks", "watch", "g", "--until-done", env=store(where), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+    )
+    try:
+        until(lambda: stored(where).states["b"] == "done")
+        load(
+            shell,
+            where,
+            "graph: g\ntasks: [{id: b, run: ['true']}, {id: a, workflow: {name: greet, input: {who: Ada}}}]\n",
+        )
+        until(lambda: stored(where).states.get("a") == "done")
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=60)
+    assert stored(where).outcome() == {"text": "Hello, Ada", "was": {"who": "Ada"}}

@@ -7,6 +7,7 @@ async with Session.open(settings) as app:
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
@@ -28,7 +29,7 @@ from interlock.app.probes import NONE, Probes
 from interlock.app.readiness import Readiness
 from interlock.app.records import Records
 from interlock.app.resources import Fetcher
-from interlock.app.roles import ROLES
+from interlock.app.roles import ENGINE, ROLES
 from interlock.app.shortages import Shortages
 from interlock.app.starting import Started, Starter
 from interlock.config import Settings
@@ -70,6 +71,8 @@ class Session(Records):
         self._starter = Starter(store, clock, self.rows, self._definitions, callers)
         self._forker = Forker(store, clock, self.rows, self.graphs, self.secrets, self.history)
         self.node: Node | None = None
+        self.engine: Node | None = None
+        """The node beside that one which `bring_engine` brought."""
         self._collect_as_before: Callable[[], None] = lambda: None
 
     @classmethod
@@ -90,8 +93,7 @@ class Session(Records):
                 yield app
             finally:
                 try:
-                    if app.node is not None:
-                        await app.node.stop()
+                    await asyncio.gather(*(node.stop() for node in (app.engine, app.node) if node is not None))
                 finally:
                     app._collect_as_before()
                     await app._client.close()
@@ -127,6 +129,27 @@ class Session(Records):
             self._collect_as_before()  # that of the node before it, if that was lost
             self._collect_as_before = garbage.relaxed(self.settings.node.collect_after)
         return self.node
+
+    async def bring_engine(self) -> Node:
+        """Start a node in this process that executes the runs of others and nothing else, beside one that does not; once.
+
+        Another one, since the tasks of the first would have to be stopped for it to become an engine.
+        """
+        if self.engine is None:
+            node = Node(
+                self.settings,
+                self.store,
+                self.clock,
+                self.graphs,
+                self.secrets,
+                pinned=False,
+                allow_all_python=True,
+                roles=(ENGINE,),
+                probes=self._probes,
+            )
+            await node.start()
+            self.engine = node
+        return self.engine
 
     async def lose_node(self) -> None:
         """Stop the node of this process, which failed; another one may be brought."""

@@ -106,14 +106,14 @@ class _Following:
         """Bring a node of this process while no other one places tasks, or while a task is a workflow and nobody else would
         execute its run: who watches another graph places the tasks of this one too, perhaps without an engine. An engine
         that is brought takes whatever other runs wait for one."""
-        if app.node is not None:
-            if app.node.failed.is_set():
-                failure = app.node.failure
-                raise failure or errors.Environment("the node of this process failed")
-            return
+        for node in (app.node, app.engine):
+            if node is not None and node.failed.is_set():
+                raise node.failure or errors.Environment("the node of this process failed")
         lacks_engine = await self._needs_engine(app, row) and not await app.servers()
-        if lacks_engine or not await app.has_dispatcher():
+        if app.node is None and (lacks_engine or not await app.has_dispatcher()):
             await app.bring_node(pinned=False, roles=ROLES if lacks_engine else (DISPATCHER,))
+        elif lacks_engine:  # a task that is a workflow came with what was loaded since, or who was the engine is gone
+            await app.bring_engine()
 
     async def _needs_engine(self, app: Session, row: wire.GraphTold) -> bool:
         known, needs = self._has_workflows
