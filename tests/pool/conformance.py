@@ -167,6 +167,12 @@ class ShellConformance(Conformance):
     async def test_input_that_nobody_reads_does_no_harm(self, attempts: Attempts) -> None:
         assert (await attempts.shell("exec 0<&-; echo done", stdin="x" * 1_000_000))["stdout"] == "done\n"
 
+    async def test_what_is_printed_long_after_input_was_refused_is_heard(self, attempts: Attempts) -> None:
+        """Engines that give up a connection over such input would take the output with it."""
+        result = await attempts.shell("echo on; exec 0<&-; sleep 2; echo done", stdin="x" * 1_000_000)
+        assert (result["stdout"], result["stderr"]) == ("on\ndone\n", "")
+        assert (attempts.printed(), attempts.printed("stderr")) == ("on\ndone\n", "")
+
     @pytest.mark.parametrize("argument", HOSTILE)
     async def test_arguments_arrive_as_they_are(self, attempts: Attempts, argument: str) -> None:
         """OP-07: no argument, variable or input ever meets a shell."""

@@ -5,7 +5,9 @@ The same on Podman, and functions in containers, are the marker `engines`: they 
 
 from __future__ import annotations
 
+import asyncio
 import shutil
+from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
@@ -24,7 +26,7 @@ from interlock.model.task import (
     ShellTarget,
     Target,
 )
-from interlock.pool.docker.engine import Engine
+from interlock.pool.docker.engine import Attached, Engine
 from interlock.pool.docker.settings import DockerSettings, Quota
 from pool.conformance import (
     EndingConformance,
@@ -159,6 +161,50 @@ async def test_memory_that_ran_out_is_told_though_docker_hears_of_it_later(
     outcome, _ = await home.run(hungry, resources=Resources(memory=32))
     assert "want of memory" in failed(outcome, FailureClass.OUT_OF_MEMORY)
     assert late == 0
+
+
+async def test_connection_that_ends_too_early_on_podman_costs_no_output(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Podman ends it as if all had been said when it gives it up by itself, which happens on a machine without time."""
+    if home.engine.kind == "docker":
+        pytest.skip("Docker ends it with the container only")
+    hear = Attached.heard
+
+    async def given_up(stream: Attached) -> AsyncIterator[tuple[str, bytes]]:
+        async for piece in hear(stream):
+            yield piece
+            return
+
+    monkeypatch.setattr(Attached, "heard", given_up)
+    outcome, _ = await home.run(ShellTarget(command="echo first; sleep 3; echo second; echo third >&2; printf end"))
+    assert isinstance(outcome, Done), outcome
+    assert (outcome.value["stdout"], outcome.value["stderr"]) == ("first\nsecond\nend", "third\n")
+    assert (home.printed(), home.printed("stderr")) == ("first\nsecond\nend", "third\n")
+
+
+async def test_log_that_is_followed_past_the_end_is_left(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Podman goes on following where a container ends in the moment in which it begins to."""
+    hear, has_followed = Engine.heard, asyncio.Event()
+
+    async def closed(stream: Attached) -> AsyncIterator[tuple[str, bytes]]:
+        return
+        yield ("", b"")
+
+    async def for_ever(engine: Engine, container: str, *, follow: bool) -> AsyncIterator[tuple[str, bytes]]:
+        if follow:
+            has_followed.set()
+        async for piece in hear(engine, container, follow=follow):
+            yield piece
+        if follow:
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(Attached, "heard", closed)
+    monkeypatch.setattr(Engine, "heard", for_ever)
+    outcome, _ = await home.run(ShellTarget(command="echo first; sleep 4; echo second"))
+    assert isinstance(outcome, Done), outcome
+    assert (outcome.value["stdout"], home.printed()) == ("first\nsecond\n", "first\nsecond\n")
+    assert has_followed.is_set()
 
 
 async def test_script_that_is_longer_than_an_argument_runs(home: Home) -> None:

@@ -5,8 +5,9 @@
 
 While it runs it keeps one connection, which its output comes by; none of the others lasts. Where that connection ends before
 the container does, because the engine was away or the program closed its output, the log of the container is heard from
-the beginning, and what was passed on before is not again. Every request can be repeated: the name makes a second creation
-find the first, and starting what runs does nothing. So a lost answer is asked for again for a while.
+the beginning, and what was passed on before is not again. On Podman it always is: there a connection may end before all was
+said, as if it had been. Every request can be repeated: the name makes a second creation find the first, and starting what
+runs does nothing. So a lost answer is asked for again for a while.
 """
 
 from __future__ import annotations
@@ -102,13 +103,11 @@ class Attempt:
 
     async def forget(self) -> None:
         if self._container and self._plan is not None:
-            match self._plan.keep:
-                case "":
-                    await self._home.remove(self._container)
-                case plan.FOR_EVER:
-                    pass
-                case seconds:
-                    self._home.remove_later(self._container, float(seconds))
+            keep = self._plan.keep
+            if not keep:
+                await self._home.remove(self._container)
+            elif keep != plan.FOR_EVER:
+                self._home.remove_later(self._container, float(keep))
 
     async def detach(self) -> None:
         if self.launch.orphan_grace_seconds == 0 or not self._is_started:
@@ -257,16 +256,34 @@ class Attempt:
     async def _heard(self, stream: Attached | None) -> dict[str, Any]:
         """Pass its output on until it has ended; give what the engine tells of it then."""
         look_seconds, longest = _LOOK_SECONDS
-        is_whole = stream is not None and await self._taken(stream)
+        is_whole = stream is not None and await self._taken(stream) and not await self._engine.is_podman()
         while True:
             times_away = self._times_away
-            has_ended = await self._has_ended(look_seconds)
-            if has_ended and is_whole and self._times_away == times_away:
+            if not await self._has_ended(look_seconds):
+                is_taken, is_whole = await self._followed(), False
+                look_seconds = min(look_seconds * 2, longest) if is_taken else look_seconds
+            elif is_whole and self._times_away == times_away:
                 return await self._at_its_end()
-            self._output = self._output.again()
-            is_taken = await self._take(self._engine.heard(self._container))
-            is_whole = is_taken and has_ended  # a log that is followed may end before its last line, if that has no end
-            look_seconds = min(look_seconds * 2, longest) if is_taken else look_seconds
+            else:
+                self._output = self._output.again()
+                is_whole = await self._take(self._engine.heard(self._container, follow=False))
+
+    async def _followed(self) -> bool:
+        """Pass on what comes into the log while the container runs; False when the engine went away meanwhile.
+
+        Podman follows the log of a container for ever that ended as it began to. So who follows it has not heard all.
+        """
+        self._output = self._output.again()
+        taking = await _unless(self._end(), self._take(self._engine.heard(self._container, follow=True)))
+        return taking.cancelled() or taking.result()
+
+    async def _has_ended(self, seconds: float) -> bool:
+        return await self._patiently(lambda: self._engine.ended(self._container, seconds))
+
+    async def _end(self) -> None:
+        with contextlib.suppress(EngineError):  # who asks next will notice
+            while not await self._has_ended(_LOOK_SECONDS[1]):
+                continue
 
     async def _at_its_end(self) -> dict[str, Any]:
         """Give what the engine tells of a container that has ended.
@@ -313,9 +330,6 @@ class Attempt:
             return False
         return True
 
-    async def _has_ended(self, seconds: float) -> bool:
-        return await self._patiently(lambda: self._engine.ended(self._container, seconds))
-
     async def _ran_out(self, found: dict[str, Any]) -> bool:
         """Say whether its memory did: Docker tells; Podman before 5 does not, and its group is gone with the container."""
         if found["State"].get("OOMKilled"):
@@ -341,17 +355,10 @@ class Attempt:
 
     async def _unless_asked(self, work: Coroutine[Any, Any, None]) -> None:
         """Await something that takes long; raises _Stopped when the attempt is asked to end meanwhile."""
-        task = asyncio.create_task(work)
-        asked = asyncio.create_task(self._asked.wait())
-        try:
-            await asyncio.wait([task, asked], return_when=asyncio.FIRST_COMPLETED)
-            if not task.done():
-                raise _Stopped
-            task.result()
-        finally:
-            for each in (task, asked):
-                each.cancel()
-            await asyncio.wait([task, asked])
+        task = await _unless(self._asked.wait(), work)
+        if task.cancelled():
+            raise _Stopped
+        task.result()
 
     async def _patiently(self, ask: Callable[[], Awaitable[_T]], seconds: float = _PATIENCE_SECONDS) -> _T:
         """Ask the engine, again and again while it gives no answer, for so long at most."""
@@ -379,3 +386,15 @@ class Attempt:
     def _ask(self, to: str) -> None:
         self._asked_to = self._asked_to or to
         self._asked.set()
+
+
+async def _unless(other: Coroutine[Any, Any, object], work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
+    """Do a work unless something else ends before it. Gives the work, done or cancelled."""
+    tasks = asyncio.create_task(work), asyncio.create_task(other)
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+    return tasks[0]

@@ -12,7 +12,7 @@ import json
 import os
 import ssl
 import tarfile
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -205,32 +205,27 @@ class Engine:
             return bytes(text[start : start + entry.size])
 
     async def attach(self, container: str, *, stdin: bool) -> Attached:
-        """Connect to the streams of a container that has not started, so that nothing of its output is missed."""
+        """Connect to the streams of a container that has not started, so that nothing of its output is missed.
+
+        Podman gives up a connection whose input is refused, and the output with it: there input has a connection of its own.
+        """
         client = self._opened()
-        params: dict[str, str | int] = {
-            "detachKeys": "",
-            "logs": 0,
-            "stdin": int(stdin),
-            "stdout": 1,
-            "stderr": 1,
-            "stream": 1,
-        }
-
-        async def where() -> tuple[URL, bytes | None, bool]:
-            return URL(f"containers/{container}/attach").with_query(params), None, False
-
-        stream = Attached(client, where)
+        is_apart = stdin and await self.is_podman()
+        stream = Attached(client, _streams(container, stdin=stdin and not is_apart, output=True))
         async with self._asked():
+            if is_apart:
+                stream.input = Attached(client, _streams(container, stdin=True, output=False))
+                await stream.input.open()
             await stream.open()
         return stream
 
-    async def heard(self, container: str) -> AsyncIterator[tuple[str, bytes]]:
-        """Give the output of a container from the beginning, until it ends: the stream and a piece of it."""
+    async def heard(self, container: str, *, follow: bool) -> AsyncIterator[tuple[str, bytes]]:
+        """Give the output of a container from the beginning: the stream and a piece of it. With `follow`, until it ends."""
         client = self._opened()
         timeout = aiohttp.ClientTimeout(total=None, sock_read=None, sock_connect=_ANSWER_SECONDS)
         with _translated(self.address):
             version = await _version(client)
-            url = f"{client.docker_host}/{version}/containers/{container}/logs?stdout=1&stderr=1&follow=1"
+            url = f"{client.docker_host}/{version}/containers/{container}/logs?stdout=1&stderr=1&follow={int(follow)}"
             async with client.session.get(url, timeout=timeout) as answer:
                 if answer.status >= 400:
                     raise EngineError(answer.status, await answer.text())
@@ -261,7 +256,9 @@ class Engine:
 
 
 class Attached(Stream):
-    """A connection to the streams of one container."""
+    """A connection to the streams of one container. `input`: the one that its input goes by, where that is another one."""
+
+    input: Attached | None = None
 
     async def open(self) -> None:
         await self._init()
@@ -274,18 +271,23 @@ class Attached(Stream):
 
     async def feed(self, text: str) -> None:
         """Give it its standard input, and end that. One that reads nothing of it is not waited for."""
+        into = self.input or self
         data = text.encode("utf-8", "surrogatepass")
         with contextlib.suppress(OSError, RuntimeError, aiohttp.ClientError):
             for start in range(0, len(data), _PIECE_BYTES):
-                await self.write_in(data[start : start + _PIECE_BYTES])
-            if (
-                self._resp is not None and self._resp.connection is not None
-            ):  # aiodocker ends input with the connection only
-                transport = self._resp.connection.transport
-                if transport is not None and transport.can_write_eof():
-                    transport.write_eof()
+                await into.write_in(data[start : start + _PIECE_BYTES])
+            into._end_input()
+
+    def _end_input(self) -> None:
+        """Say that no more comes; aiodocker says it by ending the connection."""
+        if self._resp is not None and self._resp.connection is not None:
+            transport = self._resp.connection.transport
+            if transport is not None and transport.can_write_eof():
+                transport.write_eof()
 
     async def close(self) -> None:
+        if self.input is not None:
+            await self.input.close()
         connection = self._resp.connection if self._resp is not None else None
         if self._resp is not None and connection is None:  # the engine was first
             self._closed = True
@@ -295,6 +297,23 @@ class Attached(Stream):
         await super().close()
         if transport is not None:
             transport.abort()  # closing waits for input to be taken, and who has ended takes none
+
+
+def _streams(container: str, *, stdin: bool, output: bool) -> Callable[[], Awaitable[tuple[URL, bytes | None, bool]]]:
+    """Give what a connection to some streams of a container asks for, as aiodocker wants it."""
+    params: dict[str, str | int] = {
+        "detachKeys": "",
+        "logs": 0,
+        "stdin": int(stdin),
+        "stdout": int(output),
+        "stderr": int(output),
+        "stream": 1,
+    }
+
+    async def setup() -> tuple[URL, bytes | None, bool]:
+        return URL(f"containers/{container}/attach").with_query(params), None, False
+
+    return setup
 
 
 @contextlib.contextmanager

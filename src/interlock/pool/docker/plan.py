@@ -49,6 +49,8 @@ _ARGUMENT_BYTES: Final = 128 * 1024 - 1
 """What Linux gives a program as one argument or variable (MAX_ARG_STRLEN, with the NUL at its end)."""
 _LOG: Final = {"Type": "local", "Config": {"max-size": "64m", "max-file": "2", "compress": "false"}}
 """Docker's own default writes bytes that are no UTF-8 as U+FFFD, and characters that it cut too; and it has no limit."""
+_PODMAN_LOG: Final = {"Type": "k8s-file"}
+"""Whatever is configured: what was printed is read from it, and not all of its others can be read, or are whole."""
 _POLICIES: Final[dict[str, PullPolicy]] = {"always": "always", "ifNotPresent": "if-not-present", "never": "never"}
 
 
@@ -217,8 +219,7 @@ def _host_config(settings: DockerSettings, launch: Launch, *, is_podman: bool) -
         "RestartPolicy": {"Name": "no"},
         "AutoRemove": False,
     }
-    if not is_podman:
-        config["LogConfig"] = _LOG
+    config["LogConfig"] = _PODMAN_LOG if is_podman else _LOG
     if cpu:
         config["NanoCpus"] = round(cpu * 1_000_000_000)
     if memory:
