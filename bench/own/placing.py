@@ -20,7 +20,6 @@ from interlock.dispatch.configuration import PoolSettings, Scheduling
 from interlock.dispatch.delayed import Delayed
 from interlock.dispatch.holder import Holder
 from interlock.dispatch.logbook import Logbook
-from interlock.dispatch.machines import Machine
 from interlock.dispatch.placed_attempts import PlacedAttempts
 from interlock.dispatch.placer import Placer
 from interlock.dispatch.rounds import Round
@@ -187,6 +186,6 @@ async def _placer(app: Interlock, places: int) -> TimedPlacer:
         local_slots=1,
         local_running=lambda: 0,
         host="",
-        machine=Machine(),
+        machines={},
         may_claim=lambda: True,
     )

@@ -9,13 +9,15 @@ from typing import Any
 
 import pytest
 
+import engines
 from acceptance.shell import Shell, until
 from acceptance.test_configured import load, node
 from acceptance.test_configured import until as becomes
 from acceptance.test_nodes import Nodes
-from acceptance.test_task_graphs import run, shown, write
+from acceptance.test_task_graphs import run, shown, states, write
 from acceptance.test_worker import Fleet
 from interlock import errors, telemetry
+from required import may_skip
 
 _TOLD = ("task.placed", "runner.started", "runner.finished", "task.completed", "task.failed", "task.tried_again")
 
@@ -230,3 +232,23 @@ def test_worker_gives_the_result_that_an_agent_left_and_has_no_worktrees(shell: 
         )
     finally:
         fleet.end()
+
+
+def test_task_larger_than_the_machine_of_an_engine_waits_with_a_warning(shell: Shell, nodes: Nodes) -> None:
+    """SC-04: Docker takes a limit of more memory than there is without a word."""
+    if may_skip("docker", engines.present("docker")):
+        pytest.skip("docker is not installed, or this is not root")
+    engine = engines.shared("docker")
+    config = f"{{image: '{engines.IMAGE}', host: '{engine.host}', network: none, pull_policy: never}}"
+    write(
+        shell,
+        "graph: g\ntasks:\n"
+        "  - {id: fat, pool: box, memory: 900000 GiB, run: ['true']}\n"
+        "  - {id: thin, pool: box, memory: 32 MB, run: ['true']}\n",
+        f"agent_pools:\n  box: {{type: docker, max_concurrency: 2, config: {config}}}\nskill_mapping: {{default: [box]}}\n",
+    )
+    run(shell, "tasks", "load", "tasks.yaml")
+    node = nodes.start()
+    until(lambda: states(shell, "g") == {"fat": "ready", "thin": "done"})
+    nodes.says(node, "MB on a machine")
+    assert "warning: no pool can run it: box has" in run(shell, "tasks", "explain", "fat").out

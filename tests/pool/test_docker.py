@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 import engines
+from interlock.coord import vitals
 from interlock.model.task import (
     CommandTarget,
     ContainerTarget,
@@ -27,6 +28,7 @@ from interlock.model.task import (
     Target,
 )
 from interlock.pool.docker.engine import Attached, Engine
+from interlock.pool.docker.pool import DockerPool
 from interlock.pool.docker.settings import DockerSettings, Quota
 from pool.conformance import (
     EndingConformance,
@@ -161,6 +163,16 @@ async def test_memory_that_ran_out_is_told_though_docker_hears_of_it_later(
     outcome, _ = await home.run(hungry, resources=Resources(memory=32))
     assert "want of memory" in failed(outcome, FailureClass.OUT_OF_MEMORY)
     assert late == 0
+
+
+async def test_size_of_the_machine_of_an_engine_is_known_without_a_start(home: Home) -> None:
+    """SC-04: an engine takes any limit of memory without a word, so tasks that ask for more than there is are not placed."""
+    here = vitals.capabilities()
+    for pool in (DockerPool(home.settings, store="none"), home.pool):
+        size = await pool.size()
+        assert size is not None
+        assert size.cpu >= here.cpu_cores
+        assert abs(size.memory - here.memory_mb) <= 1
 
 
 async def test_connection_that_ends_too_early_on_podman_costs_no_output(

@@ -226,6 +226,7 @@ class TestEngineAway:
         assert await home.pool.probe() is None
         home.engine.stop()
         assert home.engine.host in str(await home.pool.probe())
+        assert await home.pool.size() is None
         launch = home.launch(ShellTarget(command="true"))
         with pytest.raises(errors.Environment):  # nobody knows: that is no reason to give the attempt up
             await asyncio.to_thread(home.pool.is_left, launch)

@@ -5,34 +5,31 @@ Who only tells people of pools asks here, and loads nothing of what reads a conf
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from interlock.dispatch.machines import OF_NODES, DeclaredMachines, Machine
+from interlock.dispatch.machines import DeclaredMachines, Machine
 from interlock.engine import identity
 from interlock.service import Clock
 from interlock.store.ports import PoolRow, Store
 
 
 async def declaring(
-    node: str, machine: Machine, store: Store, clock: Clock, types: Mapping[str, str]
+    node: str, own: Mapping[str, Machine], store: Store, clock: Clock, pools: Iterable[str]
 ) -> dict[str, DeclaredMachines]:
-    """Give the live nodes that declared each pool, and the one that is about to, with their machines. `types`: by pool."""
+    """Give the live nodes that declared each pool, and the one that is about to, with their machines. `own`: its, by pool."""
     live = await live_nodes(store, clock)
     before = {row.pool: _declared(row) for row in await store.pools.all()}
-    return {
-        name: _with(node, machine if type_ in OF_NODES else None, before.get(name, DeclaredMachines()), live)
-        for name, type_ in types.items()
-    }
+    return {name: _with(node, own.get(name), before.get(name, DeclaredMachines()), live) for name in pools}
 
 
 def _with(node: str, machine: Machine | None, before: DeclaredMachines, live: set[str]) -> DeclaredMachines:
-    """Give those of the nodes that are live, and one more. `machine`: its, None where attempts run elsewhere."""
+    """Give those of the nodes that are live, and one more. `machine`: its, None where nobody knows that."""
     kept = {each: of for each, of in before.machines.items() if each in live and each != node}
     return DeclaredMachines(
         nodes=tuple(sorted((set(before.nodes) & live) | {node})),
-        machines={} if machine is None else kept | {node: machine},
+        machines=kept if machine is None else kept | {node: machine},
     )
 
 

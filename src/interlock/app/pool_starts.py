@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from interlock import errors, telemetry
+from interlock.model.task import Resources
 from interlock.pool.launcher import Launcher
 from interlock.service import Clock, Loop
 from interlock.store.ports import Store
@@ -18,6 +19,15 @@ class Launching(Launcher, Protocol):
     async def start(self) -> None: ...
 
     async def stop(self) -> None: ...
+
+
+@runtime_checkable
+class Sized(Protocol):
+    """A launcher whose attempts run on one machine, which is not that of the node."""
+
+    async def size(self) -> Resources | None:
+        """Give what that machine has; None: it does not tell now."""
+        ...
 
 
 class Starts(Loop):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -14,13 +15,14 @@ from interlock.app.declared_pools import declared
 from interlock.app.declarers import declaring
 from interlock.app.pool_bounds import Bounds
 from interlock.app.pool_care import Health, Sweeps
-from interlock.app.pool_starts import Launching, Starts
+from interlock.app.pool_starts import Launching, Sized, Starts
 from interlock.decisions.pools import WORKFLOWS
 from interlock.dispatch import machines, policies
 from interlock.dispatch.configuration import LOCAL, PoolSettings, Scheduling, reading
 from interlock.dispatch.deadlocks import Deadlocks
 from interlock.dispatch.delayed import Delayed
 from interlock.dispatch.holder import Holder
+from interlock.dispatch.machines import OF_NODES, Machine
 from interlock.dispatch.placed_attempts import PlacedAttempts
 from interlock.dispatch.placer import Placer
 from interlock.dispatch.workspaces import Workspaces
@@ -79,7 +81,8 @@ class Pools(Service):
         self._scheduling = scheduling
         self._node = holder.node
         self._may_act = holder.may_act
-        self._machine = machines.here()
+        self._machines: dict[str, Machine] = {}
+        """By pool, where its attempts run on one that is known."""
         self._own: dict[str, Launching] = {}
         self._launchers: dict[str, Launcher] = {}
         """Those that have started; the placer and the care see each as soon as it has."""
@@ -111,7 +114,7 @@ class Pools(Service):
             local_slots=local_slots,
             local_running=local_running,
             host=host,
-            machine=self._machine,
+            machines=self._machines,
             may_claim=may_claim,
         )
         self._stack = AsyncExitStack()
@@ -136,8 +139,8 @@ class Pools(Service):
         What is wrong with an engine is no reason not to start: its pool is ill.
         """
         await pool_names.refuse_of_workers(self._scheduling, self._store, self._clock)
-        types = {name: pool.type for name, pool in self._scheduling.pools.items()}
-        nodes = await declaring(self._node, self._machine, self._store, self._clock, types)
+        await self._measure()
+        nodes = await declaring(self._node, self._machines, self._store, self._clock, self._scheduling.pools)
         await self._store.pools.declare(declared(self._scheduling, nodes), self._clock.stamp())
         care = self._scheduling.health
         health = Health(
@@ -168,6 +171,15 @@ class Pools(Service):
         except BaseException:
             await self._stack.aclose()
             raise
+
+    async def _measure(self) -> None:
+        """Learn how large the machines are that attempts run on; of an engine that does not answer nobody knows."""
+        here = machines.here()
+        self._machines |= {name: here for name, pool in self._scheduling.pools.items() if pool.type in OF_NODES}
+        sized = {name: launcher for name, launcher in self._own.items() if isinstance(launcher, Sized)}
+        for name, size in zip(sized, await asyncio.gather(*(each.size() for each in sized.values())), strict=True):
+            if size is not None:
+                self._machines[name] = Machine(cpu=size.cpu, memory=size.memory)
 
     def _watches(self) -> list[Service]:
         """Give what looks after tasks and pools as a whole."""

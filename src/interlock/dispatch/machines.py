@@ -2,7 +2,7 @@
 
 Without a quota a pool is bounded by its places alone, and attempts may ask for more together than there is. One that asks by
 itself for more than a machine has could never have it. So a node places no such task on itself, and who tells people
-goes by the largest machine among the live nodes that declared the pool.
+goes by the largest machine among the live nodes that declared the pool. Of a pool of containers it is that of the engine.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from interlock.store.ports import PoolRow, Store
 
 OF_NODES: Final = frozenset({"local-process", "in-process"})
 """Types of pools whose attempts run on the machine of the node that places them."""
+_ON_ONE: Final = OF_NODES | {"docker"}
+"""Types of pools whose attempts run on one machine, that of the node or of its engine."""
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -35,7 +37,7 @@ class DeclaredMachines(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     nodes: tuple[str, ...] = ()
     """As far as the last one that declared it knew."""
     machines: dict[str, Machine] = {}
-    """By node; none for pools whose attempts run elsewhere."""
+    """By node, as it measured them; none for pools whose attempts run on no one machine."""
 
     def largest(self, live: Collection[str]) -> Machine:
         """Give the most that one machine of the live nodes has; where none of them is live, of those that were."""
@@ -51,7 +53,7 @@ def here() -> Machine:
 
 def bounded(pool: PoolView, machine: Machine) -> PoolView:
     """Give a pool as it is where such a machine serves it. A quota counts before the machine."""
-    if pool.type not in OF_NODES:
+    if pool.type not in _ON_ONE:
         return pool
     return dataclasses.replace(
         pool,
@@ -61,9 +63,9 @@ def bounded(pool: PoolView, machine: Machine) -> PoolView:
 
 
 class Machines:
-    """The machines of the pools of one node: its own one, and those of the others."""
+    """The machines of the pools of one node: by pool its `own` ones, which may be measured later, and those of the others."""
 
-    def __init__(self, node: str, store: Store, clock: Clock, own: Machine) -> None:
+    def __init__(self, node: str, store: Store, clock: Clock, own: Mapping[str, Machine]) -> None:
         self._node = node
         self._store = store
         self._clock = clock
@@ -71,10 +73,10 @@ class Machines:
         self._declared: dict[str, DeclaredMachines] = {}
 
     def view(self, row: PoolRow, pool: PoolView) -> PoolView:
-        """Give a pool as it is on this machine, and remember what its row says of the others."""
-        if pool.type in OF_NODES:
+        """Give a pool as it is on the machine of this node, and remember what its row says of the others."""
+        if pool.type in _ON_ONE:
             self._declared[pool.name] = _decode(row.settings)
-        return bounded(pool, self._own)
+        return bounded(pool, self._own.get(pool.name, Machine()))
 
     async def everywhere(self, pools: Mapping[str, PoolView]) -> Mapping[str, PoolView]:
         """Give pools as they are on the largest machine of all live nodes. Raises StoreUnavailable."""
@@ -90,7 +92,7 @@ class Machines:
         declared = self._declared.get(name)
         if declared is None or not any(node in live for node in declared.nodes):
             return pool
-        return bounded(pool, _largest([self._own, declared.largest(live)]))
+        return bounded(pool, _largest([self._own.get(name, Machine()), declared.largest(live)]))
 
 
 def _largest(machines: Collection[Machine]) -> Machine:

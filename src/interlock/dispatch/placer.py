@@ -77,11 +77,11 @@ class Placer(Dispatcher):
         local_slots: int,
         local_running: Callable[[], int],
         host: str,
-        machine: Machine,
+        machines: Mapping[str, Machine],
         may_claim: Callable[[], bool],
     ) -> None:
         """`local_slots`: of the pool `local` where no file configures pools; `local_running`: what else runs there;
-        `machine`: this one, where nothing is placed that asks for more."""
+        `machines`: those of its pools, where nothing is placed that asks for more."""
         super().__init__(
             node,
             store,
@@ -112,7 +112,7 @@ class Placer(Dispatcher):
         self._conclude_at = clock.monotonic()
         self._warned: dict[str, str] = {}
         self._quotas = Quotas()
-        self._machines = Machines(node, store, clock, machine)
+        self._machines = Machines(node, store, clock, machines)
         self._pools: Mapping[str, PoolView] = {}
         """As the last round left them."""
 

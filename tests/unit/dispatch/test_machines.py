@@ -56,6 +56,8 @@ def test_largest_machine_is_one_of_a_live_node_and_unknown_where_one_of_them_say
     [
         (LOCAL, (2.0, 1000.0)),
         (PoolView(name="calls", type="in-process"), (2.0, 1000.0)),
+        (PoolView(name="box", type="docker"), (2.0, 1000.0)),
+        (PoolView(name="box", type="docker", cpu=1.0), (None, 1000.0)),
         (replace(LOCAL, cpu=99.0), (None, 1000.0)),
         (replace(LOCAL, memory=99.0), (2.0, None)),
         (PoolView(name="far", type="kubernetes"), (None, None)),
@@ -79,7 +81,7 @@ def test_this_machine_has_cores() -> None:
 async def test_pools_everywhere_are_as_large_as_the_largest_live_machine(store: Store) -> None:
     """The node itself counts always; who is gone, and what does not name a pool, never."""
     clock = VirtualClock()
-    seen = Machines("me", store, clock, SMALL)
+    seen = Machines("me", store, clock, {"local": SMALL, "here-only": SMALL})
     far = PoolView(name="far", type="kubernetes")
     own = {"local": seen.view(row(("me",), {"me": SMALL}), LOCAL), "far": seen.view(row((), {}, "far"), far)}
     assert (own["local"].cpu_each, own["far"]) == (2.0, far)

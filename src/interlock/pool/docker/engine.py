@@ -84,6 +84,11 @@ class Engine:
             if answer.status >= 400:
                 raise EngineError(answer.status, text)
 
+    async def info(self, seconds: float) -> Mapping[str, Any]:
+        """Give what it tells of itself and its machine: NCPU, MemTotal in bytes, and more."""
+        async with self._asked(seconds) as client:
+            return await client.system.info()
+
     async def is_podman(self) -> bool:
         """Say whether it is Podman, which knows some things by other names."""
         if self._is_podman is None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from interlock import errors, telemetry
+from interlock.model.task import Resources
 from interlock.pool.docker import ending, plan
 from interlock.pool.docker.attempt import Attempt
 from interlock.pool.docker.engine import Engine, EngineError
@@ -19,6 +20,8 @@ from interlock.service import Service
 
 RESULT_BYTES: Final = 16 * 1024 * 1024  # of one stream, for the result; the log has its own limit
 _PROBE_SECONDS: Final = 10.0
+_SIZE_SECONDS: Final = 3.0  # a node that starts waits for it
+_MEGABYTE: Final = 1024**2
 _LOOK_SECONDS: Final = 30.0  # for what is asked from another thread
 
 
@@ -82,6 +85,18 @@ class DockerPool(Service):
         except EngineError as error:
             return f"the engine at {self.settings.address} is not well: {error}"
         return None
+
+    async def size(self) -> Resources | None:
+        """Give the cores and the megabytes of the engine's machine; None when it does not answer soon. Needs no start."""
+        try:
+            found = await self.engine.info(_SIZE_SECONDS)
+        except EngineError:
+            return None
+        finally:
+            if self._loop is None:  # nobody would close what this opened, if the pool never started
+                await self.engine.close()
+        cores, memory = found.get("NCPU"), found.get("MemTotal")
+        return Resources(cpu=float(cores), memory=float(int(memory) // _MEGABYTE)) if cores and memory else None
 
     async def left(self) -> list[Mapping[str, str]]:
         """Give the labels of every container of this store on the engine, running or ended.
