@@ -7,7 +7,6 @@ async with Session.open(settings) as app:
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
@@ -87,16 +86,12 @@ class Session(Records):
         socket: str = "",
     ) -> AsyncIterator[Self]:
         """Open the store that the settings name; close it, and the node if one was brought, at the end."""
-        async with opened_store(settings) as store:
+        async with opened_store(settings) as store, contextlib.AsyncExitStack() as stack:
             app = cls(settings, store, clock or SystemClock(), probes, public_url, socket)
-            try:
-                yield app
-            finally:
-                try:
-                    await asyncio.gather(*(node.stop() for node in (app.engine, app.node) if node is not None))
-                finally:
-                    app._collect_as_before()
-                    await app._client.close()
+            stack.push_async_callback(app._client.close)
+            stack.callback(lambda: app._collect_as_before())
+            stack.push_async_callback(app._stop_nodes)
+            yield app
 
     # -- nodes ---------------------------------------------------------------------------------------------------
 
@@ -111,21 +106,9 @@ class Session(Records):
     ) -> Node:
         """Start a node in this process; once. It takes nothing new while there are `shortages`."""
         if self.node is None:
-            node = Node(
-                self.settings,
-                self.store,
-                self.clock,
-                self.graphs,
-                self.secrets,
-                pinned=pinned,
-                allow_all_python=allow_all_python,
-                roles=roles,
-                readiness=readiness,
-                shortages=shortages,
-                probes=self._probes,
+            self.node = await self._started_node(
+                roles, readiness, shortages, pinned=pinned, allow_all_python=allow_all_python
             )
-            await node.start()
-            self.node = node
             self._collect_as_before()  # that of the node before it, if that was lost
             self._collect_as_before = garbage.relaxed(self.settings.node.collect_after)
         return self.node
@@ -136,20 +119,39 @@ class Session(Records):
         Another one, since the tasks of the first would have to be stopped for it to become an engine.
         """
         if self.engine is None:
-            node = Node(
-                self.settings,
-                self.store,
-                self.clock,
-                self.graphs,
-                self.secrets,
-                pinned=False,
-                allow_all_python=True,
-                roles=(ENGINE,),
-                probes=self._probes,
-            )
-            await node.start()
-            self.engine = node
+            self.engine = await self._started_node((ENGINE,), pinned=False)
         return self.engine
+
+    async def _started_node(
+        self,
+        roles: Sequence[str],
+        readiness: Readiness | None = None,
+        shortages: Shortages | None = None,
+        *,
+        pinned: bool,
+        allow_all_python: bool = True,
+    ) -> Node:
+        node = Node(
+            self.settings,
+            self.store,
+            self.clock,
+            self.graphs,
+            self.secrets,
+            pinned=pinned,
+            allow_all_python=allow_all_python,
+            roles=roles,
+            readiness=readiness,
+            shortages=shortages,
+            probes=self._probes,
+        )
+        await node.start()
+        return node
+
+    async def _stop_nodes(self) -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            for node in (self.node, self.engine):
+                if node is not None:
+                    stack.push_async_callback(node.stop)
 
     async def lose_node(self) -> None:
         """Stop the node of this process, which failed; another one may be brought."""
