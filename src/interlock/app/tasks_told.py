@@ -99,6 +99,7 @@ def _task(row: GraphTaskRow) -> dict[str, Any]:
         "title": row.spec.title,
         "dependencies": list(row.spec.dependencies),
         "skills": list(row.spec.skills),
+        "lane": row.pool if row.state is TaskState.READY else None,
     }
 
 

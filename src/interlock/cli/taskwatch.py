@@ -24,9 +24,8 @@ from interlock.wire import graphs as wire
 _LOOK_SECONDS: Final = 0.5  # the net under the bell, and how often a server is asked
 _PAGE: Final = 1000
 _WARN_SECONDS: Final = 5.0  # between looks for tasks that wait for somebody
-_ASKED: Final = (
-    20  # of those that are ready, at each of these looks: the next ones, from the first again after the last
-)
+_ASKED: Final = 20  # kinds of those that are ready, at each of these looks
+_ASKING_SECONDS: Final = 1.0  # of one look
 _LINES: Final = 200
 """Graphs with more tasks are told by their counts alone: nobody reads a hundred thousand lines."""
 _RESTING: Final = OVER | {TaskState.QUARANTINED}
@@ -58,7 +57,9 @@ class _Following:
         self._warn_at = 0.0
         self._warned: set[str] = set()
         self._asked_to = 0
-        """The number of the last ready task that was asked why it waits."""
+        """The number of the last ready task that was looked at; 0 before the first, and after the last."""
+        self._lanes: set[str] = set()
+        """Of the ready tasks up to that one."""
         self._has_workflows: tuple[str, bool] = ("", False)
         """Whether a task of the graph is a workflow, for the digest of what was loaded."""
 
@@ -141,13 +142,29 @@ class _Following:
         if now < self._warn_at or not row.states.get(TaskState.READY):
             return
         self._warn_at = now + _WARN_SECONDS
-        asked = await self._book.tasks(self._graph, TaskState.READY, self._asked_to, _ASKED)
-        self._asked_to = asked[-1].number if len(asked) == _ASKED else 0
-        for task in asked:
-            warning = (await self._book.explain(task.task)).warning
-            if warning is not None and warning not in self._warned:
-                self._warned.add(warning)
-                note(f"{task.task} waits: {warning}")
+        asked = 0
+        while asked < _ASKED and asyncio.get_running_loop().time() < now + _ASKING_SECONDS:
+            page = await self._book.tasks(self._graph, TaskState.READY, self._asked_to, _PAGE)
+            for task in page:
+                self._asked_to = task.number
+                if task.lane is None or task.lane not in self._lanes:
+                    asked += 1
+                    await self._ask(task)
+                if asked == _ASKED:
+                    return
+            if len(page) < _PAGE:
+                self._asked_to = 0
+                self._lanes.clear()
+                return
+
+    async def _ask(self, task: wire.GraphTaskTold) -> None:
+        """Say what a ready task waits for that does not come by itself; all of its lane wait for the same."""
+        if task.lane is not None:
+            self._lanes.add(task.lane)
+        warning = (await self._book.explain(task.task)).warning
+        if warning is not None and warning not in self._warned:
+            self._warned.add(warning)
+            note(f"{task.task} waits: {warning}")
 
     async def _tell(self, task: wire.GraphTaskTold) -> None:
         now = (task.state, task.attempt)

@@ -78,7 +78,8 @@ class Graphs(msgspec.Struct, kw_only=True):
 class GraphTaskTold(msgspec.Struct, kw_only=True):
     """A task of a graph. `task`: GRAPH/ID. `number`: its place in the graph. `pool`: where it runs or ran, else null.
     `attempts`: how often its work may be executed. `retries`: those that it had, by failure class. `held_by`: the limit that
-    is full. `node`: which has its lease. `cancel`: it was asked to stop."""
+    is full. `node`: which has its lease. `cancel`: it was asked to stop. `lane`: while it is ready, what it asks of pools;
+    tasks with the same one wait for the same."""
 
     task: str
     id: str
@@ -100,6 +101,7 @@ class GraphTaskTold(msgspec.Struct, kw_only=True):
     title: str
     dependencies: list[str]
     skills: list[str]
+    lane: str | None = None
 
 
 class GraphTasks(msgspec.Struct, kw_only=True):
