@@ -74,10 +74,12 @@ class PoolView:
     @property
     def utilisation(self) -> float:
         """Give how much of it is taken, 0 to 1: of its slots, cores or megabytes, whichever is the fullest."""
-        slots = self.running / self.capacity if self.capacity else 0.0
-        cores = self.cpu_taken / self.cpu if self.cpu else 0.0
-        memory = self.memory_taken / self.memory if self.memory else 0.0
-        return max(slots, cores, memory)
+        used = self.running / self.capacity if self.capacity else 0.0
+        if self.cpu:
+            used = max(used, self.cpu_taken / self.cpu)
+        if self.memory:
+            used = max(used, self.memory_taken / self.memory)
+        return used
 
     @property
     def room(self) -> int | None:
@@ -314,6 +316,8 @@ def _key(
     strategy: PoolStrategy, number: int, pool: PoolView, used: float, chance: Callable[[], float]
 ) -> tuple[float, ...]:
     match strategy:
+        case PoolStrategy.LEAST_LOADED:
+            return (used, number)
         case PoolStrategy.ROUND_ROBIN:
             return (pool.turn,)
         case PoolStrategy.RANDOM:
@@ -324,8 +328,6 @@ def _key(
             return (number,)
         case PoolStrategy.FAIR:
             return (pool.running / pool.weight,)
-        case PoolStrategy.LEAST_LOADED:
-            return (used, number)
 
 
 def _state(used: float) -> str:
