@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import hashlib
 import json
 import os
 import signal
 import sqlite3
 import subprocess
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -18,6 +21,7 @@ import pytest
 
 from acceptance.shell import Shell, alive, until
 from interlock.cli.main import outcome
+from interlock.store.open import open_store
 
 HEADER = "document: {dsl: 1.0.3, namespace: default, name: %s, version: 1.0.0}\n"
 QUICK = (
@@ -417,3 +421,32 @@ def test_port_in_use_is_refused(fleet: Fleet) -> None:
     ended = fleet.shell.run("worker", "--id", "w2", "--listen", address)
     assert ended.code == 2
     assert f"cannot listen on {address}" in ended.err
+
+
+def test_worker_removes_what_a_killed_one_left_of_attempts_that_are_over(fleet: Fleet, shell: Shell) -> None:
+    """RU-06: what was left between the store hearing of an end and the tidying up stayed for a day."""
+    temporary = shell.folder / "temporary"
+    temporary.mkdir()
+    url = f"sqlite:///{shell.folder}/interlock.db"
+    store = asyncio.run(_identity(url))
+    left = [_spool(temporary, attempt) for attempt in (f"default/g/a.1@{store}", "default/g/a.1@another")]
+    fleet.worker("w", "--pool", "p", env={"TMPDIR": str(temporary), "INTERLOCK_STORE_URL": url})
+    until(lambda: not left[0].exists())
+    assert left[1].exists()  # it is for that store's own to remove
+
+
+async def _identity(url: str) -> str:
+    store = await open_store(url)
+    try:
+        return await store.queue.identity()
+    finally:
+        await store.close()
+
+
+def _spool(folder: Path, attempt: str) -> Path:
+    """Make what an attempt of long ago left."""
+    spool = folder / f"interlock-attempt-{hashlib.sha256(attempt.encode()).hexdigest()[:32]}"
+    spool.mkdir()
+    (spool / "attempt").write_text(attempt)
+    os.utime(spool, (time.time() - 120,) * 2)
+    return spool

@@ -22,6 +22,7 @@ from interlock import errors, telemetry
 from interlock.app import pool_names
 from interlock.app.heap import Trim
 from interlock.app.node import ASKED_BY
+from interlock.app.pool_care import Sweeps
 from interlock.app.probes import NONE, Probes
 from interlock.app.readiness import Readiness
 from interlock.app.serving import Served
@@ -126,6 +127,7 @@ class WorkerNode(Service):
         self._recovery = Recovery(node, store, clock, self.dispatcher.adopt_orphans)
         self._standing = Standing(node, store, readiness, {}, self.asked_to_drain.set)
         self._orders = _Orders(self, store, clock)
+        self._sweeps = Sweeps(store, {terms.post.pool: self._pool})
         self._stack = AsyncExitStack()
 
     # -- life ----------------------------------------------------------------------------------------------------
@@ -141,7 +143,7 @@ class WorkerNode(Service):
             self.worker = await self._register()
             await self.heartbeats.start(self.worker)
             self._stack.push_async_callback(self._go_silent)
-            await self._begin(self.dispatcher, self._recovery, self._standing, self._orders, Trim())
+            await self._begin(self.dispatcher, self._recovery, self._standing, self._orders, self._sweeps, Trim())
             if self._shortages is not None:
                 self._stack.callback(self._shortages.tell(self.dispatcher.wake))
         except BaseException:
