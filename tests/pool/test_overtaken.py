@@ -21,6 +21,8 @@ from interlock.model.states import TaskState
 from interlock.model.task import Done, Failed, FailureClass, PythonTarget, ShellTarget, Snoozed, Target
 from interlock.model.task_graph import TaskSpec
 from interlock.pool.local import LocalPool
+from interlock.secrets.attempt import AttemptKey
+from interlock.secrets.callback import Callback
 from interlock.secrets.keeper import Keeper
 from interlock.service import SystemClock
 from interlock.store.open import open_store
@@ -47,9 +49,9 @@ def work():
 class One:
     """A node: its name, its pool, its attempts."""
 
-    def __init__(self, name: str, store: Store) -> None:
+    def __init__(self, name: str, store: Store, secrets: Keeper | None = None) -> None:
         clock = SystemClock()
-        secrets = Keeper("", config.Secrets(), clock, {})
+        secrets = secrets or Keeper("", config.Secrets(), clock, {})
         self.pool = LocalPool()
         self.logbook = Logbook(store, clock, 1_000_000)
         holder = Holder(name, store, clock, self.logbook, secrets, 60.0, _away, may_act=lambda: True)
@@ -220,3 +222,50 @@ async def test_it_ends_what_was_given_up(world: World) -> None:
     await world.first.ended()
     assert not list((world.folder / "tmp").glob("interlock-attempt-*"))
     assert world.ledger == ["begun"]
+
+
+class _Held(Keeper):
+    """Does not come to an end with the token of an attempt."""
+
+    def __init__(self) -> None:
+        super().__init__("", config.Secrets(), SystemClock(), {})
+        self.asked = asyncio.Event()
+
+    async def attempt(self, given: AttemptKey) -> Callback | None:
+        self.asked.set()
+        await asyncio.Event().wait()
+        return None
+
+
+class _Without(Keeper):
+    """Has no key of the store."""
+
+    async def attempt(self, given: AttemptKey) -> Callback | None:
+        raise errors.Environment("the key cannot be read")
+
+
+async def test_adopted_attempt_that_was_not_reached_is_left_to_others_when_its_node_stops(world: World) -> None:
+    await world.begin(ShellTarget(command=WORKING))
+    task = await world.lease()
+    await world.first.stop()
+    keeper = _Held()
+    third = One("n2", world.store, keeper)
+    third.attempts.begin(task, {})
+    await keeper.asked.wait()
+    await third.stop()
+    (row,) = await world.store.views.tasks("r1")
+    assert (row.state, row.holder) == (TaskState.RUNNING, "n2")
+    await world.go_on(task)
+    await is_done_once(world, ShellTarget(command=WORKING))
+
+
+async def test_adopted_attempt_that_cannot_be_gone_on_with_ends_before_the_next_one(world: World) -> None:
+    await world.begin(ShellTarget(command=WORKING))
+    task = await world.lease()
+    third = One("n2", world.store, _Without("", config.Secrets(), SystemClock(), {}))
+    await third.attempts.identify()
+    third.attempts.begin(task, {})
+    await third.ended()
+    await world.first.ended()
+    assert not list((world.folder / "tmp").glob("interlock-attempt-*"))
+    await third.stop()
