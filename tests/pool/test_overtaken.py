@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from pathlib import Path
 
 import pytest
@@ -26,7 +26,7 @@ from interlock.secrets.callback import Callback
 from interlock.secrets.keeper import Keeper
 from interlock.service import SystemClock
 from interlock.store.open import open_store
-from interlock.store.ports import ClaimedTask, GraphTask, Store
+from interlock.store.ports import AttemptId, ClaimedTask, GraphTask, Store
 from pool.conftest import until
 from store.rows import accepting, new_task, node
 
@@ -269,3 +269,20 @@ async def test_adopted_attempt_that_cannot_be_gone_on_with_ends_before_the_next_
     await world.first.ended()
     assert not list((world.folder / "tmp").glob("interlock-attempt-*"))
     await third.stop()
+
+
+async def test_attempt_that_begins_while_the_store_is_asked_is_not_taken_for_one_that_was_given_up(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the store tells is of the moment of the question; the store reads what runs in a thread of its own."""
+    await world.begin(ShellTarget(command=WORKING))
+    unwanted, told = world.store.queue.unwanted, []
+
+    async def asked(node: str, running: Collection[AttemptId]) -> list[AttemptId]:
+        world.first.attempts._running["t2", 1] = world.first.attempts._running["t1", 1]
+        told.append(set(running))
+        return await unwanted(node, running)
+
+    monkeypatch.setattr(world.store.queue, "unwanted", asked)
+    await world.first.dispatcher.round()
+    assert told == [{("t1", 1)}]

@@ -168,7 +168,7 @@ class Dispatcher(Loop):
     async def round(self) -> bool:
         if not self._wanted() and not self._attempts:
             return False
-        if running := self._attempts.running:
+        if running := list(self._attempts.running):  # of this moment: one that begins now is not leased in what is read
             await self._attempts.cancel(await self._store.queue.unwanted(self._node, running))
         await self._attempts.tell_starts()
         if self._clock.monotonic() >= self._reconcile_at:
