@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping
 from pathlib import Path
 
 import pytest
@@ -57,7 +57,7 @@ class One:
         holder = Holder(name, store, clock, self.logbook, secrets, 60.0, _away, may_act=lambda: True)
         self.attempts = Attempts(holder, lambda task: self.pool)
         self.dispatcher = Dispatcher(
-            name, store, clock, "local", self.attempts, Delayed(store, clock), slots=4, own=False
+            name, store, clock, "local", self.attempts, Delayed(store, clock), slots=4, own=False, host="h"
         )
 
     async def ended(self) -> None:
@@ -286,3 +286,23 @@ async def test_attempt_that_begins_while_the_store_is_asked_is_not_taken_for_one
     monkeypatch.setattr(world.store.queue, "unwanted", asked)
     await world.first.dispatcher.round()
     assert told == [{("t1", 1)}]
+
+
+async def test_attempt_whose_adoption_was_not_answered_is_gone_on_with(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.begin(ShellTarget(command=WORKING))
+    logged = world.store.queue.logged
+
+    async def away(task: ClaimedTask) -> Mapping[str, int]:
+        raise errors.StoreUnavailable("away")
+
+    monkeypatch.setattr(world.store.queue, "logged", away)
+    with pytest.raises(errors.StoreUnavailable):
+        await world.second.dispatcher.adopt_orphans()
+    monkeypatch.setattr(world.store.queue, "logged", logged)
+    world.second.dispatcher._reconcile_at = 0.0
+    await world.second.dispatcher.round()
+    world.go()
+    await world.second.ended()
+    await is_done_once(world, ShellTarget(command=WORKING))
