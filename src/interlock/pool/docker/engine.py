@@ -217,11 +217,15 @@ class Engine:
         client = self._opened()
         is_apart = stdin and await self.is_podman()
         stream = Attached(client, _streams(container, stdin=stdin and not is_apart, output=True))
-        async with self._asked():
-            if is_apart:
-                stream.input = Attached(client, _streams(container, stdin=True, output=False))
-                await stream.input.open()
-            await stream.open()
+        try:
+            async with self._asked():
+                if is_apart:
+                    stream.input = Attached(client, _streams(container, stdin=True, output=False))
+                    await stream.input.open()
+                await stream.open()
+        except BaseException:
+            await stream.close()
+            raise
         return stream
 
     async def heard(self, container: str, *, follow: bool) -> AsyncIterator[tuple[str, bytes]]:

@@ -1,0 +1,45 @@
+"""What a door to an engine leaves behind, at one that answers as Podman does."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from interlock.pool.docker.engine import Engine, EngineError
+
+VERSION = {"ApiVersion": "1.41", "Components": [{"Name": "Podman Engine", "Version": "4.9"}]}
+
+
+async def test_connection_for_input_ends_where_the_one_for_output_is_refused(tmp_path: Path) -> None:
+    given_up = asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while line := await reader.readline():
+            while (await reader.readline()).strip():
+                pass
+            if b"/version" in line:
+                status, body = "200 OK", json.dumps(VERSION)
+            elif b"stdin=1" in line:
+                writer.write(b"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n")
+                assert not await reader.read()
+                given_up.set()
+                break
+            else:
+                status, body = "500 Internal Server Error", '{"message": "no"}'
+            head = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+            writer.write((head + body).encode())
+        writer.close()
+
+    server = await asyncio.start_unix_server(answer, tmp_path / "engine")
+    engine = Engine(f"unix://{tmp_path}/engine")
+    try:
+        with pytest.raises(EngineError, match="no"):
+            await engine.attach("c", stdin=True)
+        async with asyncio.timeout(60):
+            await given_up.wait()
+    finally:
+        await engine.close()
+        server.close()
