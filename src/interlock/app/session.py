@@ -93,7 +93,7 @@ class Session(Records):
                 yield app
             finally:
                 try:
-                    await asyncio.gather(*(node.stop() for node in (app.engine, app.node) if node is not None))
+                    await app._stop_nodes()
                 finally:
                     app._collect_as_before()
                     await app._client.close()
@@ -156,6 +156,13 @@ class Session(Records):
         node, self.node = self.node, None
         if node is not None:
             await node.stop()
+
+    async def _stop_nodes(self) -> None:
+        """Stop the nodes of this process, each to its end, whatever comes of the other one."""
+        stops = [node.stop() for node in (self.engine, self.node) if node is not None]
+        for error in await asyncio.gather(*stops, return_exceptions=True):
+            if error is not None:
+                raise error
 
     @property
     def own_node(self) -> str | None:
