@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from interlock.pool.docker.engine import Engine, EngineError
+from interlock.pool.docker.pool import DockerPool
+from interlock.pool.docker.settings import DockerSettings
 
 VERSION = {"ApiVersion": "1.41", "Components": [{"Name": "Podman Engine", "Version": "4.9"}]}
 
@@ -42,4 +44,25 @@ async def test_connection_for_input_ends_where_the_one_for_output_is_refused(tmp
             await given_up.wait()
     finally:
         await engine.close()
+        server.close()
+
+
+@pytest.mark.parametrize("body", ["hello", "[]", '{"ApiVersion": "1.41", "NCPU": "many", "MemTotal": 1}'])
+async def test_size_of_what_is_no_engine_is_not_known(tmp_path: Path, body: str) -> None:
+    """A node that starts asks for it, and what is wrong with an engine is no reason not to start."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.readline():
+            while (await reader.readline()).strip():
+                pass
+            head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+            writer.write((head + body).encode())
+        writer.close()
+
+    server = await asyncio.start_unix_server(answer, tmp_path / "engine")
+    pool = DockerPool(DockerSettings(image="i", host=f"unix://{tmp_path}/engine"), store="s")
+    try:
+        assert await pool.size() is None
+    finally:
+        await pool.stop()
         server.close()
