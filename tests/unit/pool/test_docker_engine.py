@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from interlock.pool.docker.engine import Engine, EngineError
+from interlock.pool.docker.engine import Attached, Engine, EngineError
 from interlock.pool.docker.pool import DockerPool
 from interlock.pool.docker.settings import DockerSettings
+from pool.conftest import until
 
 VERSION = {"ApiVersion": "1.41", "Components": [{"Name": "Podman Engine", "Version": "4.9"}]}
 
@@ -66,3 +67,40 @@ async def test_size_of_what_is_no_engine_is_not_known(tmp_path: Path, body: str)
     finally:
         await pool.stop()
         server.close()
+
+
+async def test_input_for_which_the_engine_has_ended_the_connection_is_dropped(tmp_path: Path) -> None:
+    """The program ended at once, before its input was written."""
+    over = asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while line := await reader.readline():
+            while (await reader.readline()).strip():
+                pass
+            if b"/version" in line:
+                body = json.dumps(VERSION)
+                head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+                writer.write((head + body).encode())
+            else:
+                writer.write(b"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n")
+                await over.wait()
+                break
+        writer.close()
+
+    server = await asyncio.start_unix_server(answer, tmp_path / "engine")
+    engine = Engine(f"unix://{tmp_path}/engine")
+    stream = await engine.attach("c", stdin=True)
+    try:
+        over.set()
+        assert [piece async for piece in stream.heard()] == []
+        await until(lambda: stream.input is not None and _is_gone(stream.input), "the connection stays")
+        await stream.feed("text")
+    finally:
+        await stream.close()
+        await engine.close()
+        server.close()
+
+
+def _is_gone(stream: Attached) -> bool:
+    connection = stream._resp and stream._resp.connection
+    return not connection or connection.transport is None

@@ -282,7 +282,8 @@ class Attached(Stream):
         """Give it its standard input, and end that. One that reads nothing of it is not waited for."""
         into = self.input or self
         data = text.encode("utf-8", "surrogatepass")
-        with contextlib.suppress(OSError, RuntimeError, aiohttp.ClientError):
+        # aiodocker asserts that there is a connection, which the engine of a program that has ended may have ended
+        with contextlib.suppress(OSError, RuntimeError, AssertionError, aiohttp.ClientError):
             for start in range(0, len(data), _PIECE_BYTES):
                 await into.write_in(data[start : start + _PIECE_BYTES])
             into._end_input()
