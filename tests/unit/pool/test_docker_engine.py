@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from interlock.pool.docker.engine import Attached, Engine, EngineError
+from interlock.pool.docker import engine as engine_module
+from interlock.pool.docker.engine import Attached, Engine, EngineError, Unreachable
 from interlock.pool.docker.pool import DockerPool
 from interlock.pool.docker.settings import DockerSettings
 from pool.conftest import until
@@ -104,3 +105,33 @@ async def test_input_for_which_the_engine_has_ended_the_connection_is_dropped(tm
 def _is_gone(stream: Attached) -> bool:
     connection = stream._resp and stream._resp.connection
     return not connection or connection.transport is None
+
+
+async def test_log_that_is_not_followed_is_not_waited_for_without_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as by a connection whose other end is gone without a word."""
+    monkeypatch.setattr(engine_module, "_ANSWER_SECONDS", 0.2)
+    heard = asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while line := await reader.readline():
+            while (await reader.readline()).strip():
+                pass
+            body = json.dumps(VERSION) if b"/version" in line else ""
+            length = f"Content-Length: {len(body)}" if body else "Transfer-Encoding: chunked"
+            writer.write(f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n{length}\r\n\r\n{body}".encode())
+            if not body:
+                heard.set()
+        writer.close()
+
+    server = await asyncio.start_unix_server(answer, tmp_path / "engine")
+    engine = Engine(f"unix://{tmp_path}/engine")
+    try:
+        async with asyncio.timeout(60):
+            with pytest.raises(Unreachable):
+                await anext(engine.heard("c", follow=False))
+        assert heard.is_set()
+    finally:
+        await engine.close()
+        server.close()

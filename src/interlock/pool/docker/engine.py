@@ -231,7 +231,8 @@ class Engine:
     async def heard(self, container: str, *, follow: bool) -> AsyncIterator[tuple[str, bytes]]:
         """Give the output of a container from the beginning: the stream and a piece of it. With `follow`, until it ends."""
         client = self._opened()
-        timeout = aiohttp.ClientTimeout(total=None, sock_read=None, sock_connect=_ANSWER_SECONDS)
+        wait_seconds = None if follow else _ANSWER_SECONDS  # what is there comes at once
+        timeout = aiohttp.ClientTimeout(total=None, sock_read=wait_seconds, sock_connect=_ANSWER_SECONDS)
         with _translated(self.address):
             version = await _version(client)
             url = f"{client.docker_host}/{version}/containers/{container}/logs?stdout=1&stderr=1&follow={int(follow)}"
