@@ -288,6 +288,28 @@ async def test_attempt_that_begins_while_the_store_is_asked_is_not_taken_for_one
     assert told == [{("t1", 1)}]
 
 
+async def test_adopted_attempt_that_a_third_node_has_by_now_is_not_ended(world: World) -> None:
+    """The second one stood still in its turn, before it came to the runner, and cannot go on with it."""
+    await world.begin(ShellTarget(command=WORKING))
+    task = await world.lease()
+    await world.store.nodes.join(node("n3", joined_at=None, pinned=False), 3600.0)
+    await world.store.nodes.bury("n2", None)
+    (orphan,) = await world.store.queue.orphans(10)
+    assert await world.store.queue.adopt(orphan, "n3", LEASE_SECONDS, None)
+    third = One("n3", world.store)
+    for each in (late := One("n2", world.store, _Without("", config.Secrets(), SystemClock(), {})), third):
+        await each.attempts.identify()
+    third.attempts.begin(orphan.task, {})
+    await world.first.ended()
+    late.attempts.begin(task, {})
+    await late.ended()
+    world.go()
+    await third.ended()
+    await is_done_once(world, ShellTarget(command=WORKING))
+    await late.stop()
+    await third.stop()
+
+
 async def test_attempt_whose_adoption_was_not_answered_is_gone_on_with(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -95,11 +95,7 @@ class Attempts:
         """Say whether others go on with an attempt of this node, or will. False when the store does not say in time."""
         if self._lost or task.key in self._unreached:
             return True
-        with contextlib.suppress(errors.Environment, TimeoutError):
-            async with asyncio.timeout(STOP_SECONDS):
-                if await self._store.queue.is_adopted(self._holder.node, task.key):
-                    return True
-        return self._lost  # which it may have become meanwhile
+        return await self._is_adopted(task) or self._lost  # which it may have become meanwhile
 
     async def cancel(self, attempts: Iterable[AttemptId]) -> None:
         """End those that nobody wants any more."""
@@ -221,13 +217,20 @@ class Attempts:
             self._tasks.pop(task.key, None)
             self._wake()
 
+    async def _is_adopted(self, task: ClaimedTask) -> bool:
+        with contextlib.suppress(errors.Environment, TimeoutError):
+            async with asyncio.timeout(STOP_SECONDS):
+                return await self._store.queue.is_adopted(self._holder.node, task.key)
+        return False
+
     async def _end(self, task: ClaimedTask) -> None:
         """End an attempt of a node that is gone, which cannot be gone on with: the next one must not work beside it."""
         try:
-            given = self.launch_of(task, task.target, adopting=True)
-            running = await self._launcher_of(task).adopt(given, lambda stream, text: None)
-            await running.cancel()
-            await running.forget()
+            if not await self._is_adopted(task):
+                given = self.launch_of(task, task.target, adopting=True)
+                running = await self._launcher_of(task).adopt(given, lambda stream, text: None)
+                await running.cancel()
+                await running.forget()
         except errors.InterlockError as error:
             telemetry.emit("attempt.not_ended", task=task.task, run=task.run, error=error)
         self._unreached.discard(task.key)
