@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Mapping
 from pathlib import Path
 
 import pytest
@@ -21,10 +21,12 @@ from interlock.model.states import TaskState
 from interlock.model.task import Done, Failed, FailureClass, PythonTarget, ShellTarget, Snoozed, Target
 from interlock.model.task_graph import TaskSpec
 from interlock.pool.local import LocalPool
+from interlock.secrets.attempt import AttemptKey
+from interlock.secrets.callback import Callback
 from interlock.secrets.keeper import Keeper
 from interlock.service import SystemClock
 from interlock.store.open import open_store
-from interlock.store.ports import ClaimedTask, GraphTask, Store
+from interlock.store.ports import AttemptId, ClaimedTask, GraphTask, Store
 from pool.conftest import until
 from store.rows import accepting, new_task, node
 
@@ -47,15 +49,15 @@ def work():
 class One:
     """A node: its name, its pool, its attempts."""
 
-    def __init__(self, name: str, store: Store) -> None:
+    def __init__(self, name: str, store: Store, secrets: Keeper | None = None) -> None:
         clock = SystemClock()
-        secrets = Keeper("", config.Secrets(), clock, {})
+        secrets = secrets or Keeper("", config.Secrets(), clock, {})
         self.pool = LocalPool()
         self.logbook = Logbook(store, clock, 1_000_000)
         holder = Holder(name, store, clock, self.logbook, secrets, 60.0, _away, may_act=lambda: True)
         self.attempts = Attempts(holder, lambda task: self.pool)
         self.dispatcher = Dispatcher(
-            name, store, clock, "local", self.attempts, Delayed(store, clock), slots=4, own=False
+            name, store, clock, "local", self.attempts, Delayed(store, clock), slots=4, own=False, host="h"
         )
 
     async def ended(self) -> None:
@@ -220,3 +222,109 @@ async def test_it_ends_what_was_given_up(world: World) -> None:
     await world.first.ended()
     assert not list((world.folder / "tmp").glob("interlock-attempt-*"))
     assert world.ledger == ["begun"]
+
+
+class _Held(Keeper):
+    """Does not come to an end with the token of an attempt."""
+
+    def __init__(self) -> None:
+        super().__init__("", config.Secrets(), SystemClock(), {})
+        self.asked = asyncio.Event()
+
+    async def attempt(self, given: AttemptKey) -> Callback | None:
+        self.asked.set()
+        await asyncio.Event().wait()
+        return None
+
+
+class _Without(Keeper):
+    """Has no key of the store."""
+
+    async def attempt(self, given: AttemptKey) -> Callback | None:
+        raise errors.Environment("the key cannot be read")
+
+
+async def test_adopted_attempt_that_was_not_reached_is_left_to_others_when_its_node_stops(world: World) -> None:
+    await world.begin(ShellTarget(command=WORKING))
+    task = await world.lease()
+    await world.first.stop()
+    keeper = _Held()
+    third = One("n2", world.store, keeper)
+    third.attempts.begin(task, {})
+    await keeper.asked.wait()
+    await third.stop()
+    (row,) = await world.store.views.tasks("r1")
+    assert (row.state, row.holder) == (TaskState.RUNNING, "n2")
+    await world.go_on(task)
+    await is_done_once(world, ShellTarget(command=WORKING))
+
+
+async def test_adopted_attempt_that_cannot_be_gone_on_with_ends_before_the_next_one(world: World) -> None:
+    await world.begin(ShellTarget(command=WORKING))
+    task = await world.lease()
+    third = One("n2", world.store, _Without("", config.Secrets(), SystemClock(), {}))
+    await third.attempts.identify()
+    third.attempts.begin(task, {})
+    await third.ended()
+    await world.first.ended()
+    assert not list((world.folder / "tmp").glob("interlock-attempt-*"))
+    await third.stop()
+
+
+async def test_attempt_that_begins_while_the_store_is_asked_is_not_taken_for_one_that_was_given_up(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the store tells is of the moment of the question; the store reads what runs in a thread of its own."""
+    await world.begin(ShellTarget(command=WORKING))
+    unwanted, told = world.store.queue.unwanted, []
+
+    async def asked(node: str, running: Collection[AttemptId]) -> list[AttemptId]:
+        world.first.attempts._running["t2", 1] = world.first.attempts._running["t1", 1]
+        told.append(set(running))
+        return await unwanted(node, running)
+
+    monkeypatch.setattr(world.store.queue, "unwanted", asked)
+    await world.first.dispatcher.round()
+    assert told == [{("t1", 1)}]
+
+
+async def test_adopted_attempt_that_a_third_node_has_by_now_is_not_ended(world: World) -> None:
+    """The second one stood still in its turn, before it came to the runner, and cannot go on with it."""
+    await world.begin(ShellTarget(command=WORKING))
+    task = await world.lease()
+    await world.store.nodes.join(node("n3", joined_at=None, pinned=False), 3600.0)
+    await world.store.nodes.bury("n2", None)
+    (orphan,) = await world.store.queue.orphans(10)
+    assert await world.store.queue.adopt(orphan, "n3", LEASE_SECONDS, None)
+    third = One("n3", world.store)
+    for each in (late := One("n2", world.store, _Without("", config.Secrets(), SystemClock(), {})), third):
+        await each.attempts.identify()
+    third.attempts.begin(orphan.task, {})
+    await world.first.ended()
+    late.attempts.begin(task, {})
+    await late.ended()
+    world.go()
+    await third.ended()
+    await is_done_once(world, ShellTarget(command=WORKING))
+    await late.stop()
+    await third.stop()
+
+
+async def test_attempt_whose_adoption_was_not_answered_is_gone_on_with(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.begin(ShellTarget(command=WORKING))
+    logged = world.store.queue.logged
+
+    async def away(task: ClaimedTask) -> Mapping[str, int]:
+        raise errors.StoreUnavailable("away")
+
+    monkeypatch.setattr(world.store.queue, "logged", away)
+    with pytest.raises(errors.StoreUnavailable):
+        await world.second.dispatcher.adopt_orphans()
+    monkeypatch.setattr(world.store.queue, "logged", logged)
+    world.second.dispatcher._reconcile_at = 0.0
+    await world.second.dispatcher.round()
+    world.go()
+    await world.second.ended()
+    await is_done_once(world, ShellTarget(command=WORKING))

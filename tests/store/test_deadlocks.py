@@ -11,6 +11,7 @@ from interlock import telemetry
 from interlock.dispatch import deadlocks
 from interlock.dispatch.configuration import DeadlockAction, DeadlockSettings
 from interlock.dispatch.deadlocks import Deadlock, Deadlocks, Kind
+from interlock.model.states import TaskState
 from interlock.model.task import Resources
 from interlock.service import SystemClock
 from interlock.store.ports import (
@@ -32,6 +33,18 @@ async def put(store: Store, *rows: GraphTask) -> None:
     """Store a graph behind the back of the load, which takes circles as they are."""
     await store.tasks.load(NewGraph(graph="default/g", namespace="default", name="g", digest="1", document=b"{}", folder="/"),
                            rows, 100.0)  # fmt: skip
+
+
+async def put_other(store: Store, name: str, *rows: GraphTask) -> None:
+    """Store tasks as those of another graph than g."""
+    key = f"default/{name}"
+    moved = [
+        msgspec.structs.replace(row, task=msgspec.structs.replace(row.task, task=f"{key}/{row.task.path}", run=key))
+        for row in rows
+    ]
+    await store.tasks.load(
+        NewGraph(graph=key, namespace="default", name=name, digest="1", document=b"{}", folder="/"), moved, 100.0
+    )
 
 
 def circle(*ids: str, first: int = 1, **more: Any) -> list[GraphTask]:
@@ -56,14 +69,8 @@ async def nested(store: Store, capacity: int, *others: str) -> None:
     """
     await store.pools.declare([DeclaredPool(pool="p", type="local-process")], 100.0)
     await store.graphs.limit(LIMIT, capacity)
-    outer = [
-        msgspec.structs.replace(
-            each, task=msgspec.structs.replace(each.task, task=f"default/o/{each.task.path}", run="default/o")
-        )
-        for each in (graph_task(id, number, limits=[LIMIT]) for number, id in enumerate(("w", *others), 1))
-    ]
-    await store.tasks.load(
-        NewGraph(graph="default/o", namespace="default", name="o", digest="1", document=b"{}", folder="/"), outer, 100.0
+    await put_other(
+        store, "o", *(graph_task(id, number, limits=[LIMIT]) for number, id in enumerate(("w", *others), 1))
     )
     await try_to_place(store, *(f"default/o/{id}" for id in ("w", *others)))
     await store.journal.commit(accepting("r1", new={"parent": "default/o/w"}))
@@ -92,6 +99,27 @@ async def test_places_of_a_key_that_only_those_who_wait_could_give_back_are_foun
     resolving = Deadlocks(store, SystemClock(), DeadlockSettings(action=DeadlockAction.RESOLVE))
     await resolving.round()
     assert (await states(store))["a"] == "cancelled"
+
+
+async def test_one_that_goes_may_be_enough_for_all_that_wait_for_places(store: Store) -> None:
+    """Two workflows have both places, and each waits for a task that wants one: it is enough that the lesser task goes."""
+    await store.pools.declare([DeclaredPool(pool="p", type="local-process")], 100.0)
+    await store.graphs.limit(LIMIT, 2)
+    await put_other(store, "o", graph_task("v", 1, limits=[LIMIT]), graph_task("w", 2, limits=[LIMIT]))
+    await try_to_place(store, "default/o/v", "default/o/w")
+    for graph, outer, priority in (("g", "v", 5), ("h", "w", 1)):
+        token = NewToken(token=graph, effect=1, name="build", step="/do/0/build")
+        await store.journal.commit(accepting(graph, new={"parent": f"default/o/{outer}"}, tokens=[token]))
+        waiting = NewWait(graph=f"default/{graph}", visit=f"{graph}/do/0/build", token=graph, run=graph)
+        assert await store.waits.begin(waiting, 100.0) is Begun.LOADING
+        await put_other(store, graph, graph_task("a", 1, limits=[LIMIT], priority=priority))
+        await try_to_place(store, f"default/{graph}/a")
+    assert {each.where for each in await found(store)} == {"default/g", "default/h"}
+    loop = Deadlocks(store, SystemClock(), DeadlockSettings(action=DeadlockAction.RESOLVE))
+    assert await loop.round()
+    assert not await loop.round()
+    (g,), (h,) = [await store.tasks.page(f"default/{name}", None, 0, 10) for name in "gh"]
+    assert (g.state, h.state) == (TaskState.HELD, TaskState.CANCELLED)
 
 
 async def test_place_that_somebody_else_gives_back_is_no_deadlock(store: Store) -> None:

@@ -148,6 +148,7 @@ class Session(Records):
         return node
 
     async def _stop_nodes(self) -> None:
+        """Stop the nodes of this process, each to its end, whatever comes of the other one."""
         async with contextlib.AsyncExitStack() as stack:
             for node in (self.node, self.engine):
                 if node is not None:

@@ -49,6 +49,8 @@ class Attempts:
         self._tasks: dict[AttemptId, asyncio.Task[None]] = {}
         """By attempt, not by task: one that was given up may still be at its end here while the next one begins."""
         self._running: dict[AttemptId, Running] = {}
+        self._unreached: set[AttemptId] = set()
+        """Adopted ones at which a runner may be, while nothing here has reached that."""
         self._starts = Starts(holder.store, holder.clock, lambda: self._wake())
 
     def serve(self, wake: Callable[[], None], comes_back: Callable[[], None]) -> None:
@@ -80,6 +82,8 @@ class Attempts:
 
     def begin(self, task: ClaimedTask, adopted: Mapping[str, int] | None = None) -> None:
         """Begin an attempt. `adopted`: go on with one that another node began, of which so much output is stored."""
+        if adopted is not None and not isinstance(task.target, WorkflowTarget):  # a run needs nobody who watches it
+            self._unreached.add(task.key)
         self._tasks[task.key] = asyncio.create_task(self._attempt(task, adopted), name=f"attempt-{task.task}")
 
     async def is_left(self, task: ClaimedTask) -> bool:
@@ -87,19 +91,11 @@ class Attempts:
         given = self.launch_of(task, task.target, adopting=True)
         return await asyncio.to_thread(self._launcher_of(task).is_left, given)
 
-    async def end(self, task: ClaimedTask) -> None:
-        """End an attempt of a node that is gone, which cannot be gone on with: the next one must not work beside it."""
-        launcher = self._launcher_of(task)
-        running = await launcher.adopt(self.launch_of(task, task.target, adopting=True), lambda stream, text: None)
-        await running.cancel()
-        await running.forget()
-
-    async def is_adopted(self, task: ClaimedTask) -> bool:
-        """Say whether another node goes on with an attempt of this one. False as well when the store does not say in time."""
-        with contextlib.suppress(errors.Environment, TimeoutError):
-            async with asyncio.timeout(STOP_SECONDS):
-                return await self._store.queue.is_adopted(self._holder.node, task.key)
-        return False
+    async def is_left_to_others(self, task: ClaimedTask) -> bool:
+        """Say whether others go on with an attempt of this node, or will. False when the store does not say in time."""
+        if self._lost or task.key in self._unreached:
+            return True
+        return await self._is_adopted(task) or self._lost  # which it may have become meanwhile
 
     async def cancel(self, attempts: Iterable[AttemptId]) -> None:
         """End those that nobody wants any more."""
@@ -205,18 +201,39 @@ class Attempts:
         outcome: Outcome = Snoozed(0.0)  # stopped by us: it will be made again, free of charge
         try:
             outcome = await self.perform(task, adopted)
+            if task.key in self._unreached:
+                await self._end(task)
             is_over = await self._settle(task, outcome)
             if is_over and task.key in self._running:
                 await self._running[task.key].forget()
         except asyncio.CancelledError:
-            if not self._lost:
+            if not self._lost and task.key not in self._unreached:  # the next one would work beside it
                 await self.give_back(task, outcome)
             raise
         finally:
+            self._unreached.discard(task.key)
             self._running.pop(task.key, None)
             self._starts.forget(task)
             self._tasks.pop(task.key, None)
             self._wake()
+
+    async def _is_adopted(self, task: ClaimedTask) -> bool:
+        with contextlib.suppress(errors.Environment, TimeoutError):
+            async with asyncio.timeout(STOP_SECONDS):
+                return await self._store.queue.is_adopted(self._holder.node, task.key)
+        return False
+
+    async def _end(self, task: ClaimedTask) -> None:
+        """End an attempt of a node that is gone, which cannot be gone on with: the next one must not work beside it."""
+        try:
+            if not await self._is_adopted(task):
+                given = self.launch_of(task, task.target, adopting=True)
+                running = await self._launcher_of(task).adopt(given, lambda stream, text: None)
+                await running.cancel()
+                await running.forget()
+        except errors.InterlockError as error:
+            telemetry.emit("attempt.not_ended", task=task.task, run=task.run, error=error)
+        self._unreached.discard(task.key)
 
     async def _callback(self, task: ClaimedTask) -> Callback | None:
         """Give what an attempt reports with: by the token that its step waits for, else, a program, by one of its own."""
@@ -242,6 +259,7 @@ class Attempts:
             telemetry.emit("attempt.broken", task=task.task, run=task.run, error=error)
             return _not_launched(f"the pool met {type(error).__name__}")
         self._running[task.key] = running
+        self._unreached.discard(task.key)
         if not adopting:
             self._starts.note(task)
             told.started(task)
@@ -262,7 +280,7 @@ class Attempts:
 
     async def _let_go(self, task: ClaimedTask, running: Running, target: Target) -> None:
         """End what runs, but for a run, which needs nobody who watches it; what others go on with is left too."""
-        is_left = self._lost or await self.is_adopted(task)
+        is_left = await self.is_left_to_others(task)
         if not is_left:
             await running.cancel()
         if is_left or isinstance(target, WorkflowTarget):

@@ -129,8 +129,9 @@ class Deadlocks(Loop):
     """Looks every so often, tells of each deadlock once for as long as it stands, and of its end.
 
     `warn` tells a warning, `error` an error, `resolve` a warning and what it did: it cancels the least important of the tasks
-    that wait for each other. That is done at every look, so that what failed once is tried again. Locks are only told of: who
-    waits for one is another process, which waits at most as long as it said.
+    that wait for each other; of all that wait for places one, and looks again. That is done at every look, so that what
+    failed once is tried again. Locks are only told of: who waits for one is another process, which waits at most as long as
+    it said.
     """
 
     def __init__(self, store: Store, clock: Clock, settings: DeadlockSettings) -> None:
@@ -148,10 +149,7 @@ class Deadlocks(Loop):
         for deadlock in self._standing.difference(found):
             telemetry.emit("task.deadlock_over", kind=deadlock.kind, where=deadlock.where, members=deadlock.members)
         self._standing = set(found)
-        for deadlock in found:
-            if deadlock.kind is not Kind.LOCKS and self._settings.action is DeadlockAction.RESOLVE:
-                await self._resolve(deadlock)
-        return False
+        return self._settings.action is DeadlockAction.RESOLVE and await self._resolve(found)
 
     def _tell(self, deadlock: Deadlock) -> None:
         about = {"kind": deadlock.kind, "where": deadlock.where}
@@ -160,19 +158,35 @@ class Deadlocks(Loop):
         else:
             telemetry.emit("task.deadlock", **about, warning=str(deadlock))
 
-    async def _resolve(self, deadlock: Deadlock) -> None:
-        """Cancel who is to go; those that cannot go on without it are skipped in the same transaction."""
-        waiting = deadlock.members[:1] if deadlock.kind in (Kind.MISSING, Kind.PLACES) else deadlock.members
-        rows = [row for id in waiting if (row := await self._store.tasks.get(f"{deadlock.where}/{id}")) is not None]
-        if rows:
-            row = _least(rows)
-            if await self._store.tasks.stop(row.task, self._clock.stamp()):
-                telemetry.emit("task.deadlock_ended", task=row.task, warning=f"cancelled, since {deadlock}")
+    async def _resolve(self, found: Sequence[Deadlock]) -> bool:
+        """Cancel who is to go; those that cannot go on without it are skipped in the same transaction.
+
+        Of all that wait for places one goes: others may go on then. True: somebody has to look at once whether they do.
+        """
+        waiting: list[tuple[GraphTaskRow, Deadlock]] = []
+        for deadlock in found:
+            if deadlock.kind is Kind.PLACES:
+                waiting += [(row, deadlock) for row in await self._rows(deadlock, deadlock.members[:1])]
+            elif deadlock.kind is not Kind.LOCKS:
+                members = deadlock.members[:1] if deadlock.kind is Kind.MISSING else deadlock.members
+                if rows := await self._rows(deadlock, members):
+                    await self._cancel(min(rows, key=_importance), deadlock)
+        return bool(waiting) and await self._cancel(*min(waiting, key=lambda each: _importance(each[0])))
+
+    async def _rows(self, deadlock: Deadlock, ids: Sequence[str]) -> list[GraphTaskRow]:
+        rows = [await self._store.tasks.get(f"{deadlock.where}/{id}") for id in ids]
+        return [row for row in rows if row is not None]
+
+    async def _cancel(self, row: GraphTaskRow, deadlock: Deadlock) -> bool:
+        if await self._store.tasks.stop(row.task, self._clock.stamp()):
+            telemetry.emit("task.deadlock_ended", task=row.task, warning=f"cancelled, since {deadlock}")
+            return True
+        return False
 
 
-def _least(rows: Sequence[GraphTaskRow]) -> GraphTaskRow:
-    """Give the task of the lowest priority; of equal ones the one that would come last."""
-    return min(rows, key=lambda row: (row.priority, -row.rank, row.task))
+def _importance(row: GraphTaskRow) -> tuple[int, float, str]:
+    """Give what is least of the task of the lowest priority; of equal ones of the one that would come last."""
+    return row.priority, -row.rank, row.task
 
 
 def _id(graph: str, task: str) -> str:

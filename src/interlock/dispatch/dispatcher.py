@@ -20,7 +20,7 @@ from interlock.dispatch.delayed import Delayed
 from interlock.dispatch.placement import is_placed
 from interlock.model.task import Snoozed
 from interlock.service import RESTING_SECONDS, Clock, Loop
-from interlock.store.ports import ClaimedTask, Orphan, Store, news
+from interlock.store.ports import AttemptId, ClaimedTask, Orphan, Store, news
 
 _POLL_SECONDS: Final = 1.0  # the net under the bell
 _RECONCILE_SECONDS: Final = 60.0
@@ -67,6 +67,8 @@ class Dispatcher(Loop):
         self._steps_only = steps_only
         self._closing = False
         self._missing: set[str] = set()
+        self._adopting: set[AttemptId] = set()
+        """Those that this node may have adopted, and has not begun to go on with."""
         self._claiming: asyncio.Task[list[ClaimedTask]] | None = None
         self._unlisten: Callable[[], None] | None = None
         self._reconcile_at = clock.monotonic() + _RECONCILE_SECONDS
@@ -152,9 +154,22 @@ class Dispatcher(Loop):
             if missed:
                 await self._store.queue.lose(orphan, self._clock.stamp())
                 telemetry.emit("attempt.lost", task=task.task, run=task.run, holder=orphan.holder)
-        elif await self._store.queue.adopt(orphan, self._node, LEASE_SECONDS, self._clock.stamp()):
+            return
+        self._adopting.add(
+            task.key
+        )  # until it has begun: the answer may be lost, and what `_reconcile` finds is no claim
+        if await self._store.queue.adopt(orphan, self._node, LEASE_SECONDS, self._clock.stamp()):
             telemetry.emit("attempt.adopted", task=task.task, run=task.run, holder=orphan.holder)
-            self._attempts.begin(task, await self._store.queue.logged(task))
+            await self._go_on(task)
+        else:
+            self._adopting.discard(task.key)
+
+    async def _go_on(self, task: ClaimedTask) -> None:
+        """Begin with an adopted attempt, unless that was done while the store was asked."""
+        stored = await self._store.queue.logged(task)
+        if task.key in self._adopting:
+            self._adopting.discard(task.key)
+            self._attempts.begin(task, stored)
 
     async def _give_back_claims(self) -> None:
         """Settle what a claim leased whose round was ended before it learned of it."""
@@ -168,7 +183,7 @@ class Dispatcher(Loop):
     async def round(self) -> bool:
         if not self._wanted() and not self._attempts:
             return False
-        if running := self._attempts.running:
+        if running := list(self._attempts.running):  # of this moment: one that begins now is not leased in what is read
             await self._attempts.cancel(await self._store.queue.unwanted(self._node, running))
         await self._attempts.tell_starts()
         if self._clock.monotonic() >= self._reconcile_at:
@@ -193,11 +208,15 @@ class Dispatcher(Loop):
         return await self._store.queue.ready(self._pool, self._node if self._own else None)
 
     async def _reconcile(self) -> None:
-        """Launch what this node holds and does not know: a claim leased it whose reply was lost, so it never began."""
+        """Begin what this node holds and does not know: the reply of the claim or the adoption that leased it was lost."""
         known = set(self._attempts.known)  # before the question: an attempt that ends meanwhile is not unknown
         for task in await self._held():
-            if task.key not in known:
-                telemetry.emit("dispatcher.unknown", task=task.task, run=task.run)
+            if task.key in known or task.key in self._attempts.known:  # the latter: it was adopted since
+                continue
+            telemetry.emit("dispatcher.unknown", task=task.task, run=task.run)
+            if task.key in self._adopting:
+                await self._go_on(task)
+            else:
                 self._attempts.begin(task)
         self._reconcile_at = self._clock.monotonic() + _RECONCILE_SECONDS
 

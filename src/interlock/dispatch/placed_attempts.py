@@ -71,8 +71,6 @@ class PlacedAttempts(Attempts):
                     self._called(task), task.folder, spec.workspace, adopting=adopted is not None
                 )
                 if workspace is None:  # RU-01: no runner without its place; the task goes back, free of charge
-                    if adopted is not None:
-                        await self.end(task)
                     return Snoozed(_SNOOZE_SECONDS)
                 self._leased[task.key] = workspace
             # The node of an adopted one may have died before it began the run.
@@ -98,8 +96,7 @@ class PlacedAttempts(Attempts):
 
     async def _let_go_of(self, workspace: Workspace, task: ClaimedTask, outcome: Outcome) -> Outcome:
         """Return a worktree, or leave it to whoever adopts its attempt; gives the outcome with what is in it."""
-        is_adopted = await self.is_adopted(task)
-        if is_adopted or self._lost:  # which it may have become meanwhile
+        if await self.is_left_to_others(task):
             workspace.leave()
             return outcome
         return await self._workspaces.give_back(workspace, outcome)

@@ -74,8 +74,7 @@ class WorkerAttempts(Attempts):
 
     async def _forget_context(self, task: ClaimedTask) -> None:
         """Remove the file of an attempt, unless somebody adopts that, who still needs it."""
-        is_adopted = await self.is_adopted(task)
-        if not is_adopted and not self._lost:
+        if not await self.is_left_to_others(task):
             await self._contexts.forget(self._called(task))
 
     async def _brief(self, task: ClaimedTask) -> None:

@@ -25,6 +25,7 @@ from interlock.pool import reports
 from interlock.pool.commands import Impossible
 from interlock.pool.docker import ending, plan
 from interlock.pool.docker.engine import Attached, Engine, EngineError, Unreachable
+from interlock.pool.docker.patience import PATIENCE_SECONDS, patiently, unless
 from interlock.pool.docker.plan import Plan
 from interlock.pool.docker.settings import DockerSettings
 from interlock.pool.launcher import Launch, OnOutput
@@ -32,17 +33,16 @@ from interlock.pool.output import Output
 
 _T = TypeVar("_T")
 
-_PATIENCE_SECONDS: Final = 30.0
-"""How long an engine may be away under a container. A restart of it takes a few seconds."""
+_LOG_PATIENCE_SECONDS: Final = 150.0  # for all that it has printed, of which a piece may take a minute
 _CREATE_PATIENCE_SECONDS: Final = 2.0  # one that is not there at all is for the pool's health check
-_AGAIN_SECONDS: Final = (0.1, 2.0)  # between askings, the first and the longest
 _LOOK_SECONDS: Final = (1.0, 15.0)  # for a container to end whose output has
 _CANCEL_SECONDS: Final = 15.0
 """Past the grace: an engine that does not end a container in so long is not waited for."""
 _UNREAD_BYTES: Final = 32 * 1024
 """Of standard input that a pipe may not hold: while a program does not read it, Docker does not tell that it has ended."""
 _UNREAD_SECONDS: Final = (0.5, 5.0)  # between looks at such a one, the first and the longest
-_LOOKS_FOR_MEMORY: Final = 10  # a tenth of a second apart, whether that was what ended a container
+_LOOKS_FOR_MEMORY: Final = 10  # whether that was what ended a container
+_MEMORY_SECONDS: Final = 0.1  # between two of them
 _EXIT_KILLED: Final = 137
 _TERM: Final = "SIGTERM"
 _KILL: Final = "SIGKILL"
@@ -102,12 +102,11 @@ class Attempt:
             await asyncio.wait([self.task])
 
     async def forget(self) -> None:
-        if self._container and self._plan is not None:
-            keep = self._plan.keep
-            if not keep:
-                await self._home.remove(self._container)
-            elif keep != plan.FOR_EVER:
-                self._home.remove_later(self._container, float(keep))
+        keep = plan.FOR_EVER if self._plan is None or not self._container else self._plan.keep
+        if not keep:
+            await self._home.remove(self._container)
+        elif keep != plan.FOR_EVER:
+            self._home.remove_later(self._container, float(keep))
 
     async def detach(self) -> None:
         if self.launch.orphan_grace_seconds == 0 or not self._is_started:
@@ -265,8 +264,14 @@ class Attempt:
             elif is_whole and self._times_away == times_away:
                 return await self._at_its_end()
             else:
-                self._output = self._output.again()
-                is_whole = await self._take(self._engine.heard(self._container, follow=False))
+                await self._patiently(self._read, _LOG_PATIENCE_SECONDS)
+                is_whole = True
+
+    async def _read(self) -> None:
+        """Pass on the log of a container that has ended, but for what was passed on before."""
+        self._output = self._output.again()
+        async for name, data in self._engine.heard(self._container, follow=False):
+            self._output.take(name, data)
 
     async def _followed(self) -> bool:
         """Pass on what comes into the log while the container runs; False when the engine went away meanwhile.
@@ -274,7 +279,7 @@ class Attempt:
         Podman follows the log of a container for ever that ended as it began to. So who follows it has not heard all.
         """
         self._output = self._output.again()
-        taking = await _unless(self._end(), self._take(self._engine.heard(self._container, follow=True)))
+        taking = await unless(self._end(), self._take(self._engine.heard(self._container, follow=True)))
         return taking.cancelled() or taking.result()
 
     async def _has_ended(self, seconds: float) -> bool:
@@ -298,7 +303,7 @@ class Attempt:
             if not looks or not may_come or self._asked.is_set() or await self._engine.is_podman():
                 return found
             looks -= 1
-            await asyncio.sleep(_AGAIN_SECONDS[0])
+            await asyncio.sleep(_MEMORY_SECONDS)
 
     async def _taken(self, stream: Attached) -> bool:
         """Pass on what comes by the connection; False when it was cut off, and may not be all."""
@@ -355,27 +360,20 @@ class Attempt:
 
     async def _unless_asked(self, work: Coroutine[Any, Any, None]) -> None:
         """Await something that takes long; raises _Stopped when the attempt is asked to end meanwhile."""
-        task = await _unless(self._asked.wait(), work)
+        task = await unless(self._asked.wait(), work)
         if task.cancelled():
             raise _Stopped
         task.result()
 
-    async def _patiently(self, ask: Callable[[], Awaitable[_T]], seconds: float = _PATIENCE_SECONDS) -> _T:
+    async def _patiently(self, ask: Callable[[], Awaitable[_T]], seconds: float = PATIENCE_SECONDS) -> _T:
         """Ask the engine, again and again while it gives no answer, for so long at most."""
-        until = time.monotonic() + seconds
-        wait_seconds, longest = _AGAIN_SECONDS
-        while True:
-            try:
-                return await ask()
-            except Unreachable as error:
-                if self._is_started:
-                    if self._times_away == 0:
-                        telemetry.emit("pool.engine_away", attempt=self.launch.attempt, error=error)
-                    self._times_away += 1
-                if time.monotonic() >= until:
-                    raise
-            await asyncio.sleep(wait_seconds)
-            wait_seconds = min(wait_seconds * 2, longest)
+        return await patiently(ask, seconds, self._note_away)
+
+    def _note_away(self, error: Unreachable) -> None:
+        if self._is_started:
+            if self._times_away == 0:
+                telemetry.emit("pool.engine_away", attempt=self.launch.attempt, error=error)
+            self._times_away += 1
 
     async def _removed(self) -> None:
         """Remove what was made and will not run."""
@@ -386,15 +384,3 @@ class Attempt:
     def _ask(self, to: str) -> None:
         self._asked_to = self._asked_to or to
         self._asked.set()
-
-
-async def _unless(other: Coroutine[Any, Any, object], work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
-    """Do a work unless something else ends before it. Gives the work, done or cancelled."""
-    tasks = asyncio.create_task(work), asyncio.create_task(other)
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
-    return tasks[0]

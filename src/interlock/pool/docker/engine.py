@@ -217,17 +217,22 @@ class Engine:
         client = self._opened()
         is_apart = stdin and await self.is_podman()
         stream = Attached(client, _streams(container, stdin=stdin and not is_apart, output=True))
-        async with self._asked():
-            if is_apart:
-                stream.input = Attached(client, _streams(container, stdin=True, output=False))
-                await stream.input.open()
-            await stream.open()
+        try:
+            async with self._asked():
+                if is_apart:
+                    stream.input = Attached(client, _streams(container, stdin=True, output=False))
+                    await stream.input.open()
+                await stream.open()
+        except BaseException:
+            await stream.close()
+            raise
         return stream
 
     async def heard(self, container: str, *, follow: bool) -> AsyncIterator[tuple[str, bytes]]:
         """Give the output of a container from the beginning: the stream and a piece of it. With `follow`, until it ends."""
         client = self._opened()
-        timeout = aiohttp.ClientTimeout(total=None, sock_read=None, sock_connect=_ANSWER_SECONDS)
+        wait_seconds = None if follow else _ANSWER_SECONDS  # what is there comes at once
+        timeout = aiohttp.ClientTimeout(total=None, sock_read=wait_seconds, sock_connect=_ANSWER_SECONDS)
         with _translated(self.address):
             version = await _version(client)
             url = f"{client.docker_host}/{version}/containers/{container}/logs?stdout=1&stderr=1&follow={int(follow)}"
@@ -278,7 +283,8 @@ class Attached(Stream):
         """Give it its standard input, and end that. One that reads nothing of it is not waited for."""
         into = self.input or self
         data = text.encode("utf-8", "surrogatepass")
-        with contextlib.suppress(OSError, RuntimeError, aiohttp.ClientError):
+        # aiodocker asserts that there is a connection, which the engine of a program that has ended may have ended
+        with contextlib.suppress(OSError, RuntimeError, AssertionError, aiohttp.ClientError):
             for start in range(0, len(data), _PIECE_BYTES):
                 await into.write_in(data[start : start + _PIECE_BYTES])
             into._end_input()

@@ -87,16 +87,16 @@ class DockerPool(Service):
         return None
 
     async def size(self) -> Resources | None:
-        """Give the cores and the megabytes of the engine's machine; None when it does not answer soon. Needs no start."""
+        """Give the cores and the megabytes of the engine's machine; None when it does not tell soon. Needs no start."""
         try:
             found = await self.engine.info(_SIZE_SECONDS)
-        except EngineError:
+            cores, memory = float(found["NCPU"]), float(int(found["MemTotal"]) // _MEGABYTE)
+        except (EngineError, LookupError, TypeError, ValueError):  # the latter of what answers and is no engine
             return None
         finally:
             if self._loop is None:  # nobody would close what this opened, if the pool never started
                 await self.engine.close()
-        cores, memory = found.get("NCPU"), found.get("MemTotal")
-        return Resources(cpu=float(cores), memory=float(int(memory) // _MEGABYTE)) if cores and memory else None
+        return Resources(cpu=cores, memory=memory) if cores and memory else None
 
     async def left(self) -> list[Mapping[str, str]]:
         """Give the labels of every container of this store on the engine, running or ended.

@@ -1,0 +1,137 @@
+"""What a door to an engine leaves behind, at one that answers as Podman does."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from interlock.pool.docker import engine as engine_module
+from interlock.pool.docker.engine import Attached, Engine, EngineError, Unreachable
+from interlock.pool.docker.pool import DockerPool
+from interlock.pool.docker.settings import DockerSettings
+from pool.conftest import until
+
+VERSION = {"ApiVersion": "1.41", "Components": [{"Name": "Podman Engine", "Version": "4.9"}]}
+
+
+async def test_connection_for_input_ends_where_the_one_for_output_is_refused(tmp_path: Path) -> None:
+    given_up = asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while line := await reader.readline():
+            while (await reader.readline()).strip():
+                pass
+            if b"/version" in line:
+                status, body = "200 OK", json.dumps(VERSION)
+            elif b"stdin=1" in line:
+                writer.write(b"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n")
+                assert not await reader.read()
+                given_up.set()
+                break
+            else:
+                status, body = "500 Internal Server Error", '{"message": "no"}'
+            head = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+            writer.write((head + body).encode())
+        writer.close()
+
+    server = await asyncio.start_unix_server(answer, tmp_path / "engine")
+    engine = Engine(f"unix://{tmp_path}/engine")
+    try:
+        with pytest.raises(EngineError, match="no"):
+            await engine.attach("c", stdin=True)
+        async with asyncio.timeout(60):
+            await given_up.wait()
+    finally:
+        await engine.close()
+        server.close()
+
+
+@pytest.mark.parametrize("body", ["hello", "[]", '{"ApiVersion": "1.41", "NCPU": "many", "MemTotal": 1}'])
+async def test_size_of_what_is_no_engine_is_not_known(tmp_path: Path, body: str) -> None:
+    """A node that starts asks for it, and what is wrong with an engine is no reason not to start."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.readline():
+            while (await reader.readline()).strip():
+                pass
+            head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+            writer.write((head + body).encode())
+        writer.close()
+
+    server = await asyncio.start_unix_server(answer, tmp_path / "engine")
+    pool = DockerPool(DockerSettings(image="i", host=f"unix://{tmp_path}/engine"), store="s")
+    try:
+        assert await pool.size() is None
+    finally:
+        await pool.stop()
+        server.close()
+
+
+async def test_input_for_which_the_engine_has_ended_the_connection_is_dropped(tmp_path: Path) -> None:
+    """The program ended at once, before its input was written."""
+    over = asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while line := await reader.readline():
+            while (await reader.readline()).strip():
+                pass
+            if b"/version" in line:
+                body = json.dumps(VERSION)
+                head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+                writer.write((head + body).encode())
+            else:
+                writer.write(b"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n")
+                await over.wait()
+                break
+        writer.close()
+
+    server = await asyncio.start_unix_server(answer, tmp_path / "engine")
+    engine = Engine(f"unix://{tmp_path}/engine")
+    stream = await engine.attach("c", stdin=True)
+    try:
+        over.set()
+        assert [piece async for piece in stream.heard()] == []
+        await until(lambda: stream.input is not None and _is_gone(stream.input), "the connection stays")
+        await stream.feed("text")
+    finally:
+        await stream.close()
+        await engine.close()
+        server.close()
+
+
+def _is_gone(stream: Attached) -> bool:
+    connection = stream._resp and stream._resp.connection
+    return not connection or connection.transport is None
+
+
+async def test_log_that_is_not_followed_is_not_waited_for_without_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as by a connection whose other end is gone without a word."""
+    monkeypatch.setattr(engine_module, "_ANSWER_SECONDS", 0.2)
+    heard = asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while line := await reader.readline():
+            while (await reader.readline()).strip():
+                pass
+            body = json.dumps(VERSION) if b"/version" in line else ""
+            length = f"Content-Length: {len(body)}" if body else "Transfer-Encoding: chunked"
+            writer.write(f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n{length}\r\n\r\n{body}".encode())
+            if not body:
+                heard.set()
+        writer.close()
+
+    server = await asyncio.start_unix_server(answer, tmp_path / "engine")
+    engine = Engine(f"unix://{tmp_path}/engine")
+    try:
+        async with asyncio.timeout(60):
+            with pytest.raises(Unreachable):
+                await anext(engine.heard("c", follow=False))
+        assert heard.is_set()
+    finally:
+        await engine.close()
+        server.close()
