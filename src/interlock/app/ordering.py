@@ -120,7 +120,7 @@ class Ordering:
         """`keys`: those that stand behind what they have stored; the others begin where all are."""
         policy = order.policy()
         shares = {} if not isinstance(policy, FairShare) else await self._store.pools.shares(["", *sorted(keys)])
-        return _Stamping(policy, shares)
+        return _Stamping(policy, order.name, shares)
 
     async def _renew(self, graph: str, stamping: _Stamping) -> int:
         remembered = await self._store.tasks.durations(graph)
@@ -143,8 +143,9 @@ def in_force(together: PoolRow | None) -> InForce:
 class _Stamping:
     """Stamps tasks one after another. `reached`: by key, how far each has come in its share; empty but for fair shares."""
 
-    def __init__(self, policy: Policy, shares: Mapping[str, float]) -> None:
+    def __init__(self, policy: Policy, name: str, shares: Mapping[str, float]) -> None:
         self._policy = policy
+        self._name = name
         self._everybody = shares.get("", 0.0)
         self._known = shares
         self.reached: dict[str, float] = {}
@@ -154,7 +155,7 @@ class _Stamping:
         if spec.expected_seconds is None and spec.id in remembered:
             spec = msgspec.structs.replace(spec, expected_seconds=remembered[spec.id])
         if not isinstance(self._policy, FairShare):
-            return self._policy.stamp(Arriving(spec, at, place))
+            return policies.stamped(self._policy, self._name, Arriving(spec, at, place))
         began = self.reached.get(spec.key, max(self._everybody, self._known.get(spec.key, 0.0)))
         self.reached[spec.key] = began + self._policy.length(spec.key)
-        return self._policy.stamp(Arriving(spec, at, place, began))
+        return policies.stamped(self._policy, self._name, Arriving(spec, at, place, began))

@@ -17,7 +17,7 @@ from interlock.app.ordering import Ordering
 from interlock.decisions import obstacles
 from interlock.decisions import pools as choosing
 from interlock.decisions.pools import Asked, PoolDecision, PoolView
-from interlock.dispatch import machines
+from interlock.dispatch import machines, policies
 from interlock.dispatch.lanes import lane
 from interlock.dispatch.outlook import view
 from interlock.dispatch.policies import Arriving, Stamp
@@ -260,7 +260,8 @@ class TaskGraphs:
         """Give a task another priority. False: it is over."""
         in_force = await self._ordering.in_force()
         spec = msgspec.structs.replace(task.spec, priority=priority)
-        stamp = in_force.policy().stamp(Arriving(spec, task.created_at, task.number - 1, task.rank))
+        arriving = Arriving(spec, task.created_at, task.number - 1, task.rank)
+        stamp = policies.stamped(in_force.policy(), in_force.name, arriving)
         done = await self._store.tasks.rank(task.task, stamp.priority, stamp.rank, spec)
         await self._ordering.renew_since(in_force, task.graph)
         return done
