@@ -287,3 +287,21 @@ async def test_running_task_is_not_warned_of_because_its_pool_takes_no_new_ones(
     assert running.asked.warning is None
     assert waiting.asked.warning is not None
     assert "local is disabled" in waiting.asked.warning
+
+
+async def test_graph_that_was_loaded_before_the_first_node_is_ordered_by_its_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DQ-05: `tasks load` and then `node` is the usual way, and nobody has declared a policy at the first load."""
+    (tmp_path / "dispatcher.yaml").write_text("dispatcher: {scheduling_policy: deadline}\n")
+    (tmp_path / "agent-pools.yaml").write_text("agent_pools: {one: {type: local-process, max_concurrency: 1}}\n")
+    monkeypatch.chdir(tmp_path)
+    url = f"sqlite:///{tmp_path / 's.db'}"
+    async with Session.open(config.Settings(store=config.Store(url=url))) as app:
+        text = "graph: g\ntasks:\n  - {id: late, run: [echo], priority: 9}\n  - {id: due, run: [echo], deadline: 1h}\n"
+        book = await load(app, tmp_path, text)
+        await app.bring_node(pinned=False, allow_all_python=True)
+        async with asyncio.timeout(_SECONDS):
+            await book.wait(await book.graph("g"))
+        placed = {id: (await book.tries(f"default/g/{id}"))[0].placed_at for id in ("late", "due")}
+    assert placed["due"] < placed["late"]

@@ -37,6 +37,10 @@ class InForce:
     def name(self) -> str:
         return self.chosen or self.declared.policy
 
+    def terms(self) -> tuple[str, float | None, dict[str, float]]:
+        """Give all that stamps follow from."""
+        return self.name, self.declared.ageing_seconds, self.declared.weights
+
     def policy(self) -> Policy:
         """Give the policy. Raises Invalid where it is not installed."""
         return policies.policy(self.name, ageing_seconds=self.declared.ageing_seconds, weights=self.declared.weights)
@@ -92,6 +96,14 @@ class Ordering:
             after = (page[-1].namespace, page[-1].name)
         await self._store.pools.reach(stamping.reached)
         return moved
+
+    async def renew_configured(self, before: InForce) -> int:
+        """Stamp all anew where a node has declared another order than was declared `before`; gives how many tasks moved.
+
+        Graphs are often loaded before the first node starts, and a configuration changes while nodes are away.
+        """
+        order = await self.in_force()
+        return await self.renew() if order.terms() != before.terms() else 0
 
     async def renew_since(self, before: InForce, graph: str) -> None:
         """Stamp a graph once more whose tasks were stamped by a policy that is not in force any more."""
