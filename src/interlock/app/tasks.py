@@ -12,8 +12,10 @@ import msgspec
 
 from interlock import errors
 from interlock.app.declared import DeclaredOfPool
-from interlock.app.declarers import live_nodes
+from interlock.app.declarers import live_nodes, standing
 from interlock.app.ordering import Ordering
+from interlock.app.roles import DISPATCHER
+from interlock.app.stranded import servers
 from interlock.decisions import obstacles
 from interlock.decisions import pools as choosing
 from interlock.decisions.pools import Asked, PoolDecision, PoolView
@@ -201,11 +203,13 @@ class TaskGraphs:
         asked = choosing.preferred(choosing.asked(task.spec, declared.mapping), failover=declared.failover)
         rows = [row for row in await self._store.pools.all() if row.pool != ALL]
         live = await live_nodes(self._store, self._clock)
-        pools = {row.pool: pool_view(row, self._clock.now(), live) for row in rows}
+        pools = {row.pool: pool_view(row, self._clock.now(), live) for row in standing(rows, live)}
         now = {name: _reason(task, pools.get(name)) for name in asked.pools}
         # Before a node has declared its pools nobody knows what there will be; and who has a place needs none.
         if pools and task.state not in OVER | {TaskState.RUNNING}:
             warning = obstacles.standing(task.spec, asked, pools, ills=True)
+            if warning is None and not await servers(self._store, self._clock, DISPATCHER):
+                warning = "no node places tasks now: `interlock node` does, beside the store"
             asked = dataclasses.replace(asked, warning=warning)
         recorded = await self._store.workers.choices(_PLACEMENT, task.task, 20)
         waits = await self._store.tasks.waits_for(task.task)
