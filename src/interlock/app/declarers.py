@@ -40,8 +40,8 @@ def declarers(row: PoolRow) -> set[str]:
 
 def standing(rows: Iterable[PoolRow], live: Collection[str]) -> list[PoolRow]:
     """Give the pools that one of the live nodes has in its configuration; the row of another stays in the store, with
-    room that nobody gives. Where no live node has declared any, all: what the next one has is not known. So do rows count that were
-    declared by a version which left no names.
+    room that nobody gives. Where no live node has declared any, all: what the next one has is not known. Rows that an older
+    version declared, which left no names, count too.
     """
     known = [(row, declarers(row)) for row in rows]
     if not any(nodes & set(live) for _, nodes in known):
