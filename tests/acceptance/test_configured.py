@@ -15,6 +15,8 @@ import pytest
 
 from acceptance.shell import Shell
 from interlock import config, telemetry
+from interlock.app import tasks_told, unplaced
+from interlock.app.declarers import live_nodes
 from interlock.app.session import Session
 from interlock.app.tasks import TaskGraphs
 from interlock.dispatch import dispatcher
@@ -287,3 +289,49 @@ async def test_running_task_is_not_warned_of_because_its_pool_takes_no_new_ones(
     assert running.asked.warning is None
     assert waiting.asked.warning is not None
     assert "local is disabled" in waiting.asked.warning
+
+
+async def test_pool_that_no_live_node_has_any_more_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`explain` said that it has room, and `pools list` that it is enabled: its row stays in the store."""
+    pools = "agent_pools: {one: {type: local-process}, other: {type: local-process}}\n"
+    (tmp_path / "agent-pools.yaml").write_text(pools)
+    async with node(tmp_path, monkeypatch):
+        pass
+    (tmp_path / "agent-pools.yaml").write_text("agent_pools: {one: {type: local-process}}\n")
+    async with node(tmp_path, monkeypatch) as app:
+        book = await load(app, tmp_path, "graph: g\ntasks:\n  - {id: a, run: [echo], pool: other}\n")
+        explained = await book.explain(await book.find("g/a"))
+        live = await live_nodes(app.store, app.clock)
+        served = {each.pool: each.served for each in tasks_told.pools(await app.store.pools.all(), live).items}
+        stuck = await unplaced.tasks(app.store, app.clock)
+        shell = Shell(tmp_path)
+        listed = await asyncio.to_thread(shell.run, "--store", f"sqlite:///{tmp_path / 's.db'}", "pools", "list")
+    async with Session.open(config.Settings(store=config.Store(url=f"sqlite:///{tmp_path / 's.db'}"))) as app:
+        book = TaskGraphs(app.store, app.clock)
+        alone = await book.explain(await book.find("g/a"))
+
+    assert explained.now == {"other": "is not configured by any node"}
+    assert explained.asked.warning is not None
+    assert explained.asked.warning.startswith("no pool can run it: other is not configured. What helps: add other to")
+    assert stuck == [("default/g/a", explained.asked.warning)]
+    assert (served["one"], served["other"]) == (True, False)
+    assert "no live node has it in its agent-pools.yaml" in listed.out
+    assert alone.asked.warning == "no node places tasks now: `interlock node` does, beside the store"
+
+
+async def test_graph_that_was_loaded_before_the_first_node_is_ordered_by_its_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DQ-05: `tasks load` and then `node` is the usual way, and nobody has declared a policy at the first load."""
+    (tmp_path / "dispatcher.yaml").write_text("dispatcher: {scheduling_policy: deadline}\n")
+    (tmp_path / "agent-pools.yaml").write_text("agent_pools: {one: {type: local-process, max_concurrency: 1}}\n")
+    monkeypatch.chdir(tmp_path)
+    url = f"sqlite:///{tmp_path / 's.db'}"
+    async with Session.open(config.Settings(store=config.Store(url=url))) as app:
+        text = "graph: g\ntasks:\n  - {id: late, run: [echo], priority: 9}\n  - {id: due, run: [echo], deadline: 1h}\n"
+        book = await load(app, tmp_path, text)
+        await app.bring_node(pinned=False, allow_all_python=True)
+        async with asyncio.timeout(_SECONDS):
+            await book.wait(await book.graph("g"))
+        placed = {id: (await book.tries(f"default/g/{id}"))[0].placed_at for id in ("late", "due")}
+    assert placed["due"] < placed["late"]

@@ -73,6 +73,7 @@ async def test_lease_that_cannot_be_renewed_is_given_up_before_it_ends(
     await member.start()
     await asyncio.wait_for(lost.wait(), 60)
     assert pulse.closed.wait(60)
+    assert member.why_lost == ": away"
     await member.stop()
     await store.close()
 

@@ -5,7 +5,7 @@ Who only tells people of pools asks here, and loads nothing of what reads a conf
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import msgspec
 
@@ -36,6 +36,17 @@ def _with(node: str, machine: Machine | None, before: DeclaredMachines, live: se
 def declarers(row: PoolRow) -> set[str]:
     """Give the nodes that have a pool in their configuration, as the last one that declared it knew them."""
     return set(_declared(row).nodes)
+
+
+def standing(rows: Iterable[PoolRow], live: Collection[str]) -> list[PoolRow]:
+    """Give the pools that one of the live nodes has in its configuration; the row of another stays in the store, with
+    room that nobody gives. Where no live node has declared any, all: what the next one has is not known. Rows that an older
+    version declared, which left no names, count too.
+    """
+    known = [(row, declarers(row)) for row in rows]
+    if not any(nodes & set(live) for _, nodes in known):
+        return [row for row, _ in known]
+    return [row for row, nodes in known if not nodes or nodes & set(live)]
 
 
 def _declared(row: PoolRow) -> DeclaredMachines:

@@ -37,6 +37,10 @@ class InForce:
     def name(self) -> str:
         return self.chosen or self.declared.policy
 
+    def terms(self) -> tuple[str, float | None, dict[str, float]]:
+        """Give all that stamps follow from."""
+        return self.name, self.declared.ageing_seconds, self.declared.weights
+
     def policy(self) -> Policy:
         """Give the policy. Raises Invalid where it is not installed."""
         return policies.policy(self.name, ageing_seconds=self.declared.ageing_seconds, weights=self.declared.weights)
@@ -93,6 +97,14 @@ class Ordering:
         await self._store.pools.reach(stamping.reached)
         return moved
 
+    async def renew_configured(self, before: InForce) -> int:
+        """Stamp all anew where a node has declared another order than was declared `before`; gives how many tasks moved.
+
+        Graphs are often loaded before the first node starts, and a configuration changes while nodes are away.
+        """
+        order = await self.in_force()
+        return await self.renew() if order.terms() != before.terms() else 0
+
     async def renew_since(self, before: InForce, graph: str) -> None:
         """Stamp a graph once more whose tasks were stamped by a policy that is not in force any more."""
         order = await self.in_force()
@@ -120,7 +132,7 @@ class Ordering:
         """`keys`: those that stand behind what they have stored; the others begin where all are."""
         policy = order.policy()
         shares = {} if not isinstance(policy, FairShare) else await self._store.pools.shares(["", *sorted(keys)])
-        return _Stamping(policy, shares)
+        return _Stamping(policy, order.name, shares)
 
     async def _renew(self, graph: str, stamping: _Stamping) -> int:
         remembered = await self._store.tasks.durations(graph)
@@ -143,8 +155,9 @@ def in_force(together: PoolRow | None) -> InForce:
 class _Stamping:
     """Stamps tasks one after another. `reached`: by key, how far each has come in its share; empty but for fair shares."""
 
-    def __init__(self, policy: Policy, shares: Mapping[str, float]) -> None:
+    def __init__(self, policy: Policy, name: str, shares: Mapping[str, float]) -> None:
         self._policy = policy
+        self._name = name
         self._everybody = shares.get("", 0.0)
         self._known = shares
         self.reached: dict[str, float] = {}
@@ -154,7 +167,7 @@ class _Stamping:
         if spec.expected_seconds is None and spec.id in remembered:
             spec = msgspec.structs.replace(spec, expected_seconds=remembered[spec.id])
         if not isinstance(self._policy, FairShare):
-            return self._policy.stamp(Arriving(spec, at, place))
+            return policies.stamped(self._policy, self._name, Arriving(spec, at, place))
         began = self.reached.get(spec.key, max(self._everybody, self._known.get(spec.key, 0.0)))
         self.reached[spec.key] = began + self._policy.length(spec.key)
-        return self._policy.stamp(Arriving(spec, at, place, began))
+        return policies.stamped(self._policy, self._name, Arriving(spec, at, place, began))

@@ -69,8 +69,18 @@ class Health(Loop):
         self._changed = changed
         self._ill: dict[str, float] = {}
         """By pool, when it is tried again."""
+        self._is_new = False
+
+    async def start(self) -> None:
+        """Try all first: who is started after this must not place anything in a pool whose engine is away."""
+        await self.round()
+        self._is_new = True
+        await super().start()
 
     async def round(self) -> bool:
+        if self._is_new:  # as its start was a look
+            self._is_new = False
+            return False
         now = self._clock.monotonic()
         due = {  # one that starts late comes in later
             pool: launcher

@@ -8,11 +8,12 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
 
-from interlock import config, errors
+from interlock import config, errors, telemetry
 from interlock.app import pool_names
 from interlock.app.autoscaling import Autoscaler
 from interlock.app.declared_pools import declared
 from interlock.app.declarers import declaring
+from interlock.app.ordering import InForce, Ordering
 from interlock.app.pool_bounds import Bounds
 from interlock.app.pool_care import Health, Sweeps
 from interlock.app.pool_starts import Launching, Sized, Starts
@@ -141,7 +142,10 @@ class Pools(Service):
         await pool_names.refuse_of_workers(self._scheduling, self._store, self._clock)
         await self._measure()
         nodes = await declaring(self._node, self._machines, self._store, self._clock, self._scheduling.pools)
+        ordering = Ordering(self._store, self._clock)
+        before = await ordering.in_force()
         await self._store.pools.declare(declared(self._scheduling, nodes), self._clock.stamp())
+        await self._order(ordering, before)
         care = self._scheduling.health
         health = Health(
             self._node,
@@ -171,6 +175,14 @@ class Pools(Service):
         except BaseException:
             await self._stack.aclose()
             raise
+
+    async def _order(self, ordering: Ordering, before: InForce) -> None:
+        """Order what waits already by what this node declared. A policy that fails for a task leaves all as it was."""
+        try:
+            await ordering.renew_configured(before)
+        except errors.Invalid as error:
+            policy = self._scheduling.policy
+            telemetry.emit("policy.not_loaded", node=self._node, policy=policy, stays=before.name, error=error)
 
     async def _measure(self) -> None:
         """Learn how large the machines are that attempts run on; of an engine that does not answer nobody knows."""

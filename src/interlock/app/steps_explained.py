@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from interlock import errors
-from interlock.app.declarers import live_nodes
+from interlock.app.declarers import live_nodes, standing
 from interlock.app.ordering import in_force
 from interlock.app.stranded import is_configured
 from interlock.app.tasks import pool_view
@@ -79,8 +79,9 @@ def _of_pools(
     declared = in_force(rows.get(ALL)).declared
     asked = choosing.preferred(steps.asked(lane, spec, types, declared.mapping), failover=declared.failover)
     told: dict[str, str | None] = {}
+    there = {row.pool: row for row in standing(rows.values(), live)}
     for name in asked.pools:
-        row = rows.get(name)
+        row = there.get(name)
         told[name] = (
             "is not configured by any node" if row is None else choosing.refusal(spec, pool_view(row, now, live))
         )

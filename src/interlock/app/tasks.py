@@ -12,12 +12,14 @@ import msgspec
 
 from interlock import errors
 from interlock.app.declared import DeclaredOfPool
-from interlock.app.declarers import live_nodes
+from interlock.app.declarers import live_nodes, standing
 from interlock.app.ordering import Ordering
+from interlock.app.roles import DISPATCHER
+from interlock.app.stranded import servers
 from interlock.decisions import obstacles
 from interlock.decisions import pools as choosing
 from interlock.decisions.pools import Asked, PoolDecision, PoolView
-from interlock.dispatch import machines
+from interlock.dispatch import machines, policies
 from interlock.dispatch.lanes import lane
 from interlock.dispatch.outlook import view
 from interlock.dispatch.policies import Arriving, Stamp
@@ -201,11 +203,13 @@ class TaskGraphs:
         asked = choosing.preferred(choosing.asked(task.spec, declared.mapping), failover=declared.failover)
         rows = [row for row in await self._store.pools.all() if row.pool != ALL]
         live = await live_nodes(self._store, self._clock)
-        pools = {row.pool: pool_view(row, self._clock.now(), live) for row in rows}
+        pools = {row.pool: pool_view(row, self._clock.now(), live) for row in standing(rows, live)}
         now = {name: _reason(task, pools.get(name)) for name in asked.pools}
         # Before a node has declared its pools nobody knows what there will be; and who has a place needs none.
         if pools and task.state not in OVER | {TaskState.RUNNING}:
             warning = obstacles.standing(task.spec, asked, pools, ills=True)
+            if warning is None and not await servers(self._store, self._clock, DISPATCHER):
+                warning = "no node places tasks now: `interlock node` does, beside the store"
             asked = dataclasses.replace(asked, warning=warning)
         recorded = await self._store.workers.choices(_PLACEMENT, task.task, 20)
         waits = await self._store.tasks.waits_for(task.task)
@@ -260,7 +264,8 @@ class TaskGraphs:
         """Give a task another priority. False: it is over."""
         in_force = await self._ordering.in_force()
         spec = msgspec.structs.replace(task.spec, priority=priority)
-        stamp = in_force.policy().stamp(Arriving(spec, task.created_at, task.number - 1, task.rank))
+        arriving = Arriving(spec, task.created_at, task.number - 1, task.rank)
+        stamp = policies.stamped(in_force.policy(), in_force.name, arriving)
         done = await self._store.tasks.rank(task.task, stamp.priority, stamp.rank, spec)
         await self._ordering.renew_since(in_force, task.graph)
         return done

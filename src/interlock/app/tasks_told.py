@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from interlock.app.declarers import standing
 from interlock.app.ordering import Chosen, in_force
 from interlock.app.steps_explained import StepExplanation
 from interlock.app.task_events import events
@@ -188,12 +189,13 @@ def _budget(row: GraphTaskRow, failure: str) -> wire.Budget:
     return wire.Budget(used=row.used.get(counted, 0), of=terms.budgets.get(counted, task_graph.budget(counted)))
 
 
-def pools(rows: Sequence[PoolRow]) -> wire.Pools:
-    """Give the pools, and what holds for all of them together."""
+def pools(rows: Sequence[PoolRow], live: Collection[str]) -> wire.Pools:
+    """Give the pools, and what holds for all of them together. `live`: the nodes that are."""
+    there = {row.pool for row in standing(rows, live)}
     together = next((row for row in rows if row.pool == ALL), None)
     order = in_force(together)
     return wire.Pools(
-        items=[pool(row) for row in rows if row.pool != ALL],
+        items=[wire.PoolTold(**_pool(row), served=row.pool in there) for row in rows if row.pool != ALL],
         running=0 if together is None else together.running,
         capacity=None if together is None else together.capacity,
         policy=order.name,

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from interlock.app.declared import Declared
-from interlock.app.declarers import live_nodes
+from interlock.app.declarers import live_nodes, standing
 from interlock.app.tasks import pool_view
 from interlock.decisions import obstacles, steps
 from interlock.decisions import pools as choosing
@@ -42,11 +42,12 @@ async def find(
     types = {name: row.type for name, row in pools.items()}
     declared = msgspec.json.decode(rows[ALL].settings, type=Declared) if ALL in rows else Declared(mapping={})
     live = await live_nodes(store, clock)
+    there = {row.pool: row for row in standing(pools.values(), live)}
     found = []
     for step in await store.pools.steps(lane, _HEADS):
         spec = steps.spec(step.task, step.target, step.requires)
         asked = choosing.preferred(steps.asked(lane, spec, types, declared.mapping), failover=declared.failover)
-        told = [_told(name, spec, pools.get(name), clock.now(), live) for name in asked.pools]
+        told = [_told(name, spec, there.get(name), clock.now(), live) for name in asked.pools]
         if all(told) and is_placing:
             found.append(_unplaced(step, [each for each in told if each], asked.warning))
         elif not is_placing:
@@ -62,7 +63,7 @@ async def tasks(store: Store, clock: Clock) -> list[tuple[str, str]]:
         return []
     declared = msgspec.json.decode(rows[ALL].settings, type=Declared)
     live = await live_nodes(store, clock)
-    pools = {name: pool_view(row, clock.now(), live) for name, row in rows.items() if name != ALL}
+    pools = {row.pool: pool_view(row, clock.now(), live) for row in standing(rows.values(), live) if row.pool != ALL}
     lanes = [each for each in await store.pools.lanes(PREFIX, _LANES) if each.startswith(PREFIX)]
     found = []
     for heads in (await store.pools.heads([each for each in lanes if not each.startswith(steps.PREFIX)], 1)).values():

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from interlock import errors
 from interlock.app import tasks_told
+from interlock.app.declarers import live_nodes
 from interlock.app.opened import Opened
 from interlock.app.steering import Steering
 from interlock.cli import context, far, glyphs
@@ -37,6 +38,8 @@ async def listed(*, as_json: bool) -> int:
         answer(f"all together  {found.running} of {found.capacity}")
     for pool in found.items:
         answer(f"{pool.pool:<16} {pool.type:<14} {pool.state:<9} {_taken(pool)}")
+        if not pool.served:
+            answer(f"{'':<16} no live node has it in its agent-pools.yaml")
         for ill in pool.ills:
             again = datetime.fromtimestamp(ill.again_at, UTC).strftime("%Y-%m-%d %H:%M:%S")
             answer(f"{'':<16} ill at {ill.node}: {ill.reason}; tried again by {again}")
@@ -52,7 +55,7 @@ async def _pools() -> wire.Pools:
         async with far.opened() as server:
             return await server.ask(wire.Pools, "GET", "/pools")
     async with context.existing(Opened) as app:
-        return tasks_told.pools(await app.store.pools.all())
+        return tasks_told.pools(await app.store.pools.all(), await live_nodes(app.store, app.clock))
 
 
 def _taken(pool: wire.PoolTold) -> str:

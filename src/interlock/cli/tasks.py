@@ -139,7 +139,7 @@ def cancel(
     return perform(taskbook.cancel(task, whole=graph))
 
 
-@tasks.command("reprioritise")
+@tasks.command("reprioritise", context_settings={"ignore_unknown_options": True})  # -5 is a priority
 def reprioritise(
     task: TaskArgument,
     priority: Annotated[

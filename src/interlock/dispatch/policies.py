@@ -6,6 +6,7 @@ A stamp never changes by itself: age is in it, since a level of priority is wort
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ from interlock.model.task_graph import TaskSpec
 
 TINY: Final = 1e-6
 """What the place in its graph adds to a task's rank, per task: arrival decides between those that came at one moment."""
+_MOST: Final = 2**63 - 1
+"""The highest priority that a store can hold."""
 _NEVER: Final = 1e18  # the rank of a task without a deadline: after all that have one
 
 
@@ -123,6 +126,24 @@ class Deadline:
         return Stamp(-1, _NEVER - task.spec.priority * 1e12 + task.arrival)
 
 
+def stamped(policy: Policy, name: str, task: Arriving) -> Stamp:
+    """Give the stamp of a policy, which may be of somebody's own. Raises Invalid where it fails, or gives what no store can
+    order tasks by: one task with such a stamp would keep the dispatchers from placing any.
+    """
+    try:
+        found = policy.stamp(task)
+    except errors.InterlockError:
+        raise
+    except (Exception, SystemExit) as error:
+        told = f"{type(error).__name__}: {error}"
+        raise errors.Invalid(f"the scheduling policy {name} fails for the task {task.spec.id!r}: {told}") from error
+    match found:
+        case (int(priority), int() | float() as rank) if abs(priority) <= _MOST and math.isfinite(rank):
+            return Stamp(int(priority), float(rank))
+    advice = "it must be a Stamp of a whole priority and a finite rank; see docs/howto/scheduling.md"
+    raise errors.Invalid(f"the scheduling policy {name} gives {found!r} for the task {task.spec.id!r}; {advice}")
+
+
 ENTRY_POINTS: Final = "interlock.policies"
 """The group of entry points by which an installed package brings policies."""
 POLICIES: Final = ("fifo", "priority", "skill-based", "fair-share", "deadline")
@@ -175,9 +196,10 @@ def _registered(name: str) -> Policy | None:
     """Give a policy that an installed package brings under a name. Raises Invalid for one that cannot be imported."""
     for point in entry_points(group=ENTRY_POINTS, name=name):
         try:
-            return _checked(point.load(), name)
-        except (ImportError, AttributeError) as error:
+            found = point.load()
+        except (Exception, SystemExit) as error:  # the module is somebody else's
             raise errors.Invalid(f"the scheduling policy {name!r} is {point.value}, and that fails: {error}") from error
+        return _checked(found, name)
     return None
 
 
@@ -191,10 +213,17 @@ def _own(path: str) -> Policy:
 
 
 def _checked(found: object, name: str) -> Policy:
-    made = found() if isinstance(found, type) else found
+    try:
+        made = found() if isinstance(found, type) else found
+    except (Exception, SystemExit) as error:
+        told = f"{type(error).__name__}: {error}"
+        raise errors.Invalid(f"the scheduling policy {name} cannot be made without arguments: {told}") from error
     if not callable(getattr(made, "stamp", None)):
         raise errors.Invalid(f"the scheduling policy {name} has no method `stamp(task)`; see docs/howto/scheduling.md")
     if not hasattr(made, "strategy"):
         advice = "None leaves it to the configuration"
         raise errors.Invalid(f"the scheduling policy {name} has no attribute `strategy`; {advice}")
+    if made.strategy is not None and made.strategy not in tuple(PoolStrategy):
+        advice = f"None, or one of {', '.join(PoolStrategy)}"
+        raise errors.Invalid(f"the scheduling policy {name} has the strategy {made.strategy!r}; {advice}")
     return made  # type: ignore[return-value]  # checked as far as it can be

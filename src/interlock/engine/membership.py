@@ -53,6 +53,8 @@ class Membership(Service):
         self._confirmed = clock.monotonic()
         self._stalled_seconds = 0.0
         """How much later than it should this thread last came to run: the whole process stood still."""
+        self._beat_error = ""
+        """What kept the last renewal from the store, such as a disk that is full."""
 
     @property
     def is_certain(self) -> bool:
@@ -65,7 +67,7 @@ class Membership(Service):
     def why_lost(self) -> str:
         """Give what is known of why the lease was lost, to follow a sentence that says so; "" where nothing is."""
         if self._stalled_seconds <= _STALLED_SECONDS:
-            return ""
+            return f": {self._beat_error}" if self._beat_error else ""
         return (
             f": the process stood still for {self._stalled_seconds:.0f} s, as when a call into C keeps the interpreter to "
             "itself (a step with isolated=True cannot) or the machine pauses"
@@ -124,13 +126,14 @@ class Membership(Service):
         if self._deaf:
             self._deaf = False
             telemetry.emit("node.heard", node=self.node.node)
-        refused = False
+        refused, self._beat_error = False, ""
         try:
             if pulse.beat(NODE_TTL_SECONDS, ATTEMPT_TTL_SECONDS, self._clock.stamp()):
                 self._confirmed = sent
             else:
                 refused = True
         except Exception as error:  # noqa: BLE001 (whatever it is, a lease without beats is lost, not forgotten)
+            self._beat_error = str(error)
             telemetry.emit("node.beat_failed", node=self.node.node, error=error)
         if refused or self._clock.monotonic() - self._confirmed > NODE_TTL_SECONDS - _MARGIN_SECONDS:
             self._joined = False

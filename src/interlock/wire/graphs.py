@@ -249,7 +249,7 @@ class IllTold(msgspec.Struct, kw_only=True):
 class PoolTold(msgspec.Struct, kw_only=True):
     """A pool and what live attempts take of it; null: no bound. `state`: enabled, disabled or draining. `placed`: how many
     tasks were placed in it. `routed`: those that wait for its workers. `memory`: megabytes. `warnings`: quotas that are used
-    up."""
+    up. `served`: false where nodes are live and none of them has it in its configuration."""
 
     pool: str
     type: str
@@ -266,6 +266,7 @@ class PoolTold(msgspec.Struct, kw_only=True):
     routed: int
     ills: list[IllTold]
     warnings: list[str]
+    served: bool = True
 
 
 class Pools(msgspec.Struct, kw_only=True):

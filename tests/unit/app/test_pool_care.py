@@ -102,3 +102,12 @@ async def test_node_that_stops_leaves_no_pool_ill(world: World) -> None:
     await world.after(30)
     await world.health.stop()
     assert await world.ills() == {}
+
+
+async def test_pools_are_tried_before_the_node_can_place_anything_there(world: World) -> None:
+    """The next service to start is the one that places: it placed in a pool whose engine was known to be away a moment later."""
+    world.first.answer = "no engine"
+    await world.health.start()
+    assert await world.ills() == {"first": "no engine"}
+    await world.health.stop()
+    assert (world.first.asked, world.second.asked) == ([10.0], [10.0])

@@ -10,6 +10,7 @@ from interlock.cli import glyphs, taskbook
 from interlock.model.json import Json
 from interlock.model.states import TaskState
 from interlock.wire import graphs as wire
+from unit.cli.conftest import Typed
 
 HELP = "put it into the image, or name another one under `container`, which has it: the pool cannot know which"
 
@@ -66,3 +67,16 @@ def test_only_a_terminal_clips_and_at_its_width(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("TERM", "xterm")
     assert glyphs.clipped(HELP, io.StringIO()) == HELP
     assert glyphs.clipped(HELP, Terminal()) == HELP[:59] + "…"
+
+
+def test_priority_below_zero_is_typed_as_it_is(typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`-5` was no such option."""
+    given: list[tuple[str, int]] = []
+
+    async def noted(task: str, priority: int) -> int:
+        given.append((task, priority))
+        return 0
+
+    monkeypatch.setattr(taskbook, "reprioritise", noted)
+    assert typed("tasks", "reprioritise", "g/a", "-5").code == 0
+    assert given == [("g/a", -5)]

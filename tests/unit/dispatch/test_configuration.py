@@ -147,6 +147,8 @@ OTHERS: list[tuple[str, str]] = [
     ("dispatcher: {heartbeat_timeout: 90}", "`heartbeat_timeout` cannot be 90: attempts are leased for 60 s"),
     ("dispatcher: {graceful_shutdown: {force_kill_enabled: false}}", "`force_kill_enabled` cannot be false"),
     (POOLS + "pool_selection: {health_check: {auto_disable_unhealthy: false}}", "`auto_disable_unhealthy` cannot be"),
+    ('agent_runner: {environment: {"A=": x}}', "`A=` cannot name a variable of a process"),
+    ("agent_runner: {environment: {A: 1}}", "quote it: '1'"),
     ("dispatcher: {poll_interval: 0}", "`poll_interval` must be a duration from 50ms to 1h, not 0"),
     ("dispatcher: {pol_interval: 5}", "`dispatcher` has no `pol_interval`; did you mean `poll_interval`?"),
     (

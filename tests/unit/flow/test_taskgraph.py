@@ -427,3 +427,11 @@ def test_random_graphs_are_ordered_topologically() -> None:
         assert sorted(found) == sorted(ids)
         place = {id: number for number, id in enumerate(found)}
         assert all(place[name] < place[id] for id, names in after.items() for name in names)
+
+
+def test_first_wait_is_not_shortened_by_the_longest_one_that_nobody_gave() -> None:
+    """`initial_interval: 1h` waited 5 minutes, the default of `max_interval`."""
+    text = "graph: g\ntasks: [{id: a, run: [x], retry: {initial_interval: 1h}},"
+    text += " {id: b, run: [x], retry: {initial_interval: 1h, max_interval: 30m}}, {id: c, run: [x]}]"
+    tasks = reading.with_retry(reading.read(text).required(), RetryTerms(longest_seconds=60)).tasks
+    assert [each.spec.retry.longest_seconds for each in tasks] == [3600, 1800, 60]

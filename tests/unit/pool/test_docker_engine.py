@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 
@@ -15,6 +18,33 @@ from interlock.pool.docker.settings import DockerSettings
 from pool.conftest import until
 
 VERSION = {"ApiVersion": "1.41", "Components": [{"Name": "Podman Engine", "Version": "4.9"}]}
+
+
+Answer: TypeAlias = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@contextlib.asynccontextmanager
+async def serving(address: Path, answer: Answer) -> AsyncIterator[None]:
+    """Have an engine answer so, until the block ends and with it every connection."""
+    answering: set[asyncio.Task[None]] = set()
+
+    async def answered(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await answer(reader, writer)
+        finally:
+            writer.close()
+
+    def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        answering.add(asyncio.ensure_future(answered(reader, writer)))
+
+    server = await asyncio.start_unix_server(begin, address)
+    try:
+        yield
+    finally:
+        server.close()
+        for task in answering:
+            task.cancel()
+        await asyncio.gather(*answering, return_exceptions=True)
 
 
 async def test_connection_for_input_ends_where_the_one_for_output_is_refused(tmp_path: Path) -> None:
@@ -37,16 +67,15 @@ async def test_connection_for_input_ends_where_the_one_for_output_is_refused(tmp
             writer.write((head + body).encode())
         writer.close()
 
-    server = await asyncio.start_unix_server(answer, tmp_path / "engine")
-    engine = Engine(f"unix://{tmp_path}/engine")
-    try:
-        with pytest.raises(EngineError, match="no"):
-            await engine.attach("c", stdin=True)
-        async with asyncio.timeout(60):
-            await given_up.wait()
-    finally:
-        await engine.close()
-        server.close()
+    async with serving(tmp_path / "engine", answer):
+        engine = Engine(f"unix://{tmp_path}/engine")
+        try:
+            with pytest.raises(EngineError, match="no"):
+                await engine.attach("c", stdin=True)
+            async with asyncio.timeout(60):
+                await given_up.wait()
+        finally:
+            await engine.close()
 
 
 @pytest.mark.parametrize("body", ["hello", "[]", '{"ApiVersion": "1.41", "NCPU": "many", "MemTotal": 1}'])
@@ -61,13 +90,12 @@ async def test_size_of_what_is_no_engine_is_not_known(tmp_path: Path, body: str)
             writer.write((head + body).encode())
         writer.close()
 
-    server = await asyncio.start_unix_server(answer, tmp_path / "engine")
-    pool = DockerPool(DockerSettings(image="i", host=f"unix://{tmp_path}/engine"), store="s")
-    try:
-        assert await pool.size() is None
-    finally:
-        await pool.stop()
-        server.close()
+    async with serving(tmp_path / "engine", answer):
+        pool = DockerPool(DockerSettings(image="i", host=f"unix://{tmp_path}/engine"), store="s")
+        try:
+            assert await pool.size() is None
+        finally:
+            await pool.stop()
 
 
 async def test_input_for_which_the_engine_has_ended_the_connection_is_dropped(tmp_path: Path) -> None:
@@ -88,18 +116,17 @@ async def test_input_for_which_the_engine_has_ended_the_connection_is_dropped(tm
                 break
         writer.close()
 
-    server = await asyncio.start_unix_server(answer, tmp_path / "engine")
-    engine = Engine(f"unix://{tmp_path}/engine")
-    stream = await engine.attach("c", stdin=True)
-    try:
-        over.set()
-        assert [piece async for piece in stream.heard()] == []
-        await until(lambda: stream.input is not None and _is_gone(stream.input), "the connection stays")
-        await stream.feed("text")
-    finally:
-        await stream.close()
-        await engine.close()
-        server.close()
+    async with serving(tmp_path / "engine", answer):
+        engine = Engine(f"unix://{tmp_path}/engine")
+        stream = await engine.attach("c", stdin=True)
+        try:
+            over.set()
+            assert [piece async for piece in stream.heard()] == []
+            await until(lambda: stream.input is not None and _is_gone(stream.input), "the connection stays")
+            await stream.feed("text")
+        finally:
+            await stream.close()
+            await engine.close()
 
 
 def _is_gone(stream: Attached) -> bool:
@@ -125,13 +152,12 @@ async def test_log_that_is_not_followed_is_not_waited_for_without_end(
                 heard.set()
         writer.close()
 
-    server = await asyncio.start_unix_server(answer, tmp_path / "engine")
-    engine = Engine(f"unix://{tmp_path}/engine")
-    try:
-        async with asyncio.timeout(60):
-            with pytest.raises(Unreachable):
-                await anext(engine.heard("c", follow=False))
-        assert heard.is_set()
-    finally:
-        await engine.close()
-        server.close()
+    async with serving(tmp_path / "engine", answer):
+        engine = Engine(f"unix://{tmp_path}/engine")
+        try:
+            async with asyncio.timeout(60):
+                with pytest.raises(Unreachable):
+                    await anext(engine.heard("c", follow=False))
+            assert heard.is_set()
+        finally:
+            await engine.close()

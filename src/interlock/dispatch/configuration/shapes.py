@@ -24,6 +24,7 @@ from interlock.flow.grammar.shapes import (
 )
 from interlock.flow.requirements import POOL
 from interlock.flow.taskgraph import grammar
+from interlock.flow.taskgraph.targets import Environment
 from interlock.model.json import Json
 
 TYPES: Final = ("local-process", "in-process", "docker", "kubernetes", "ray", "worker")
@@ -250,7 +251,7 @@ DISPATCHER: Final = Record(
             who="`agent_runner`",
             fields={
                 "execution_timeout": _duration(0.0, 31_536_000.0, "up to 365d, or 0 for none"),
-                "environment": MapOf(Text()),
+                "environment": Environment(),
             },
             homes={
                 "artifact_store": "under `artifacts.folder` of interlock.toml, which servers and nodes share",

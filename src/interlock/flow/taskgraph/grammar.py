@@ -301,6 +301,8 @@ def retry(given: dict[str, Json], default: RetryTerms = RetryTerms()) -> RetryTe
         budgets[FailureClass.APPLICATION] = int(given["max_attempts"]) - 1
     initial = seconds(given["initial_interval"]) if "initial_interval" in given else None
     longest = seconds(given["max_interval"]) if "max_interval" in given else None
+    if initial is not None and longest is None:  # the default must not shorten the wait that somebody asks for
+        longest = max(initial, default.longest_seconds)
     return RetryTerms(
         budgets={**default.budgets, **budgets},
         backoff=given.get("backoff", default.backoff),

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
 from interlock.app import tasks_told
+from interlock.app.declarers import live_nodes
 from interlock.app.steering import Steering
 from interlock.model.access import Right
 from interlock.server.access import Sender, refuse_unless
@@ -26,7 +27,8 @@ PoolPath = Annotated[str, Path(min_length=1, max_length=200, description="The po
 async def list_pools(sender: Sender, server: Server) -> Response:
     """List the pools: what is taken of each, and what is wrong with it."""
     refuse_unless(sender, Right.READ, None)
-    return answer(tasks_told.pools(await server.session.store.pools.all()))
+    session = server.session
+    return answer(tasks_told.pools(await session.store.pools.all(), await live_nodes(session.store, session.clock)))
 
 
 @router.post("/policy", **documented(wire.PolicyChosen, takes=wire.ChoosePolicy, problems=(400, 409)))
