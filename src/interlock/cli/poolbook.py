@@ -24,6 +24,8 @@ CONFIGURED: Final = "configured"
 _LOOK_SECONDS: Final = 0.5
 _LONG_SECONDS: Final = 600.0  # of a request about every task there is
 _ACTIONS: Final = {PoolState.ENABLED: "enable", PoolState.DISABLED: "disable", PoolState.DRAINING: "drain"}
+_MADE_BY: Final = "interlock node"
+"""What makes the store that a command about pools does not find."""
 
 
 async def listed(*, as_json: bool) -> int:
@@ -54,7 +56,7 @@ async def _pools() -> wire.Pools:
     if options.server is not None:
         async with far.opened() as server:
             return await server.ask(wire.Pools, "GET", "/pools")
-    async with context.existing(Opened) as app:
+    async with context.existing(Opened, made_by=_MADE_BY) as app:
         return tasks_told.pools(await app.store.pools.all(), await live_nodes(app.store, app.clock))
 
 
@@ -98,7 +100,7 @@ async def _chosen(name: str | None) -> wire.PolicyChosen:
             return await server.ask(
                 wire.PolicyChosen, "POST", "/pools/policy", body=body, safe=True, timeout=_LONG_SECONDS
             )
-    async with context.existing(Opened) as app:
+    async with context.existing(Opened, made_by=_MADE_BY) as app:
         return tasks_told.chosen(await Steering(app.store, app.clock).order(name))
 
 
@@ -123,7 +125,7 @@ async def _moved(pool: str, state: PoolState) -> wire.PoolMoved:
         path = f"/pools/{quote(pool, safe='')}/{_ACTIONS[state]}"
         async with far.opened() as server:
             return await server.ask(wire.PoolMoved, "POST", path, safe=True)
-    async with context.existing(Opened) as app:
+    async with context.existing(Opened, made_by=_MADE_BY) as app:
         row, changed = await Steering(app.store, app.clock).move(pool, state)
         return tasks_told.moved(row, changed=changed)
 

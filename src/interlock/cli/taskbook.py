@@ -111,7 +111,8 @@ def _standing(task: wire.GraphTaskTold, now: float) -> str:
         case TaskState.RUNNING:
             return f"in {task.pool}, {_attempt(task)}" + (", asked to stop" if task.cancel else "")
         case TaskState.DELAYED:
-            return f"{_attempt(task)} in {duration.text(max(0.0, (task.ready_at or now) - now))}"
+            left = (task.ready_at or now) - now
+            return f"{_attempt(task)} " + (f"in {duration.text(left)}" if left > 0 else "is due")
         case TaskState.HELD:
             return f"until {task.held_by} has room"
         case TaskState.DONE | TaskState.FAILED:

@@ -45,7 +45,7 @@ class Output:
         for stream, decoder in self._decoders.items():
             self._pass_on(stream, decoder.decode(b"", final=True))
         stdout, stderr = (bytes(kept).decode("utf-8", "replace") for kept in self._kept.values())
-        return Streams(stdout, stderr, tuple(sorted(self._over)))
+        return Streams(stdout, stderr, tuple(sorted(self._over)), self._limit_bytes)
 
     def _pass_on(self, stream: str, text: str) -> None:
         new = text[max(0, self._heard.get(stream, 0) - self.passed[stream]) :]

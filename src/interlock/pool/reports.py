@@ -23,12 +23,16 @@ _KILLED_IN_A_SHELL: Final = 128 + signal.SIGKILL
 _outcomes: Final[msgspec.json.Decoder[Outcome]] = msgspec.json.Decoder(Outcome)
 
 
+_MEGABYTE: Final = 1024 * 1024
+
+
 class Streams(msgspec.Struct):
-    """What an attempt printed. `over` names streams that are longer than a result may hold."""
+    """What an attempt printed. `over` names streams that are longer than a result may hold: `limit_bytes` of each."""
 
     stdout: str
     stderr: str
     over: tuple[str, ...] = ()
+    limit_bytes: int = 0
 
 
 def outcome(
@@ -90,7 +94,8 @@ def exited(launch: Launch, report: Report, streams: Streams) -> Outcome:
     if report.code != 0 and not launch.any_exit_code:
         return failed(FailureClass.APPLICATION, f"Exited with {report.code}", tail(streams))
     if streams.over:
-        detail = f"its {' and '.join(streams.over)} exceeded the limit for a result"
+        what = f"more than the {streams.limit_bytes / _MEGABYTE:g} MB that a result holds"
+        detail = f"its {' and '.join(streams.over)} had {what}; have it write a file, such as an artifact"
         return failed(FailureClass.INVALID, "Output too large", detail, code="payload-too-large")
     return Done({"code": report.code, "stdout": streams.stdout, "stderr": streams.stderr})
 

@@ -31,6 +31,14 @@ def explained(each: wire.TryTold) -> wire.Explained:
     )  # fmt: skip
 
 
+@pytest.mark.parametrize(("ready_at", "told"), [(12.0, "attempt 1 of 3 in 3"), (8.0, "attempt 1 of 3 is due")])
+def test_task_that_waits_for_its_retry_is_due_once_the_time_has_come(ready_at: float, told: str) -> None:
+    """It said "in 0 ms" for as long as no node took it."""
+    task = explained(attempt(None))
+    task.state, task.ready_at = TaskState.DELAYED, ready_at
+    assert told in next(iter(taskbook.explanation(task, 9.0)))
+
+
 def test_explanation_has_all_of_a_failure() -> None:
     """It was clipped after 46 characters, with the help behind them."""
     line = list(taskbook.explanation(explained(attempt({"title": "Not launched", "detail": HELP})), 9.0))[-1]

@@ -98,7 +98,7 @@ def test_ended_on_purpose_is_cancelled(ended_by: str, tmp_path: Path) -> None:
         (
             SHELL,
             Report(ended_by="exit", code=0),
-            Streams("x", "", ("stdout",)),
+            Streams("x", "", ("stdout",), 2 * 1024 * 1024),
             FailureClass.INVALID,
             "Output too large",
             "payload-too-large",
@@ -133,6 +133,17 @@ def test_failures_have_their_class(
     result = _outcome(launch, report, streams, tmp_path)
     assert isinstance(result, Failed)
     assert (result.failure, result.fault.title, result.fault.code) == (failure, title, code)
+
+
+def test_output_that_is_too_large_is_told_with_the_limit_and_what_helps(tmp_path: Path) -> None:
+    """It said "exceeded the limit for a result", of which nobody knows how much that is."""
+    result = _outcome(
+        SHELL, Report(ended_by="exit", code=0), Streams("", "", ("stderr", "stdout"), 16 * 2**20), tmp_path
+    )
+    assert isinstance(result, Failed)
+    assert result.fault.detail == (
+        "its stderr and stdout had more than the 16 MB that a result holds; have it write a file, such as an artifact"
+    )
 
 
 @pytest.mark.parametrize(

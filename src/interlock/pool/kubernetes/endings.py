@@ -26,7 +26,7 @@ _outcomes: Final[msgspec.json.Decoder[Outcome]] = msgspec.json.Decoder(Outcome)
 def outcome(launch: Launch, ending: Ending, output: Output, result_bytes: int, *, is_complete: bool) -> Outcome:
     """Give the outcome of an attempt that ended. `is_complete`: its log was read to the end."""
     text = output.finish()
-    streams = reports.Streams(text, "", ("stdout",) if output.is_over else ())
+    streams = reports.Streams(text, "", ("stdout",) if output.is_over else (), result_bytes)
     match ending.failure:
         case None:
             found = _by_itself(launch, ending.code or 0, output, streams, result_bytes)
