@@ -282,8 +282,10 @@ def _reason(task: GraphTaskRow, pool: PoolView | None) -> str | None:
 
 
 def pool_view(row: PoolRow, now: float, live: Collection[str]) -> PoolView:
-    """Give a pool as it looks from outside of its nodes: ill when all that tried found it so, and with the largest machine of
-    those that are `live`."""
+    """Give a pool as it looks from outside of its nodes: ill when all of those that have it and are `live` found it so, and
+    with the largest of their machines."""
     kept = msgspec.json.decode(row.settings, type=DeclaredOfPool)
-    node = next((ill.node for ill in row.ills if ill.again_at > now), "")
+    found_ill = [ill.node for ill in row.ills if ill.again_at > now]
+    trying = set(kept.nodes) & set(live) or set(found_ill)
+    node = next((node for node in found_ill if node in trying), "") if trying <= set(found_ill) else ""
     return machines.bounded(view(row, kept, node, now), kept.largest(live))
