@@ -196,6 +196,11 @@ class Program:
                 return
 
     @property
+    def thread(self) -> int | None:
+        """The thread of a sync function, None: it has none."""
+        return None if self._thread is None else self._thread.ident
+
+    @property
     def has_ended(self) -> bool:
         """Whether the function has come to its end, or was left."""
         return self._is_over
@@ -284,7 +289,7 @@ class Program:
 
     async def _refuse(self, name: str) -> NoReturn:
         """Refuse a call that is made after the run has left."""
-        await self._unwinding.refuse(name, None if self._thread is None else self._thread.ident)
+        await self._unwinding.refuse(name, self.thread)
 
     def _future(self) -> asyncio.Future[Memo]:
         """Give what the present task is to wait for, and take note of the task."""

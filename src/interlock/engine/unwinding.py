@@ -39,7 +39,7 @@ class Unwinding:
 
     async def refuse(self, call: str, thread: int | None) -> NoReturn:
         """Refuse a call. `thread`: that of a sync function. Raises Leaving, always."""
-        if not self._told and (thread is not None or isinstance(sys.exc_info()[1], Leaving)):
+        if not self._told and is_on_the_way_out(thread):
             self._told = True
             file, line = self._place(thread)
             telemetry.emit(
@@ -73,6 +73,18 @@ def _is_of_the_program(file: str) -> bool:
     return not file.startswith(_STANDARD) or _PACKAGES in file
 
 
+def is_on_the_way_out(thread: int | None) -> bool:
+    """Say whether a call is made while the news that the run leaves is on its way through the function, of a `thread` if any.
+
+    The first call of one that computed when its run left is not: it hears of that there.
+    """
+    error: object = sys.exc_info()[1]
+    if thread is not None:
+        error = sys._current_exceptions().get(thread)
+        error = error[1] if isinstance(error, tuple) else error  # until Python 3.12
+    return isinstance(error, Leaving)
+
+
 def is_left(error: BaseException) -> bool:
     """Say whether an error is, or holds nothing but, the news that the run leaves."""
     if isinstance(error, BaseExceptionGroup):
@@ -86,4 +98,4 @@ def taken_note_of(task: asyncio.Task[Any]) -> None:
         task.exception()
 
 
-__all__ = ["Unwinding", "is_left", "taken_note_of"]
+__all__ = ["Unwinding", "is_left", "is_on_the_way_out", "taken_note_of"]

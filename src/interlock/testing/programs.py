@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Final, TypeVar
 
 import interlock
 from interlock.engine.python import Program
+from interlock.engine.unwinding import is_on_the_way_out
 from interlock.flow.python.workflow import Workflow
 from interlock.model.call import Call
 from interlock.model.json import Json
@@ -112,7 +113,7 @@ class WatchedProgram(Program):
         return super().alone(branched())
 
     async def ask(self, name: str, key: str, call: Call, arguments: Json) -> Json:
-        if self.closed:
+        if self.closed and (self.thread is None or is_on_the_way_out(self.thread)):
             self.seen_by.late.append(self._seen(name, name, name))
         return await super().ask(name, key, call, arguments)
 

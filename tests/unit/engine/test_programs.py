@@ -18,6 +18,7 @@ from interlock.flow.python.durable import continue_as_new, patched, run_workflow
 from interlock.model import event as events
 from interlock.model.fault import RUNTIME, Fault
 from interlock.model.task import Done, Failed, FailureClass
+from pool.conftest import until
 from unit.engine.program_world import ProgramWorld
 
 BROKEN = Failed(FailureClass.APPLICATION, Fault(type=RUNTIME, status=500, title="Broken", detail="it broke"))
@@ -190,6 +191,31 @@ async def test_effect_in_finally_of_a_sync_workflow_is_told(begin: Any, told: An
     for thread in threads:
         await asyncio.to_thread(thread.join, 5)
         assert not thread.is_alive()
+
+
+GOES_ON = threading.Event()
+
+
+@workflow(name="programs-sync-between-calls")
+def computes_between_calls() -> None:
+    LOG.append("computes")
+    GOES_ON.wait(60)
+    third().result()
+
+
+async def test_call_of_a_sync_workflow_that_computed_while_its_run_left_is_not_told_to_be_in_finally(
+    begin: Any, told: Any
+) -> None:
+    """Nobody can interrupt a thread: that call is where it hears of it."""
+    GOES_ON.clear()
+    world = await begin(computes_between_calls)
+    await until(lambda: LOG == ["computes"], "it does not compute")
+    program = world.live.program
+    program.leave("parked")
+    GOES_ON.set()
+    await program.gone()
+    assert program.has_ended
+    assert told == []
 
 
 @workflow(name="programs-gathering-cleanup")
