@@ -11,11 +11,12 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from interlock.errors import Environment
-from interlock.expr import evaluator_process
+from interlock.expr import evaluation, evaluator_process
 from interlock.expr.evaluation import Failure, Request, Value
 from interlock.expr.evaluators import Evaluators
 from interlock.model import json
@@ -164,14 +165,36 @@ def test_no_process_outlives_a_killed_node() -> None:
 
 
 def test_process_answers_until_its_input_ends() -> None:
-    requests = [json.encode(Request(source, 1, {})) for source in ("[range(.)]", "error")]
+    assert _served("[range(.)]", "error")[0] == {"type": "value", "value": [0]}
+
+
+def test_process_that_runs_out_of_memory_says_so_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A limit that is reached while Python allocates; where it is reached is not for a test to say."""
+    evaluate = evaluation.answer
+
+    def answer(request: Request) -> evaluation.Answer:
+        if request.source == "too much":
+            raise MemoryError
+        return evaluate(request)
+
+    monkeypatch.setattr(evaluation, "answer", answer)
+    failure, value = _served("too much", "[range(.)]")
+    assert failure["message"] == "it took more memory than an expression may take"
+    assert value == {"type": "value", "value": [0]}
+
+
+def _served(*sources: str) -> list[dict[str, Any]]:
+    """Give what a process answers to requests about the value 1."""
+    requests = [json.encode(Request(source, 1, {})) for source in sources]
     source = io.BytesIO(b"".join(len(request).to_bytes(4, "big") + request for request in requests))
     answers = io.BytesIO()
     evaluator_process.serve(source, answers, 5.0)
-    ready, text = answers.getvalue()[:1], answers.getvalue()[1:]
-    assert ready == evaluator_process.READY
-    length = int.from_bytes(text[:4], "big")
-    assert json.decode(text[4 : 4 + length]) == {"type": "value", "value": [0]}
+    answers.seek(0)
+    assert answers.read(1) == evaluator_process.READY
+    found: list[dict[str, Any]] = []
+    while header := answers.read(4):
+        found.append(json.decode(answers.read(int.from_bytes(header, "big"))))  # type: ignore[arg-type]  # objects, all of them
+    return found
 
 
 def _processes(evaluators: Evaluators) -> list[int]:
