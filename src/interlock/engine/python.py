@@ -20,7 +20,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, Final, NoReturn, TypeVar
+from typing import Any, Final, TypeVar
 
 from interlock.engine import calls, thread, unwinding
 from interlock.engine.quietness import Quietness
@@ -263,7 +263,7 @@ class Program:
 
     async def ask(self, name: str, key: str, call: Call, arguments: Json) -> Json:
         if self.closed:
-            await self._refuse(name)
+            await self._unwinding.refuse(name, self.thread)
         identity = self._identity(name, key)
         memo = self._remembered.of(identity)
         if isinstance(call, StepCall) and call.cache is not None and self._remembered.is_new(identity):
@@ -286,10 +286,6 @@ class Program:
         finally:
             del self._callers[future]
             del future  # else an error in it holds this frame, and this frame the error: garbage in a cycle
-
-    async def _refuse(self, name: str) -> NoReturn:
-        """Refuse a call that is made after the run has left."""
-        await self._unwinding.refuse(name, self.thread)
 
     def _future(self) -> asyncio.Future[Memo]:
         """Give what the present task is to wait for, and take note of the task."""

@@ -17,20 +17,24 @@ from interlock.pool.docker.pool import DockerPool
 from interlock.pool.docker.settings import DockerSettings
 from pool.conftest import until
 
-VERSION = {"ApiVersion": "1.41", "Components": [{"Name": "Podman Engine", "Version": "4.9"}]}
+VERSION = json.dumps({"ApiVersion": "1.41", "Components": [{"Name": "Podman Engine", "Version": "4.9"}]})
+UPGRADED = b"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n"
 
-
-Answer: TypeAlias = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+Answer: TypeAlias = Callable[[bytes, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+"""Answers a request, of which it is given the first line."""
 
 
 @contextlib.asynccontextmanager
 async def serving(address: Path, answer: Answer) -> AsyncIterator[None]:
-    """Have an engine answer so, until the block ends and with it every connection."""
+    """Have an engine answer so, until the block ends and with it every connection; one also when an answer closes it."""
     answering: set[asyncio.Task[None]] = set()
 
     async def answered(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            await answer(reader, writer)
+            while not writer.is_closing() and (line := await reader.readline()):
+                while (await reader.readline()).strip():
+                    continue
+                await answer(line, reader, writer)
         finally:
             writer.close()
 
@@ -47,25 +51,23 @@ async def serving(address: Path, answer: Answer) -> AsyncIterator[None]:
         await asyncio.gather(*answering, return_exceptions=True)
 
 
+def reply(writer: asyncio.StreamWriter, body: str, status: str = "200 OK") -> None:
+    head = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    writer.write((head + body).encode())
+
+
 async def test_connection_for_input_ends_where_the_one_for_output_is_refused(tmp_path: Path) -> None:
     given_up = asyncio.Event()
 
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while line := await reader.readline():
-            while (await reader.readline()).strip():
-                pass
-            if b"/version" in line:
-                status, body = "200 OK", json.dumps(VERSION)
-            elif b"stdin=1" in line:
-                writer.write(b"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n")
-                assert not await reader.read()
-                given_up.set()
-                break
-            else:
-                status, body = "500 Internal Server Error", '{"message": "no"}'
-            head = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-            writer.write((head + body).encode())
-        writer.close()
+    async def answer(line: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if b"/version" in line:
+            reply(writer, VERSION)
+        elif b"stdin=1" in line:
+            writer.write(UPGRADED)
+            assert not await reader.read()
+            given_up.set()
+        else:
+            reply(writer, '{"message": "no"}', "500 Internal Server Error")
 
     async with serving(tmp_path / "engine", answer):
         engine = Engine(f"unix://{tmp_path}/engine")
@@ -82,13 +84,8 @@ async def test_connection_for_input_ends_where_the_one_for_output_is_refused(tmp
 async def test_size_of_what_is_no_engine_is_not_known(tmp_path: Path, body: str) -> None:
     """A node that starts asks for it, and what is wrong with an engine is no reason not to start."""
 
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while await reader.readline():
-            while (await reader.readline()).strip():
-                pass
-            head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-            writer.write((head + body).encode())
-        writer.close()
+    async def answer(line: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        reply(writer, body)
 
     async with serving(tmp_path / "engine", answer):
         pool = DockerPool(DockerSettings(image="i", host=f"unix://{tmp_path}/engine"), store="s")
@@ -102,19 +99,13 @@ async def test_input_for_which_the_engine_has_ended_the_connection_is_dropped(tm
     """The program ended at once, before its input was written."""
     over = asyncio.Event()
 
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while line := await reader.readline():
-            while (await reader.readline()).strip():
-                pass
-            if b"/version" in line:
-                body = json.dumps(VERSION)
-                head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-                writer.write((head + body).encode())
-            else:
-                writer.write(b"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n")
-                await over.wait()
-                break
-        writer.close()
+    async def answer(line: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if b"/version" in line:
+            reply(writer, VERSION)
+        else:
+            writer.write(UPGRADED)
+            await over.wait()
+            writer.close()
 
     async with serving(tmp_path / "engine", answer):
         engine = Engine(f"unix://{tmp_path}/engine")
@@ -141,16 +132,12 @@ async def test_log_that_is_not_followed_is_not_waited_for_without_end(
     monkeypatch.setattr(engine_module, "_ANSWER_SECONDS", 0.2)
     heard = asyncio.Event()
 
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while line := await reader.readline():
-            while (await reader.readline()).strip():
-                pass
-            body = json.dumps(VERSION) if b"/version" in line else ""
-            length = f"Content-Length: {len(body)}" if body else "Transfer-Encoding: chunked"
-            writer.write(f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n{length}\r\n\r\n{body}".encode())
-            if not body:
-                heard.set()
-        writer.close()
+    async def answer(line: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if b"/version" in line:
+            reply(writer, VERSION)
+        else:
+            writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+            heard.set()
 
     async with serving(tmp_path / "engine", answer):
         engine = Engine(f"unix://{tmp_path}/engine")
