@@ -148,7 +148,8 @@ async def test_refused_connection_is_tried_again_over_the_same_task(clock: Virtu
         assert isinstance(await temporal.beat("order-1", task(stub)), Alive)
     told = await temporal.send(letter(Completed(output=1)), task(stub))
     assert isinstance(told, Postponed)
-    assert told.status in ("UNAVAILABLE", "INTERNAL")  # the connection that was kept may break under the call
+    # The connection that was kept may break under the call: gRPC calls that by one of the latter two.
+    assert told.status in ("UNAVAILABLE", "INTERNAL", "CANCELLED")
     async with temporal_stub.serving(stub, stub.port):
         for _ in range(20):  # the client's channel backs off by itself
             told = await temporal.send(letter(Completed(output=1)), task(stub))
